@@ -1,0 +1,126 @@
+"""The maths: noise schedules, the forward process, prediction types, and two samplers.
+
+The TypeScript service has its own implementation (src/diffusion); tests/vectors keeps the two equal.
+
+Notation: t in 0..T-1; abar_t = prod_{s<=t} (1 - beta_s); x_t = sqrt(abar_t) x_0 + sqrt(1 - abar_t) eps.
+"""
+
+import math
+from dataclasses import dataclass
+
+import torch
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """abar: float64 [T], in (0, 1), never increasing."""
+
+    abar: torch.Tensor
+
+    @property
+    def T(self) -> int:
+        return len(self.abar)
+
+    def snr(self, t: torch.Tensor) -> torch.Tensor:
+        """Signal-to-noise ratio abar / (1 - abar), float32."""
+        a = self.abar[t]
+        return (a / (1 - a)).float()
+
+
+def cosine(T: int = 1000, s: float = 0.008, abar_min: float = 1e-5) -> Schedule:
+    """abar_t = f(t + 1) / f(0), f(u) = cos^2((u / T + s) / (1 + s) * pi / 2) (Nichol & Dhariwal 2021, eq. 17).
+
+    Floored at abar_min so that x_T keeps a finite signal-to-noise ratio (for T = 1000 the last three steps).
+    """
+    u = torch.arange(T + 1, dtype=torch.float64) / T
+    f = torch.cos((u + s) / (1 + s) * math.pi / 2) ** 2
+    return Schedule((f[1:] / f[0]).clamp(min=abar_min))
+
+
+def linear(T: int = 1000, beta_start: float = 1e-4, beta_end: float = 0.02) -> Schedule:
+    """beta_t rises linearly from beta_start to beta_end (Ho et al. 2020)."""
+    return Schedule(torch.cumprod(1 - torch.linspace(beta_start, beta_end, T, dtype=torch.float64), 0))
+
+
+SCHEDULES = {"cosine": cosine, "linear": linear}
+
+
+def coefficients(schedule: Schedule, t: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """(sqrt(abar_t), sqrt(1 - abar_t)) for each row, float32 [N, 1, 1, 1]."""
+    a = schedule.abar[t].view(-1, 1, 1, 1)
+    return a.sqrt().float(), (1 - a).sqrt().float()
+
+
+def q_sample(schedule: Schedule, x0: torch.Tensor, t: torch.Tensor, eps: torch.Tensor) -> torch.Tensor:
+    """x_t = sqrt(abar_t) x_0 + sqrt(1 - abar_t) eps (Ho et al. 2020, eq. 4)."""
+    a, b = coefficients(schedule, t)
+    return a * x0 + b * eps
+
+
+def v_target(schedule: Schedule, x0: torch.Tensor, t: torch.Tensor, eps: torch.Tensor) -> torch.Tensor:
+    """v = sqrt(abar_t) eps - sqrt(1 - abar_t) x_0 (Salimans & Ho 2022)."""
+    a, b = coefficients(schedule, t)
+    return a * eps - b * x0
+
+
+def to_x0_eps(schedule: Schedule, prediction: str, x: torch.Tensor, t: torch.Tensor, out: torch.Tensor):
+    """The network's output (epsilon, v or sample) as (x_0, eps)."""
+    a, b = coefficients(schedule, t)
+    if prediction == "v":
+        return a * x - b * out, b * x + a * out
+    if prediction == "epsilon":
+        return (x - b * out) / a, out
+    if prediction == "sample":
+        return out, (x - a * out) / b
+    raise ValueError(f"prediction must be epsilon, v or sample, not {prediction!r}")
+
+
+def timesteps(T: int, steps: int) -> list[int]:
+    """`steps` timesteps from T - 1 down, the last at T / steps - 1: trailing spacing (Lin et al. 2023)."""
+    return [max(0, round(T - i * T / steps) - 1) for i in range(steps)]
+
+
+def ddim_step(abar: float, abar_prev: float, x0: torch.Tensor, eps: torch.Tensor, eta: float, noise: torch.Tensor) -> torch.Tensor:
+    """x_{t-1} from x_t's (x_0, eps) (Song et al. 2021, eq. 12). eta 0: deterministic; eta 1: DDPM's fixed-small variance."""
+    sigma = eta * math.sqrt((1 - abar_prev) / (1 - abar) * (1 - abar / abar_prev))
+    return math.sqrt(abar_prev) * x0 + math.sqrt(max(0.0, 1 - abar_prev - sigma**2)) * eps + sigma * noise
+
+
+def ddpm_step(abar: float, abar_prev: float, x: torch.Tensor, x0: torch.Tensor, noise: torch.Tensor) -> torch.Tensor:
+    """A draw from q(x_{t-1} | x_t, x_0) (Ho et al. 2020, eq. 6 and 7), with the fixed-small variance."""
+    alpha = abar / abar_prev
+    mean = math.sqrt(abar_prev) * (1 - alpha) / (1 - abar) * x0 + math.sqrt(alpha) * (1 - abar_prev) / (1 - abar) * x
+    return mean + math.sqrt((1 - abar_prev) / (1 - abar) * (1 - alpha)) * noise
+
+
+def network_input(x_t: torch.Tensor, x0: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+    """The noise in the hole, the clean known pixels around it, and the mask as -1/+1: [N, 4, H, W] (Palette, Saharia et al. 2022).
+
+    x_t, x0: [N, 3, H, W] in -1..1; mask: [N, 1, H, W], 1 in the hole.
+    """
+    return torch.cat([x_t * mask + x0 * (1 - mask), mask * 2 - 1], 1)
+
+
+def loss(model, schedule: Schedule, x0: torch.Tensor, mask: torch.Tensor, t: torch.Tensor, eps: torch.Tensor) -> torch.Tensor:
+    """Hole-only v loss with min-SNR-5 weights (Hang et al. 2023): min(SNR, 5) / (SNR + 1) * |v - v_hat|^2, a row each [N]."""
+    x_t = q_sample(schedule, x0, t, eps)
+    error = (model(network_input(x_t, x0, mask), t).float() - v_target(schedule, x0, t, eps)) ** 2
+    per_row = (error * mask).sum((1, 2, 3)) / (mask.sum((1, 2, 3)) * x0.shape[1])
+    snr = schedule.snr(t)
+    return per_row * snr.clamp(max=5) / (snr + 1)
+
+
+@torch.no_grad()
+def sample(model, schedule: Schedule, x0: torch.Tensor, mask: torch.Tensor, noise: torch.Tensor, steps: int) -> torch.Tensor:
+    """DDIM (eta 0) from the given noise; known pixels returned as they were. All [N, C, H, W]; result in -1..1."""
+    x = noise
+    ts = timesteps(schedule.T, steps)
+    for i, t in enumerate(ts):
+        rows = torch.full((len(x),), t, device=x.device)
+        out = model(network_input(x, x0, mask), rows).float()
+        x0_hat, _ = to_x0_eps(schedule, "v", x, rows, out)
+        x0_hat = x0_hat.clamp(-1, 1)
+        a, b = coefficients(schedule, rows)
+        abar_prev = float(schedule.abar[ts[i + 1]]) if i + 1 < len(ts) else 1.0
+        x = ddim_step(float(schedule.abar[t]), abar_prev, x0_hat, (x - a * x0_hat) / b, 0.0, noise)
+    return x.clamp(-1, 1) * mask + x0 * (1 - mask)

@@ -1,0 +1,50 @@
+"""Muon for the weight matrices inside the network, AdamW for the rest."""
+
+import torch
+from torch import nn
+
+
+def orthogonalise(g: torch.Tensor, iterations: int = 5) -> torch.Tensor:
+    """The nearest semi-orthogonal matrix to g, roughly: Newton-Schulz iteration in bf16 (Jordan 2024)."""
+    a, b, c = 3.4445, -4.7750, 2.0315
+    x = g.bfloat16()
+    if tall := g.shape[0] > g.shape[1]:
+        x = x.T
+    x = x / (x.norm() + 1e-7)
+    for _ in range(iterations):
+        gram = x @ x.T
+        x = a * x + (b * gram + c * gram @ gram) @ x
+    return x.T if tall else x
+
+
+class Muon(torch.optim.Optimizer):
+    """Momentum, then the orthogonalised direction (Jordan 2024). A convolution's weight is taken as [out, in x 9].
+
+    The step is scaled by 0.2 sqrt(max(rows, columns)), which gives it AdamW's usual size (Liu et al. 2025).
+    """
+
+    def __init__(self, params, lr: float, momentum: float = 0.95):
+        super().__init__(params, {"lr": lr, "momentum": momentum})
+
+    @torch.no_grad()
+    def step(self):
+        for group in self.param_groups:
+            for p in group["params"]:
+                if p.grad is None:
+                    continue
+                state = self.state[p]
+                if not state:
+                    state["momentum"] = torch.zeros_like(p)
+                m = state["momentum"].mul_(group["momentum"]).add_(p.grad)
+                direction = orthogonalise((p.grad + group["momentum"] * m).flatten(1))
+                scale = 0.2 * max(direction.shape) ** 0.5
+                p.add_(direction.to(p.dtype).view(p.shape), alpha=-group["lr"] * scale)
+
+
+def optimisers(model: nn.Module, muon_lr: float, adam_lr: float) -> list[torch.optim.Optimizer]:
+    """Muon takes every matrix between the first and the last convolution, except those of the timestep."""
+    inside = lambda name, p: p.ndim >= 2 and not name.startswith(("stem", "head", "time")) and ".emb." not in name  # noqa: E731
+    matrices = [p for n, p in model.named_parameters() if inside(n, p)]
+    rest = [p for n, p in model.named_parameters() if not inside(n, p)]
+    adam = torch.optim.AdamW(rest, lr=adam_lr, betas=(0.9, 0.99), weight_decay=0.01)
+    return [Muon(matrices, lr=muon_lr), adam] if muon_lr else [torch.optim.AdamW(model.parameters(), lr=adam_lr, betas=(0.9, 0.99), weight_decay=0.01)]

@@ -1,0 +1,145 @@
+"""The network: a U-Net with adaptive group normalisation and self-attention (Dhariwal & Nichol 2021), predicting v.
+
+Shapes: x [N, in_channels, R, R], t [N] (0..T-1) -> [N, out_channels, R, R].
+src/engine/tfjs writes the same network in TypeScript and reads these parameter names from weights.safetensors.
+"""
+
+import math
+from dataclasses import asdict, dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+
+@dataclass(frozen=True)
+class UNetConfig:
+    resolution: int = 64
+    in_channels: int = 4
+    out_channels: int = 3
+    patch: int = 2  # patch x patch pixels go to depth first: full resolution costs most and adds little
+    channels: tuple[int, ...] = (64, 128, 192)  # a level each, every level half the size of the one before
+    blocks: int = 1  # residual blocks a level on the way down; one more on the way up
+    attention: tuple[int, ...] = (8,)  # sizes (px) of the levels with self-attention; the middle always has it
+    head_dim: int = 32
+    groups: int = 16
+    dropout: float = 0.0
+
+    def to_dict(self) -> dict:
+        return asdict(self)
+
+
+def timestep_embedding(t: torch.Tensor, dim: int) -> torch.Tensor:
+    """Sines and cosines of t at geometric frequencies 1 .. 1/10000 (Vaswani et al. 2017): [N] -> [N, dim]."""
+    frequencies = torch.exp(-math.log(10000) * torch.arange(dim // 2, dtype=torch.float32, device=t.device) / (dim // 2))
+    angles = t.float()[:, None] * frequencies[None]
+    return torch.cat([angles.cos(), angles.sin()], 1)
+
+
+class ResBlock(nn.Module):
+    """norm, SiLU, conv, norm scaled and shifted by the timestep, SiLU, conv; plus the input."""
+
+    def __init__(self, c_in: int, c_out: int, c_emb: int, groups: int, dropout: float):
+        super().__init__()
+        self.norm1 = nn.GroupNorm(groups, c_in)
+        self.conv1 = nn.Conv2d(c_in, c_out, 3, padding=1)
+        self.emb = nn.Linear(c_emb, 2 * c_out)
+        self.norm2 = nn.GroupNorm(groups, c_out)
+        self.dropout = dropout
+        self.conv2 = zeroed(nn.Conv2d(c_out, c_out, 3, padding=1))
+        self.skip = nn.Conv2d(c_in, c_out, 1) if c_in != c_out else nn.Identity()
+
+    def forward(self, x, emb):
+        h = self.conv1(F.silu(self.norm1(x)))
+        scale, shift = self.emb(emb)[:, :, None, None].chunk(2, 1)
+        h = F.silu(self.norm2(h) * (1 + scale) + shift)
+        if self.dropout:
+            h = F.dropout(h, self.dropout, self.training)
+        return self.skip(x) + self.conv2(h)
+
+
+class Attention(nn.Module):
+    """Multi-head self-attention over all positions, heads of head_dim channels; plus the input."""
+
+    def __init__(self, c: int, head_dim: int, groups: int):
+        super().__init__()
+        self.heads = c // head_dim
+        self.norm = nn.GroupNorm(groups, c)
+        self.qkv = nn.Conv2d(c, 3 * c, 1)
+        self.proj = zeroed(nn.Conv2d(c, c, 1))
+
+    def forward(self, x):
+        n, c, h, w = x.shape
+        q, k, v = self.qkv(self.norm(x)).view(n, 3, self.heads, c // self.heads, h * w).unbind(1)  # [N, heads, dim, HW]
+        weights = torch.softmax((q.transpose(2, 3) @ k) * (c // self.heads) ** -0.5, -1)
+        return x + self.proj((v @ weights.transpose(2, 3)).reshape(n, c, h, w))
+
+
+class UNet(nn.Module):
+    def __init__(self, config: UNetConfig):
+        super().__init__()
+        self.config = config
+        c0, c_emb = config.channels[0], 4 * config.channels[0]
+        block = lambda a, b: ResBlock(a, b, c_emb, config.groups, config.dropout)  # noqa: E731
+        attend = lambda c, size: Attention(c, config.head_dim, config.groups) if size in config.attention else None  # noqa: E731
+
+        self.time1, self.time2 = nn.Linear(c0, c_emb), nn.Linear(c_emb, c_emb)
+        self.stem = nn.Conv2d(config.in_channels * config.patch**2, c0, 3, padding=1)
+
+        size, c, skips = config.resolution // config.patch, c0, [c0]
+        self.down = nn.ModuleList()
+        for level, width in enumerate(config.channels):
+            for _ in range(config.blocks):
+                self.down.append(nn.ModuleDict(_present(block=block(c, width), attention=attend(width, size))))
+                c = width
+                skips.append(c)
+            if level < len(config.channels) - 1:
+                self.down.append(nn.ModuleDict({"conv": nn.Conv2d(c, c, 3, stride=2, padding=1)}))
+                skips.append(c)
+                size //= 2
+
+        self.mid1, self.mid_attention, self.mid2 = block(c, c), Attention(c, config.head_dim, config.groups), block(c, c)
+
+        self.up = nn.ModuleList()
+        for level, width in reversed(list(enumerate(config.channels))):
+            for _ in range(config.blocks + 1):
+                self.up.append(nn.ModuleDict(_present(block=block(c + skips.pop(), width), attention=attend(width, size))))
+                c = width
+            if level > 0:
+                self.up.append(nn.ModuleDict({"conv": nn.Conv2d(c, c, 3, padding=1)}))
+                size *= 2
+
+        self.norm = nn.GroupNorm(config.groups, c)
+        self.head = zeroed(nn.Conv2d(c, config.out_channels * config.patch**2, 3, padding=1))
+
+    def forward(self, x: torch.Tensor, t: torch.Tensor) -> torch.Tensor:
+        emb = self.time2(F.silu(self.time1(timestep_embedding(t, self.config.channels[0]))))
+        emb = F.silu(emb)
+        h = self.stem(F.pixel_unshuffle(x, self.config.patch))
+        skips = [h]
+        for layer in self.down:
+            h = layer["conv"](h) if "conv" in layer else _apply(layer, h, emb)
+            skips.append(h)
+        h = self.mid2(self.mid_attention(self.mid1(h, emb)), emb)
+        for layer in self.up:
+            if "conv" in layer:
+                h = layer["conv"](F.interpolate(h, scale_factor=2, mode="nearest"))
+            else:
+                h = _apply(layer, torch.cat([h, skips.pop()], 1), emb)
+        return F.pixel_shuffle(self.head(F.silu(self.norm(h))), self.config.patch)
+
+
+def _apply(layer: nn.ModuleDict, h, emb):
+    h = layer["block"](h, emb)
+    return layer["attention"](h) if "attention" in layer else h
+
+
+def _present(**modules) -> dict:
+    return {name: module for name, module in modules.items() if module is not None}
+
+
+def zeroed(layer: nn.Module) -> nn.Module:
+    """Last layers start at zero, so every block starts as the identity."""
+    for p in layer.parameters():
+        nn.init.zeros_(p)
+    return layer
