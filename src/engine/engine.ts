@@ -21,15 +21,27 @@ export interface EngineInfo {
   precision: 'fp32' | 'fp16';
   /** Rows an evaluation should have: more gains nothing. */
   bestBatch: number;
-  /** Evaluations that run side by side. */
+  /** Processes that evaluate side by side. */
   workers: number;
 }
 
-/** Evaluates one model's network. */
+export interface EvaluateOptions {
+  /** No other work is waiting: the evaluation may take every core. */
+  alone?: boolean;
+}
+
+/** Evaluates one model's network, in worker processes. */
 export interface Engine {
   readonly info: EngineInfo;
-  /** Resolves to the prediction [N, C_out, H, W]. Rejects with EngineError; the rows are untouched then. */
-  evaluate(batch: Batch): Promise<Float32Array>;
+  /** Workers that can evaluate now, of info.workers. */
+  readonly alive: number;
+  /** Called whenever `alive` has changed. */
+  onAlive: (() => void) | undefined;
+  /**
+   * Resolves to the prediction [N, C_out, H, W], a row the same bits in whatever batch (on a CPU; on a GPU to the
+   * engine's stated tolerance). Rejects with EngineError; an evaluation has no side effects and may be asked again.
+   */
+  evaluate(batch: Batch, options?: EvaluateOptions): Promise<Float32Array>;
   close(): Promise<void>;
 }
 

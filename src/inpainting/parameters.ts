@@ -1,6 +1,6 @@
+import type { SamplerName } from '../diffusion/samplers/index.ts';
 import type { Box, Mask, Picture } from '../image/picture.ts';
-
-export type SamplerName = 'ddpm' | 'ddim' | 'dpmpp_2m';
+import type { Priority } from '../scheduler/policy.ts';
 
 /** How pictures are drawn, all resolved: no defaults left to fill in. */
 export interface SamplingParameters {
@@ -17,8 +17,8 @@ export interface SamplingParameters {
 
 export interface InpaintParameters extends SamplingParameters {
   strategy: 'auto' | 'crop' | 'resize';
-  /** Pixels of context around the hole's bounding box (crop). */
-  padding: number;
+  /** Pixels of context around the hole's bounding box (crop); as much as the hole is large when absent. */
+  padding?: number;
   /** Feathering in pixels, inside the hole only. */
   maskBlur: number;
 }
@@ -30,6 +30,7 @@ export interface Progress {
 }
 
 export interface Options {
+  priority?: Priority;
   /** Aborting frees the slots at the next step; the promise rejects with the signal's reason. */
   signal?: AbortSignal;
   onProgress?: (progress: Progress) => void;

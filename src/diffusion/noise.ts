@@ -1,0 +1,78 @@
+/**
+ * Noise without state: a counter-based generator (Philox 4x32-10, Salmon et al. 2011) keyed by
+ * (seed, image, step). The same key gives the same numbers, whatever was drawn before, in whatever batch.
+ */
+export interface NoiseKey {
+  /** 0..2^32-1 */
+  seed: number;
+  /** Index of the candidate. */
+  image: number;
+  /** Which draw of this image: 0 is x_T, i + 1 what step i adds. */
+  step: number;
+}
+
+const M0 = 0xd2511f53;
+const M1 = 0xcd9e8d57;
+const W0 = 0x9e3779b9;
+const W1 = 0xbb67ae85;
+const ROUNDS = 10;
+
+/** Philox 4x32-10: four 32-bit words for a 128-bit counter and a 64-bit key, written to `out`. */
+export function philox(
+  c0: number,
+  c1: number,
+  c2: number,
+  c3: number,
+  k0: number,
+  k1: number,
+  out: Uint32Array,
+) {
+  for (let round = 0; round < ROUNDS; round++) {
+    const high0 = mulHigh(M0, c0);
+    const low0 = Math.imul(M0, c0);
+    const high1 = mulHigh(M1, c2);
+    const low1 = Math.imul(M1, c2);
+    c0 = high1 ^ c1 ^ k0;
+    c1 = low1;
+    c2 = high0 ^ c3 ^ k1;
+    c3 = low0;
+    k0 = (k0 + W0) | 0;
+    k1 = (k1 + W1) | 0;
+  }
+  out[0] = c0;
+  out[1] = c1;
+  out[2] = c2;
+  out[3] = c3;
+}
+
+/** The upper 32 bits of the unsigned 64-bit product, by 16-bit halves: no BigInt in the inner loop. */
+function mulHigh(a: number, b: number): number {
+  const aLow = a & 0xffff;
+  const aHigh = a >>> 16;
+  const bLow = b & 0xffff;
+  const bHigh = b >>> 16;
+  const cross = aHigh * bLow + ((aLow * bLow) >>> 16);
+  const middle = aLow * bHigh + (cross & 0xffff);
+  // Sums of two products of 16 bits stay below 2^33: exact in a double, so divide instead of shifting.
+  return (aHigh * bHigh + Math.floor(cross / 0x10000) + Math.floor(middle / 0x10000)) | 0;
+}
+
+const UNIT = 2 ** -32;
+
+/** `length` independent standard normal numbers (Box & Muller 1958), a pure function of the key. */
+export function gaussian(key: NoiseKey, length: number): Float32Array {
+  const out = new Float32Array(length);
+  const words = new Uint32Array(4);
+  for (let i = 0; i < length; i += 4) {
+    philox(i >>> 2, key.step, key.image, 0, key.seed, 0, words);
+    for (let pair = 0; pair < 4; pair += 2) {
+      // (w + 1/2) / 2^32 lies strictly between 0 and 1: its logarithm is finite.
+      const radius = Math.sqrt(-2 * Math.log((words[pair] + 0.5) * UNIT));
+      const angle = 2 * Math.PI * words[pair + 1] * UNIT;
+      // Stores past the end of a typed array are ignored: the last block needs no special case.
+      out[i + pair] = radius * Math.cos(angle);
+      out[i + pair + 1] = radius * Math.sin(angle);
+    }
+  }
+  return out;
+}

@@ -1,0 +1,27 @@
+import { impliedEpsilon } from '../prediction.ts';
+import type { DrawNoise, Levels } from './sampler.ts';
+
+/**
+ * Denoising diffusion implicit models (Song et al. 2021, eq. 12):
+ *
+ *   x_next = sqrt(abar_next) x_0 + sqrt(1 - abar_next - sigma^2) epsilon + sigma z
+ *   sigma  = eta sqrt((1 - abar_next) / (1 - abar)) sqrt(1 - abar / abar_next)
+ *
+ * eta 0 is deterministic; eta 1 has the variance of DDPM.
+ */
+export function ddimStep(
+  { abar, abarNext }: Levels,
+  eta: number,
+  x: Float32Array,
+  x0: Float32Array,
+  noise: DrawNoise,
+): Float32Array {
+  const sigma = eta * Math.sqrt(((1 - abarNext) / (1 - abar)) * (1 - abar / abarNext));
+  const signal = Math.sqrt(abarNext);
+  const direction = Math.sqrt(Math.max(0, 1 - abarNext - sigma ** 2));
+  const z = sigma > 0 ? noise() : undefined;
+  return x.map(
+    (xi, i) =>
+      signal * x0[i] + direction * impliedEpsilon(abar, xi, x0[i]) + (z === undefined ? 0 : sigma * z[i]),
+  );
+}

@@ -1,0 +1,47 @@
+import type { DrawNoise, Levels } from './sampler.ts';
+
+/**
+ * The reverse process's variance (Ho et al. 2020, section 3.2; Nichol & Dhariwal 2021, eq. 15):
+ *
+ * - fixed_small: the posterior's, (1 - abar_next) / (1 - abar) beta
+ * - fixed_large: beta
+ * - learned: between the two, exp(v log(beta) + (1 - v) log(posterior)), v predicted by the network as (v' + 1) / 2
+ */
+export type Variance = 'fixed_small' | 'fixed_large' | 'learned';
+
+/**
+ * Ancestral sampling: a draw from q(x_next | x_t, x_0) (Ho et al. 2020, eq. 6 and 7), over any stride:
+ *
+ *   mean = sqrt(abar_next) beta / (1 - abar) x_0 + sqrt(alpha) (1 - abar_next) / (1 - abar) x_t
+ *   alpha = abar / abar_next, beta = 1 - alpha
+ *
+ * `learned` is the network's variance output v' in -1..1, of x's length, when variance is "learned".
+ * The last step (abar_next = 1) returns x_0: its posterior has no variance left.
+ */
+export function ddpmStep(
+  { abar, abarNext }: Levels,
+  variance: Variance,
+  x: Float32Array,
+  x0: Float32Array,
+  noise: DrawNoise,
+  learned?: Float32Array,
+): Float32Array {
+  const alpha = abar / abarNext;
+  const beta = 1 - alpha;
+  const posterior = ((1 - abarNext) / (1 - abar)) * beta;
+  const fromX0 = (Math.sqrt(abarNext) * beta) / (1 - abar);
+  const fromX = (Math.sqrt(alpha) * (1 - abarNext)) / (1 - abar);
+  if (posterior === 0) return x.map((xi, i) => fromX0 * x0[i] + fromX * xi);
+  const z = noise();
+  if (variance === 'learned') {
+    if (learned?.length !== x.length) throw new RangeError('the network has no variance output');
+    const low = Math.log(posterior);
+    const span = Math.log(beta) - low;
+    return x.map((xi, i) => {
+      const sigma = Math.exp(0.5 * (low + ((learned[i] + 1) / 2) * span));
+      return fromX0 * x0[i] + fromX * xi + sigma * z[i];
+    });
+  }
+  const sigma = Math.sqrt(variance === 'fixed_large' ? beta : posterior);
+  return x.map((xi, i) => fromX0 * x0[i] + fromX * xi + sigma * z[i]);
+}

@@ -1,0 +1,35 @@
+import type { Levels } from './sampler.ts';
+
+/**
+ * DPM-Solver++(2M), the data-prediction multistep solver (Lu et al. 2022, algorithm 2). With
+ * lambda = log(sqrt(abar) / sqrt(1 - abar)), h = lambda_next - lambda and r = h_last / h:
+ *
+ *   D      = (1 + 1 / 2r) x_0 - 1 / 2r x_0_last
+ *   x_next = sigma_next / sigma x_t - sqrt(abar_next) (exp(-h) - 1) D
+ *
+ * The first step (no x_0_last) is of first order, D = x_0. The last, to abar_next = 1 where lambda is infinite, is x_0.
+ * `last` is the step before: its abar and its x_0.
+ */
+export function dpmpp2mStep(
+  { abar, abarNext }: Levels,
+  x: Float32Array,
+  x0: Float32Array,
+  last?: { abar: number; x0: Float32Array },
+): Float32Array {
+  if (abarNext === 1) return x0.slice();
+  const h = lambda(abarNext) - lambda(abar);
+  if (h === 0) return x.slice(); // two timesteps at the schedule's floor: nothing to solve
+  const hLast = last ? lambda(abar) - lambda(last.abar) : 0;
+  const half = hLast > 0 ? h / (2 * hLast) : 0;
+  const keep = Math.sqrt((1 - abarNext) / (1 - abar));
+  const add = -Math.sqrt(abarNext) * Math.expm1(-h);
+  return x.map((xi, i) => {
+    const d = last && half > 0 ? (1 + half) * x0[i] - half * last.x0[i] : x0[i];
+    return keep * xi + add * d;
+  });
+}
+
+/** Half the logarithm of the signal-to-noise ratio. */
+function lambda(abar: number): number {
+  return 0.5 * Math.log(abar / (1 - abar));
+}

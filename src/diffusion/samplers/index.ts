@@ -1,0 +1,53 @@
+import { type PredictionType, predictX0 } from '../prediction.ts';
+import type { Schedule } from '../schedule.ts';
+import { type Spacing, timesteps as visit } from '../timesteps.ts';
+import { ddimStep } from './ddim.ts';
+import { ddpmStep, type Variance } from './ddpm.ts';
+import { dpmpp2mStep } from './dpmpp-2m.ts';
+import { levels, type Sampler } from './sampler.ts';
+
+export const SAMPLER_NAMES = ['ddpm', 'ddim', 'dpmpp_2m'] as const;
+export type SamplerName = (typeof SAMPLER_NAMES)[number];
+
+export interface SamplerOptions {
+  schedule: Schedule;
+  /** What the network predicts. */
+  prediction: PredictionType;
+  /** Evaluations, 1..T. */
+  steps: number;
+  /** ddim's share of fresh noise, 0..1. */
+  eta?: number;
+  spacing?: Spacing;
+  /** ddpm's variance. "learned" needs a network with twice the channels. */
+  variance?: Variance;
+  /** Clip each estimate of the clean picture to -1..1, as pixels are. */
+  clip?: boolean;
+}
+
+/** The named sampler over the schedule. Throws RangeError for steps outside 1..T. */
+export function createSampler(name: SamplerName, options: SamplerOptions): Sampler {
+  const { schedule, prediction: type, eta = 0, spacing, variance = 'fixed_small', clip = true } = options;
+  const timesteps = visit(schedule.T, options.steps, spacing);
+  return {
+    timesteps,
+    next(state, prediction, noise) {
+      const { x, step } = state;
+      const level = levels(schedule.abar, timesteps, step);
+      const x0 = predictX0(type, level.abar, x, prediction, clip);
+      return { step: step + 1, x: advance(), x0 };
+
+      function advance(): Float32Array {
+        switch (name) {
+          case 'ddim':
+            return ddimStep(level, eta, x, x0, noise);
+          case 'ddpm':
+            return ddpmStep(level, variance, x, x0, noise, prediction.subarray(x.length));
+          case 'dpmpp_2m': {
+            const last = state.x0 && { abar: schedule.abar[timesteps[step - 1]], x0: state.x0 };
+            return dpmpp2mStep(level, x, x0, last);
+          }
+        }
+      }
+    },
+  };
+}

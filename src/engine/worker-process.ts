@@ -1,0 +1,101 @@
+import { type ChildProcess, fork } from 'node:child_process';
+import { type Batch, EngineError, type EngineInfo } from './engine.ts';
+import type { NetworkSpec } from './network.ts';
+import type { FromWorker, ToWorker } from './protocol.ts';
+
+/** From the sources (tests, scripts) the worker needs the same TypeScript loader as its parent. */
+const FROM_SOURCE = import.meta.url.endsWith('.ts');
+const ENTRY = new URL(FROM_SOURCE ? './worker.ts' : './worker.js', import.meta.url);
+
+export interface Evaluation {
+  prediction: Float32Array;
+  /** Inside the worker, without the way there and back. */
+  seconds: number;
+}
+
+export type Loaded = Pick<EngineInfo, 'deviceName' | 'precision' | 'bestBatch'>;
+
+interface Waiting {
+  resolve(evaluation: Evaluation): void;
+  reject(error: EngineError): void;
+}
+
+/** The parent's end of one worker process. */
+export class WorkerProcess {
+  /** Resolves once the network is loaded and warm; rejects with EngineError when it cannot be. */
+  readonly loaded: Promise<Loaded>;
+  /** Evaluations sent and not answered yet. */
+  readonly #waiting = new Map<number, Waiting>();
+  readonly #child: ChildProcess;
+  #nextId = 0;
+
+  /** `onExit` is called once when the process has gone, whatever the reason; what was in flight has been rejected. */
+  constructor(spec: NetworkSpec, onExit: (how: string) => void) {
+    this.#child = fork(ENTRY, {
+      serialization: 'advanced', // typed arrays travel as bytes, not as JSON
+      execArgv: FROM_SOURCE ? ['--import', 'tsx'] : [],
+      stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
+    });
+    this.loaded = new Promise((resolve, reject) => {
+      this.#child.on('message', (message: FromWorker) => {
+        if (message.type === 'loaded') resolve(message);
+        else if (message.type === 'load-failed') reject(new EngineError(message.message));
+        else this.#answer(message);
+      });
+      this.#child.once('exit', (code, signal) => {
+        const how = signal ? `was ended by ${signal}` : `exited with code ${code}`;
+        const error = new EngineError(`the worker ${how}`);
+        reject(error);
+        for (const { reject } of this.#waiting.values()) reject(error);
+        this.#waiting.clear();
+        onExit(how);
+      });
+    });
+    this.loaded.catch(() => {}); // whoever awaits it sees it; nobody has to
+    this.#child.on('error', () => this.kill());
+    this.#send({ type: 'load', spec });
+  }
+
+  get pid(): number | undefined {
+    return this.#child.pid;
+  }
+
+  /** Evaluations in flight. */
+  get load(): number {
+    return this.#waiting.size;
+  }
+
+  evaluate(batch: Batch, alone: boolean): Promise<Evaluation> {
+    return new Promise((resolve, reject) => {
+      const id = this.#nextId++;
+      this.#waiting.set(id, { resolve, reject });
+      this.#send({ type: 'evaluate', id, batch, alone });
+    });
+  }
+
+  kill() {
+    this.#child.kill('SIGKILL');
+  }
+
+  /** Lets the process end by itself; resolves when it has. */
+  close(): Promise<void> {
+    if (this.#child.exitCode !== null || this.#child.signalCode !== null) return Promise.resolve();
+    return new Promise((resolve) => {
+      this.#child.once('exit', () => resolve());
+      if (this.#child.connected) this.#child.disconnect();
+      else this.kill();
+    });
+  }
+
+  #send(message: ToWorker) {
+    // A failed send means that the process is going: its 'exit' rejects what was waiting.
+    if (this.#child.connected) this.#child.send(message, () => {});
+  }
+
+  #answer(message: Extract<FromWorker, { type: 'result' | 'error' }>) {
+    const waiting = this.#waiting.get(message.id);
+    this.#waiting.delete(message.id);
+    if (message.type === 'result') waiting?.resolve(message);
+    else waiting?.reject(new EngineError(message.message));
+  }
+}

@@ -1,0 +1,62 @@
+import { gaussian } from '../diffusion/noise.ts';
+import type { Sampler, SamplerState } from '../diffusion/samplers/sampler.ts';
+import type { Trajectory } from '../scheduler/trajectory.ts';
+
+/** What the network is shown of the picture, at its resolution. */
+export interface Known {
+  /** [3, R, R] in -1..1; what stands in the hole is never looked at. */
+  x0: Float32Array;
+  /** [R, R], 1 in the hole, 0 where the picture is known. */
+  mask: Float32Array;
+}
+
+/**
+ * Inpainting with a conditional model (Palette, Saharia et al. 2022). At every step the network sees x_t in the hole,
+ * the clean known pixels around it, and the mask as -1/+1: [4, R, R]. An all-hole mask is plain sampling.
+ */
+export class ConditionalTrajectory implements Trajectory {
+  readonly #sampler: Sampler;
+  readonly #known: Known;
+  readonly #seed: number;
+  readonly #image: number;
+  #state: SamplerState;
+
+  /** `image` is the candidate's index: each has a noise stream of its own. */
+  constructor(sampler: Sampler, known: Known, seed: number, image: number) {
+    this.#sampler = sampler;
+    this.#known = known;
+    this.#seed = seed;
+    this.#image = image;
+    this.#state = { step: 0, x: this.#noise(0) };
+  }
+
+  get of(): number {
+    return this.#sampler.timesteps.length;
+  }
+
+  get step(): number {
+    return this.#state.step;
+  }
+
+  /** The current estimate of the clean picture, [3, R, R] in -1..1: the result when all steps are done. */
+  get x0(): Float32Array {
+    return this.#state.step === this.of ? this.#state.x : (this.#state.x0 ?? this.#state.x);
+  }
+
+  input(): { x: Float32Array; t: number } {
+    const { x0, mask } = this.#known;
+    const pixels = mask.length;
+    const x = new Float32Array(x0.length + pixels);
+    for (let i = 0; i < x0.length; i++) x[i] = mask[i % pixels] === 1 ? this.#state.x[i] : x0[i];
+    for (let i = 0; i < pixels; i++) x[x0.length + i] = 2 * mask[i] - 1;
+    return { x, t: this.#sampler.timesteps[this.#state.step] };
+  }
+
+  advance(prediction: Float32Array): void {
+    this.#state = this.#sampler.next(this.#state, prediction, () => this.#noise(this.#state.step + 1));
+  }
+
+  #noise(step: number): Float32Array {
+    return gaussian({ seed: this.#seed, image: this.#image, step }, this.#known.x0.length);
+  }
+}

@@ -1,0 +1,42 @@
+import { createSampler } from '../diffusion/samplers/index.ts';
+import { scheduleFrom } from '../diffusion/schedule.ts';
+import type { ServedModel } from '../registry/served-model.ts';
+import { ConditionalTrajectory, type Known } from './conditional.ts';
+import type { Options, SamplingParameters, Timings } from './parameters.ts';
+
+export interface Denoised {
+  /** [3, R, R] in -1..1, a candidate each. */
+  candidates: Float32Array[];
+  timings: Pick<Timings, 'queueMs' | 'denoiseMs'>;
+}
+
+/** Takes all candidates of one request from noise to pictures, through the model's scheduler. */
+export async function denoise(
+  model: ServedModel,
+  known: Known,
+  parameters: SamplingParameters,
+  { signal, priority, onProgress }: Options,
+): Promise<Denoised> {
+  const { seed, numImages, sampler: name, steps, eta } = parameters;
+  const { prediction, schedule } = model.card;
+  const arrived = performance.now();
+  const { scheduler } = await model.open();
+  const sampler = createSampler(name, { schedule: scheduleFrom(schedule), prediction, steps, eta });
+  const trajectories = Array.from(
+    { length: numImages },
+    (_, image) => new ConditionalTrajectory(sampler, known, seed, image),
+  );
+  let started = arrived;
+  await scheduler.run(trajectories, {
+    signal,
+    priority,
+    onStart: () => {
+      started = performance.now();
+    },
+    onStep: (step, of) => onProgress?.({ step, of }),
+  });
+  return {
+    candidates: trajectories.map(({ x0 }) => x0),
+    timings: { queueMs: started - arrived, denoiseMs: performance.now() - started },
+  };
+}

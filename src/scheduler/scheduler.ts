@@ -1,0 +1,243 @@
+import type { Engine } from '../engine/engine.ts';
+import { type Claim, type Priority, stretch } from './policy.ts';
+import type { Trajectory } from './trajectory.ts';
+
+export interface SchedulerOptions {
+  engine: Engine;
+  /** Images in the system, running ones included; more are refused with QueueFullError. */
+  limit: number;
+  /** Milliseconds; tests put their own here. */
+  now?: () => number;
+  onBatch?: (rows: number) => void;
+}
+
+export interface RunOptions {
+  priority?: Priority;
+  /** Aborting takes the images out at the next step; run() rejects with the signal's reason. */
+  signal?: AbortSignal;
+  /** After each step of any of the images: evaluations done and to do, over all of them. */
+  onStep?: (step: number, of: number) => void;
+  /** When the first evaluation begins. */
+  onStart?: () => void;
+}
+
+/** The queue is full. */
+export class QueueFullError extends Error {
+  override name = 'QueueFullError';
+  /** When there is likely to be room, in whole seconds, at least 1. */
+  readonly retryAfterS: number;
+  constructor(retryAfterS: number) {
+    super('the queue is full');
+    this.retryAfterS = retryAfterS;
+  }
+}
+
+/** Batches a worker may hold: one running and one at hand, so that it never waits for the way there and back. */
+const HELD = 2;
+
+interface Request extends Claim {
+  done: number;
+  started: boolean;
+  /** Images not finished yet. */
+  left: number;
+  options: RunOptions;
+  resolve(): void;
+  reject(reason: unknown): void;
+}
+
+interface Row {
+  request: Request;
+  trajectory: Trajectory;
+  inFlight: boolean;
+}
+
+/**
+ * Step-level batching: whenever the engine has room, the rows with the strongest claim (policy.ts) are evaluated
+ * together, whatever their samplers, step counts and timesteps. A new request joins at the next step; one that is
+ * finished or cancelled leaves; a failed evaluation fails the requests in it and no other.
+ */
+export class Scheduler {
+  readonly limit: number;
+  readonly #engine: Engine;
+  readonly #now: () => number;
+  readonly #onBatch: (rows: number) => void;
+  /** Every unfinished row, in order of arrival. */
+  readonly #rows = new Set<Row>();
+  #inFlight = 0;
+  /** Evaluations a second lately, for Retry-After. */
+  readonly #pace: Pace;
+
+  constructor({ engine, limit, now = () => performance.now(), onBatch = () => {} }: SchedulerOptions) {
+    this.limit = limit;
+    this.#engine = engine;
+    this.#now = now;
+    this.#onBatch = onBatch;
+    this.#pace = new Pace(now);
+    engine.onAlive = () => this.#dispatch();
+  }
+
+  /** Images whose first step has not begun, and images under way. */
+  get depth(): { waiting: number; active: number } {
+    let active = 0;
+    for (const { request } of this.#rows) if (request.started) active++;
+    return { waiting: this.#rows.size - active, active };
+  }
+
+  /** Throws QueueFullError when `images` more do not fit: a cheap question to ask before decoding anything. */
+  assertRoom(images: number): void {
+    if (this.#rows.size + images > this.limit) throw new QueueFullError(this.#retryAfterS());
+  }
+
+  /**
+   * Takes all the images to their end. Rejects with QueueFullError, EngineError, or the abort signal's reason;
+   * nothing of the request is evaluated after that.
+   */
+  async run(trajectories: readonly Trajectory[], options: RunOptions = {}): Promise<void> {
+    const { signal, priority = 'normal' } = options;
+    signal?.throwIfAborted();
+    this.assertRoom(trajectories.length);
+    const evaluations = trajectories.reduce((sum, { of }) => sum + of, 0);
+    const { promise, resolve, reject } = withResolvers();
+    const request: Request = {
+      arrivedMs: this.#now(),
+      evaluations,
+      priority,
+      done: 0,
+      started: false,
+      left: trajectories.length,
+      options,
+      resolve,
+      reject,
+    };
+    for (const trajectory of trajectories) this.#rows.add({ request, trajectory, inFlight: false });
+    const abort = () => this.#leave(request, signal?.reason);
+    signal?.addEventListener('abort', abort, { once: true });
+    this.#dispatch();
+    try {
+      await promise;
+    } finally {
+      signal?.removeEventListener('abort', abort);
+    }
+  }
+
+  /** Evaluates for as long as the engine has room and rows are ready. */
+  #dispatch() {
+    while (this.#inFlight < this.#engine.alive * HELD) {
+      const batch = this.#strongest(this.#engine.info.bestBatch);
+      if (batch.length === 0) return;
+      // A batch that is not full waits for an idle worker: meanwhile more rows may come to share it.
+      const full = batch.length >= this.#engine.info.bestBatch;
+      if (!full && this.#inFlight >= this.#engine.alive) return;
+      void this.#evaluate(batch);
+    }
+  }
+
+  #strongest(count: number): Row[] {
+    const now = this.#now();
+    const ready = [...this.#rows].filter((row) => !row.inFlight);
+    if (ready.length <= count) return ready;
+    const claims = new Map<Request, number>();
+    const claim = ({ request }: Row) => {
+      const known = claims.get(request) ?? stretch(request, now);
+      claims.set(request, known);
+      return known;
+    };
+    return ready.sort((a, b) => claim(b) - claim(a)).slice(0, count); // stable: ties keep order of arrival
+  }
+
+  async #evaluate(rows: Row[]) {
+    const alone = this.#rows.size === 1;
+    this.#inFlight++;
+    for (const row of rows) {
+      row.inFlight = true;
+      if (!row.request.started) {
+        row.request.started = true;
+        row.request.options.onStart?.();
+      }
+    }
+    try {
+      this.#onBatch(rows.length);
+      const prediction = await this.#engine.evaluate(gather(rows), { alone });
+      const length = prediction.length / rows.length;
+      rows.forEach((row, i) => {
+        this.#advance(row, prediction.subarray(i * length, (i + 1) * length));
+      });
+      this.#pace.count(rows.length);
+    } catch (error) {
+      for (const { request } of rows) this.#leave(request, error);
+    } finally {
+      this.#inFlight--;
+      for (const row of rows) row.inFlight = false;
+      this.#dispatch();
+    }
+  }
+
+  #advance(row: Row, prediction: Float32Array) {
+    if (!this.#rows.has(row)) return; // it left while it was being evaluated
+    const { request, trajectory } = row;
+    try {
+      trajectory.advance(prediction);
+      request.done++;
+      request.options.onStep?.(request.done, request.evaluations);
+    } catch (error) {
+      this.#leave(request, error); // its own fault: the others of the batch go on
+      return;
+    }
+    if (trajectory.step < trajectory.of) return;
+    this.#rows.delete(row);
+    if (--request.left === 0) request.resolve();
+  }
+
+  #leave(request: Request, reason: unknown) {
+    for (const row of this.#rows) if (row.request === request) this.#rows.delete(row);
+    request.reject(reason);
+  }
+
+  /** Until half of what is here has been done: then there is room again for a request like those. */
+  #retryAfterS(): number {
+    let evaluations = 0;
+    for (const { trajectory } of this.#rows) evaluations += trajectory.of - trajectory.step;
+    return Math.max(1, Math.min(600, Math.ceil(evaluations / 2 / this.#pace.perSecond)));
+  }
+}
+
+function gather(rows: Row[]) {
+  const inputs = rows.map(({ trajectory }) => trajectory.input());
+  const length = inputs[0].x.length;
+  const x = new Float32Array(rows.length * length);
+  inputs.forEach((input, i) => {
+    x.set(input.x, i * length);
+  });
+  return { rows: rows.length, x, t: Float32Array.from(inputs, ({ t }) => t) };
+}
+
+/** Evaluations a second, as an exponential average over the last couple of hundred. */
+class Pace {
+  perSecond = 10;
+  readonly #now: () => number;
+  #last: number;
+
+  constructor(now: () => number) {
+    this.#now = now;
+    this.#last = now();
+  }
+
+  count(rows: number) {
+    const now = this.#now();
+    const seconds = Math.max(1e-4, (now - this.#last) / 1000);
+    this.#last = now;
+    // An idle gap says nothing about speed.
+    if (seconds < 2) this.perSecond += (rows / seconds - this.perSecond) * Math.min(1, 0.01 * rows);
+  }
+}
+
+/** Promise.withResolvers, which Node 20 does not have. */
+function withResolvers() {
+  let resolve = () => {};
+  let reject: (reason: unknown) => void = () => {};
+  const promise = new Promise<void>((yes, no) => {
+    resolve = yes;
+    reject = no;
+  });
+  return { promise, resolve, reject };
+}
