@@ -1,0 +1,44 @@
+import { composite } from '../image/composite.ts';
+import { assertHole, assertSameSize, maskFraction } from '../image/mask.ts';
+import { maskToTensor, pictureToTensor, tensorToPicture } from '../image/region.ts';
+import { uncertainty } from '../image/uncertainty.ts';
+import type { ServedModel } from '../registry/served-model.ts';
+import { denoise } from './denoise.ts';
+import type { InpaintRequest, InpaintResult, Options } from './parameters.ts';
+import { chooseRegion } from './region.ts';
+
+/**
+ * Fills the hole: the region around it is brought to the model's resolution, filled, brought back, and pasted inside
+ * the hole alone. Every byte outside it comes back as it was.
+ *
+ * Rejects with PictureError (sizes differ, no hole), and as Scheduler.run does.
+ */
+export async function inpaint(
+  model: ServedModel,
+  { picture, mask, parameters }: InpaintRequest,
+  options: Options = {},
+): Promise<InpaintResult> {
+  assertSameSize(picture, mask);
+  const hole = assertHole(mask);
+  const { resolution } = model.card;
+  const { strategy, box } = chooseRegion(picture, hole, resolution, parameters);
+  const known = {
+    x0: await pictureToTensor(picture, mask, box, resolution),
+    mask: maskToTensor(mask, box, resolution),
+  };
+  const { candidates, timings } = await denoise(model, known, parameters, options);
+
+  const started = performance.now();
+  const { maskBlur } = parameters;
+  const pictures = await Promise.all(
+    candidates.map((x0) => composite(picture, mask, tensorToPicture(x0, resolution), box, { maskBlur })),
+  );
+  return {
+    pictures,
+    strategy,
+    box,
+    maskFraction: maskFraction(mask),
+    uncertainty: pictures.length > 1 ? uncertainty(pictures, mask) : undefined,
+    timings: { ...timings, compositeMs: performance.now() - started },
+  };
+}

@@ -1,0 +1,110 @@
+import path from 'node:path';
+import { usableCores } from '../engine/cores.ts';
+import { EngineError, type EngineInfo } from '../engine/engine.ts';
+import { WorkerPool } from '../engine/pool.ts';
+import { Scheduler } from '../scheduler/scheduler.ts';
+import type { ModelCard } from './model-card.ts';
+import { verifyDigests } from './model-folder.ts';
+import type { ModelState, ServedModel } from './served-model.ts';
+
+/** What happens while a model serves; all optional. */
+export interface ModelHooks {
+  onBatch?(card: ModelCard, rows: number): void;
+  onEvaluation?(card: ModelCard, engine: EngineInfo, rows: number, seconds: number): void;
+  onRestart?(card: ModelCard, how: string): void;
+}
+
+export interface EngineSettings {
+  engine: 'onnx';
+  device: 'cpu';
+  /** Overrides the best batch found at warm-up. */
+  maxBatch?: number;
+  /** Images in a model's queue. */
+  queueLimit: number;
+}
+
+/** One folder of models/: found, then loaded on first use, with workers and a scheduler of its own. */
+export class ModelVersion implements ServedModel {
+  readonly card: ModelCard;
+  readonly folder: string;
+  state: ModelState = 'available';
+  reason: string | undefined;
+  scheduler: Scheduler | undefined;
+  readonly #settings: EngineSettings;
+  readonly #hooks: ModelHooks;
+  #pool: WorkerPool | undefined;
+  #opening: Promise<{ scheduler: Scheduler; engine: EngineInfo }> | undefined;
+
+  constructor(folder: string, card: ModelCard, settings: EngineSettings, hooks: ModelHooks) {
+    this.folder = path.resolve(folder);
+    this.card = card;
+    this.#settings = settings;
+    this.#hooks = hooks;
+  }
+
+  get ref(): string {
+    return `${this.card.id}@${this.card.version}`;
+  }
+
+  get digest(): string {
+    return this.card.files['unet.onnx'].sha256;
+  }
+
+  get engine(): EngineInfo | undefined {
+    return this.#pool?.info;
+  }
+
+  get workers(): { alive: number; total: number; pids: number[] } | undefined {
+    const pool = this.#pool;
+    return pool && { alive: pool.alive, total: pool.info.workers, pids: pool.pids };
+  }
+
+  open(): Promise<{ scheduler: Scheduler; engine: EngineInfo }> {
+    this.#opening ??= this.#load().catch((error) => {
+      this.state = 'failed';
+      this.reason = error.message;
+      this.#opening = undefined; // the next request tries again
+      throw error instanceof EngineError
+        ? error
+        : new EngineError(`${this.ref}: ${error.message}`, { cause: error });
+    });
+    return this.#opening;
+  }
+
+  async close(): Promise<void> {
+    await this.#opening?.catch(() => {});
+    await this.#pool?.close();
+  }
+
+  async #load() {
+    const { card, folder } = this;
+    const { engine, device, maxBatch, queueLimit } = this.#settings;
+    this.state = 'loading';
+    await verifyDigests(folder, card);
+    const cores = usableCores();
+    const pool = await WorkerPool.start({
+      spec: {
+        folder,
+        engine,
+        device,
+        inChannels: card.in_channels,
+        outChannels: card.out_channels,
+        resolution: card.resolution,
+        threads: cores,
+      },
+      workers: cores,
+      maxBatch,
+      onEvaluation: (rows, seconds) => this.#hooks.onEvaluation?.(card, pool.info, rows, seconds),
+      onRestart: (how) => this.#hooks.onRestart?.(card, how),
+    });
+    this.#pool = pool;
+    this.scheduler = new Scheduler({
+      engine: pool,
+      limit: queueLimit,
+      onBatch: (rows) => this.#hooks.onBatch?.(card, rows),
+    });
+    this.state = 'ready';
+    this.reason = undefined;
+    return { scheduler: this.scheduler, engine: pool.info };
+  }
+}
