@@ -32,7 +32,10 @@ export class QueueFullError extends Error {
   }
 }
 
-/** Batches a worker may hold: one running and one at hand, so that it never waits for the way there and back. */
+/**
+ * Batches of several rows that a worker may hold: one running and one at hand, so that a GPU never waits for the way
+ * there and back. Single rows (a CPU) are long beside that way: held ahead, they would only share their turn.
+ */
 const HELD = 2;
 
 interface Request extends Claim {
@@ -122,12 +125,13 @@ export class Scheduler {
 
   /** Evaluates for as long as the engine has room and rows are ready. */
   #dispatch() {
-    while (this.#inFlight < this.#engine.alive * HELD) {
-      const batch = this.#strongest(this.#engine.info.bestBatch);
+    const { bestBatch } = this.#engine.info;
+    const held = bestBatch > 1 ? HELD : 1;
+    while (this.#inFlight < this.#engine.alive * held) {
+      const batch = this.#strongest(bestBatch);
       if (batch.length === 0) return;
       // A batch that is not full waits for an idle worker: meanwhile more rows may come to share it.
-      const full = batch.length >= this.#engine.info.bestBatch;
-      if (!full && this.#inFlight >= this.#engine.alive) return;
+      if (batch.length < bestBatch && this.#inFlight >= this.#engine.alive) return;
       void this.#evaluate(batch);
     }
   }

@@ -1,0 +1,64 @@
+import fc from 'fast-check';
+import { expect, test } from 'vitest';
+import { gaussian, philox } from '../../src/diffusion/noise.ts';
+
+function words(...counterAndKey: [number, number, number, number, number, number]): string[] {
+  const out = new Uint32Array(4);
+  philox(...counterAndKey, out);
+  return [...out].map((word) => word.toString(16).padStart(8, '0'));
+}
+
+test('philox gives the known answers of Random123', () => {
+  expect(words(0, 0, 0, 0, 0, 0)).toEqual(['6627e8d5', 'e169c58d', 'bc57ac4c', '9b00dbd8']);
+  const ones = 0xffffffff;
+  expect(words(ones, ones, ones, ones, ones, ones)).toEqual(['408f276d', '41c83b0e', 'a20bc7c6', '6d5451fd']);
+  expect(words(0x243f6a88, 0x85a308d3, 0x13198a2e, 0x03707344, 0xa4093822, 0x299f31d0)).toEqual([
+    'd16cfe09',
+    '94fdcceb',
+    '5001e420',
+    '24126ea1',
+  ]);
+});
+
+test('gaussian noise is standard normal', () => {
+  const n = 200_000;
+  const z = gaussian({ seed: 7, image: 0, step: 0 }, n);
+  const moment = (power: number) => z.reduce((sum, x) => sum + x ** power, 0) / n;
+  // Five standard errors of each moment.
+  expect(Math.abs(moment(1))).toBeLessThan(5 / Math.sqrt(n));
+  expect(Math.abs(moment(2) - 1)).toBeLessThan(5 * Math.sqrt(2 / n));
+  expect(Math.abs(moment(3))).toBeLessThan(5 * Math.sqrt(15 / n));
+  expect(Math.abs(moment(4) - 3)).toBeLessThan(5 * Math.sqrt(96 / n));
+});
+
+test('the key decides, whatever was drawn before, and a longer draw begins like a shorter one', () => {
+  const key = fc.record({
+    seed: fc.integer({ min: 0, max: 2 ** 32 - 1 }),
+    image: fc.integer({ min: 0, max: 7 }),
+    step: fc.integer({ min: 0, max: 1000 }),
+  });
+  fc.assert(
+    fc.property(key, key, fc.integer({ min: 1, max: 50 }), (a, b, length) => {
+      const first = gaussian(a, length);
+      const other = gaussian(b, length);
+      expect(gaussian(a, length)).toEqual(first);
+      expect(gaussian(a, length + 9).subarray(0, length)).toEqual(first);
+      const same = a.seed === b.seed && a.image === b.image && a.step === b.step;
+      expect(other[0] === first[0]).toBe(same);
+    }),
+  );
+});
+
+test('draws of different seeds, images and steps are uncorrelated', () => {
+  const n = 50_000;
+  const base = gaussian({ seed: 1, image: 0, step: 0 }, n);
+  for (const key of [
+    { seed: 2, image: 0, step: 0 },
+    { seed: 1, image: 1, step: 0 },
+    { seed: 1, image: 0, step: 1 },
+  ]) {
+    const other = gaussian(key, n);
+    const correlation = base.reduce((sum, x, i) => sum + x * other[i], 0) / n;
+    expect(Math.abs(correlation)).toBeLessThan(5 / Math.sqrt(n));
+  }
+});

@@ -1,0 +1,123 @@
+import { type Batch, type Engine, EngineError, type EngineInfo } from '../../src/engine/engine.ts';
+import { QueueFullError, type RunOptions, Scheduler } from '../../src/scheduler/scheduler.ts';
+import type { Trajectory } from '../../src/scheduler/trajectory.ts';
+
+/** One-pixel image: adds up what the engine answers, so that a row mixed up with another shows. */
+export class Probe implements Trajectory {
+  readonly of: number;
+  readonly id: number;
+  step = 0;
+  readonly seen: number[] = [];
+
+  constructor(id: number, of: number) {
+    this.id = id;
+    this.of = of;
+  }
+
+  input() {
+    return { x: Float32Array.of(this.id), t: this.step };
+  }
+
+  advance(prediction: Float32Array) {
+    if (prediction.length !== 1) throw new Error(`a row of ${prediction.length}`);
+    this.seen.push(prediction[0]);
+    this.step++;
+  }
+}
+
+/** The engine's answer for a row: tells whose it is and which step. */
+export const answer = (x: number, t: number) => 1000 * x + t;
+
+interface Running {
+  doneAt: number;
+  finish(): void;
+}
+
+/** An engine and a clock that tests move: an evaluation takes `batchMs`, whatever its size up to bestBatch. */
+export class SimulatedEngine implements Engine {
+  readonly info: EngineInfo;
+  readonly batches: number[][] = [];
+  alive: number;
+  onAlive: (() => void) | undefined;
+  nowMs = 0;
+  failNext: ((batch: Batch) => boolean) | undefined;
+  readonly #batchMs: number;
+  readonly #busyUntil: number[];
+  #running: Running[] = [];
+
+  constructor({ workers = 1, bestBatch = 1, batchMs = 10 } = {}) {
+    this.info = {
+      engine: 'onnx',
+      device: 'cpu',
+      deviceName: 'simulated',
+      precision: 'fp32',
+      bestBatch,
+      workers,
+    };
+    this.alive = workers;
+    this.#batchMs = batchMs;
+    this.#busyUntil = new Array(workers).fill(0);
+  }
+
+  evaluate(batch: Batch): Promise<Float32Array> {
+    this.batches.push([...batch.x]);
+    const worker = this.#busyUntil.indexOf(Math.min(...this.#busyUntil));
+    const doneAt = Math.max(this.nowMs, this.#busyUntil[worker]) + this.#batchMs;
+    this.#busyUntil[worker] = doneAt;
+    const fails = this.failNext?.(batch);
+    return new Promise((resolve, reject) => {
+      const finish = () =>
+        fails ? reject(new EngineError('boom')) : resolve(batch.x.map((x, i) => answer(x, batch.t[i])));
+      this.#running.push({ doneAt, finish });
+    });
+  }
+
+  async close() {}
+
+  /** Moves the clock from event to event until `until` (by default until nothing runs). */
+  async run(until = Number.POSITIVE_INFINITY): Promise<void> {
+    await settle();
+    while (this.#running.length > 0) {
+      this.#running.sort((a, b) => a.doneAt - b.doneAt);
+      if (this.#running[0].doneAt > until) break;
+      const next = this.#running.shift() as Running;
+      this.nowMs = next.doneAt;
+      next.finish();
+      await settle();
+    }
+    if (Number.isFinite(until)) this.nowMs = until;
+  }
+}
+
+/** Lets every promise that can move do so. */
+export const settle = () => new Promise((resolve) => setImmediate(resolve));
+
+export function simulate(options: { workers?: number; bestBatch?: number; limit?: number } = {}) {
+  const engine = new SimulatedEngine(options);
+  const sizes: number[] = [];
+  const scheduler = new Scheduler({
+    engine,
+    limit: options.limit ?? 1000,
+    now: () => engine.nowMs,
+    onBatch: (rows) => sizes.push(rows),
+  });
+  let id = 0;
+
+  /** Submits one request of `images` images; says when and how it ended, in simulated time. */
+  function submit(steps: number, { images = 1, ...options }: RunOptions & { images?: number } = {}) {
+    const probes = Array.from({ length: images }, () => new Probe(++id, steps));
+    const request = { probes, arrivedMs: engine.nowMs, endedMs: Number.NaN, error: undefined as unknown };
+    scheduler
+      .run(probes, options)
+      .catch((error) => {
+        request.error = error;
+      })
+      .finally(() => {
+        request.endedMs = engine.nowMs;
+      });
+    return request;
+  }
+  return { engine, scheduler, sizes, submit };
+}
+
+export { EngineError, QueueFullError };
