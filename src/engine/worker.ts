@@ -42,7 +42,8 @@ async function evaluate(id: number, batch: Batch, alone: boolean) {
 }
 
 function send(message: FromWorker) {
-  process.send?.(message);
+  // A parent that has gone cannot be told; 'disconnect' ends this process.
+  process.send?.(message, undefined, undefined, () => {});
 }
 
 function reason(error: unknown): string {

@@ -1,5 +1,6 @@
 import { composite } from '../image/composite.ts';
-import { assertHole, assertSameSize, maskFraction } from '../image/mask.ts';
+import { assertHole, assertSameSize, boundingBox, maskFraction } from '../image/mask.ts';
+import type { Box } from '../image/picture.ts';
 import { maskToTensor, pictureToTensor, tensorToPicture } from '../image/region.ts';
 import { uncertainty } from '../image/uncertainty.ts';
 import type { ServedModel } from '../registry/served-model.ts';
@@ -19,11 +20,12 @@ export async function inpaint(
   options: Options = {},
 ): Promise<InpaintResult> {
   assertSameSize(picture, mask);
-  const hole = assertHole(mask);
+  assertHole(mask);
+  const hole = boundingBox(mask) as Box; // there is one
   const { resolution } = model.card;
   const { strategy, box } = chooseRegion(picture, hole, resolution, parameters);
   const known = {
-    x0: await pictureToTensor(picture, mask, box, resolution),
+    x0: await pictureToTensor(picture, box, resolution, mask),
     mask: maskToTensor(mask, box, resolution),
   };
   const { candidates, timings } = await denoise(model, known, parameters, options);

@@ -96,7 +96,9 @@ test('learned variance interpolates between the posterior and beta', () => {
     const prediction = new Float32Array(variance === 'learned' ? 128 : 64).fill(0.1).fill(v, 64);
     return sampler.next({ step: 0, x }, prediction, () => z).x;
   };
-  const close = (a: Float32Array, b: Float32Array) => a.forEach((ai, i) => expect(ai).toBeCloseTo(b[i], 5));
+  const close = (a: Float32Array, b: Float32Array) => {
+    for (const [i, ai] of a.entries()) expect(ai).toBeCloseTo(b[i], 5);
+  };
   close(step('learned', -1), step('fixed_small'));
   close(step('learned', 1), step('fixed_large'));
 });

@@ -1,0 +1,97 @@
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { gaussian } from '../../src/diffusion/noise.ts';
+import { EngineError } from '../../src/engine/engine.ts';
+import type { NetworkSpec } from '../../src/engine/network.ts';
+import { WorkerPool } from '../../src/engine/pool.ts';
+import { realModelSpec } from '../helpers/model.ts';
+
+const spec = await realModelSpec();
+const rowLength = spec.inChannels * spec.resolution ** 2;
+
+/** `rows` different rows, at different timesteps. */
+function batchOf(rows: number, from = 0) {
+  const x = new Float32Array(rows * rowLength);
+  for (let i = 0; i < rows; i++) {
+    x.set(gaussian({ seed: 5, image: from + i, step: 0 }, rowLength), i * rowLength);
+  }
+  return { rows, x, t: Float32Array.from({ length: rows }, (_, i) => (137 * (from + i)) % 1000) };
+}
+
+async function until(condition: () => boolean) {
+  while (!condition()) await new Promise((resolve) => setTimeout(resolve, 20));
+}
+
+describe('the real model in worker processes', () => {
+  const restarts: string[] = [];
+  let pool: WorkerPool;
+  beforeAll(async () => {
+    pool = await WorkerPool.start({
+      spec,
+      workers: 2,
+      restartDelayMs: 10,
+      onRestart: (how) => restarts.push(how),
+    });
+  });
+  afterAll(() => pool.close());
+
+  test('says what it is', () => {
+    expect(pool.info).toMatchObject({ engine: 'onnx', device: 'cpu', precision: 'fp32', workers: 2 });
+    expect(pool.info.bestBatch).toBeGreaterThanOrEqual(1);
+    expect(pool.alive).toBe(2);
+  });
+
+  test('a row is the same bits alone, in a batch of mixed timesteps, and on one thread or all', async () => {
+    const together = await pool.evaluate(batchOf(4));
+    const length = together.length / 4;
+    expect(length).toBe(spec.outChannels * spec.resolution ** 2);
+    for (let i = 0; i < 4; i++) {
+      const expected = together.subarray(i * length, (i + 1) * length);
+      expect(await pool.evaluate(batchOf(1, i))).toEqual(expected);
+      expect(await pool.evaluate(batchOf(1, i), { alone: true })).toEqual(expected);
+    }
+  });
+
+  test('the timestep matters', async () => {
+    const row = batchOf(1);
+    const other = { ...row, t: Float32Array.of(row.t[0] + 400) };
+    expect(await pool.evaluate(row)).not.toEqual(await pool.evaluate(other));
+  });
+
+  test('a worker killed in mid-evaluation goes unnoticed and is replaced', async () => {
+    const expected = await pool.evaluate(batchOf(8));
+    const running = [pool.evaluate(batchOf(8)), pool.evaluate(batchOf(8))];
+    process.kill(pool.pids[0], 'SIGKILL');
+    for (const result of await Promise.all(running)) expect(result).toEqual(expected);
+    await until(() => pool.alive === 2);
+    expect(restarts).toEqual(['was ended by SIGKILL']);
+    expect(await pool.evaluate(batchOf(8))).toEqual(expected);
+  });
+
+  test('with every worker dead it says so, and recovers', async () => {
+    for (const pid of pool.pids) process.kill(pid, 'SIGKILL');
+    await until(() => pool.alive === 0);
+    await expect(pool.evaluate(batchOf(1))).rejects.toThrow(EngineError);
+    await until(() => pool.alive === 2);
+    await expect(pool.evaluate(batchOf(1))).resolves.toBeInstanceOf(Float32Array);
+  });
+
+  test('rows of the wrong size are refused, and the worker lives on', async () => {
+    const [pid] = pool.pids;
+    await expect(pool.evaluate({ rows: 2, x: new Float32Array(7), t: new Float32Array(2) })).rejects.toThrow(
+      EngineError,
+    );
+    expect(pool.pids).toContain(pid);
+  });
+});
+
+test('a network that cannot be loaded is an error that says why', async () => {
+  const missing: NetworkSpec = { ...spec, folder: '/nowhere' };
+  await expect(WorkerPool.start({ spec: missing, workers: 1 })).rejects.toThrow(/nowhere.*unet\.onnx/);
+});
+
+test('closing leaves no process behind', async () => {
+  const pool = await WorkerPool.start({ spec, workers: 1 });
+  const [pid] = pool.pids;
+  await pool.close();
+  expect(() => process.kill(pid, 0)).toThrow('ESRCH');
+});

@@ -1,0 +1,171 @@
+import fc from 'fast-check';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import type { Mask, Picture } from '../../src/image/picture.ts';
+import { inpaint } from '../../src/inpainting/inpaint.ts';
+import type { InpaintParameters } from '../../src/inpainting/parameters.ts';
+import { sample } from '../../src/inpainting/sample.ts';
+import type { FolderRegistry } from '../../src/registry/registry.ts';
+import { openRealRegistry } from '../helpers/model.ts';
+
+const PARAMETERS: InpaintParameters = {
+  seed: 42,
+  numImages: 1,
+  sampler: 'ddim',
+  steps: 4,
+  eta: 0,
+  strategy: 'auto',
+  maskBlur: 0,
+};
+
+/** Colours that change everywhere, so that a shifted or touched pixel shows. */
+function picture(width: number, height: number, channels: 3 | 4 = 3): Picture {
+  const data = new Uint8Array(width * height * channels);
+  for (let i = 0; i < data.length; i++) data[i] = (i * 97 + (i >> 8) * 13) & 255;
+  return { width, height, channels, data };
+}
+
+function hole(width: number, height: number, left: number, top: number, w: number, h: number): Mask {
+  const data = new Uint8Array(width * height);
+  for (let y = top; y < top + h; y++) data.fill(255, y * width + left, y * width + left + w);
+  return { width, height, data };
+}
+
+function expectKnownUntouched(before: Picture, after: Picture, mask: Mask) {
+  expect([after.width, after.height, after.channels]).toEqual([before.width, before.height, before.channels]);
+  let changed = 0;
+  for (let p = 0; p < mask.data.length; p++) {
+    if (mask.data[p] !== 0) continue;
+    for (let c = 0; c < before.channels; c++) {
+      if (before.data[p * before.channels + c] !== after.data[p * before.channels + c]) changed++;
+    }
+  }
+  expect(changed).toBe(0);
+}
+
+describe('with the real model', () => {
+  let registry: FolderRegistry;
+  beforeAll(async () => {
+    registry = await openRealRegistry();
+    await registry.get().open();
+  });
+  afterAll(() => registry.close());
+  const model = () => registry.get();
+
+  test('fills the hole and leaves every other byte, from 40 x 40 to 4000 x 3000', async () => {
+    for (const [width, height] of [
+      [40, 40],
+      [64, 64],
+      [333, 250],
+      [1280, 720],
+      [4000, 3000],
+    ]) {
+      for (const channels of [3, 4] as const) {
+        const before = picture(width, height, channels);
+        const [w, h] = [Math.ceil(width / 5), Math.ceil(height / 4)];
+        const mask = hole(width, height, width >> 1, height >> 2, w, h);
+        const { pictures, box } = await inpaint(model(), { picture: before, mask, parameters: PARAMETERS });
+        expectKnownUntouched(before, pictures[0], mask);
+        const inside = ((height >> 2) * width + (width >> 1)) * channels;
+        expect(pictures[0].data.subarray(inside, inside + w * channels)).not.toEqual(
+          before.data.subarray(inside, inside + w * channels),
+        );
+        expect(box.width).toBeLessThanOrEqual(width);
+      }
+    }
+  });
+
+  test('any size, any hole, any strategy: known pixels are untouched', async () => {
+    await fc.assert(
+      fc.asyncProperty(
+        fc.integer({ min: 1, max: 200 }),
+        fc.integer({ min: 1, max: 200 }),
+        fc.constantFrom('auto', 'crop', 'resize'),
+        fc.integer({ min: 0, max: 9 }),
+        fc.infiniteStream(fc.boolean()),
+        async (width, height, strategy, maskBlur, bits) => {
+          const data = Uint8Array.from({ length: width * height }, () => (bits.next().value ? 255 : 0));
+          data[0] = 255;
+          const mask = { width, height, data };
+          const before = picture(width, height);
+          const parameters = { ...PARAMETERS, steps: 1, strategy, maskBlur } as InpaintParameters;
+          const { pictures } = await inpaint(model(), { picture: before, mask, parameters });
+          expectKnownUntouched(before, pictures[0], mask);
+        },
+      ),
+      { numRuns: 20 },
+    );
+  });
+
+  test('what stood in the hole has no influence', async () => {
+    const mask = hole(96, 96, 30, 30, 40, 30);
+    const one = picture(96, 96);
+    const other: Picture = {
+      ...one,
+      data: one.data.map((b, i) => (mask.data[Math.floor(i / 3)] ? 255 - b : b)),
+    };
+    const [a, b] = await Promise.all(
+      [one, other].map((before) => inpaint(model(), { picture: before, mask, parameters: PARAMETERS })),
+    );
+    expect(a.pictures[0].data).toEqual(b.pictures[0].data);
+  });
+
+  test('same seed, same bytes: alone, beside seven others, and in a fresh service', async () => {
+    const request = { picture: picture(64, 64), mask: hole(64, 64, 16, 16, 32, 32), parameters: PARAMETERS };
+    for (const sampler of ['ddim', 'ddpm', 'dpmpp_2m'] as const) {
+      const mine = { ...request, parameters: { ...PARAMETERS, sampler, steps: 6 } };
+      const alone = await inpaint(model(), mine);
+      const others = Array.from({ length: 7 }, (_, i) =>
+        inpaint(model(), {
+          ...request,
+          parameters: {
+            ...PARAMETERS,
+            seed: i,
+            steps: 3 + i,
+            sampler: i % 2 ? 'ddpm' : 'ddim',
+            numImages: 1 + (i % 3),
+          },
+        }),
+      );
+      const [beside] = await Promise.all([inpaint(model(), mine), ...others]);
+      expect(beside.pictures[0].data).toEqual(alone.pictures[0].data);
+
+      const fresh = await openRealRegistry();
+      const restarted = await inpaint(fresh.get(), mine);
+      await fresh.close();
+      expect(restarted.pictures[0].data).toEqual(alone.pictures[0].data);
+    }
+  });
+
+  test('candidates differ, and candidate n is the same whatever their number', async () => {
+    const request = { picture: picture(64, 64), mask: hole(64, 64, 16, 16, 32, 32) };
+    const three = await inpaint(model(), { ...request, parameters: { ...PARAMETERS, numImages: 3 } });
+    const one = await inpaint(model(), { ...request, parameters: PARAMETERS });
+    expect(three.pictures[0].data).toEqual(one.pictures[0].data);
+    expect(three.pictures[1].data).not.toEqual(three.pictures[0].data);
+    expect(three.uncertainty?.data.some((sd) => sd > 0)).toBe(true);
+    expect(three.uncertainty?.data.every((sd, p) => sd === 0 || (p % 64 >= 16 && p % 64 < 48))).toBe(true);
+    expect(one.uncertainty).toBeUndefined();
+  });
+
+  test('an all-hole mask is plain sampling', async () => {
+    const { pictures } = await inpaint(model(), {
+      picture: picture(64, 64),
+      mask: hole(64, 64, 0, 0, 64, 64),
+      parameters: PARAMETERS,
+    });
+    const drawn = await sample(model(), PARAMETERS);
+    expect(pictures[0].data).toEqual(drawn.pictures[0].data);
+  });
+
+  test('aborting frees the queue', async () => {
+    const controller = new AbortController();
+    const running = sample(
+      model(),
+      { ...PARAMETERS, steps: 500, numImages: 4 },
+      { signal: controller.signal },
+    );
+    setTimeout(() => controller.abort(new Error('gone')), 100);
+    await expect(running).rejects.toThrow('gone');
+    expect(model().scheduler?.depth).toEqual({ waiting: 0, active: 0 });
+  });
+});

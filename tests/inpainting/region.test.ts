@@ -1,0 +1,65 @@
+import fc from 'fast-check';
+import { expect, test } from 'vitest';
+import { chooseRegion } from '../../src/inpainting/region.ts';
+
+const R = 64;
+const whole = (width: number, height: number) => ({ left: 0, top: 0, width, height });
+
+test('small and nearly square pictures are shown whole, large and elongated ones cropped', () => {
+  const hole = { left: 10, top: 10, width: 20, height: 10 };
+  const auto = { strategy: 'auto' } as const;
+  const choose = (width: number, height: number) => chooseRegion({ width, height }, hole, R, auto);
+  expect(choose(64, 64)).toEqual({ strategy: 'resize', box: whole(64, 64) });
+  expect(choose(178, 218)).toEqual({ strategy: 'resize', box: whole(178, 218) });
+  expect(choose(4000, 3000).strategy).toBe('crop');
+  expect(choose(250, 40).strategy).toBe('crop');
+});
+
+test('the strategy asked for is the one taken', () => {
+  const hole = { left: 0, top: 0, width: 5, height: 5 };
+  expect(chooseRegion({ width: 4000, height: 40 }, hole, R, { strategy: 'resize' })).toEqual({
+    strategy: 'resize',
+    box: whole(4000, 40),
+  });
+  expect(chooseRegion({ width: 64, height: 64 }, hole, R, { strategy: 'crop' }).strategy).toBe('crop');
+});
+
+test('padding is the context around the hole', () => {
+  const hole = { left: 500, top: 400, width: 100, height: 60 };
+  const size = { width: 1000, height: 1000 };
+  const { box } = chooseRegion(size, hole, R, { strategy: 'crop', padding: 10 });
+  expect(box).toEqual({ left: 490, top: 370, width: 120, height: 120 });
+  const generous = chooseRegion(size, hole, R, { strategy: 'crop' }).box;
+  expect(generous).toEqual({ left: 400, top: 280, width: 300, height: 300 });
+});
+
+test('a crop lies within the picture, holds the hole, and is square where the picture allows', () => {
+  const span = fc.integer({ min: 1, max: 4000 });
+  fc.assert(
+    fc.property(
+      span,
+      span,
+      fc.nat(),
+      fc.nat(),
+      fc.nat(),
+      fc.nat(),
+      fc.nat(300),
+      (width, height, x, y, w, h, padding) => {
+        const left = x % width;
+        const top = y % height;
+        const hole = { left, top, width: 1 + (w % (width - left)), height: 1 + (h % (height - top)) };
+        const { box } = chooseRegion({ width, height }, hole, R, { strategy: 'crop', padding });
+        expect(box.left).toBeGreaterThanOrEqual(0);
+        expect(box.top).toBeGreaterThanOrEqual(0);
+        expect(box.left + box.width).toBeLessThanOrEqual(width);
+        expect(box.top + box.height).toBeLessThanOrEqual(height);
+        expect(box.left).toBeLessThanOrEqual(hole.left);
+        expect(box.top).toBeLessThanOrEqual(hole.top);
+        expect(box.left + box.width).toBeGreaterThanOrEqual(hole.left + hole.width);
+        expect(box.top + box.height).toBeGreaterThanOrEqual(hole.top + hole.height);
+        const cut = box.width === width || box.height === height;
+        if (!cut) expect(box.width).toBe(box.height);
+      },
+    ),
+  );
+});
