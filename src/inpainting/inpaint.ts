@@ -1,8 +1,6 @@
-import { composite } from '../image/composite.ts';
-import { assertHole, assertSameSize, boundingBox, maskFraction } from '../image/mask.ts';
-import type { Box } from '../image/picture.ts';
-import { maskToTensor, pictureToTensor, tensorToPicture } from '../image/region.ts';
-import { uncertainty } from '../image/uncertainty.ts';
+import { assertSameSize } from '../image/mask.ts';
+import { tensorToPicture } from '../image/region.ts';
+import { composite, maskToTensor, measureHole, pictureToTensor, uncertainty } from '../image/threads.ts';
 import type { ServedModel } from '../registry/served-model.ts';
 import { denoise } from './denoise.ts';
 import type { InpaintRequest, InpaintResult, Options } from './parameters.ts';
@@ -20,13 +18,12 @@ export async function inpaint(
   options: Options = {},
 ): Promise<InpaintResult> {
   assertSameSize(picture, mask);
-  assertHole(mask);
-  const hole = boundingBox(mask) as Box; // there is one
+  const hole = await measureHole(mask);
   const { resolution } = model.card;
-  const { strategy, box } = chooseRegion(picture, hole, resolution, parameters);
+  const { strategy, box } = chooseRegion(picture, hole.box, resolution, parameters);
   const known = {
     x0: await pictureToTensor(picture, box, resolution, mask),
-    mask: maskToTensor(mask, box, resolution),
+    mask: await maskToTensor(mask, box, resolution),
   };
   const { candidates, timings } = await denoise(model, known, parameters, options);
 
@@ -39,8 +36,8 @@ export async function inpaint(
     pictures,
     strategy,
     box,
-    maskFraction: maskFraction(mask),
-    uncertainty: pictures.length > 1 ? uncertainty(pictures, mask) : undefined,
+    maskFraction: hole.fraction,
+    uncertainty: pictures.length > 1 ? await uncertainty(pictures, mask) : undefined,
     timings: { ...timings, compositeMs: performance.now() - started },
   };
 }

@@ -1,0 +1,54 @@
+/**
+ * npm run demo: fills the hole of one of the examples through the service's own code, without starting it,
+ * and writes out/demo.png: the hole, then four candidates.
+ */
+import { mkdir, readFile, writeFile } from 'node:fs/promises';
+import sharp from 'sharp';
+import { decodePicture } from '../src/image/decode.ts';
+import { encodePicture } from '../src/image/encode.ts';
+import { decodeMask } from '../src/image/mask.ts';
+import { inpaint } from '../src/inpainting/inpaint.ts';
+import { FolderRegistry } from '../src/registry/registry.ts';
+
+const limits = { maxPixels: 1e6 };
+const SEED = 7;
+const CANDIDATES = 4;
+const SHOWN = 256;
+
+const registry = await FolderRegistry.open({
+  modelDir: 'models',
+  engine: { engine: 'onnx', device: 'cpu', queueLimit: 8 },
+});
+const model = registry.get();
+const picture = await decodePicture(await readFile('examples/face-1.png'), 'image', limits);
+const mask = await decodeMask(await readFile('examples/mask-1.png'), 'mask', limits);
+const { sampler, steps, eta } = model.card.defaults;
+
+console.log(`${model.ref}: loading`);
+await model.open();
+const { pictures, timings } = await inpaint(
+  model,
+  {
+    picture,
+    mask,
+    parameters: { seed: SEED, numImages: CANDIDATES, sampler, steps, eta, strategy: 'auto', maskBlur: 0 },
+  },
+  { onProgress: ({ step, of }) => process.stdout.write(`\r${step}/${of} evaluations`) },
+);
+await registry.close();
+
+const holed = { ...picture, data: picture.data.map((b, i) => (mask.data[Math.floor(i / picture.channels)] ? 128 : b)) };
+const cells = await Promise.all(
+  [holed, ...pictures].map(async (cell) =>
+    sharp(await encodePicture(cell, { format: 'png' })).resize(SHOWN, SHOWN, { kernel: 'cubic' }).toBuffer(),
+  ),
+);
+await mkdir('out', { recursive: true });
+await writeFile(
+  'out/demo.png',
+  await sharp({ create: { width: SHOWN * cells.length, height: SHOWN, channels: 3, background: 'white' } })
+    .composite(cells.map((input, i) => ({ input, left: i * SHOWN, top: 0 })))
+    .png()
+    .toBuffer(),
+);
+console.log(`\n${CANDIDATES} candidates in ${(timings.denoiseMs / 1000).toFixed(1)} s: out/demo.png`);

@@ -1,0 +1,103 @@
+import { distanceToKnown } from './distance.ts';
+import { smoothFill } from './fill.ts';
+import { boundingBox, clip } from './mask.ts';
+import type { Box, Mask, Picture } from './picture.ts';
+import { resizeRgb } from './resize.ts';
+
+export interface CompositeOptions {
+  /** Pixels, 0 or more, over which the filling fades in from the hole's edge inwards. */
+  maskBlur: number;
+}
+
+/**
+ * The picture with its hole filled: `filled`, of any size, is stretched to the box and pasted where the mask is set
+ * inside the box; its alpha is ignored. Every other byte, alpha included, is as it came. Filled pixels are opaque.
+ *
+ * With maskBlur the filling emerges from a smooth extension of the hole's surroundings, so that neither a known
+ * pixel nor the hole's old content takes part in the seam.
+ *
+ * The input is not changed; work is proportional to the box, but for one copy of the picture.
+ */
+export async function composite(
+  picture: Picture,
+  mask: Mask,
+  filled: Picture,
+  box: Box,
+  options: CompositeOptions,
+): Promise<Picture> {
+  const result: Picture = { ...picture, data: new Uint8Array(picture.data) };
+  const hole = boundingBox(mask, box);
+  if (hole === undefined) return result;
+  const patch = await resizeRgb(withoutAlpha(filled), filled, box);
+  paste(result, mask, patch, box, hole);
+  if (options.maskBlur > 0) feather(picture, mask, result, hole, options.maskBlur);
+  return result;
+}
+
+function withoutAlpha({ channels, data, width, height }: Picture): Uint8Array {
+  if (channels === 3) return data;
+  const rgb = new Uint8Array(width * height * 3);
+  for (let from = 0, to = 0; to < rgb.length; from += 4, to += 3) {
+    rgb[to] = data[from];
+    rgb[to + 1] = data[from + 1];
+    rgb[to + 2] = data[from + 2];
+  }
+  return rgb;
+}
+
+function paste(result: Picture, mask: Mask, patch: Uint8Array, box: Box, hole: Box): void {
+  const { width, channels, data } = result;
+  for (let y = hole.top; y < hole.top + hole.height; y++) {
+    for (let x = hole.left; x < hole.left + hole.width; x++) {
+      if (mask.data[y * width + x] === 0) continue;
+      const from = ((y - box.top) * box.width + (x - box.left)) * 3;
+      const to = (y * width + x) * channels;
+      data[to] = patch[from];
+      data[to + 1] = patch[from + 1];
+      data[to + 2] = patch[from + 2];
+      if (channels === 4) data[to + 3] = 255;
+    }
+  }
+}
+
+/** Mixes the surroundings' extension into the pasted pixels: most at the hole's edge, nothing blur pixels inside. */
+function feather(picture: Picture, mask: Mask, result: Picture, hole: Box, blur: number): void {
+  // A margin, for the surroundings' colours; its first pixel also tells whether the hole ends there.
+  const margin = 8;
+  const around = {
+    left: hole.left - margin,
+    top: hole.top - margin,
+    width: hole.width + 2 * margin,
+    height: hole.height + 2 * margin,
+  };
+  const region = clip(around, picture);
+  if (region === undefined) return;
+  const { rgb, inHole } = extract(picture, mask, region);
+  smoothFill(rgb, inHole, region.width, region.height);
+  const distance = distanceToKnown(inHole, region.width, region.height);
+  for (let y = hole.top; y < hole.top + hole.height; y++) {
+    for (let x = hole.left; x < hole.left + hole.width; x++) {
+      const p = (y - region.top) * region.width + (x - region.left);
+      if (inHole[p] === 0) continue;
+      const weight = distance[p] / (blur + 1);
+      if (weight >= 1) continue;
+      const to = (y * result.width + x) * result.channels;
+      for (let c = 0; c < 3; c++) {
+        result.data[to + c] = Math.round(weight * result.data[to + c] + (1 - weight) * rgb[p * 3 + c]);
+      }
+    }
+  }
+}
+
+function extract(picture: Picture, mask: Mask, region: Box): { rgb: Uint8Array; inHole: Uint8Array } {
+  const rgb = new Uint8Array(region.width * region.height * 3);
+  const inHole = new Uint8Array(region.width * region.height);
+  for (let y = 0, p = 0; y < region.height; y++) {
+    let from = (y + region.top) * picture.width + region.left;
+    for (let x = 0; x < region.width; x++, p++, from++) {
+      inHole[p] = mask.data[from];
+      for (let c = 0; c < 3; c++) rgb[p * 3 + c] = picture.data[from * picture.channels + c];
+    }
+  }
+  return { rgb, inHole };
+}

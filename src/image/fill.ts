@@ -1,0 +1,130 @@
+import { boundingBox } from './mask.ts';
+
+/** Colours averaged over 2^k x 2^k pixels: red, green, blue (0..255) and how much of them is known (0..1). */
+interface Level {
+  width: number;
+  height: number;
+  data: Float32Array;
+}
+
+/** Pixels of surroundings around the hole that its fill is made from; further ones would hardly count. */
+const MARGIN = 8;
+const MID_GREY = 128;
+
+/**
+ * Replaces the hole's pixels, in place, by a smooth extension of the known ones (push-pull, Gortler et al. 1996):
+ * known colours are averaged down a pyramid, and what is unknown at a level is interpolated from the one above.
+ * What the hole held before has no influence. Without any known pixel the hole becomes mid-grey.
+ *
+ * @param rgb width * height * 3 bytes
+ * @param hole width * height bytes, 255 in the hole, 0 where known
+ */
+export function smoothFill(rgb: Uint8Array, hole: Uint8Array, width: number, height: number): void {
+  const bounds = boundingBox({ width, height, data: hole });
+  if (bounds === undefined) return;
+  const left = Math.max(0, bounds.left - MARGIN);
+  const top = Math.max(0, bounds.top - MARGIN);
+  const right = Math.min(width, bounds.left + bounds.width + MARGIN);
+  const bottom = Math.min(height, bounds.top + bounds.height + MARGIN);
+
+  // Pull. The finest level is the bytes themselves: kept as floats it would take three quarters of the memory.
+  const levels = [halveBytes(rgb, hole, width, left, top, right, bottom)];
+  for (let level = levels[0]; level.width > 1 || level.height > 1; levels.push(level)) level = halve(level);
+
+  // Push.
+  const above = levels[levels.length - 1];
+  if (above.data[3] === 0) above.data.fill(MID_GREY);
+  for (let k = levels.length - 2; k >= 0; k--) complete(levels[k], levels[k + 1]);
+  for (let y = top; y < bottom; y++) {
+    for (let x = left; x < right; x++) {
+      if (hole[y * width + x] === 0) continue;
+      const at = (y * width + x) * 3;
+      for (let c = 0; c < 3; c++) rgb[at + c] = Math.round(interpolate(levels[0], x - left, y - top, c));
+    }
+  }
+}
+
+const emptyLevel = (width: number, height: number): Level => ({
+  width,
+  height,
+  data: new Float32Array(width * height * 4),
+});
+
+function halveBytes(
+  rgb: Uint8Array,
+  hole: Uint8Array,
+  stride: number,
+  left: number,
+  top: number,
+  right: number,
+  bottom: number,
+): Level {
+  const half = emptyLevel((right - left + 1) >> 1, (bottom - top + 1) >> 1);
+  for (let y = top; y < bottom; y++) {
+    for (let x = left; x < right; x++) {
+      const p = y * stride + x;
+      if (hole[p] === 0) add(half, x - left, y - top, rgb[p * 3], rgb[p * 3 + 1], rgb[p * 3 + 2], 1);
+    }
+  }
+  return normalised(half);
+}
+
+function halve(fine: Level): Level {
+  const half = emptyLevel((fine.width + 1) >> 1, (fine.height + 1) >> 1);
+  const { data } = fine;
+  for (let y = 0, at = 0; y < fine.height; y++) {
+    for (let x = 0; x < fine.width; x++, at += 4) {
+      add(half, x, y, data[at], data[at + 1], data[at + 2], data[at + 3]);
+    }
+  }
+  return normalised(half);
+}
+
+/** Adds a pixel of the finer level, at (x, y) there, to the one that covers it. */
+function add(half: Level, x: number, y: number, r: number, g: number, b: number, weight: number): void {
+  const at = ((y >> 1) * half.width + (x >> 1)) * 4;
+  half.data[at] += r * weight;
+  half.data[at + 1] += g * weight;
+  half.data[at + 2] += b * weight;
+  half.data[at + 3] += weight;
+}
+
+/** From sums over up to four pixels to their average colour and the known share of the four. */
+function normalised(level: Level): Level {
+  const { data } = level;
+  for (let at = 0; at < data.length; at += 4) {
+    const weight = data[at + 3];
+    if (weight === 0) continue;
+    data[at] /= weight;
+    data[at + 1] /= weight;
+    data[at + 2] /= weight;
+    data[at + 3] = weight / 4;
+  }
+  return level;
+}
+
+/** Mixes into each colour, as far as it is unknown, that of the level above. */
+function complete(level: Level, above: Level): void {
+  const { data } = level;
+  for (let y = 0, at = 0; y < level.height; y++) {
+    for (let x = 0; x < level.width; x++, at += 4) {
+      const known = data[at + 3];
+      if (known === 1) continue;
+      for (let c = 0; c < 3; c++) {
+        data[at + c] = known * data[at + c] + (1 - known) * interpolate(above, x, y, c);
+      }
+    }
+  }
+}
+
+/** Bilinear, at pixel (x, y) of the next finer level: 3/4 of the pixel that covers it, 1/4 of the next nearest. */
+function interpolate(level: Level, x: number, y: number, c: number): number {
+  const { width, height, data } = level;
+  const x0 = x >> 1;
+  const y0 = y >> 1;
+  const x1 = Math.min(width - 1, Math.max(0, x0 + ((x & 1) * 2 - 1)));
+  const y1 = Math.min(height - 1, Math.max(0, y0 + ((y & 1) * 2 - 1)));
+  const near = 3 * data[(y0 * width + x0) * 4 + c] + data[(y0 * width + x1) * 4 + c];
+  const far = 3 * data[(y1 * width + x0) * 4 + c] + data[(y1 * width + x1) * 4 + c];
+  return (3 * near + far) / 16;
+}

@@ -1,0 +1,48 @@
+import type { Picture } from './picture.ts';
+
+const SHORT = 3;
+const LONG = 4;
+const UNDEFINED = 7;
+
+/**
+ * The picture as an uncompressed TIFF that carries its ICC profile: the one way to hand sharp pixels with a profile.
+ * Its raw input cannot have one, and its withIccProfile() converts the pixels, which must stay as they are.
+ */
+export function asProfiledTiff(picture: Picture, icc: Buffer): Buffer {
+  const { width, height, channels, data } = picture;
+  // Tag, type, count, value or offset; ascending by tag as TIFF 6.0 asks.
+  const entryCount = channels === 4 ? 12 : 11;
+  const bitsAt = 8 + 2 + entryCount * 12 + 4;
+  const iccAt = bitsAt + 2 * channels;
+  const pixelsAt = iccAt + icc.length;
+  const entries: [tag: number, type: number, count: number, value: number][] = [
+    [256, LONG, 1, width],
+    [257, LONG, 1, height],
+    [258, SHORT, channels, bitsAt], // bits per sample
+    [259, SHORT, 1, 1], // no compression
+    [262, SHORT, 1, 2], // RGB
+    [273, LONG, 1, pixelsAt],
+    [277, SHORT, 1, channels],
+    [278, LONG, 1, height], // one strip
+    [279, LONG, 1, data.length],
+    [284, SHORT, 1, 1], // interleaved
+  ];
+  if (channels === 4) entries.push([338, SHORT, 1, 2]); // alpha, not premultiplied
+  entries.push([34675, UNDEFINED, icc.length, iccAt]);
+
+  const tiff = Buffer.alloc(pixelsAt + data.length);
+  tiff.write('II*\0', 'latin1');
+  tiff.writeUInt32LE(8, 4);
+  tiff.writeUInt16LE(entryCount, 8);
+  entries.forEach(([tag, type, count, value], i) => {
+    const at = 10 + i * 12;
+    tiff.writeUInt16LE(tag, at);
+    tiff.writeUInt16LE(type, at + 2);
+    tiff.writeUInt32LE(count, at + 4);
+    tiff.writeUInt32LE(value, at + 8); // a SHORT is the lower half, little-endian
+  });
+  for (let c = 0; c < channels; c++) tiff.writeUInt16LE(8, bitsAt + 2 * c);
+  tiff.set(icc, iccAt);
+  tiff.set(data, pixelsAt);
+  return tiff;
+}

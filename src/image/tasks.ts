@@ -1,0 +1,58 @@
+/** What runs in image threads (threads.ts starts them): work in proportion to a picture's pixels. */
+import { composite } from './composite.ts';
+import { decodePicture } from './decode.ts';
+import { encodeMask, encodePicture } from './encode.ts';
+import { assertHole, boundingBox, decodeMask, maskFraction, maskFromAlpha } from './mask.ts';
+import { type Box, type Mask, type Picture, PictureError } from './picture.ts';
+import { maskToTensor, pictureToTensor } from './region.ts';
+import { uncertainty } from './uncertainty.ts';
+
+/** Where a hole lies and how much of the picture it takes, 0..1. Throws PictureError 'empty-mask' when there is none. */
+async function measureHole(mask: Mask): Promise<{ box: Box; fraction: number }> {
+  assertHole(mask);
+  return { box: boundingBox(mask) as Box, fraction: maskFraction(mask) };
+}
+
+export const tasks = {
+  decodePicture: async (...args: Parameters<typeof decodePicture>) => shared(await decodePicture(...args)),
+  decodeMask: async (...args: Parameters<typeof decodeMask>) => shared(await decodeMask(...args)),
+  maskFromAlpha: async (picture: Picture) => shared(maskFromAlpha(picture)),
+  measureHole,
+  pictureToTensor,
+  maskToTensor: async (...args: Parameters<typeof maskToTensor>) => maskToTensor(...args),
+  composite: async (...args: Parameters<typeof composite>) => shared(await composite(...args)),
+  uncertainty: async (...args: Parameters<typeof uncertainty>) => shared(uncertainty(...args)),
+  encodePicture,
+  encodeMask,
+};
+export type Tasks = typeof tasks;
+
+/** A PictureError as plain data: an Error sent between threads loses its class and its fields. */
+export interface Refusal {
+  refused: { field: string; code: PictureError['code']; message: string };
+}
+
+export default async function run({ name, args }: { name: keyof Tasks; args: unknown[] }): Promise<unknown> {
+  try {
+    const task = tasks[name] as (...args: unknown[]) => Promise<unknown>;
+    return { value: await task(...args.map(asBuffer)) };
+  } catch (error) {
+    if (!(error instanceof PictureError)) throw error;
+    const { field, code, message } = error;
+    return { refused: { field, code, message } } satisfies Refusal;
+  }
+}
+
+/** Pixels in shared memory: from here on they pass between threads without being copied. */
+function shared<T extends { data: Uint8Array }>(image: T): T {
+  const data = new Uint8Array(new SharedArrayBuffer(image.data.length));
+  data.set(image.data);
+  return { ...image, data };
+}
+
+/** A Buffer arrives in another thread as a plain Uint8Array. */
+function asBuffer(arg: unknown): unknown {
+  return arg instanceof Uint8Array && !Buffer.isBuffer(arg)
+    ? Buffer.from(arg.buffer, arg.byteOffset, arg.length)
+    : arg;
+}

@@ -1,0 +1,41 @@
+/**
+ * The image functions, off the event loop: a picture of twelve million pixels takes tens of milliseconds a pass, and
+ * health probes, progress and other people's requests must not wait for it. Same names and errors as in tasks.ts.
+ */
+import { Piscina } from 'piscina';
+import { usableCores } from '../engine/cores.ts';
+import { PictureError } from './picture.ts';
+import type { Refusal, Tasks } from './tasks.ts';
+
+const FROM_SOURCE = import.meta.url.endsWith('.ts');
+/** Beyond a few, threads only take cores from the network. */
+const MOST_THREADS = 4;
+
+const pool = new Piscina({
+  filename: new URL(FROM_SOURCE ? './tasks.ts' : './tasks.js', import.meta.url).href,
+  execArgv: FROM_SOURCE ? ['--import', 'tsx'] : [],
+  minThreads: 1,
+  maxThreads: Math.min(MOST_THREADS, usableCores()),
+  idleTimeout: 30_000,
+});
+
+function offload<Name extends keyof Tasks>(name: Name): Tasks[Name] {
+  const call = async (...args: unknown[]) => {
+    const answer: { value: unknown } | Refusal = await pool.run({ name, args });
+    if ('value' in answer) return answer.value;
+    const { field, code, message } = answer.refused;
+    throw new PictureError(field, code, message);
+  };
+  return call as Tasks[Name];
+}
+
+export const decodePicture = offload('decodePicture');
+export const decodeMask = offload('decodeMask');
+export const maskFromAlpha = offload('maskFromAlpha');
+export const measureHole = offload('measureHole');
+export const pictureToTensor = offload('pictureToTensor');
+export const maskToTensor = offload('maskToTensor');
+export const composite = offload('composite');
+export const uncertainty = offload('uncertainty');
+export const encodePicture = offload('encodePicture');
+export const encodeMask = offload('encodeMask');

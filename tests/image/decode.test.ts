@@ -1,0 +1,185 @@
+import { beforeAll, describe, expect, test } from 'vitest';
+import { decodePicture } from '../../src/image/decode.ts';
+import type { Picture } from '../../src/image/picture.ts';
+import sharp from '../../src/image/sharp.ts';
+import {
+  LIMITS,
+  linearGreyProfile,
+  noise,
+  p3Profile,
+  plain,
+  raw,
+  withJpegProfile,
+  withPngProfile,
+} from './make.ts';
+
+const decode = (file: Buffer) => decodePicture(file, 'image', LIMITS);
+
+function expectNear(picture: Picture, expected: number[], tolerance: number) {
+  for (let i = 0; i < picture.data.length; i++) {
+    expect(Math.abs(picture.data[i] - expected[i % expected.length])).toBeLessThanOrEqual(tolerance);
+  }
+}
+
+describe('formats', () => {
+  const picture = noise(37, 23, 3);
+  test.each([
+    ['PNG', () => raw(picture).png()],
+    ['lossless WebP', () => raw(picture).webp({ lossless: true })],
+    ['TIFF', () => raw(picture).tiff({ compression: 'lzw' })],
+  ])('%s is read exactly', async (_, make) => {
+    expect(await decode(await make().toBuffer())).toEqual({ ...picture, data: expect.anything() });
+    expect(Buffer.compare((await decode(await make().toBuffer())).data, picture.data)).toBe(0);
+  });
+
+  test('JPEG, AVIF and GIF are read', async () => {
+    const flat = plain(40, 20, [200, 100, 50]);
+    for (const pipeline of [raw(flat).jpeg(), raw(flat).avif(), raw(flat).gif()]) {
+      const read = await decode(await pipeline.toBuffer());
+      expect([read.width, read.height]).toEqual([40, 20]);
+      expectNear(read, read.channels === 4 ? [200, 100, 50, 255] : [200, 100, 50], 6);
+    }
+  });
+
+  test.each([
+    [1, 1],
+    [10_000, 1],
+    [1, 10_000],
+  ])('%i x %i', async (width, height) => {
+    const line = noise(width, height, 4);
+    const read = await decode(await raw(line).png().toBuffer());
+    expect([read.width, read.height, read.channels]).toEqual([width, height, 4]);
+    expect(Buffer.compare(read.data, line.data)).toBe(0);
+  });
+
+  test('an animation gives its first frame', async () => {
+    const frames = [
+      await raw(plain(8, 6, [255, 0, 0]))
+        .png()
+        .toBuffer(),
+      await raw(plain(8, 6, [0, 0, 255]))
+        .png()
+        .toBuffer(),
+    ];
+    const gif = await sharp(frames, { join: { animated: true } })
+      .gif()
+      .toBuffer();
+    const webp = await sharp(gif, { animated: true }).webp({ lossless: true }).toBuffer();
+    expect((await sharp(webp).metadata()).pages).toBe(2);
+    for (const file of [gif, webp]) {
+      const read = await decode(file);
+      expect([read.width, read.height]).toEqual([8, 6]);
+      expect([...read.data.subarray(0, 3)]).toEqual([255, 0, 0]);
+    }
+  });
+});
+
+describe('pixels of other kinds become 8-bit RGB or RGBA', () => {
+  test('16 bits: the upper 8', async () => {
+    const picture = noise(9, 9, 3);
+    const file = await raw(picture).toColourspace('rgb16').png().toBuffer();
+    expect((await sharp(file).metadata()).depth).toBe('ushort');
+    const read = await decode(file);
+    expect(read.channels).toBe(3);
+    expect(Buffer.compare(read.data, picture.data)).toBe(0);
+  });
+
+  test('palette, with and without transparency', async () => {
+    const opaque = await raw(plain(4, 4, [9, 80, 200]))
+      .png({ palette: true })
+      .toBuffer();
+    const clear = await raw(plain(4, 4, [9, 80, 200, 100]))
+      .png({ palette: true })
+      .toBuffer();
+    expect((await sharp(opaque).metadata()).isPalette).toBe(true);
+    expect([...(await decode(opaque)).data.subarray(0, 3)]).toEqual([9, 80, 200]);
+    expect([...(await decode(clear)).data.subarray(0, 4)]).toEqual([9, 80, 200, 100]);
+  });
+
+  test('grey, of 8 and 16 bits, with and without alpha', async () => {
+    const grey = raw(plain(4, 4, [77, 77, 77]));
+    const greyAlpha = raw(plain(4, 4, [77, 77, 77, 50]));
+    for (const space of ['b-w', 'grey16']) {
+      const opaque = await grey.clone().toColourspace(space).png().toBuffer();
+      expect((await sharp(opaque).metadata()).channels).toBe(1);
+      expectNear(await decode(opaque), [77, 77, 77], 0);
+      const clear = await greyAlpha.clone().toColourspace(space).png().toBuffer();
+      expect((await sharp(clear).metadata()).channels).toBe(2);
+      expectNear(await decode(clear), [77, 77, 77, 50], 0);
+    }
+  });
+
+  test('CMYK is converted to sRGB, with its profile or without, and keeps none', async () => {
+    const cmyk = raw(plain(16, 16, [190, 120, 60])).toColourspace('cmyk');
+    for (const file of [
+      await cmyk.clone().jpeg({ quality: 100 }).toBuffer(),
+      await cmyk.clone().withIccProfile('cmyk').jpeg({ quality: 100 }).toBuffer(),
+    ]) {
+      expect((await sharp(file).metadata()).space).toBe('cmyk');
+      const read = await decode(file);
+      expect(read.channels).toBe(3);
+      expect(read.icc).toBeUndefined();
+      expectNear(read, [190, 120, 60], 30);
+    }
+  });
+});
+
+describe('ICC profiles', () => {
+  let p3: Buffer;
+  beforeAll(async () => {
+    p3 = await p3Profile();
+  });
+
+  test.each([3, 4] as const)(
+    'RGB with %i channels: the values stay, the profile is kept',
+    async (channels) => {
+      const picture = noise(31, 17, channels);
+      const file = withPngProfile(await raw(picture).png().toBuffer(), p3);
+      // The file is such that sharp, left alone, would convert it.
+      expect(Buffer.compare(await sharp(file).raw().toBuffer(), picture.data)).not.toBe(0);
+      const read = await decode(file);
+      expect(Buffer.compare(read.data, picture.data)).toBe(0);
+      expect(read.icc).toEqual(p3);
+    },
+  );
+
+  test('JPEG: the values are those of the same file without its profile', async () => {
+    const file = await raw(noise(32, 32, 3))
+      .jpeg()
+      .toBuffer();
+    const read = await decode(withJpegProfile(file, p3));
+    expect(Buffer.compare(read.data, (await decode(file)).data)).toBe(0);
+    expect(read.icc).toEqual(p3);
+  });
+
+  test('an RGB profile on grey values fits them as RGB too', async () => {
+    const grey = await raw(plain(8, 8, [90, 90, 90]))
+      .toColourspace('b-w')
+      .jpeg({ quality: 100 })
+      .toBuffer();
+    const read = await decode(withJpegProfile(grey, p3));
+    expectNear(read, [90, 90, 90], 0);
+    expect(read.icc).toEqual(p3);
+  });
+
+  test('a grey profile is applied, and not put on RGB', async () => {
+    const grey = await raw(plain(8, 8, [128, 128, 128]))
+      .toColourspace('b-w')
+      .png()
+      .toBuffer();
+    const file = withPngProfile(grey, linearGreyProfile());
+    expect((await sharp(file).metadata()).hasProfile).toBe(true);
+    const read = await decode(file);
+    expect(read.channels).toBe(3);
+    expect(read.icc).toBeUndefined();
+    expectNear(read, [188, 188, 188], 3);
+  });
+
+  test('a grey profile on RGB pixels is a mistake: the pixels stay, the profile goes', async () => {
+    const picture = noise(16, 16, 3);
+    const jpeg = await raw(picture).jpeg().toBuffer();
+    const read = await decode(withJpegProfile(jpeg, linearGreyProfile()));
+    expect(Buffer.compare(read.data, (await decode(jpeg)).data)).toBe(0);
+    expect(read.icc).toBeUndefined();
+  });
+});

@@ -1,0 +1,162 @@
+import fc from 'fast-check';
+import { beforeAll, describe, expect, test } from 'vitest';
+import { decodePicture } from '../../src/image/decode.ts';
+import { assertFits, encodeMask, encodePicture } from '../../src/image/encode.ts';
+import { decodeMask } from '../../src/image/mask.ts';
+import { readMetadata } from '../../src/image/metadata.ts';
+import type { Picture } from '../../src/image/picture.ts';
+import sharp from '../../src/image/sharp.ts';
+import { bytes, LIMITS, maskOf, noise, p3Profile, plain, raw, withPngProfile } from './make.ts';
+
+const decode = (file: Buffer) => decodePicture(file, 'image', LIMITS);
+const FORMATS = ['png', 'jpeg', 'webp'] as const;
+
+describe('lossless', () => {
+  test.each([
+    ['png', undefined, 3],
+    ['png', 1, 4],
+    ['webp', 100, 3],
+    ['webp', 100, 4],
+  ] as const)('%s at quality %s with %i channels', async (format, quality, channels) => {
+    const picture = noise(61, 43, channels);
+    const read = await decode(await encodePicture(picture, { format, quality }));
+    expect(read.channels).toBe(channels);
+    expect(Buffer.compare(read.data, picture.data)).toBe(0);
+  });
+});
+
+describe('lossy', () => {
+  test.each(['jpeg', 'webp'] as const)('%s: smaller at lower quality, 90 when not said', async (format) => {
+    const size = async (quality?: number) =>
+      (await encodePicture(noise(64, 64, 3), { format, quality })).length;
+    expect(await size(20)).toBeLessThan(await size(90));
+    expect(await size(90)).toBeLessThan(await size(99));
+    expect(await size()).toBe(await size(90));
+  });
+
+  test('JPEG lays transparency on white', async () => {
+    const { data, channels } = await decode(
+      await encodePicture(plain(16, 16, [0, 0, 0, 0]), { format: 'jpeg' }),
+    );
+    expect(channels).toBe(3);
+    expect(data.every((value) => value >= 253)).toBe(true);
+  });
+
+  test('JPEG keeps full chroma', async () => {
+    const file = await encodePicture(noise(16, 16, 3), { format: 'jpeg' });
+    expect((await sharp(file).metadata()).chromaSubsampling).toBe('4:4:4');
+  });
+});
+
+describe('ICC profile', () => {
+  let p3: Buffer;
+  beforeAll(async () => {
+    p3 = await p3Profile();
+  });
+
+  test.each([3, 4] as const)(
+    'file to file, %i channels: pixels and profile are the same',
+    async (channels) => {
+      const picture = noise(50, 33, channels);
+      const sent = withPngProfile(await raw(picture).png().toBuffer(), p3);
+      for (const format of ['png', 'webp'] as const) {
+        const read = await decode(await encodePicture(await decode(sent), { format, quality: 100 }));
+        expect(Buffer.compare(read.data, picture.data)).toBe(0);
+        expect(read.icc).toEqual(p3);
+      }
+    },
+  );
+
+  test('lossy formats too code the values as they are', async () => {
+    const picture = plain(32, 32, [220, 40, 90]);
+    for (const format of ['jpeg', 'webp'] as const) {
+      const read = await decode(await encodePicture({ ...picture, icc: p3 }, { format }));
+      expect(read.icc).toEqual(p3);
+      for (let i = 0; i < read.data.length; i++)
+        expect(Math.abs(read.data[i] - picture.data[i])).toBeLessThan(5);
+    }
+  });
+
+  test('JPEG on white with a profile', async () => {
+    const read = await decode(
+      await encodePicture({ ...plain(16, 16, [0, 0, 0, 0]), icc: p3 }, { format: 'jpeg' }),
+    );
+    expect(read.icc).toEqual(p3);
+    expect(read.data.every((value) => value >= 253)).toBe(true);
+  });
+
+  test.each(FORMATS)('none is invented: %s', async (format) => {
+    const file = await encodePicture(noise(8, 8, 3), { format, metadata: { seed: 1 } });
+    expect((await sharp(file).metadata()).hasProfile).toBe(false);
+  });
+});
+
+describe('metadata', () => {
+  test.each(FORMATS)('%s says how it was made, with a profile or without', async (format) => {
+    const metadata = {
+      seed: 4294967295,
+      model: 'faces@1.0.0',
+      eta: 0.5,
+      box: { left: -1 },
+      note: `<&>"'é日\u0000\u2028\ud800`,
+    };
+    for (const icc of [undefined, await p3Profile()]) {
+      const picture: Picture = { ...noise(9, 7, 4), icc };
+      const file = await encodePicture(picture, { format, metadata });
+      expect(await readMetadata(file)).toEqual(metadata);
+      expect((await decode(file)).icc).toEqual(icc);
+    }
+  });
+
+  test('any JSON comes back', async () => {
+    await fc.assert(
+      fc.asyncProperty(fc.dictionary(fc.string({ unit: 'grapheme' }), fc.jsonValue()), async (record) => {
+        const metadata = JSON.parse(JSON.stringify(record));
+        const file = await encodePicture(noise(1, 1, 3), { format: 'png', metadata });
+        expect(await readMetadata(file)).toEqual(metadata);
+      }),
+      { numRuns: 50 },
+    );
+  });
+
+  test('a picture without', async () => {
+    expect(await readMetadata(await encodePicture(noise(9, 7, 3), { format: 'png' }))).toBeUndefined();
+  });
+});
+
+test.each([
+  [1, 1],
+  [10_000, 1],
+])('%i x %i in every format', async (width, height) => {
+  for (const format of FORMATS) {
+    const read = await decode(await encodePicture(noise(width, height, 4), { format }));
+    expect([read.width, read.height]).toEqual([width, height]);
+  }
+});
+
+test('sides a format cannot hold are refused by name', async () => {
+  const wide = plain(16_384, 1, [1, 2, 3]);
+  await expect(encodePicture(wide, { format: 'webp' })).rejects.toMatchObject({
+    code: 'too-large',
+    field: 'format',
+  });
+  expect((await decode(await encodePicture(wide, { format: 'jpeg' }))).width).toBe(16_384);
+  expect(() => assertFits({ width: 1, height: 65_536 }, 'jpeg')).toThrow(/jpeg holds at most 65535/);
+  expect(() => assertFits({ width: 16_383, height: 16_383 }, 'webp')).not.toThrow();
+});
+
+describe('encodeMask', () => {
+  test('is a one-channel PNG', async () => {
+    const mask = maskOf(33, 21, (x, y) => (x * y) % 3 === 0);
+    const file = await encodeMask(mask);
+    expect(await sharp(file).metadata()).toMatchObject({ format: 'png', channels: 1, depth: 'uchar' });
+    expect(await decodeMask(file, 'mask', LIMITS)).toEqual({ ...mask, data: expect.anything() });
+    expect(Buffer.compare((await decodeMask(file, 'mask', LIMITS)).data, mask.data)).toBe(0);
+  });
+
+  test('keeps every level of an uncertainty map', async () => {
+    const data = bytes(33 * 21, 4);
+    const read = await decode(await encodeMask({ width: 33, height: 21, data }));
+    for (let p = 0; p < data.length; p++) expect(read.data[p * 3]).toBe(data[p]);
+  });
+});

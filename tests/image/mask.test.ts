@@ -1,0 +1,114 @@
+import fc from 'fast-check';
+import { describe, expect, test } from 'vitest';
+import {
+  assertHole,
+  assertSameSize,
+  boundingBox,
+  decodeMask,
+  maskFraction,
+  maskFromAlpha,
+} from '../../src/image/mask.ts';
+import type { Picture } from '../../src/image/picture.ts';
+import { LIMITS, maskOf, noise, plain, raw, scene } from './make.ts';
+
+async function decoded(picture: Picture): Promise<number[]> {
+  const mask = await decodeMask(await raw(picture).png().toBuffer(), 'mask', LIMITS);
+  return [...mask.data];
+}
+
+describe('decodeMask', () => {
+  test('128 of luminance is hole, 127 is not', async () => {
+    expect(
+      await decoded({ width: 2, height: 1, channels: 3, data: Uint8Array.of(128, 128, 128, 127, 127, 127) }),
+    ).toEqual([255, 0]);
+  });
+
+  test('every grey, in one channel, splits at 128', async () => {
+    const ramp = Uint8Array.from({ length: 256 * 3 }, (_, i) => Math.floor(i / 3));
+    const png = await raw({ width: 256, height: 1, channels: 3, data: ramp })
+      .toColourspace('b-w')
+      .png()
+      .toBuffer();
+    const mask = await decodeMask(png, 'mask', LIMITS);
+    expect(mask).toEqual({
+      width: 256,
+      height: 1,
+      data: Uint8Array.from({ length: 256 }, (_, i) => (i < 128 ? 0 : 255)),
+    });
+  });
+
+  test('colours count by how bright they look: green and yellow are, red and blue are not', async () => {
+    const colours = Uint8Array.of(0, 255, 0, 255, 255, 0, 255, 0, 0, 0, 0, 255);
+    expect(await decoded({ width: 4, height: 1, channels: 3, data: colours })).toEqual([255, 255, 0, 0]);
+  });
+
+  test('transparent white is no hole, opaque white is', async () => {
+    const white = Uint8Array.of(255, 255, 255, 0, 255, 255, 255, 127, 255, 255, 255, 128, 255, 255, 255, 255);
+    expect(await decoded({ width: 4, height: 1, channels: 4, data: white })).toEqual([0, 0, 255, 255]);
+  });
+});
+
+describe('maskFromAlpha', () => {
+  test('below 128 is hole', () => {
+    const data = Uint8Array.of(1, 2, 3, 0, 1, 2, 3, 127, 1, 2, 3, 128, 1, 2, 3, 255);
+    expect([...maskFromAlpha({ width: 4, height: 1, channels: 4, data }).data]).toEqual([255, 255, 0, 0]);
+  });
+  test('a picture without alpha has no hole', () => {
+    expect(maskFraction(maskFromAlpha(plain(5, 5, [0, 0, 0])))).toBe(0);
+  });
+});
+
+test('assertSameSize names both sizes', () => {
+  const mask = maskOf(3, 4, () => true);
+  expect(() => assertSameSize(noise(3, 4, 3), mask)).not.toThrow();
+  expect(() => assertSameSize(noise(4, 3, 3), mask)).toThrow(
+    expect.objectContaining({
+      code: 'mismatch',
+      field: 'mask',
+      message: expect.stringMatching(/3 x 4.*4 x 3/),
+    }),
+  );
+});
+
+test('assertHole wants at least one pixel', () => {
+  expect(() => assertHole(maskOf(9, 9, (x, y) => x === 8 && y === 8))).not.toThrow();
+  expect(() => assertHole(maskOf(9, 9, () => false))).toThrow(
+    expect.objectContaining({ code: 'empty-mask', field: 'mask' }),
+  );
+});
+
+test('boundingBox and maskFraction agree with a plain count', () => {
+  fc.assert(
+    fc.property(scene, fc.boolean(), ({ mask, box }, everywhere) => {
+      const within = everywhere ? { left: 0, top: 0, width: mask.width, height: mask.height } : box;
+      const xs: number[] = [];
+      const ys: number[] = [];
+      let count = 0;
+      for (let y = 0; y < mask.height; y++) {
+        for (let x = 0; x < mask.width; x++) {
+          if (mask.data[y * mask.width + x] === 0) continue;
+          count++;
+          if (x < within.left || x >= within.left + within.width) continue;
+          if (y < within.top || y >= within.top + within.height) continue;
+          xs.push(x);
+          ys.push(y);
+        }
+      }
+      const bounds = boundingBox(mask, everywhere ? undefined : box);
+      expect(maskFraction(mask)).toBeCloseTo(count / mask.data.length, 10);
+      if (xs.length === 0) {
+        expect(bounds).toBeUndefined();
+        return;
+      }
+      const low = (values: number[]) => values.reduce((a, b) => Math.min(a, b));
+      const high = (values: number[]) => values.reduce((a, b) => Math.max(a, b));
+      expect(bounds).toEqual({
+        left: low(xs),
+        top: low(ys),
+        width: high(xs) - low(xs) + 1,
+        height: high(ys) - low(ys) + 1,
+      });
+    }),
+    { numRuns: 60 },
+  );
+});

@@ -1,0 +1,146 @@
+import { deflateSync } from 'node:zlib';
+import { describe, expect, test } from 'vitest';
+import { decodePicture } from '../../src/image/decode.ts';
+import { decodeMask } from '../../src/image/mask.ts';
+import { PictureError } from '../../src/image/picture.ts';
+import { LIMITS, noise, plain, pngChunk, raw } from './make.ts';
+
+async function refusal(file: Buffer, limits = LIMITS): Promise<PictureError> {
+  const error = await decodePicture(file, 'image', limits).catch((reason: unknown) => reason);
+  if (!(error instanceof PictureError)) throw new Error(`expected a PictureError, got ${String(error)}`);
+  expect(error.field).toBe('image');
+  return error;
+}
+
+describe('what is no picture of ours', () => {
+  test('no bytes', async () => {
+    const error = await refusal(Buffer.alloc(0));
+    expect(error.code).toBe('unreadable');
+    expect(error.message).toBe('image is empty (0 bytes)');
+  });
+
+  test.each([
+    ['text', Buffer.from('hello, I am a picture')],
+    ['one byte', Buffer.from([0x89])],
+    ['SVG', Buffer.from('<svg xmlns="http://www.w3.org/2000/svg" width="9" height="9"/>')],
+    ['PDF', Buffer.from('%PDF-1.7\n1 0 obj')],
+    ['BMP', Buffer.from('BM\x46\0\0\0\0\0\0\0\x36\0\0\0', 'latin1')],
+    ['HEIC', Buffer.from('\0\0\0\x18ftypheic\0\0\0\0mif1heic', 'latin1')],
+    ['MP4', Buffer.from('\0\0\0\x18ftypisom\0\0\0\0isommp41', 'latin1')],
+    ['WAV', Buffer.from('RIFF\x24\0\0\0WAVEfmt ', 'latin1')],
+    ['JPEG XL', Buffer.from('\xff\x0a\0\0\0\0\0\0', 'latin1')],
+  ])('%s is unsupported', async (_, file) => {
+    expect((await refusal(file)).code).toBe('unsupported');
+  });
+
+  test('masks are refused alike, under their own name', async () => {
+    await expect(decodeMask(Buffer.from('no'), 'mask', LIMITS)).rejects.toMatchObject({
+      name: 'PictureError',
+      field: 'mask',
+      code: 'unsupported',
+    });
+  });
+});
+
+describe('damaged files', () => {
+  const pipelines = {
+    png: raw(noise(64, 64, 3)).png(),
+    jpeg: raw(noise(64, 64, 3)).jpeg(),
+    'progressive jpeg': raw(noise(64, 64, 3)).jpeg({ progressive: true }),
+    webp: raw(noise(64, 64, 3)).webp(),
+    avif: raw(noise(64, 64, 3)).avif({ effort: 0 }),
+    tiff: raw(noise(64, 64, 3)).tiff({ compression: 'lzw' }),
+    gif: raw(noise(64, 64, 3)).gif(),
+  };
+  test.each(Object.entries(pipelines))(
+    'a truncated %s is unreadable, wherever it ends',
+    async (_, pipeline) => {
+      const file = await pipeline.toBuffer();
+      for (let part = 1; part < 16; part++) {
+        const length = Math.max(32, Math.floor((file.length * part) / 16));
+        expect((await refusal(file.subarray(0, length))).code).toBe('unreadable');
+      }
+    },
+  );
+
+  test('a bit flipped in a PNG fails its checksum', async () => {
+    const file = await raw(noise(64, 64, 3))
+      .png()
+      .toBuffer();
+    file[file.length >> 1] ^= 1;
+    expect((await refusal(file)).code).toBe('unreadable');
+  });
+
+  test('a JPEG with a piece missing from its middle', async () => {
+    const file = await raw(noise(64, 64, 3))
+      .jpeg()
+      .toBuffer();
+    const gap = Buffer.concat([file.subarray(0, file.length >> 1), file.subarray((file.length >> 1) + 400)]);
+    expect((await refusal(gap)).code).toBe('unreadable');
+  });
+
+  test('a signature alone', async () => {
+    for (const head of ['\x89PNG\r\n\x1a\n', '\xff\xd8\xff', 'GIF89a', 'II*\0', 'RIFF\x04\0\0\0WEBP']) {
+      expect((await refusal(Buffer.from(head, 'latin1'))).code).toBe('unreadable');
+    }
+  });
+});
+
+describe('decompression bombs are refused by their header', () => {
+  const SIDE = 30_000;
+
+  function pngBomb(): Buffer {
+    const header = Buffer.alloc(13);
+    header.writeUInt32BE(SIDE);
+    header.writeUInt32BE(SIDE, 4);
+    header.set([8, 2], 8);
+    const chunks = [
+      pngChunk('IHDR', header),
+      pngChunk('IDAT', deflateSync(Buffer.alloc(100_000))),
+      pngChunk('IEND', Buffer.alloc(0)),
+    ];
+    return Buffer.concat([Buffer.from('\x89PNG\r\n\x1a\n', 'latin1'), ...chunks]);
+  }
+
+  async function jpegBomb(): Promise<Buffer> {
+    const file = await raw(plain(8, 8, [1, 2, 3]))
+      .jpeg({ optimiseCoding: false })
+      .toBuffer();
+    const frame = file.indexOf(Buffer.from([0xff, 0xc0]));
+    file.writeUInt16BE(SIDE, frame + 5);
+    file.writeUInt16BE(SIDE, frame + 7);
+    return file;
+  }
+
+  function gifBomb(): Buffer {
+    const side = Buffer.alloc(2);
+    side.writeUInt16LE(SIDE);
+    const screen = [Buffer.from('GIF89a'), side, side, Buffer.from([0x80, 0, 0, 0, 0, 0, 255, 255, 255])];
+    const frame = [Buffer.from([0x2c, 0, 0, 0, 0]), side, side, Buffer.from([0, 2, 2, 0x4c, 1, 0, 0x3b])];
+    return Buffer.concat([...screen, ...frame]);
+  }
+
+  test.each([
+    ['PNG', pngBomb],
+    ['JPEG', jpegBomb],
+    ['GIF', gifBomb],
+  ])('%s of 30000 x 30000', async (_, make) => {
+    const file = await make();
+    expect(file.length).toBeLessThan(1000);
+    const before = process.resourceUsage().maxRSS;
+    const error = await refusal(file);
+    expect(error.code).toBe('too-large');
+    expect(error.message).toContain('30000 x 30000');
+    expect(error.message).toContain('25000000');
+    // Kilobytes; decoded it would be 2.7 GB.
+    expect(process.resourceUsage().maxRSS - before).toBeLessThan(100_000);
+  });
+
+  test('the limit counts pixels, and includes itself', async () => {
+    const file = await raw(noise(10, 20, 3))
+      .png()
+      .toBuffer();
+    expect((await refusal(file, { maxPixels: 199 })).code).toBe('too-large');
+    expect((await decodePicture(file, 'image', { maxPixels: 200 })).width).toBe(10);
+  });
+});
