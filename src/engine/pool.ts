@@ -64,11 +64,14 @@ export class WorkerPool implements Engine {
   }
 
   async evaluate(batch: Batch, { alone = false }: EvaluateOptions = {}): Promise<Float32Array> {
+    const worker = leastLoaded(this.#alive);
+    if (!worker) throw new EngineError('no worker is alive');
     try {
-      return await this.#evaluateOnce(batch, alone);
+      return await this.#evaluateOn(worker, batch, alone);
     } catch (error) {
-      if (this.#closed || this.#alive.size === 0) throw error;
-      return await this.#evaluateOnce(batch, alone);
+      const other = leastLoaded(this.#alive, worker);
+      if (this.#closed || !other) throw error;
+      return await this.#evaluateOn(other, batch, alone);
     }
   }
 
@@ -78,9 +81,7 @@ export class WorkerPool implements Engine {
     await Promise.all([...this.#alive, ...this.#starting].map((worker) => worker.close()));
   }
 
-  async #evaluateOnce(batch: Batch, alone: boolean): Promise<Float32Array> {
-    const worker = leastLoaded(this.#alive);
-    if (!worker) throw new EngineError('no worker is alive');
+  async #evaluateOn(worker: WorkerProcess, batch: Batch, alone: boolean): Promise<Float32Array> {
     const { prediction, seconds } = await worker.evaluate(batch, alone);
     this.#options.onEvaluation?.(batch.rows, seconds);
     this.#restartDelayMs = this.#options.restartDelayMs ?? RESTART_DELAY_MS;
@@ -140,8 +141,10 @@ async function startWorker(spec: NetworkSpec, starting = new Set<WorkerProcess>(
   }
 }
 
-function leastLoaded(workers: Iterable<WorkerProcess>): WorkerProcess | undefined {
+/** The worker with the least to do; `avoid` only when there is no other. */
+function leastLoaded(workers: ReadonlySet<WorkerProcess>, avoid?: WorkerProcess): WorkerProcess | undefined {
+  const rank = (worker: WorkerProcess) => (worker === avoid ? Number.MAX_VALUE : worker.load);
   let best: WorkerProcess | undefined;
-  for (const worker of workers) if (!best || worker.load < best.load) best = worker;
+  for (const worker of workers) if (!best || rank(worker) < rank(best)) best = worker;
   return best;
 }

@@ -1,4 +1,4 @@
-import type { Engine } from '../engine/engine.ts';
+import { type Engine, EngineError } from '../engine/engine.ts';
 import { type Claim, type Priority, stretch } from './policy.ts';
 import type { Trajectory } from './trajectory.ts';
 
@@ -9,6 +9,8 @@ export interface SchedulerOptions {
   /** Milliseconds; tests put their own here. */
   now?: () => number;
   onBatch?: (rows: number) => void;
+  /** How long requests wait for a worker when none is left, before they fail: nobody is to hang. */
+  outageMs?: number;
 }
 
 export interface RunOptions {
@@ -37,6 +39,7 @@ export class QueueFullError extends Error {
  * there and back. Single rows (a CPU) are long beside that way: held ahead, they would only share their turn.
  */
 const HELD = 2;
+const OUTAGE_MS = 30_000;
 
 interface Request extends Claim {
   done: number;
@@ -67,16 +70,28 @@ export class Scheduler {
   /** Every unfinished row, in order of arrival. */
   readonly #rows = new Set<Row>();
   #inFlight = 0;
+  #outage: NodeJS.Timeout | undefined;
   /** Evaluations a second lately, for Retry-After. */
   readonly #pace: Pace;
 
-  constructor({ engine, limit, now = () => performance.now(), onBatch = () => {} }: SchedulerOptions) {
+  constructor(options: SchedulerOptions) {
+    const {
+      engine,
+      limit,
+      now = () => performance.now(),
+      onBatch = () => {},
+      outageMs = OUTAGE_MS,
+    } = options;
     this.limit = limit;
     this.#engine = engine;
     this.#now = now;
     this.#onBatch = onBatch;
     this.#pace = new Pace(now);
-    engine.onAlive = () => this.#dispatch();
+    engine.onAlive = () => {
+      clearTimeout(this.#outage);
+      if (engine.alive === 0) this.#outage = setTimeout(() => this.#giveUp(), outageMs).unref();
+      else this.#dispatch();
+    };
   }
 
   /** Images whose first step has not begun, and images under way. */
@@ -195,6 +210,11 @@ export class Scheduler {
   #leave(request: Request, reason: unknown) {
     for (const row of this.#rows) if (row.request === request) this.#rows.delete(row);
     request.reject(reason);
+  }
+
+  #giveUp() {
+    const error = new EngineError('no worker came back in time');
+    for (const request of new Set([...this.#rows].map((row) => row.request))) this.#leave(request, error);
   }
 
   /** Until half of what is here has been done: then there is room again for a request like those. */

@@ -184,6 +184,15 @@ describe('limits and ends', () => {
     expect(request.probes[0].step).toBe(3);
   });
 
+  test('without a worker for too long, requests fail instead of hanging', async () => {
+    const { engine, scheduler, submit } = simulate({ outageMs: 5 });
+    engine.alive = 0;
+    const request = submit(3);
+    engine.onAlive?.();
+    await expect.poll(() => request.error).toBeInstanceOf(EngineError);
+    expect(scheduler.depth).toEqual({ waiting: 0, active: 0 });
+  });
+
   test('progress is told after each step', async () => {
     const { engine, submit } = simulate();
     const told: [number, number][] = [];

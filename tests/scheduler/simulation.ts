@@ -92,12 +92,15 @@ export class SimulatedEngine implements Engine {
 /** Lets every promise that can move do so. */
 export const settle = () => new Promise((resolve) => setImmediate(resolve));
 
-export function simulate(options: { workers?: number; bestBatch?: number; limit?: number } = {}) {
+export function simulate(
+  options: { workers?: number; bestBatch?: number; limit?: number; outageMs?: number } = {},
+) {
   const engine = new SimulatedEngine(options);
   const sizes: number[] = [];
   const scheduler = new Scheduler({
     engine,
     limit: options.limit ?? 1000,
+    outageMs: options.outageMs,
     now: () => engine.nowMs,
     onBatch: (rows) => sizes.push(rows),
   });
