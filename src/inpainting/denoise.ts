@@ -3,6 +3,7 @@ import { scheduleFrom } from '../diffusion/schedule.ts';
 import type { ServedModel } from '../registry/served-model.ts';
 import { ConditionalTrajectory, type Known } from './conditional.ts';
 import type { Options, SamplingParameters, Timings } from './parameters.ts';
+import { RepaintTrajectory } from './repaint.ts';
 
 export interface Denoised {
   /** [3, R, R] in -1..1, a candidate each. */
@@ -18,13 +19,15 @@ export async function denoise(
   { signal, priority, onProgress }: Options,
 ): Promise<Denoised> {
   const { seed, numImages, sampler: name, steps, eta } = parameters;
-  const { prediction, schedule } = model.card;
+  const { prediction, conditioning } = model.card;
+  const schedule = scheduleFrom(model.card.schedule);
   const arrived = performance.now();
   const { scheduler } = await model.open();
-  const sampler = createSampler(name, { schedule: scheduleFrom(schedule), prediction, steps, eta });
-  const trajectories = Array.from(
-    { length: numImages },
-    (_, image) => new ConditionalTrajectory(sampler, known, seed, image),
+  const sampler = createSampler(name, { schedule, prediction, steps, eta });
+  const trajectories = Array.from({ length: numImages }, (_, image) =>
+    conditioning === 'inpaint'
+      ? new ConditionalTrajectory(sampler, known, seed, image)
+      : new RepaintTrajectory(sampler, schedule, known, seed, image),
   );
   let started = arrived;
   await scheduler.run(trajectories, {
