@@ -30,9 +30,9 @@ export class ModelVersion implements ServedModel {
   state: ModelState = 'available';
   reason: string | undefined;
   scheduler: Scheduler | undefined;
+  pool: WorkerPool | undefined;
   readonly #settings: EngineSettings;
   readonly #hooks: ModelHooks;
-  #pool: WorkerPool | undefined;
   #opening: Promise<{ scheduler: Scheduler; engine: EngineInfo }> | undefined;
 
   constructor(folder: string, card: ModelCard, settings: EngineSettings, hooks: ModelHooks) {
@@ -51,11 +51,11 @@ export class ModelVersion implements ServedModel {
   }
 
   get engine(): EngineInfo | undefined {
-    return this.#pool?.info;
+    return this.pool?.info;
   }
 
   get workers(): { alive: number; total: number; pids: number[] } | undefined {
-    const pool = this.#pool;
+    const pool = this.pool;
     return pool && { alive: pool.alive, total: pool.info.workers, pids: pool.pids };
   }
 
@@ -73,7 +73,7 @@ export class ModelVersion implements ServedModel {
 
   async close(): Promise<void> {
     await this.#opening?.catch(() => {});
-    await this.#pool?.close();
+    await this.pool?.close();
   }
 
   async #load() {
@@ -97,7 +97,7 @@ export class ModelVersion implements ServedModel {
       onEvaluation: (rows, seconds) => this.#hooks.onEvaluation?.(card, pool.info, rows, seconds),
       onRestart: (how) => this.#hooks.onRestart?.(card, how),
     });
-    this.#pool = pool;
+    this.pool = pool;
     this.scheduler = new Scheduler({
       engine: pool,
       limit: queueLimit,
