@@ -1,0 +1,56 @@
+import accepts from '@fastify/accepts';
+import cors from '@fastify/cors';
+import Fastify, { type FastifyBaseLogger, type FastifyInstance, LogController } from 'fastify';
+import type { Parts } from './http/parts.ts';
+import docs from './http/plugins/docs.ts';
+import errors from './http/plugins/errors.ts';
+import metricsPlugin from './http/plugins/metrics.ts';
+import requests, { requestId } from './http/plugins/requests.ts';
+import uploads from './http/plugins/uploads.ts';
+import { Problem } from './http/problem.ts';
+import diffuse from './http/routes/diffuse.ts';
+import health from './http/routes/health.ts';
+import inpaint from './http/routes/inpaint.ts';
+import models from './http/routes/models.ts';
+import sample from './http/routes/sample.ts';
+import { zodValidator } from './http/validation.ts';
+
+declare module 'fastify' {
+  interface FastifyInstance {
+    /** Set when the service is told to end: no new work, readiness says no. */
+    draining: boolean;
+  }
+}
+
+/** Puts the parts together. Does not listen. Closing the app closes the registry, and with it the workers. */
+export async function buildApp(parts: Parts, logger?: FastifyBaseLogger): Promise<FastifyInstance> {
+  const { config, registry } = parts;
+  const app = Fastify({
+    loggerInstance: logger,
+    logController: new LogController({ disableRequestLogging: true }), // plugins/requests.ts writes one line a request
+    genReqId: requestId,
+    bodyLimit: config.MAX_UPLOAD_BYTES,
+    forceCloseConnections: 'idle', // close() waits for answers, not for idle keep-alive connections
+    return503OnClosing: false, // the hook below says it as a problem
+  });
+  app.setValidatorCompiler(zodValidator as never);
+  app.setSerializerCompiler(() => JSON.stringify);
+  app.decorate('draining', false);
+  app.addHook('onRequest', async (request, reply) => {
+    if (!app.draining) return;
+    reply.header('connection', 'close');
+    if (request.method === 'POST')
+      throw new Problem('not-ready', 'the service is shutting down', { retryAfterS: 1 });
+  });
+  app.addHook('onClose', () => registry.close());
+
+  await app.register(requests);
+  await app.register(errors, parts);
+  await app.register(accepts);
+  await app.register(cors, { origin: config.CORS_ORIGINS.includes('*') ? '*' : config.CORS_ORIGINS });
+  await app.register(docs);
+  await app.register(uploads, parts);
+  await app.register(metricsPlugin, parts);
+  for (const route of [inpaint, sample, diffuse, models, health]) await app.register(route, parts);
+  return app;
+}

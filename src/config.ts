@@ -1,0 +1,119 @@
+import { z } from 'zod';
+
+/** A setting: an environment variable's meaning, default and range. */
+interface Setting {
+  schema: z.ZodType;
+  description: string;
+  /** As it would be written in the environment; undefined: not set. */
+  default: string | undefined;
+}
+
+const wholeNumber = (min: number, max: number) =>
+  z
+    .string()
+    .regex(/^\d+$/, `must be a whole number from ${min} to ${max}`)
+    .transform(Number)
+    .refine((n) => n >= min && n <= max, `must be a whole number from ${min} to ${max}`);
+
+const oneOf = <const T extends readonly string[]>(values: T) =>
+  z.enum(values, { error: `must be one of ${values.join(', ')}` });
+
+const MEGA = 1_000_000;
+
+/** Every setting, in one place: the README's table and the start-up log are made from it. */
+export const SETTINGS = {
+  HOST: { schema: z.string(), default: '0.0.0.0', description: 'address to listen on' },
+  PORT: {
+    schema: wholeNumber(0, 65_535),
+    default: '8000',
+    description: 'port to listen on; 0: any free one',
+  },
+  LOG_LEVEL: {
+    schema: oneOf(['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent']),
+    default: 'info',
+    description: 'least severe level that is logged',
+  },
+  MODEL_DIR: {
+    schema: z.string(),
+    default: 'models',
+    description: 'folder with `<id>/<version>/model.json`',
+  },
+  DEFAULT_MODEL: {
+    schema: z.string().optional(),
+    default: undefined,
+    description: '`id` or `id@version` for requests that name no model; else the first id, newest version',
+  },
+  ENGINE: {
+    schema: oneOf(['auto', 'onnx']),
+    default: 'auto',
+    description: 'what evaluates the network: auto, onnx',
+  },
+  DEVICE: { schema: oneOf(['auto', 'cpu']), default: 'auto', description: 'where it runs: auto, cpu' },
+  MAX_BATCH: {
+    schema: z.union([z.literal('auto').transform(() => undefined), wholeNumber(1, 1024)], {
+      error: 'must be auto or a whole number from 1 to 1024',
+    }),
+    default: 'auto',
+    description: 'rows an evaluation has at most; auto: measured at start',
+  },
+  QUEUE_LIMIT: {
+    schema: wholeNumber(1, 100_000),
+    default: '64',
+    description: 'images in the system, running ones included; past it 429',
+  },
+  MAX_UPLOAD_BYTES: {
+    schema: wholeNumber(1024, 1024 * MEGA),
+    default: String(32 * MEGA),
+    description: 'largest request body in bytes; past it 413',
+  },
+  MAX_PIXELS: {
+    schema: wholeNumber(1, 1000 * MEGA),
+    default: String(25 * MEGA),
+    description: 'largest picture in pixels; past it 413',
+  },
+  CORS_ORIGINS: {
+    schema: z
+      .string()
+      .transform((list) => list.split(',').flatMap((origin) => origin.trim() || []))
+      .refine((origins) => origins.every((origin) => origin === '*' || /^https?:\/\/[^/]+$/.test(origin)), {
+        error: 'must be origins such as https://example.org, separated by commas, or *',
+      }),
+    default: '',
+    description: 'origins whose pages may call the service, separated by commas; none by default',
+  },
+  SHUTDOWN_GRACE_MS: {
+    schema: wholeNumber(0, 3_600_000),
+    default: '30000',
+    description: 'milliseconds that work in flight has to finish after SIGTERM',
+  },
+} as const satisfies Record<string, Setting>;
+
+type Settings = typeof SETTINGS;
+export type Config = { [Name in keyof Settings]: z.output<Settings[Name]['schema']> };
+
+/** A setting has a value it cannot have. */
+export class ConfigError extends Error {
+  override name = 'ConfigError';
+}
+
+/** The environment as typed, validated settings. Throws ConfigError: a sentence for each bad value, naming it. */
+export function readConfig(env: NodeJS.ProcessEnv): Config {
+  const problems: string[] = [];
+  const entries = Object.entries(SETTINGS).map(([name, setting]) => {
+    const given = env[name] === '' ? undefined : env[name];
+    const parsed = (setting as Setting).schema.safeParse(given ?? setting.default);
+    if (!parsed.success) problems.push(`${name} is '${given}'; it ${parsed.error.issues[0].message}.`);
+    return [name, parsed.data];
+  });
+  if (problems.length > 0) throw new ConfigError(problems.join('\n'));
+  return Object.fromEntries(entries) as Config;
+}
+
+/** The README's table. */
+export function settingsTable(): string {
+  const rows = Object.entries(SETTINGS).map(
+    ([name, setting]) =>
+      `| \`${name}\` | ${setting.default ? `\`${setting.default}\`` : ''} | ${setting.description} |`,
+  );
+  return ['| variable | default | meaning |', '| --- | --- | --- |', ...rows].join('\n');
+}

@@ -1,0 +1,84 @@
+import type { SwaggerTransform, SwaggerTransformObject } from '@fastify/swagger';
+import { z } from 'zod';
+import { PROBLEMS, type Slug } from './problem.ts';
+import { requestSchemas, responseSchemas } from './schemas/named.ts';
+import { problem } from './schemas/responses.ts';
+
+type JsonSchema = Record<string, unknown>;
+const uri = (id: string) => `#/components/schemas/${id}`;
+
+/** Route schemas hold zod schemas; the document gets references to the named ones and JSON Schema for the rest. */
+export const transform: SwaggerTransform = ({ schema, url }) => {
+  if (!schema || schema.hide) return { schema: { hide: true }, url };
+  const { body, response, params, querystring, ...rest } = schema as Record<string, unknown>;
+  const transformed: Record<string, unknown> = { ...rest };
+  if (params) transformed.params = jsonSchema(params, 'input');
+  if (querystring) transformed.querystring = jsonSchema(querystring, 'input');
+  if (body) transformed.body = content(body, 'input');
+  if (response) {
+    transformed.response = Object.fromEntries(
+      Object.entries(response).map(([status, of]) => [status, content(of, 'output')]),
+    );
+  }
+  return { schema: transformed as never, url };
+};
+
+/** Adds the named schemas. */
+export const transformObject: SwaggerTransformObject = (document) => {
+  if (!('openapiObject' in document)) throw new Error('this is an OpenAPI 3 service');
+  const { openapiObject } = document;
+  const schemas = { ...components(requestSchemas, 'input'), ...components(responseSchemas, 'output') };
+  return { ...openapiObject, components: { ...openapiObject.components, schemas } } as typeof openapiObject;
+};
+
+/** Responses for the problems an endpoint can have, grouped by status. */
+export function problems(...slugs: Slug[]): Record<number, unknown> {
+  const byStatus = new Map<number, Slug[]>();
+  for (const slug of slugs) {
+    const [status] = PROBLEMS[slug];
+    byStatus.set(status, [...(byStatus.get(status) ?? []), slug]);
+  }
+  return Object.fromEntries(
+    [...byStatus].map(([status, slugs]) => [
+      status,
+      {
+        description: slugs.map((slug) => `\`${slug}\`: ${PROBLEMS[slug][1].toLowerCase()}`).join('; '),
+        content: { 'application/problem+json': { schema: problem } },
+      },
+    ]),
+  );
+}
+
+/** Bytes of a picture as a response. */
+export const binary = z.custom<Buffer>().meta({ type: 'string', format: 'binary' });
+/** Text as a response. */
+export const text = z.string();
+
+function content(of: unknown, io: 'input' | 'output'): unknown {
+  if (of instanceof z.ZodType) return jsonSchema(of, io);
+  const { content: types, ...rest } = of as { content: Record<string, { schema: z.ZodType }> };
+  return {
+    ...rest,
+    content: Object.fromEntries(
+      Object.entries(types).map(([type, { schema, ...rest }]) => [
+        type,
+        { ...rest, schema: jsonSchema(schema, io) },
+      ]),
+    ),
+  };
+}
+
+function jsonSchema(schema: unknown, io: 'input' | 'output'): JsonSchema {
+  const registry = io === 'input' ? requestSchemas : responseSchemas;
+  const id = registry.get(schema as z.ZodType)?.id;
+  return id ? { $ref: uri(id) } : clean(z.toJSONSchema(schema as z.ZodType, { io, unrepresentable: 'any' }));
+}
+
+function components(registry: typeof requestSchemas, io: 'input' | 'output'): Record<string, JsonSchema> {
+  const { schemas } = z.toJSONSchema(registry, { io, uri, unrepresentable: 'any' });
+  return Object.fromEntries(Object.entries(schemas).map(([id, schema]) => [id, clean(schema as JsonSchema)]));
+}
+
+function clean({ $schema, $id, id, ...schema }: JsonSchema): JsonSchema {
+  return schema;
+}

@@ -1,0 +1,10 @@
+import type { Config } from '../config.ts';
+import type { Metrics } from '../metrics.ts';
+import type { ModelRegistry } from '../registry/registry.ts';
+
+/** What the routes are put together from. */
+export interface Parts {
+  config: Config;
+  registry: ModelRegistry;
+  metrics: Metrics;
+}

@@ -1,0 +1,41 @@
+import { createRequire } from 'node:module';
+import swagger from '@fastify/swagger';
+import swaggerUi from '@fastify/swagger-ui';
+import type { FastifyInstance } from 'fastify';
+import fp from 'fastify-plugin';
+import { transform, transformObject } from '../openapi.ts';
+
+const { version } = createRequire(import.meta.url)('../../../package.json') as { version: string };
+
+/** The OpenAPI document, made from the routes' schemas, and Swagger UI. */
+export default fp(async function docs(app: FastifyInstance) {
+  await app.register(swagger, {
+    openapi: {
+      openapi: '3.1.0',
+      info: {
+        title: 'ddpm-inpaint',
+        version,
+        description:
+          'Fills holes in pictures with a denoising diffusion model. Errors are `application/problem+json` ' +
+          '(RFC 9457); every response carries `x-request-id`.',
+        license: { name: 'Apache-2.0', url: 'https://www.apache.org/licenses/LICENSE-2.0' },
+      },
+      servers: [{ url: '/', description: 'This service' }],
+      security: [],
+      tags: [
+        { name: 'pictures', description: 'Fill, draw and noise pictures' },
+        { name: 'models', description: 'What can be served' },
+        { name: 'operations', description: 'Probes and metrics' },
+      ],
+    },
+    transform,
+    transformObject,
+  });
+  await app.register(swaggerUi, { routePrefix: '/docs' });
+
+  app.get('/openapi.json', { schema: { hide: true } as never }, () => app.swagger());
+  app.get('/openapi.yaml', { schema: { hide: true } as never }, (_, reply) =>
+    reply.type('application/yaml').send(app.swagger({ yaml: true })),
+  );
+  app.get('/', { schema: { hide: true } as never }, (_, reply) => reply.redirect('/docs'));
+});

@@ -1,0 +1,58 @@
+import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
+import fp from 'fastify-plugin';
+import type { Metrics } from '../../metrics.ts';
+import { domainProblem, Problem, type Slug } from '../problem.ts';
+import { validationProblem } from '../validation.ts';
+
+/** What Fastify and its plugins throw by themselves, as problems of ours. */
+const FASTIFY_PROBLEMS: Record<string, [Slug, detail: string]> = {
+  FST_ERR_CTP_INVALID_MEDIA_TYPE: ['unsupported-media-type', 'send multipart/form-data or application/json'],
+  FST_ERR_CTP_EMPTY_JSON_BODY: ['invalid-request', 'the body is empty; it must be JSON'],
+  FST_ERR_CTP_INVALID_JSON_BODY: ['invalid-request', 'the body is not valid JSON'],
+  FST_ERR_CTP_INVALID_CONTENT_LENGTH: ['invalid-request', 'the body is not as long as content-length says'],
+  FST_ERR_CTP_BODY_TOO_LARGE: ['upload-too-large', 'the body is larger than this service accepts'],
+  FST_ERR_VALIDATION: ['invalid-request', 'the request is not valid'],
+};
+
+/** Every error is answered as application/problem+json; what nobody foresaw is logged and tells nothing of the inside. */
+export default fp(function errors(app: FastifyInstance, { metrics }: { metrics: Metrics }, done: () => void) {
+  app.setErrorHandler((error, request, reply) => send(toProblem(error, request), request, reply));
+  app.setNotFoundHandler((request, reply) => {
+    const path = request.url.split('?')[0];
+    const known = METHODS.filter((method) => app.hasRoute({ method, url: path }));
+    if (known.length === 0)
+      return send(new Problem('not-found', `there is no ${path}; see /docs`), request, reply);
+    reply.header('allow', known.join(', '));
+    return send(new Problem('method-not-allowed', `${path} takes ${known.join(', ')}`), request, reply);
+  });
+  done();
+
+  function send(problem: Problem, request: FastifyRequest, reply: FastifyReply) {
+    metrics.failures.inc({ reason: problem.slug });
+    if (problem.retryAfterS !== undefined) reply.header('retry-after', problem.retryAfterS);
+    return reply
+      .code(problem.status)
+      .type('application/problem+json')
+      .serializer(JSON.stringify)
+      .send(problem.toJSON(request.url.split('?')[0]));
+  }
+});
+
+const METHODS = ['GET', 'POST', 'DELETE'] as const;
+
+function toProblem(thrown: unknown, request: FastifyRequest): Problem {
+  const known = domainProblem(thrown);
+  if (known) {
+    if (known.status >= 500) request.log.error({ err: thrown }, known.slug);
+    return known;
+  }
+  const error = thrown as Partial<FastifyError>;
+  if (error.validation) return validationProblem(error.validation);
+  const mapped = FASTIFY_PROBLEMS[error.code ?? ''];
+  if (mapped) return new Problem(...mapped);
+  if (error.statusCode && error.statusCode >= 400 && error.statusCode < 500) {
+    return new Problem('invalid-request', error.message ?? 'the request is not valid');
+  }
+  request.log.error({ err: thrown }, 'unexpected error');
+  return new Problem('internal-error', `quote request ${request.id} when you report this`);
+}

@@ -1,0 +1,51 @@
+import type { FastifyInstance } from 'fastify';
+import fp from 'fastify-plugin';
+import { openMetricsContentType, Registry } from 'prom-client';
+import type { Metrics } from '../../metrics.ts';
+import type { ModelRegistry } from '../../registry/registry.ts';
+import { text } from '../openapi.ts';
+
+/** Counts requests, and serves GET /metrics as Prometheus text or, when asked, OpenMetrics. */
+export default fp(async function metricsPlugin(
+  app: FastifyInstance,
+  { metrics, registry }: { metrics: Metrics; registry: ModelRegistry },
+) {
+  app.addHook('onResponse', async (request, reply) => {
+    // The route's pattern, not the path: a path can have any value, and every value would be a series of its own.
+    const route = request.routeOptions.url ?? 'unknown';
+    const { method } = request;
+    metrics.httpRequests.inc({ route, method, status: reply.statusCode });
+    metrics.httpSeconds.observe({ route, method }, reply.elapsedTime / 1000);
+  });
+
+  app.get(
+    '/metrics',
+    {
+      schema: {
+        operationId: 'metrics',
+        tags: ['operations'],
+        summary: 'Metrics, as Prometheus text or OpenMetrics',
+        response: { 200: { description: 'The metrics', content: { 'text/plain': { schema: text } } } },
+      },
+    },
+    async (request, reply) => {
+      sampleModels();
+      const openMetrics = request.headers.accept?.includes('application/openmetrics-text') ?? false;
+      const type = openMetrics ? openMetricsContentType : Registry.PROMETHEUS_CONTENT_TYPE;
+      metrics.registry.setContentType(type as typeof Registry.PROMETHEUS_CONTENT_TYPE);
+      // One turn of the event loop sets the type and starts the rendering, so that two scrapes cannot mix.
+      const body = metrics.registry.metrics();
+      return reply.type(type).send(await body);
+    },
+  );
+
+  function sampleModels() {
+    for (const { ref: model, scheduler, engine, workers } of registry.list()) {
+      if (!scheduler || !engine) continue;
+      const { waiting, active } = scheduler.depth;
+      metrics.queueDepth.set({ model }, waiting);
+      metrics.active.set({ model }, active);
+      metrics.workers.set({ model, engine: engine.engine, device: engine.device }, workers?.alive ?? 0);
+    }
+  }
+});

@@ -1,0 +1,77 @@
+import multipart from '@fastify/multipart';
+import type { FastifyInstance, FastifyRequest } from 'fastify';
+import fp from 'fastify-plugin';
+import { z } from 'zod';
+import type { Config } from '../../config.ts';
+import { fieldProblem, Problem } from '../problem.ts';
+
+const LIMITS = { files: 8, fields: 32, parts: 40, fieldSize: 65_536, fieldNameSize: 100 };
+
+/** multipart/form-data, read whole into memory, and never more of it than MAX_UPLOAD_BYTES, all parts together. */
+export default fp(async function uploads(app: FastifyInstance, { config }: { config: Config }) {
+  await app.register(multipart, { throwFileSizeLimit: false });
+  const limit = config.MAX_UPLOAD_BYTES;
+  const tooLarge = () => new Problem('upload-too-large', `the request body is larger than ${limit} bytes`);
+
+  // Said before a byte of the body is read, where the client announces its size. Node reads on what is still being
+  // sent after the answer, so the client gets to see it.
+  app.addHook('onRequest', async (request) => {
+    if (Number(request.headers['content-length'] ?? 0) > limit) throw tooLarge();
+  });
+
+  app.decorateRequest('readForm', async function (this: FastifyRequest, schema: z.ZodObject) {
+    if (!this.isMultipart()) return;
+    const body: Record<string, unknown> = {};
+    let left = limit;
+    try {
+      for await (const part of this.parts({ limits: { ...LIMITS, fileSize: limit + 1 } })) {
+        const name = part.fieldname;
+        if (Object.hasOwn(body, name))
+          throw fieldProblem('invalid-request', name, `${name} is sent twice; send one`);
+        if (part.type === 'field') {
+          left -= String(part.value).length;
+          body[name] = typeof part.value === 'string' ? fromText(part.value, schema.shape[name]) : part.value;
+        } else {
+          const chunks: Buffer[] = [];
+          for await (const chunk of part.file) {
+            left -= chunk.length;
+            if (left < 0) throw tooLarge();
+            chunks.push(chunk);
+          }
+          body[name] = Buffer.concat(chunks);
+        }
+        if (left < 0) throw tooLarge();
+      }
+    } catch (error) {
+      // Whatever is still coming is read and dropped: a client that is busy sending does not see an answer.
+      this.raw.unpipe();
+      this.raw.resume();
+      throw error;
+    }
+    this.body = body;
+  });
+});
+
+declare module 'fastify' {
+  interface FastifyRequest {
+    /** Reads a multipart body into `body`, its texts as the schema's fields want them. Nothing for other bodies. */
+    readForm(schema: z.ZodObject): Promise<void>;
+  }
+}
+
+const NUMBER = /^-?\d+(\.\d+)?$/;
+
+/** A form has only texts: those of numeric fields become numbers, if they are written as such; lists are split at commas. */
+function fromText(text: string, field: z.ZodType | undefined): unknown {
+  const type = field && jsonType(field);
+  if (type === 'array') return text.split(',').map((item) => toNumber(item.trim()));
+  return type === 'integer' || type === 'number' ? toNumber(text) : text;
+}
+
+function toNumber(text: string): unknown {
+  return NUMBER.test(text) ? Number(text) : text; // what is no number stays for validation to refuse
+}
+
+function jsonType(field: z.ZodType): unknown {
+  return z.toJSONSchema(field, { io: 'input', unrepresentable: 'any' }).type;
+}

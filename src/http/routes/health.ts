@@ -1,0 +1,34 @@
+import type { FastifyInstance } from 'fastify';
+import { problems } from '../openapi.ts';
+import type { Parts } from '../parts.ts';
+import { Problem } from '../problem.ts';
+import { health } from '../schemas/responses.ts';
+
+/** Probes, as Kubernetes asks them. */
+export default async function healthRoutes(app: FastifyInstance, { registry }: Parts) {
+  let started = false;
+  const ok = { 200: { description: 'Yes', content: { 'application/json': { schema: health } } } };
+  const about = (operationId: string, summary: string) => ({ operationId, tags: ['operations'], summary });
+
+  app.get('/health/live', { schema: { ...about('live', 'The process answers'), response: ok } }, () => ({
+    status: 'ok',
+  }));
+
+  const ready = () => {
+    if (app.draining) throw new Problem('not-ready', 'the service is shutting down');
+    if (!registry.ready) throw new Problem('not-ready', registry.notReadyReason ?? 'not ready');
+    started = true;
+    return { status: 'ok', model: registry.get().ref };
+  };
+  const unless = { response: { ...ok, ...problems('not-ready') } };
+  app.get(
+    '/health/ready',
+    { schema: { ...about('ready', 'Requests can be answered now'), ...unless } },
+    ready,
+  );
+  app.get(
+    '/health/startup',
+    { schema: { ...about('startup', 'The model has been loaded once'), ...unless } },
+    () => (started ? { status: 'ok' } : ready()),
+  );
+}

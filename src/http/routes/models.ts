@@ -1,0 +1,60 @@
+import type { FastifyInstance } from 'fastify';
+import { z } from 'zod';
+import type { ServedModel } from '../../registry/served-model.ts';
+import { problems } from '../openapi.ts';
+import type { Parts } from '../parts.ts';
+import { type ModelResponse, modelList, model as modelSchema } from '../schemas/responses.ts';
+
+export default async function modelRoutes(app: FastifyInstance, { registry }: Parts) {
+  app.get(
+    '/v1/models',
+    {
+      schema: {
+        operationId: 'listModels',
+        tags: ['models'],
+        summary: 'What can be served, newest version first',
+        response: {
+          200: { description: 'All models', content: { 'application/json': { schema: modelList } } },
+        },
+      },
+    },
+    () => ({ models: registry.list().map(describe) }),
+  );
+
+  app.get<{ Params: { id: string } }>(
+    '/v1/models/:id',
+    {
+      schema: {
+        operationId: 'getModel',
+        tags: ['models'],
+        summary: 'One model: its card, metrics, digest, state and where it runs',
+        params: z.object({ id: z.string().meta({ description: 'id (its newest version) or id@version' }) }),
+        response: {
+          200: { description: 'The model', content: { 'application/json': { schema: modelSchema } } },
+          ...problems('unknown-model'),
+        },
+      },
+    },
+    (request) => describe(registry.get(request.params.id)),
+  );
+
+  function describe({ ref, state, reason, digest, engine, workers, card }: ServedModel): ModelResponse {
+    return {
+      ref,
+      default: ref === registry.get().ref,
+      state,
+      reason,
+      digest,
+      engine: engine && {
+        engine: engine.engine,
+        device: engine.device,
+        device_name: engine.deviceName,
+        precision: engine.precision,
+        best_batch: engine.bestBatch,
+        workers: engine.workers,
+        workers_alive: workers?.alive ?? 0,
+      },
+      card,
+    };
+  }
+}

@@ -1,0 +1,72 @@
+import type { FastifyInstance } from 'fastify';
+import { sample } from '../../inpainting/sample.ts';
+import { sendPictures } from '../answer.ts';
+import { disconnectSignal } from '../disconnect.ts';
+import { negotiate } from '../negotiate.ts';
+import { binary, problems } from '../openapi.ts';
+import { chooseModel, samplingParameters } from '../parameters.ts';
+import type { Parts } from '../parts.ts';
+import { type SampleBody, sampleJson } from '../schemas/requests.ts';
+import { sampleResponse } from '../schemas/responses.ts';
+
+export default async function sampleRoute(app: FastifyInstance, { registry, metrics }: Parts) {
+  app.post<{ Body: SampleBody }>(
+    '/v1/sample',
+    {
+      schema: {
+        operationId: 'sample',
+        tags: ['pictures'],
+        summary: 'Draw pictures from pure noise',
+        body: { content: { 'application/json': { schema: sampleJson } } },
+        response: {
+          200: {
+            description: 'The picture, or JSON with all of them',
+            content: {
+              'application/json': { schema: sampleResponse },
+              'image/png': { schema: binary },
+              'image/jpeg': { schema: binary },
+              'image/webp': { schema: binary },
+            },
+          },
+          ...problems(
+            'invalid-request',
+            'unknown-model',
+            'not-acceptable',
+            'upload-too-large',
+            'unsupported-media-type',
+            'queue-full',
+            'engine-failure',
+            'not-ready',
+          ),
+        },
+      },
+    },
+    async (request, reply) => {
+      const { body } = request;
+      const model = chooseModel(registry, body.model);
+      const parameters = samplingParameters(body, model);
+      const form = negotiate(request, body.format, parameters.numImages);
+      const signal = disconnectSignal(reply, metrics);
+
+      const started = performance.now();
+      const { pictures, timings } = await sample(model, parameters, { signal, priority: body.priority });
+      metrics.steps.inc(
+        { model: model.ref, sampler: parameters.sampler },
+        parameters.steps * parameters.numImages,
+      );
+      metrics.requestSeconds.observe(
+        { task: 'sample', model: model.ref, sampler: parameters.sampler, engine: model.engine?.engine },
+        (performance.now() - started) / 1000,
+      );
+      return sendPictures(reply, {
+        model,
+        parameters,
+        pictures,
+        timings,
+        decodeMs: 0,
+        form,
+        quality: body.quality,
+      });
+    },
+  );
+}

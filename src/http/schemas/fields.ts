@@ -1,0 +1,100 @@
+import { z } from 'zod';
+import { SAMPLER_NAMES } from '../../diffusion/samplers/index.ts';
+
+const BASE64 = /^[A-Za-z0-9+/]*={0,2}$/;
+const DATA_URL = /^data:[\w.+-]+\/[\w.+-]+;base64,/;
+
+/** A picture in JSON: base64, or a data: URL of it. */
+export const base64Picture = z
+  .string()
+  .meta({
+    description: 'The file as base64, or as a data: URL',
+    examples: ['data:image/png;base64,iVBORw0KGgo…'],
+  })
+  .transform((text, context) => {
+    const base64 = text.replace(DATA_URL, '');
+    if (base64.length % 4 === 0 && BASE64.test(base64)) return Buffer.from(base64, 'base64');
+    context.issues.push({
+      code: 'custom',
+      input: text,
+      message: 'is neither base64 nor a data: URL of base64',
+    });
+    return z.NEVER;
+  });
+
+/** A picture in a form: a file part. */
+export const filePart = z
+  .custom<Buffer>((value) => Buffer.isBuffer(value), { error: 'must be a file (a part with a filename)' })
+  .meta({ type: 'string', format: 'binary', description: 'PNG, JPEG, WebP, AVIF, TIFF or GIF' });
+
+export const model = z
+  .string()
+  .max(200)
+  .optional()
+  .meta({
+    description: 'id or id@version; the default model when absent',
+    examples: ['celeba-inpaint-64'],
+  });
+
+export const seed = z
+  .int()
+  .min(0)
+  .max(2 ** 32 - 1)
+  .optional()
+  .meta({
+    description: 'The same seed gives the same picture; drawn and reported when absent',
+    examples: [7],
+  });
+
+export const output = {
+  format: z
+    .enum(['png', 'jpeg', 'webp'])
+    .optional()
+    .meta({ description: 'png when absent, or what Accept prefers' }),
+  quality: z.int().min(1).max(100).optional().meta({ description: 'For jpeg and webp; 90 when absent' }),
+};
+
+/** How pictures are drawn; what is absent comes from the model's card. */
+export const sampling = {
+  model,
+  seed,
+  num_images: z.int().min(1).max(8).default(1).meta({ description: 'Candidates, each with its own noise' }),
+  sampler: z.enum(SAMPLER_NAMES).optional().meta({ description: "The model card's when absent" }),
+  steps: z
+    .int()
+    .min(1)
+    .max(100_000)
+    .optional()
+    .meta({
+      description: "1 to the model's T; more is slower and finer; the model card's when absent",
+      examples: [20],
+    }),
+  eta: z
+    .number()
+    .min(0)
+    .max(1)
+    .optional()
+    .meta({ description: "ddim's share of fresh noise, 0: deterministic" }),
+  priority: z
+    .enum(['low', 'normal', 'high'])
+    .default('normal')
+    .meta({ description: 'Share of a busy service' }),
+};
+
+export const inpainting = {
+  ...sampling,
+  strategy: z.enum(['auto', 'crop', 'resize']).default('auto').meta({
+    description:
+      'Show the model a crop around the hole, or the whole picture; auto chooses and the answer says which',
+  }),
+  padding: z.int().min(0).max(10_000).optional().meta({
+    description: 'Pixels of context around the hole when cropping; as many as the hole is large when absent',
+  }),
+  mask_blur: z
+    .int()
+    .min(0)
+    .max(256)
+    .default(0)
+    .meta({ description: 'Feathering in pixels, inside the hole only' }),
+  ...output,
+};

@@ -1,0 +1,114 @@
+import { z } from 'zod';
+import { modelCard } from '../../registry/model-card.ts';
+import { response } from './named.ts';
+
+const image = z.object({
+  index: z.int().min(0).meta({ description: 'Which candidate; with the same seed the same picture' }),
+  data: z.string().meta({ description: 'The encoded picture as base64', contentEncoding: 'base64' }),
+});
+
+const drawn = {
+  model: z.string().meta({ examples: ['celeba-inpaint-64@1'] }),
+  seed: z.int().min(0),
+  num_images: z.int().min(1),
+  sampler: z.string(),
+  steps: z.int().min(1),
+  eta: z.number(),
+  format: z.enum(['png', 'jpeg', 'webp']),
+  images: z.array(image),
+  timings_ms: z
+    .record(z.string(), z.number())
+    .meta({ description: 'decode, queue, denoise, composite, encode' }),
+};
+
+export const sampleResponse = response('Sampled', z.object(drawn));
+
+export const inpaintResponse = response(
+  'Inpainted',
+  z.object({
+    ...drawn,
+    strategy: z.enum(['crop', 'resize']),
+    box: z
+      .object({ left: z.int(), top: z.int(), width: z.int(), height: z.int() })
+      .meta({ description: 'The part of the picture that the model was shown' }),
+    mask_fraction: z.number().min(0).max(1),
+    uncertainty: z.string().optional().meta({
+      description:
+        'PNG as base64, when num_images > 1: standard deviation across the candidates, 64 levels or more as 255',
+      contentEncoding: 'base64',
+    }),
+  }),
+);
+
+export const diffuseResponse = response(
+  'Diffused',
+  z.object({
+    model: z.string(),
+    seed: z.int(),
+    format: z.enum(['png', 'jpeg', 'webp']),
+    images: z.array(
+      z.object({ timestep: z.int(), abar: z.number(), data: z.string().meta({ contentEncoding: 'base64' }) }),
+    ),
+  }),
+);
+
+export const model = response(
+  'Model',
+  z.object({
+    ref: z.string().meta({ examples: ['celeba-inpaint-64@1'] }),
+    default: z.boolean(),
+    state: z.enum(['available', 'loading', 'ready', 'failed']).meta({
+      description: 'available: found and intact, loads on first use',
+    }),
+    reason: z.string().optional().meta({ description: 'Why it failed' }),
+    digest: z.string().meta({ description: 'sha256 of unet.onnx' }),
+    engine: z
+      .object({
+        engine: z.string(),
+        device: z.string(),
+        device_name: z.string(),
+        precision: z.string(),
+        best_batch: z.int(),
+        workers: z.int(),
+        workers_alive: z.int(),
+      })
+      .optional()
+      .meta({ description: 'Where it runs, once it is loaded' }),
+    card: modelCard,
+  }),
+);
+export type ModelResponse = z.output<typeof model>;
+
+export const modelList = response('ModelList', z.object({ models: z.array(model) }));
+
+export const health = response(
+  'Health',
+  z.object({
+    status: z.literal('ok'),
+    model: z
+      .string()
+      .optional()
+      .meta({ examples: ['celeba-inpaint-64@1'] }),
+  }),
+);
+
+export const problem = response(
+  'Problem',
+  z
+    .object({
+      type: z.string().meta({ examples: ['/problems/invalid-request'] }),
+      title: z.string(),
+      status: z.int(),
+      detail: z.string(),
+      instance: z.string(),
+      errors: z
+        .array(
+          z.object({
+            pointer: z.string().meta({ description: 'JSON pointer to the field', examples: ['#/steps'] }),
+            detail: z.string(),
+          }),
+        )
+        .optional(),
+    })
+    .meta({ description: 'RFC 9457' }),
+);

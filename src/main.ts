@@ -1,0 +1,86 @@
+import type { FastifyInstance } from 'fastify';
+import { type Logger, pino } from 'pino';
+import { buildApp } from './app.ts';
+import { type Config, ConfigError, readConfig } from './config.ts';
+import { createMetrics, type Metrics } from './metrics.ts';
+import { ModelFolderError } from './registry/model-folder.ts';
+import type { ModelHooks } from './registry/model-version.ts';
+import { FolderRegistry } from './registry/registry.ts';
+
+try {
+  await start();
+} catch (error) {
+  // What the operator can mend is a sentence; anything else shows where it came from.
+  const expected = error instanceof ConfigError || error instanceof ModelFolderError;
+  console.error(expected ? error.message : error);
+  process.exit(1);
+}
+
+async function start() {
+  const config = readConfig(process.env);
+  const log = pino({
+    level: config.LOG_LEVEL,
+    transport: process.stdout.isTTY
+      ? { target: 'pino-pretty', options: { ignore: 'pid,hostname' } }
+      : undefined,
+  });
+  log.debug({ config }, 'settings');
+  const metrics = createMetrics();
+  const registry = await FolderRegistry.open({
+    modelDir: config.MODEL_DIR,
+    defaultModel: config.DEFAULT_MODEL,
+    engine: { engine: 'onnx', device: 'cpu', maxBatch: config.MAX_BATCH, queueLimit: config.QUEUE_LIMIT },
+    hooks: measured(metrics, (message) => log.warn(message)),
+    log,
+  });
+  const app = await buildApp({ config, registry, metrics }, log);
+
+  drainOnSignals(app, log, config.SHUTDOWN_GRACE_MS);
+  await listen(app, config); // probes are answered while the model loads
+  const model = registry.get();
+  const { engine } = await model.open();
+  log.info(
+    `listening on http://localhost:${portOf(app)} - ${model.ref} on ${engine.engine}/${engine.device} ` +
+      `(${engine.deviceName}; ${engine.workers} workers, ${engine.bestBatch} rows a batch) - docs at /docs`,
+  );
+}
+
+async function listen(app: FastifyInstance, { HOST: host, PORT: port, LOG_LEVEL }: Config) {
+  app.log.level = 'warn'; // Fastify would write a line for every network interface
+  await app.listen({ host, port });
+  app.log.level = LOG_LEVEL;
+}
+
+function portOf(app: FastifyInstance): number | undefined {
+  const address = app.server.address();
+  return typeof address === 'object' ? address?.port : undefined;
+}
+
+/** Ready turns false, what is in flight finishes, the process exits 0; 1 when the grace time runs out or when asked twice. */
+function drainOnSignals(app: FastifyInstance, log: Logger, graceMs: number) {
+  const drain = (signal: NodeJS.Signals) => {
+    if (app.draining) process.exit(1);
+    app.draining = true;
+    log.info(`${signal}: finishing what is in flight, ${graceMs} ms at most`);
+    setTimeout(() => {
+      log.warn('the grace time is over; what is left is dropped');
+      process.exit(1);
+    }, graceMs).unref();
+    void app.close().then(() => process.exit(0));
+  };
+  process.on('SIGTERM', drain);
+  process.on('SIGINT', drain);
+}
+
+function measured(metrics: Metrics, warn: (message: string) => void): ModelHooks {
+  const ref = ({ id, version }: { id: string; version: string }) => `${id}@${version}`;
+  return {
+    onBatch: (card, rows) => metrics.batchRows.observe({ model: ref(card) }, rows),
+    onEvaluation: (card, { engine, device }, _rows, seconds) =>
+      metrics.evaluationSeconds.observe({ model: ref(card), engine, device }, seconds),
+    onRestart: (card, how) => {
+      metrics.workerRestarts.inc({ model: ref(card) });
+      warn(`${ref(card)}: a worker ${how}; another takes its place`);
+    },
+  };
+}
