@@ -37,10 +37,15 @@ const { pictures, timings } = await inpaint(
 );
 await registry.close();
 
-const holed = { ...picture, data: picture.data.map((b, i) => (mask.data[Math.floor(i / picture.channels)] ? 128 : b)) };
+const holed = {
+  ...picture,
+  data: picture.data.map((b, i) => (mask.data[Math.floor(i / picture.channels)] ? 128 : b)),
+};
 const cells = await Promise.all(
   [holed, ...pictures].map(async (cell) =>
-    sharp(await encodePicture(cell, { format: 'png' })).resize(SHOWN, SHOWN, { kernel: 'cubic' }).toBuffer(),
+    sharp(await encodePicture(cell, { format: 'png' }))
+      .resize(SHOWN, SHOWN, { kernel: 'cubic' })
+      .toBuffer(),
   ),
 );
 await mkdir('out', { recursive: true });

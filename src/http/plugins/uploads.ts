@@ -19,6 +19,15 @@ export default fp(async function uploads(app: FastifyInstance, { config }: { con
     if (Number(request.headers['content-length'] ?? 0) > limit) throw tooLarge();
   });
 
+  // Fastify validates a body of a type that the route does not list with nothing at all.
+  app.addHook('preParsing', async (request) => {
+    const types = (request.routeOptions.schema?.body as { content?: object } | undefined)?.content;
+    const type = request.headers['content-type']?.split(';')[0].trim().toLowerCase() ?? 'none';
+    if (types && !Object.hasOwn(types, type)) {
+      throw new Problem('unsupported-media-type', `send ${Object.keys(types).join(' or ')}, not ${type}`);
+    }
+  });
+
   app.decorateRequest('readForm', async function (this: FastifyRequest, schema: z.ZodObject) {
     if (!this.isMultipart()) return;
     const body: Record<string, unknown> = {};
@@ -46,7 +55,7 @@ export default fp(async function uploads(app: FastifyInstance, { config }: { con
       // Whatever is still coming is read and dropped: a client that is busy sending does not see an answer.
       this.raw.unpipe();
       this.raw.resume();
-      throw error;
+      throw formProblem(error);
     }
     this.body = body;
   });
@@ -57,6 +66,18 @@ declare module 'fastify' {
     /** Reads a multipart body into `body`, its texts as the schema's fields want them. Nothing for other bodies. */
     readForm(schema: z.ZodObject): Promise<void>;
   }
+}
+
+function formProblem(error: unknown): Problem {
+  if (error instanceof Problem) return error;
+  if ((error as { statusCode?: number }).statusCode === 413) {
+    const { files, fields, parts } = LIMITS;
+    return new Problem(
+      'upload-too-large',
+      `a form has at most ${parts} parts: ${files} files, ${fields} fields`,
+    );
+  }
+  return new Problem('invalid-request', 'the multipart body cannot be read: it is cut short or malformed');
 }
 
 const NUMBER = /^-?\d+(\.\d+)?$/;

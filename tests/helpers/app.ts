@@ -1,0 +1,48 @@
+import type { FastifyInstance } from 'fastify';
+import sharp from 'sharp';
+import { buildApp } from '../../src/app.ts';
+import { readConfig } from '../../src/config.ts';
+import { createMetrics, type Metrics } from '../../src/metrics.ts';
+import type { FolderRegistry } from '../../src/registry/registry.ts';
+import { openRealRegistry } from './model.ts';
+
+export interface TestApp {
+  app: FastifyInstance;
+  registry: FolderRegistry;
+  metrics: Metrics;
+  /** Where it listens, on a free port. */
+  url: string;
+}
+
+/** The whole service on the real model, listening; settings as in the environment. */
+export async function startApp(env: Record<string, string> = {}): Promise<TestApp> {
+  const config = readConfig(env);
+  const registry = await openRealRegistry(config.QUEUE_LIMIT);
+  const metrics = createMetrics();
+  const app = await buildApp({ config, registry, metrics });
+  await registry.get().open();
+  const url = await app.listen({ host: '127.0.0.1', port: 0 });
+  return { app, registry, metrics, url };
+}
+
+/** A colourful picture: no two neighbours alike. */
+export function rgb(width: number, height: number, channels: 3 | 4 = 3) {
+  const data = Buffer.alloc(width * height * channels);
+  for (let i = 0; i < data.length; i++) data[i] = (i * 97 + (i >> 7) * 31) & 255;
+  return sharp(data, { raw: { width, height, channels } });
+}
+
+export const pngOf = (width: number, height: number) => rgb(width, height).png().toBuffer();
+
+/** A black mask with a white box of a quarter of its area in the middle; fraction 0: none, 1: all white. */
+export function maskOf(width: number, height: number, fraction = 0.5): Promise<Buffer> {
+  const w = Math.max(fraction > 0 ? 1 : 0, Math.round(width * fraction));
+  const h = Math.max(fraction > 0 ? 1 : 0, Math.round(height * fraction));
+  const data = Buffer.alloc(width * height);
+  const left = (width - w) >> 1;
+  const top = (height - h) >> 1;
+  for (let y = top; y < top + h; y++) data.fill(255, y * width + left, y * width + left + w);
+  return sharp(data, { raw: { width, height, channels: 1 } })
+    .png()
+    .toBuffer();
+}

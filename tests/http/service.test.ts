@@ -1,0 +1,134 @@
+import { execFileSync } from 'node:child_process';
+import { mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
+import path from 'node:path';
+import request from 'supertest';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { openapiYaml, withSettings } from '../../scripts/document.ts';
+import { startApp, type TestApp } from '../helpers/app.ts';
+
+let service: TestApp;
+beforeAll(async () => {
+  service = await startApp({ CORS_ORIGINS: 'https://example.org' });
+});
+afterAll(() => service.app.close());
+const get = (path: string) => request(service.url).get(path);
+
+test('probes say yes once the model is loaded', async () => {
+  for (const probe of ['live', 'ready', 'startup']) {
+    const { status, body } = await get(`/health/${probe}`);
+    expect(status).toBe(200);
+    expect(body.status).toBe('ok');
+  }
+});
+
+test('without a worker, ready says no and live yes; with one back, yes again', async () => {
+  for (const pid of service.registry.get().workers?.pids ?? []) process.kill(pid, 'SIGKILL');
+  await expect.poll(async () => (await get('/health/ready')).status).toBe(503);
+  const { body } = await get('/health/ready');
+  expect(body).toMatchObject({ type: '/problems/not-ready', detail: expect.stringContaining('no worker') });
+  expect((await get('/health/live')).status).toBe(200);
+  expect((await get('/health/startup')).status).toBe(200);
+  await expect.poll(async () => (await get('/health/ready')).status, { timeout: 60_000 }).toBe(200);
+});
+
+test('models are described: card, digest, state, where they run', async () => {
+  const { body } = await get('/v1/models');
+  const first = body.models.find((model: { default: boolean }) => model.default);
+  expect(first).toMatchObject({
+    state: 'ready',
+    digest: expect.stringMatching(/^[0-9a-f]{64}$/),
+    engine: { engine: 'onnx', device: 'cpu', workers_alive: expect.any(Number) },
+    card: { resolution: 64, prediction: 'v' },
+  });
+  expect((await get(`/v1/models/${first.card.id}`)).body.card.id).toBe(first.card.id);
+  expect((await get(`/v1/models/${first.ref}`)).body.ref).toBe(first.ref);
+});
+
+test('metrics count what happened, as Prometheus text and as OpenMetrics', async () => {
+  await request(service.url).post('/v1/sample').send({ steps: 3, seed: 1, sampler: 'ddim' });
+  await request(service.url).post('/v1/sample').send({ steps: 0 });
+  const plain = await get('/metrics');
+  expect(plain.headers['content-type']).toContain('text/plain');
+  const { ref } = service.registry.get();
+  expect(plain.text).toContain(`ddpm_inpaint_denoising_steps_total{model="${ref}",sampler="ddim"} 3`);
+  expect(plain.text).toMatch(
+    /ddpm_inpaint_http_requests_total\{route="\/v1\/sample",method="POST",status="200"\} 1/,
+  );
+  expect(plain.text).toContain('ddpm_inpaint_failures_total{reason="invalid-request"} 1');
+  expect(plain.text).toMatch(/ddpm_inpaint_request_seconds_count\{.*task="sample".*\} 1/);
+  expect(plain.text).toContain('ddpm_inpaint_queue_depth');
+  expect(plain.text).toContain('nodejs_eventloop_lag_seconds');
+  const open = await get('/metrics')
+    .set('accept', 'application/openmetrics-text; version=1.0.0')
+    .buffer(true);
+  expect(open.headers['content-type']).toContain('application/openmetrics-text');
+  expect(open.text.trimEnd().endsWith('# EOF')).toBe(true);
+});
+
+test('a sane request id is kept, another replaced', async () => {
+  expect((await get('/health/live').set('x-request-id', 'abc-1')).headers['x-request-id']).toBe('abc-1');
+  const replaced = (await get('/health/live').set('x-request-id', 'a b;c')).headers['x-request-id'];
+  expect(replaced).toMatch(/^[0-9a-f-]{36}$/);
+});
+
+test('only the origins that are set may call from a page', async () => {
+  const allowed = await get('/v1/models').set('origin', 'https://example.org');
+  expect(allowed.headers['access-control-allow-origin']).toBe('https://example.org');
+  const other = await get('/v1/models').set('origin', 'https://evil.example');
+  expect(other.headers['access-control-allow-origin']).toBeUndefined();
+});
+
+test('the docs are there', async () => {
+  expect((await get('/')).headers.location).toBe('/docs');
+  expect((await get('/docs/')).text).toContain('swagger');
+});
+
+describe('the OpenAPI document', () => {
+  const committed = readFileSync('openapi.yaml', 'utf8');
+
+  test('is the committed one: npm run openapi', async () => {
+    expect(await openapiYaml()).toBe(committed);
+    expect((await get('/openapi.yaml')).text).toBe(committed);
+    expect((await get('/openapi.json')).body.openapi).toBe('3.1.0');
+  });
+
+  test('passes a public linter', () => {
+    execFileSync('npx', ['redocly', 'lint', 'openapi.yaml'], { stdio: 'pipe' });
+  });
+
+  test('gives a client that compiles', () => {
+    const folder = mkdtempSync('node_modules/.client-');
+    execFileSync('npx', ['openapi-typescript', 'openapi.yaml', '-o', path.join(folder, 'api.d.ts')], {
+      stdio: 'pipe',
+    });
+    writeFileSync(
+      path.join(folder, 'client.ts'),
+      `import type { components, operations } from './api.d.ts';
+       const body: components['schemas']['InpaintJson'] = { image: 'aGk=', steps: 5, num_images: 1, priority: 'normal', strategy: 'auto', mask_blur: 0 };
+       type Answer = operations['inpaint']['responses'][200]['content']['application/json'];
+       export const seedOf = (answer: Answer): number => answer.seed;
+       export const problemOf = (problem: components['schemas']['Problem']): string => problem.detail + body.image;
+       // @ts-expect-error an unknown sampler does not compile
+       body.sampler = 'euler';`,
+    );
+    execFileSync(
+      'npx',
+      [
+        'tsc',
+        '--noEmit',
+        '--strict',
+        '--skipLibCheck',
+        '--allowImportingTsExtensions',
+        '--module',
+        'nodenext',
+        path.join(folder, 'client.ts'),
+      ],
+      { stdio: 'pipe' },
+    );
+  });
+});
+
+test("the README's settings are those of config.ts: npm run readme", () => {
+  const readme = readFileSync('README.md', 'utf8');
+  expect(withSettings(readme)).toBe(readme);
+});
