@@ -36,11 +36,14 @@ export async function buildApp(parts: Parts, logger?: FastifyBaseLogger): Promis
   app.setValidatorCompiler(zodValidator as never);
   app.setSerializerCompiler(() => JSON.stringify);
   app.decorate('draining', false);
-  app.addHook('onRequest', async (request, reply) => {
-    if (!app.draining) return;
-    reply.header('connection', 'close');
-    if (request.method === 'POST')
+  app.addHook('onRequest', async (request) => {
+    if (app.draining && request.method === 'POST') {
       throw new Problem('not-ready', 'the service is shutting down', { retryAfterS: 1 });
+    }
+  });
+  app.addHook('onSend', async (_request, reply) => {
+    // A connection kept alive after its last answer would hold up the end for as long as its client likes.
+    if (app.draining) reply.header('connection', 'close');
   });
   app.addHook('onClose', () => registry.close());
 

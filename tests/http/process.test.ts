@@ -1,0 +1,81 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { afterEach, expect, test } from 'vitest';
+import { MODEL_DIR } from '../helpers/model.ts';
+
+/** The service as a process of its own, as an operator runs it. */
+function start(env: Record<string, string> = {}) {
+  const child = spawn(process.execPath, ['--import', 'tsx', 'src/main.ts'], {
+    env: { ...process.env, MODEL_DIR, HOST: '127.0.0.1', PORT: '0', ...env },
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
+  children.push(child);
+  const output = { text: '' };
+  child.stdout.on('data', (data) => {
+    output.text += data;
+  });
+  child.stderr.on('data', (data) => {
+    output.text += data;
+  });
+  const url = async () => {
+    await expect.poll(() => output.text, { timeout: 60_000 }).toContain('listening on');
+    return output.text.match(/http:\/\/localhost:\d+/)?.[0].replace('localhost', '127.0.0.1');
+  };
+  return { child, output, url, exit: once(child, 'exit') as Promise<[number | null, string | null]> };
+}
+
+const children: ChildProcess[] = [];
+afterEach(() => {
+  for (const child of children.splice(0)) child.kill('SIGKILL');
+});
+
+const sample = (url: string | undefined, body: object) =>
+  fetch(`${url}/v1/sample`, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json' },
+    body: JSON.stringify(body),
+  });
+
+test('SIGTERM: what is in flight is answered, what comes later refused, the exit code is 0', async () => {
+  const service = start();
+  const url = await service.url();
+  const inFlight = sample(url, { steps: 60, seed: 1 });
+  await expect
+    .poll(async () => (await (await fetch(`${url}/metrics`)).text()).match(/active_images\{.*\} 1/))
+    .toBeTruthy();
+  service.child.kill('SIGTERM');
+  const answer = await inFlight;
+  expect(answer.status).toBe(200);
+  expect((await answer.arrayBuffer()).byteLength).toBeGreaterThan(1000);
+  await expect(sample(url, { steps: 1 })).rejects.toThrow(); // nobody listens any more
+  expect(await service.exit).toEqual([0, null]);
+  expect(service.output.text.match(/finishing what is in flight/g)).toHaveLength(1);
+});
+
+test('work that outlasts the grace time is dropped, and the exit code says so', async () => {
+  const service = start({ SHUTDOWN_GRACE_MS: '300' });
+  const url = await service.url();
+  const dropped = sample(url, { steps: 1000, num_images: 8 }).then(
+    () => 'answered',
+    () => 'dropped',
+  );
+  await expect
+    .poll(async () => (await (await fetch(`${url}/metrics`)).text()).includes('active_images{'))
+    .toBe(true);
+  service.child.kill('SIGTERM');
+  expect(await service.exit).toEqual([1, null]);
+  expect(await dropped).toBe('dropped');
+});
+
+test.each([
+  [{ PORT: 'http' }, /PORT is 'http'; it must be a whole number from 0 to 65535/],
+  [{ DEVICE: 'gpu' }, /DEVICE is 'gpu'; it must be one of auto, cpu/],
+  [{ CORS_ORIGINS: 'example.org' }, /CORS_ORIGINS is 'example.org'; it must be origins/],
+  [{ MODEL_DIR: '/nowhere' }, /MODEL_DIR \/nowhere cannot be read/],
+  [{ DEFAULT_MODEL: 'nobody' }, /DEFAULT_MODEL nobody is not in/],
+])('%j stops the start with a sentence', async (env, sentence) => {
+  const service = start(env);
+  expect(await service.exit).toEqual([1, null]);
+  expect(service.output.text).toMatch(sentence);
+  expect(service.output.text).not.toContain('    at ');
+});
