@@ -1,6 +1,7 @@
 import accepts from '@fastify/accepts';
 import cors from '@fastify/cors';
 import Fastify, { type FastifyBaseLogger, type FastifyInstance, LogController } from 'fastify';
+import { clientErrorHandler, frameworkErrors } from './http/malformed.ts';
 import type { Parts } from './http/parts.ts';
 import docs from './http/plugins/docs.ts';
 import errors from './http/plugins/errors.ts';
@@ -22,6 +23,9 @@ declare module 'fastify' {
   }
 }
 
+/** For a request to arrive in full: an upload that stalls is ended. Node's own default, which Fastify turns off. */
+const REQUEST_TIMEOUT_MS = 300_000;
+
 /** Puts the parts together. Does not listen. Closing the app closes the registry, and with it the workers. */
 export async function buildApp(parts: Parts, logger?: FastifyBaseLogger): Promise<FastifyInstance> {
   const { config, registry } = parts;
@@ -31,11 +35,15 @@ export async function buildApp(parts: Parts, logger?: FastifyBaseLogger): Promis
     genReqId: requestId,
     bodyLimit: config.MAX_UPLOAD_BYTES,
     forceCloseConnections: 'idle', // close() waits for answers, not for idle keep-alive connections
+    requestTimeout: REQUEST_TIMEOUT_MS,
+    clientErrorHandler,
+    frameworkErrors,
     return503OnClosing: false, // the hook below says it as a problem
   });
   app.setValidatorCompiler(zodValidator as never);
   app.setSerializerCompiler(() => JSON.stringify);
   app.decorate('draining', false);
+  await app.register(requests, parts); // first: whatever a later hook throws, the answer has its x-request-id
   app.addHook('onRequest', async (request) => {
     if (app.draining && request.method === 'POST') {
       throw new Problem('not-ready', 'the service is shutting down', { retryAfterS: 1 });
@@ -47,7 +55,6 @@ export async function buildApp(parts: Parts, logger?: FastifyBaseLogger): Promis
   });
   app.addHook('onClose', () => registry.close());
 
-  await app.register(requests);
   await app.register(errors, parts);
   await app.register(accepts);
   await app.register(cors, { origin: config.CORS_ORIGINS.includes('*') ? '*' : config.CORS_ORIGINS });

@@ -2,17 +2,22 @@ import type { FastifyInstance } from 'fastify';
 import { type Logger, pino } from 'pino';
 import { buildApp } from './app.ts';
 import { type Config, ConfigError, readConfig } from './config.ts';
+import { EngineError } from './engine/engine.ts';
 import { createMetrics, type Metrics } from './metrics.ts';
 import { ModelFolderError } from './registry/model-folder.ts';
 import type { ModelHooks } from './registry/model-version.ts';
 import { FolderRegistry } from './registry/registry.ts';
 
+class ListenError extends Error {}
+
 try {
   await start();
 } catch (error) {
   // What the operator can mend is a sentence; anything else shows where it came from.
-  const expected = error instanceof ConfigError || error instanceof ModelFolderError;
-  console.error(expected ? error.message : error);
+  const expected = [ConfigError, ModelFolderError, EngineError, ListenError].some(
+    (of) => error instanceof of,
+  );
+  console.error(expected ? (error as Error).message : error);
   process.exit(1);
 }
 
@@ -47,7 +52,9 @@ async function start() {
 
 async function listen(app: FastifyInstance, { HOST: host, PORT: port, LOG_LEVEL }: Config) {
   app.log.level = 'warn'; // Fastify would write a line for every network interface
-  await app.listen({ host, port });
+  await app.listen({ host, port }).catch((error) => {
+    throw new ListenError(`cannot listen on HOST ${host}, PORT ${port}: ${error.message}`);
+  });
   app.log.level = LOG_LEVEL;
 }
 

@@ -15,6 +15,8 @@ interface Drawn {
   decodeMs: number;
   form: Form;
   quality: number | undefined;
+  /** What else it takes to make the picture again, under its names in requests. */
+  fields?: Record<string, unknown>;
 }
 
 /** Sends the picture itself, or JSON with all of them and whatever `more` says about them. */
@@ -23,12 +25,16 @@ export async function sendPictures(
   drawn: Drawn,
   more: () => Promise<object> = async () => ({}),
 ) {
-  const { model, parameters, pictures, form, quality } = drawn;
+  const { model, parameters, pictures, form, quality, fields } = drawn;
   const metadata = { model: model.ref, ...asFields(parameters) };
   const started = performance.now();
   const files = await Promise.all(
     pictures.map((picture, candidate) =>
-      encodePicture(picture, { format: form.format, quality, metadata: { ...metadata, candidate } }),
+      encodePicture(picture, {
+        format: form.format,
+        quality,
+        metadata: { ...metadata, ...fields, candidate },
+      }),
     ),
   );
   const timings = { ...inOrder(drawn), encode: Math.round(performance.now() - started) };

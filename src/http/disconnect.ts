@@ -1,5 +1,4 @@
 import type { FastifyReply } from 'fastify';
-import type { Metrics } from '../metrics.ts';
 
 /** The client went away: there is nobody to answer. */
 export class DisconnectedError extends Error {
@@ -10,12 +9,13 @@ export class DisconnectedError extends Error {
  * A signal that aborts when the client goes away before its answer. It listens to the response: a request's own
  * 'close' also comes when its body has been read.
  */
-export function disconnectSignal(reply: FastifyReply, metrics: Metrics): AbortSignal {
+export function disconnectSignal({ raw }: FastifyReply): AbortSignal {
   const controller = new AbortController();
-  reply.raw.once('close', () => {
-    if (reply.raw.writableFinished) return;
-    metrics.disconnects.inc();
-    controller.abort(new DisconnectedError('the client went away'));
-  });
+  const leave = () => {
+    if (!raw.writableFinished) controller.abort(new DisconnectedError('the client went away'));
+  };
+  if (raw.destroyed)
+    leave(); // while its body was being read: 'close' will not come again
+  else raw.once('close', leave);
   return controller.signal;
 }

@@ -2,10 +2,8 @@ import { randomInt } from 'node:crypto';
 import type { SamplingParameters } from '../inpainting/parameters.ts';
 import type { ModelRegistry } from '../registry/registry.ts';
 import type { ServedModel } from '../registry/served-model.ts';
-import { fieldProblem, Problem } from './problem.ts';
+import { fieldProblem, Problem, RETRY_AFTER_S } from './problem.ts';
 import type { SampleBody } from './schemas/requests.ts';
-
-const RETRY_AFTER_S = 5;
 
 /** The model asked for. Throws unknown-model; not-ready while the default one cannot answer. */
 export function chooseModel(registry: ModelRegistry, reference: string | undefined): ServedModel {

@@ -15,13 +15,18 @@ export const PROBLEMS = {
   'not-acceptable': [406, 'The answer cannot be given in a form you accept'],
   'upload-too-large': [413, 'The request body is too large'],
   'picture-too-large': [413, 'A picture has too many pixels'],
+  'request-timeout': [408, 'The request took too long to arrive'],
   'unsupported-media-type': [415, 'The content type is not supported'],
   'unsupported-picture': [415, 'The picture format is not supported'],
+  'headers-too-large': [431, 'The request headers are too large'],
   'queue-full': [429, 'The queue is full'],
   'internal-error': [500, 'Something went wrong on our side'],
   'engine-failure': [500, 'The network could not be evaluated'],
   'not-ready': [503, 'The service is not ready'],
 } as const satisfies Record<string, [status: number, title: string]>;
+/** When to ask again, in seconds, while the service is not ready. */
+export const RETRY_AFTER_S = 5;
+
 export type Slug = keyof typeof PROBLEMS;
 
 export interface FieldError {
@@ -53,6 +58,10 @@ export class Problem extends Error {
     return PROBLEMS[this.slug][0];
   }
 
+  get title(): string {
+    return PROBLEMS[this.slug][1];
+  }
+
   toJSON(instance: string) {
     const [status, title] = PROBLEMS[this.slug];
     const errors = this.errors.length > 0 ? this.errors : undefined;
@@ -76,8 +85,11 @@ const PICTURE_PROBLEMS: Record<PictureError['code'], Slug> = {
 /** What the layers below throw, as the problem a client is told; undefined for what nobody foresaw. */
 export function domainProblem(error: unknown): Problem | undefined {
   if (error instanceof Problem) return error;
-  if (error instanceof PictureError)
-    return fieldProblem(PICTURE_PROBLEMS[error.code], error.field, error.message);
+  if (error instanceof PictureError) {
+    // A format that cannot hold the picture is a parameter badly chosen, not a picture past MAX_PIXELS.
+    const slug = error.field === 'format' ? 'invalid-request' : PICTURE_PROBLEMS[error.code];
+    return fieldProblem(slug, error.field, error.message);
+  }
   if (error instanceof UnknownModelError) return fieldProblem('unknown-model', 'model', error.message);
   if (error instanceof QueueFullError) {
     const detail = `too many pictures are waiting; try again in ${error.retryAfterS} s`;

@@ -1,7 +1,8 @@
 import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import fp from 'fastify-plugin';
 import type { Metrics } from '../../metrics.ts';
-import { domainProblem, Problem, type Slug } from '../problem.ts';
+import type { ModelRegistry } from '../../registry/registry.ts';
+import { domainProblem, Problem, RETRY_AFTER_S, type Slug } from '../problem.ts';
 import { validationProblem } from '../validation.ts';
 
 /** What Fastify and its plugins throw by themselves, as problems of ours. */
@@ -12,14 +13,33 @@ const FASTIFY_PROBLEMS: Record<string, [Slug, detail: string]> = {
   FST_ERR_CTP_INVALID_CONTENT_LENGTH: ['invalid-request', 'the body is not as long as content-length says'],
   FST_ERR_CTP_BODY_TOO_LARGE: ['upload-too-large', 'the body is larger than this service accepts'],
   FST_ERR_VALIDATION: ['invalid-request', 'the request is not valid'],
+  FST_ERR_BAD_URL: ['invalid-request', 'the path is not valid'],
+  FST_ERR_MAX_PARAM_LENGTH: ['not-found', 'there is nothing with so long a name'],
 };
 
+interface Options {
+  metrics: Metrics;
+  registry: ModelRegistry;
+}
+
 /** Every error is answered as application/problem+json; what nobody foresaw is logged and tells nothing of the inside. */
-export default fp(function errors(app: FastifyInstance, { metrics }: { metrics: Metrics }, done: () => void) {
-  app.setErrorHandler((error, request, reply) => send(toProblem(error, request), request, reply));
+export default fp(function errors(app: FastifyInstance, { metrics, registry }: Options, done: () => void) {
+  app.setErrorHandler((error, request, reply) => {
+    if (reply.raw.destroyed) return void reply.hijack(); // the client went away: nobody to answer, nothing to mend
+    const problem = toProblem(error, request);
+    if (problem.slug !== 'engine-failure' || registry.ready) return send(problem, request, reply);
+    const why = registry.notReadyReason ?? 'not ready';
+    return send(new Problem('not-ready', why, { retryAfterS: RETRY_AFTER_S }), request, reply);
+  });
+  const routes: { method: string; pattern: RegExp }[] = [];
+  app.addHook('onRoute', ({ method, url }) => {
+    if (url === '*') return; // what the CORS plugin answers preflights with
+    const pattern = new RegExp(`^${url.replace(/:\w+/g, '[^/]+').replaceAll('*', '.*')}$`);
+    for (const each of [method].flat()) routes.push({ method: each, pattern });
+  });
   app.setNotFoundHandler((request, reply) => {
     const path = request.url.split('?')[0];
-    const known = METHODS.filter((method) => app.hasRoute({ method, url: path }));
+    const known = [...new Set(routes.flatMap(({ method, pattern }) => (pattern.test(path) ? method : [])))];
     if (known.length === 0)
       return send(new Problem('not-found', `there is no ${path}; see /docs`), request, reply);
     reply.header('allow', known.join(', '));
@@ -30,6 +50,9 @@ export default fp(function errors(app: FastifyInstance, { metrics }: { metrics: 
   function send(problem: Problem, request: FastifyRequest, reply: FastifyReply) {
     metrics.failures.inc({ reason: problem.slug });
     if (problem.retryAfterS !== undefined) reply.header('retry-after', problem.retryAfterS);
+    // Fastify would close the connection on a body it has refused: what the client is still sending would then be
+    // answered with a reset, which can overtake this answer. uploads.ts reads it and puts an end to it.
+    if (reply.hasHeader('connection')) reply.removeHeader('connection');
     return reply
       .code(problem.status)
       .type('application/problem+json')
@@ -38,9 +61,7 @@ export default fp(function errors(app: FastifyInstance, { metrics }: { metrics: 
   }
 });
 
-const METHODS = ['GET', 'POST', 'DELETE'] as const;
-
-function toProblem(thrown: unknown, request: FastifyRequest): Problem {
+export function toProblem(thrown: unknown, request: FastifyRequest): Problem {
   const known = domainProblem(thrown);
   if (known) {
     if (known.status >= 500) request.log.error({ err: thrown }, known.slug);

@@ -5,6 +5,17 @@ import type { Metrics } from '../../metrics.ts';
 import type { ModelRegistry } from '../../registry/registry.ts';
 import { text } from '../openapi.ts';
 
+/**
+ * The same metrics in a registry that renders OpenMetrics. prom-client cuts `_total` off a counter's name for good when
+ * it does so: here off a derived object's, so that the next scrape as plain text finds the name it knows.
+ */
+function asOpenMetrics(registry: Registry): Registry {
+  const view = new Registry();
+  view.setContentType(openMetricsContentType as typeof Registry.PROMETHEUS_CONTENT_TYPE);
+  for (const metric of registry.getMetricsAsArray()) view.registerMetric(Object.create(metric));
+  return view;
+}
+
 /** Counts requests, and serves GET /metrics as Prometheus text or, when asked, OpenMetrics. */
 export default fp(async function metricsPlugin(
   app: FastifyInstance,
@@ -31,11 +42,8 @@ export default fp(async function metricsPlugin(
     async (request, reply) => {
       sampleModels();
       const openMetrics = request.headers.accept?.includes('application/openmetrics-text') ?? false;
-      const type = openMetrics ? openMetricsContentType : Registry.PROMETHEUS_CONTENT_TYPE;
-      metrics.registry.setContentType(type as typeof Registry.PROMETHEUS_CONTENT_TYPE);
-      // One turn of the event loop sets the type and starts the rendering, so that two scrapes cannot mix.
-      const body = metrics.registry.metrics();
-      return reply.type(type).send(await body);
+      const shown = openMetrics ? asOpenMetrics(metrics.registry) : metrics.registry;
+      return reply.type(shown.contentType).send(await shown.metrics());
     },
   );
 

@@ -5,6 +5,7 @@ import { z } from 'zod';
 import type { Config } from '../../config.ts';
 import { fieldProblem, Problem } from '../problem.ts';
 
+const LINGER_MS = 5_000;
 const LIMITS = { files: 8, fields: 32, parts: 40, fieldSize: 65_536, fieldNameSize: 100 };
 
 /** multipart/form-data, read whole into memory, and never more of it than MAX_UPLOAD_BYTES, all parts together. */
@@ -17,6 +18,16 @@ export default fp(async function uploads(app: FastifyInstance, { config }: { con
   // sent after the answer, so the client gets to see it.
   app.addHook('onRequest', async (request) => {
     if (Number(request.headers['content-length'] ?? 0) > limit) throw tooLarge();
+  });
+
+  // An answer that came before the end of the body: the rest is read and dropped for a while, so that a client that
+  // is busy sending gets to see the answer instead of a reset; then the connection is closed on it.
+  app.addHook('onResponse', async ({ raw }) => {
+    if (raw.complete || raw.destroyed) return;
+    raw.unpipe();
+    raw.resume();
+    const timer = setTimeout(() => raw.destroy(), LINGER_MS);
+    raw.once('close', () => clearTimeout(timer));
   });
 
   // Fastify validates a body of a type that the route does not list with nothing at all.

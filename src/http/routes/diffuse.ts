@@ -60,9 +60,10 @@ export default async function diffuseRoute(app: FastifyInstance, { config, regis
       preValidation: (request) => request.readForm(diffuseForm),
     },
     async (request, reply) => {
-      const { image, timesteps, seed = drawSeed(), quality, ...body } = request.body;
+      const { image, seed = drawSeed(), quality, ...body } = request.body;
       const { card, ref } = registry.get(body.model); // its schedule alone: it need not be loaded
       const schedule = scheduleFrom(card.schedule);
+      const { timesteps = [0, 0.25, 0.5, 0.75, 1].map((part) => Math.round(part * (schedule.T - 1))) } = body;
       const late = timesteps.findIndex((t) => t >= schedule.T);
       if (late >= 0) {
         const detail = `timestep ${timesteps[late]} is not in 0..${schedule.T - 1} of ${ref}`;

@@ -1,8 +1,10 @@
 import type { FastifyInstance } from 'fastify';
 import { problems } from '../openapi.ts';
 import type { Parts } from '../parts.ts';
-import { Problem } from '../problem.ts';
+import { Problem, RETRY_AFTER_S } from '../problem.ts';
 import { health } from '../schemas/responses.ts';
+
+const notReady = (why: string) => new Problem('not-ready', why, { retryAfterS: RETRY_AFTER_S });
 
 /** Probes, as Kubernetes asks them. */
 export default async function healthRoutes(app: FastifyInstance, { registry }: Parts) {
@@ -15,8 +17,8 @@ export default async function healthRoutes(app: FastifyInstance, { registry }: P
   }));
 
   const ready = () => {
-    if (app.draining) throw new Problem('not-ready', 'the service is shutting down');
-    if (!registry.ready) throw new Problem('not-ready', registry.notReadyReason ?? 'not ready');
+    if (app.draining) throw notReady('the service is shutting down');
+    if (!registry.ready) throw notReady(registry.notReadyReason ?? 'not ready');
     started = true;
     return { status: 'ok', model: registry.get().ref };
   };

@@ -67,7 +67,7 @@ export default async function inpaintRoute(app: FastifyInstance, { config, regis
       const sampling = samplingParameters(body, model);
       const form = negotiate(request, body.format, sampling.numImages);
       model.scheduler?.assertRoom(sampling.numImages); // before anything is decoded
-      const signal = disconnectSignal(reply, metrics);
+      const signal = disconnectSignal(reply);
 
       const started = performance.now();
       const picture = await decodePicture(body.image, 'image', limits);
@@ -86,7 +86,9 @@ export default async function inpaintRoute(app: FastifyInstance, { config, regis
         (performance.now() - started) / 1000,
       );
       const { pictures, timings } = result;
-      const drawn = { model, parameters: sampling, pictures, timings, decodeMs, form, quality: body.quality };
+      const fields = { strategy, padding, mask_blur: maskBlur };
+      const { quality } = body;
+      const drawn = { model, parameters: sampling, fields, pictures, timings, decodeMs, form, quality };
       return sendPictures(reply, drawn, async () => ({
         strategy: result.strategy,
         box: result.box,

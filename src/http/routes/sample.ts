@@ -46,7 +46,7 @@ export default async function sampleRoute(app: FastifyInstance, { registry, metr
       const model = chooseModel(registry, body.model);
       const parameters = samplingParameters(body, model);
       const form = negotiate(request, body.format, parameters.numImages);
-      const signal = disconnectSignal(reply, metrics);
+      const signal = disconnectSignal(reply);
 
       const started = performance.now();
       const { pictures, timings } = await sample(model, parameters, { signal, priority: body.priority });

@@ -12,7 +12,7 @@ export const base64Picture = z
     examples: ['data:image/png;base64,iVBORw0KGgo…'],
   })
   .transform((text, context) => {
-    const base64 = text.replace(DATA_URL, '');
+    const base64 = text.replace(DATA_URL, '').replace(/\r?\n/g, ''); // many tools break lines
     if (base64.length % 4 === 0 && BASE64.test(base64)) return Buffer.from(base64, 'base64');
     context.issues.push({
       code: 'custom',

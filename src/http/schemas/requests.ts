@@ -18,12 +18,10 @@ export const sampleJson = request('SampleJson', z.strictObject({ ...sampling, ..
 export type SampleBody = z.output<typeof sampleJson>;
 
 const diffusing = {
-  timesteps: z
-    .array(z.int().min(0).max(99_999))
-    .min(1)
-    .max(16)
-    .default([0, 250, 500, 750, 999])
-    .meta({ description: "Up to 16, each 0 to the model's T - 1; in a form, separated by commas" }),
+  timesteps: z.array(z.int().min(0).max(99_999)).min(1).max(16).optional().meta({
+    description:
+      "Up to 16, each 0 to the model's T - 1; five from first to last when absent; in a form, separated by commas",
+  }),
   model,
   seed,
   ...output,

@@ -1,0 +1,96 @@
+import { pino } from 'pino';
+import { buildApp } from '../../src/app.ts';
+import { readConfig } from '../../src/config.ts';
+import { type Batch, type Engine, EngineError, type EngineInfo } from '../../src/engine/engine.ts';
+import { createMetrics } from '../../src/metrics.ts';
+import { modelCard } from '../../src/registry/model-card.ts';
+import { type ModelRegistry, UnknownModelError } from '../../src/registry/registry.ts';
+import type { ServedModel } from '../../src/registry/served-model.ts';
+import { Scheduler } from '../../src/scheduler/scheduler.ts';
+
+const CARD = modelCard.parse({
+  id: 'fake',
+  version: '1',
+  description: 'predicts nothing',
+  licence: 'none',
+  conditioning: 'inpaint',
+  resolution: 8,
+  in_channels: 7,
+  out_channels: 3,
+  prediction: 'epsilon',
+  schedule: { type: 'cosine', T: 100 },
+  architecture: { patch: 1, channels: [8], blocks: 1, attention: [], head_dim: 8, groups: 1 },
+  defaults: { sampler: 'ddim', steps: 4, eta: 0 },
+  data: { name: 'none', terms: 'none', pictures: 0 },
+  training: {},
+  metrics: {},
+  precision: { weights: 'fp32', max_difference: 0 },
+  files: { 'unet.onnx': { sha256: 'a'.repeat(64), bytes: 1 } },
+});
+
+/** Predicts zeros, after a while, or fails. */
+class FakeEngine implements Engine {
+  readonly info: EngineInfo = {
+    engine: 'onnx',
+    device: 'cpu',
+    deviceName: 'fake',
+    precision: 'fp32',
+    bestBatch: 4,
+    workers: 1,
+  };
+  alive = 1;
+  onAlive: (() => void) | undefined;
+  delayMs = 0;
+  failing = false;
+
+  async evaluate({ rows }: Batch): Promise<Float32Array> {
+    await new Promise((resolve) => setTimeout(resolve, this.delayMs));
+    if (this.failing) throw new EngineError('nothing a client should read');
+    return new Float32Array(rows * 3 * CARD.resolution ** 2);
+  }
+
+  async close() {}
+}
+
+/** One model without a network: what HTTP does about the rest of the service can be tried in milliseconds. */
+export class FakeRegistry implements ModelRegistry {
+  readonly engine = new FakeEngine();
+  readonly scheduler = new Scheduler({ engine: this.engine, limit: 8 });
+  notReadyReason: string | undefined;
+
+  get ready() {
+    return this.notReadyReason === undefined;
+  }
+
+  list() {
+    return [this.get()];
+  }
+
+  get(reference = 'fake'): ServedModel {
+    if (reference !== 'fake' && reference !== 'fake@1') throw new UnknownModelError(`no ${reference}`);
+    const { scheduler, engine } = this;
+    return {
+      ref: 'fake@1',
+      card: CARD,
+      digest: CARD.files['unet.onnx'].sha256,
+      state: 'ready',
+      engine: engine.info,
+      workers: { alive: 1, total: 1 },
+      scheduler,
+      open: async () => ({ scheduler, engine: engine.info }),
+    };
+  }
+
+  async close() {}
+}
+
+/** The service on the fake model, listening, with its log kept. */
+export async function startFakeApp(env: Record<string, string> = {}) {
+  const registry = new FakeRegistry();
+  const metrics = createMetrics();
+  const log: { level: number; msg: string }[] = [];
+  const logger = pino({ level: 'info' }, { write: (line: string) => void log.push(JSON.parse(line)) });
+  const app = await buildApp({ config: readConfig(env), registry, metrics }, logger);
+  const url = await app.listen({ host: '127.0.0.1', port: 0 });
+  return { app, registry, metrics, log, url, port: Number(new URL(url).port) };
+}

@@ -1,0 +1,188 @@
+import { createConnection } from 'node:net';
+import request from 'supertest';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { readConfig } from '../../src/config.ts';
+import { readMetadata } from '../../src/image/metadata.ts';
+import { maskOf, pngOf } from '../helpers/app.ts';
+import { startFakeApp } from './fake-app.ts';
+
+const MAX_UPLOAD_BYTES = 100_000;
+const ERROR = 50; // pino's level
+let service: Awaited<ReturnType<typeof startFakeApp>>;
+beforeEach(async () => {
+  service = await startFakeApp({ MAX_UPLOAD_BYTES: String(MAX_UPLOAD_BYTES) });
+});
+afterEach(() => service.app.close());
+
+const errors = () => service.log.filter(({ level }) => level >= ERROR);
+const fields = async () => ({
+  image: (await pngOf(64, 64)).toString('base64'),
+  mask: (await maskOf(64, 64)).toString('base64'),
+});
+
+/** Sends bytes, or what a function does with the socket, and gives all that comes back until the connection ends. */
+function raw(bytes: string, hangUpAfterMs?: number): Promise<string> {
+  return new Promise((resolve) => {
+    let answer = '';
+    const socket = createConnection({ port: service.port, host: '127.0.0.1' }, () => socket.write(bytes));
+    socket.on('data', (data) => {
+      answer += data;
+    });
+    socket.on('error', (error) => {
+      answer += error.message;
+    });
+    socket.on('close', () => resolve(answer));
+    if (hangUpAfterMs !== undefined) setTimeout(() => socket.destroy(), hangUpAfterMs);
+  });
+}
+
+const post = (body: string, length = body.length) =>
+  `POST /v1/inpaint HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: ${length}\r\n\r\n${body}`;
+
+describe('a client that goes away', () => {
+  test('half-way through its upload: counted once, no error in the log', async () => {
+    await raw(post('{"image": "', 5000), 50);
+    await expect.poll(async () => (await service.metrics.disconnects.get()).values[0].value).toBe(1);
+    expect(errors()).toEqual([]);
+  });
+
+  test('while it is being worked for: its place is free at the next step, no error in the log', async () => {
+    service.registry.engine.delayMs = 20;
+    await raw(post(JSON.stringify({ ...(await fields()), steps: 100 })), 300);
+    await expect.poll(() => service.registry.scheduler.depth).toEqual({ waiting: 0, active: 0 });
+    expect((await service.metrics.disconnects.get()).values[0].value).toBe(1);
+    expect(errors()).toEqual([]);
+  });
+
+  test('as soon as it has sent everything: nothing is left behind', async () => {
+    service.registry.engine.delayMs = 20;
+    const body = post(JSON.stringify({ ...(await fields()), steps: 100 }));
+    await Promise.all(Array.from({ length: 4 }, () => raw(body, 15)));
+    await expect.poll(() => service.registry.scheduler.depth).toEqual({ waiting: 0, active: 0 });
+    expect(errors()).toEqual([]);
+  });
+});
+
+describe('a body past the limit', () => {
+  test('is answered even to a client that reads nothing until it has sent everything', async () => {
+    const piece = 'A'.repeat(10_000);
+    const pieces = `${piece.length.toString(16)}\r\n${piece}\r\n`.repeat(300);
+    const head = 'POST /v1/inpaint HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n';
+    const chunked = await raw(`${head}transfer-encoding: chunked\r\n\r\n${pieces}0\r\n\r\n`, 1000);
+    expect(chunked).toMatch(/^HTTP\/1.1 413 .*upload-too-large/s);
+    const announced = await raw(`${head}content-length: 3000000\r\n\r\n${'A'.repeat(3_000_000)}`, 1000);
+    expect(announced).toMatch(/^HTTP\/1.1 413 .*upload-too-large/s);
+  });
+
+  test('whose end never comes does not keep the connection', async () => {
+    const answer = await raw(post('A', 10_000_000)); // resolves when the service closes it
+    expect(answer).toMatch(/^HTTP\/1.1 413 /);
+  });
+});
+
+describe('problems where no route was reached', () => {
+  test.each([
+    ['no HTTP', 'GARBAGE\r\n\r\n', 400, 'invalid-request'],
+    [
+      'headers without end',
+      `GET / HTTP/1.1\r\nhost: x\r\nx: ${'a'.repeat(20_000)}\r\n\r\n`,
+      431,
+      'headers-too-large',
+    ],
+  ])('bytes that are no request: %s', async (_what, bytes, status, slug) => {
+    const answer = await raw(bytes);
+    expect(answer).toMatch(new RegExp(`^HTTP/1.1 ${status} .*application/problem\\+json.*x-request-id`, 's'));
+    expect(answer).toContain(`/problems/${slug}`);
+  });
+
+  test.each([
+    ['a path badly escaped', '/v1/models/%zz', 400, 'invalid-request'],
+    ['a very long name', `/v1/models/${'a'.repeat(200)}`, 404, 'not-found'],
+    ['a path that is not there', '/nothing', 404, 'not-found'],
+  ])('%s', async (_what, path, status, slug) => {
+    const { status: got, body, headers } = await request(service.url).get(path);
+    expect({ got, type: body.type }).toEqual({ got: status, type: `/problems/${slug}` });
+    expect(headers['content-type']).toContain('application/problem+json');
+    expect(headers['x-request-id']).toBeTruthy();
+  });
+
+  test('a method that a path with a parameter does not take', async () => {
+    const { status, headers } = await request(service.url).post('/v1/models/fake');
+    expect(status).toBe(405);
+    expect(headers.allow).toContain('GET');
+  });
+});
+
+describe('readiness', () => {
+  const sample = () => request(service.url).post('/v1/sample').send({ steps: 1 });
+
+  test('an engine that fails: 500, and 503 with a time to come back when the service is not ready', async () => {
+    service.registry.engine.failing = true;
+    const failed = await sample();
+    expect(failed.body).toMatchObject({ status: 500, type: '/problems/engine-failure' });
+    expect(JSON.stringify(failed.body)).not.toContain('nothing a client should read');
+    service.registry.engine.delayMs = 100;
+    const pending = sample().then((answer) => answer);
+    await expect.poll(() => service.registry.scheduler.depth.active).toBe(1);
+    service.registry.notReadyReason = 'fake@1 has no worker alive';
+    const { body, headers } = await pending;
+    expect(body).toMatchObject({ status: 503, type: '/problems/not-ready' });
+    expect(Number(headers['retry-after'])).toBeGreaterThan(0);
+  });
+
+  test('while draining: refused with an id and the connection closed; the probe says when to come back', async () => {
+    service.app.draining = true;
+    const { status, headers } = await sample();
+    expect(status).toBe(503);
+    expect(headers).toMatchObject({ connection: 'close', 'x-request-id': expect.any(String) });
+    expect((await request(service.url).get('/health/ready')).headers['retry-after']).toBeTruthy();
+  });
+});
+
+test('a scrape as OpenMetrics does not rename what the next one as text finds', async () => {
+  const scrape = (accept: string) => request(service.url).get('/metrics').set('accept', accept).buffer(true);
+  const openMetrics = await scrape('application/openmetrics-text');
+  expect(openMetrics.text).toContain('# TYPE ddpm_inpaint_client_disconnects counter');
+  expect((await scrape('text/plain')).text).toContain('# TYPE ddpm_inpaint_client_disconnects_total counter');
+});
+
+describe('small promises', () => {
+  test('a PNG says all that it takes to make it again', async () => {
+    const parameters = { seed: 7, strategy: 'crop', padding: 3, mask_blur: 2, sampler: 'ddpm', steps: 5 };
+    const answer = await request(service.url)
+      .post('/v1/inpaint')
+      .send({ ...(await fields()), ...parameters })
+      .buffer(true);
+    expect(await readMetadata(answer.body)).toMatchObject({ model: 'fake@1', candidate: 0, ...parameters });
+  });
+
+  test('base64 in lines, as many tools write it', async () => {
+    const { image, mask } = await fields();
+    const lines = image.replace(/.{76}/g, '$&\r\n');
+    expect((await request(service.url).post('/v1/inpaint').send({ image: lines, mask })).status).toBe(200);
+  });
+
+  test('a picture that the format cannot hold is a bad parameter', async () => {
+    const form = request(service.url)
+      .post('/v1/inpaint')
+      .attach('image', await pngOf(20_000, 1), 'i.png')
+      .attach('mask', await maskOf(20_000, 1), 'm.png')
+      .field('format', 'webp');
+    const { body } = await form;
+    expect(body).toMatchObject({ status: 400, errors: [{ pointer: '#/format' }] });
+  });
+
+  test('timesteps by default fit the model, however few it has', async () => {
+    const { image } = await fields();
+    const { body } = await request(service.url)
+      .post('/v1/diffuse')
+      .set('accept', 'application/json')
+      .send({ image });
+    expect(body.images.map(({ timestep }: { timestep: number }) => timestep)).toEqual([0, 25, 50, 74, 99]);
+  });
+
+  test('a setting that would protect the service, but cannot yet, stops the start', () => {
+    expect(() => readConfig({ API_KEYS: 'secret' })).toThrow(/^API_KEYS is set, but this version/);
+    expect(() => readConfig({ API_KEYS: 'secret' })).not.toThrow(/secret/);
+  });
+});
