@@ -29,7 +29,6 @@ async function start() {
       ? { target: 'pino-pretty', options: { ignore: 'pid,hostname' } }
       : undefined,
   });
-  log.debug({ config }, 'settings');
   const metrics = createMetrics();
   const registry = await FolderRegistry.open({
     modelDir: config.MODEL_DIR,
@@ -45,6 +44,7 @@ async function start() {
   const model = registry.get();
   const { engine } = await model.open();
   log.info(
+    { settings: config },
     `listening on http://localhost:${portOf(app)} - ${model.ref} on ${engine.engine}/${engine.device} ` +
       `(${engine.deviceName}; ${engine.workers} workers, ${engine.bestBatch} rows a batch) - docs at /docs`,
   );

@@ -93,6 +93,20 @@ def ddpm_step(abar: float, abar_prev: float, x: torch.Tensor, x0: torch.Tensor, 
     return mean + math.sqrt((1 - abar_prev) / (1 - abar) * (1 - alpha)) * noise
 
 
+def dpmpp_2m_step(abar: float, abar_prev: float, x: torch.Tensor, x0: torch.Tensor, last: tuple[float, torch.Tensor] | None) -> torch.Tensor:
+    """DPM-Solver++(2M) (Lu et al. 2022, algorithm 2); `last`: abar and x_0 of the step before, None at the first."""
+    if abar_prev == 1:
+        return x0
+    lam = lambda a: 0.5 * math.log(a / (1 - a))  # noqa: E731
+    h = lam(abar_prev) - lam(abar)
+    if h == 0:
+        return x
+    h_last = lam(abar) - lam(last[0]) if last else 0.0
+    half = h / (2 * h_last) if h_last > 0 else 0.0
+    d = (1 + half) * x0 - half * last[1] if half else x0
+    return math.sqrt((1 - abar_prev) / (1 - abar)) * x - math.sqrt(abar_prev) * math.expm1(-h) * d
+
+
 def network_input(x_t: torch.Tensor, x0: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
     """The noise in the hole, the clean known pixels around it, and the mask as -1/+1: [N, 4, H, W] (Palette, Saharia et al. 2022).
 

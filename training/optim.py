@@ -46,5 +46,5 @@ def optimisers(model: nn.Module, muon_lr: float, adam_lr: float) -> list[torch.o
     inside = lambda name, p: p.ndim >= 2 and not name.startswith(("stem", "head", "time")) and ".emb." not in name  # noqa: E731
     matrices = [p for n, p in model.named_parameters() if inside(n, p)]
     rest = [p for n, p in model.named_parameters() if not inside(n, p)]
-    adam = torch.optim.AdamW(rest, lr=adam_lr, betas=(0.9, 0.99), weight_decay=0.01)
-    return [Muon(matrices, lr=muon_lr), adam] if muon_lr else [torch.optim.AdamW(model.parameters(), lr=adam_lr, betas=(0.9, 0.99), weight_decay=0.01)]
+    adam = lambda params: torch.optim.AdamW(params, lr=adam_lr, betas=(0.9, 0.99), weight_decay=0.01)  # noqa: E731
+    return [Muon(matrices, lr=muon_lr), adam(rest)] if muon_lr else [adam(model.parameters())]

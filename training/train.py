@@ -114,10 +114,11 @@ class Ema:
 
 def validate(model, schedule, test: np.ndarray, config: dict, device: str) -> float:
     """Mean loss on fixed test faces, masks, timesteps and noise: the figure that tells two recipes apart."""
-    fixed = {**config, "train": {**config["train"], "seed": 0, "batch": 64, "zoom": [1, 1]}}
+    test = test[:VALIDATION_ROWS]
+    fixed = {**config, "train": {**config["train"], "seed": 0, "batch": min(64, len(test)), "zoom": [1, 1]}}
     rows = [
-        diffusion.loss(model, schedule, *to_device(batch_at(i, test[:VALIDATION_ROWS], fixed, schedule.T), device))
-        for i in range(max(1, min(VALIDATION_ROWS, len(test)) // 64))
+        diffusion.loss(model, schedule, *to_device(batch_at(i, test, fixed, schedule.T), device))
+        for i in range(len(test) // fixed["train"]["batch"])
     ]
     return float(torch.cat(rows).mean())
 
@@ -154,8 +155,10 @@ def plot(log: Path, path: Path):
 
     lines = [json.loads(line) for line in log.read_text().splitlines()]
     figure, axes = plt.subplots(figsize=(8, 4))
-    axes.plot([x["step"] for x in lines if "loss" in x], [x["loss"] for x in lines if "loss" in x], alpha=0.4, label="training (mean of 50)")
-    axes.plot([x["step"] for x in lines if "validation" in x], [x["validation"] for x in lines if "validation" in x], "o-", label="validation (EMA, fixed draws)")
+    for key, style, label in [("loss", "-", "training (mean of 50)"), ("validation", "o-", "validation (EMA, fixed draws)")]:
+        points = [(x["step"], x[key]) for x in lines if key in x]
+        if points:
+            axes.plot(*zip(*points, strict=True), style, label=label)
     axes.set(xlabel="step", ylabel="loss", yscale="log")
     axes.legend()
     figure.tight_layout()
@@ -217,7 +220,8 @@ def main():
         weights = {k: v.float() for k, v in load_file(args.init / "weights.safetensors").items()}
         model.load_state_dict(weights)
         ema.shadow = {k: v.clone() for k, v in model.state_dict().items()}
-    print(f"{config['id']}: {sum(p.numel() for p in model.parameters()) / 1e6:.2f} M weights, {len(faces)} faces, {device}, step {step} of {train['steps']}", flush=True)
+    weights = sum(p.numel() for p in model.parameters()) / 1e6
+    print(f"{config['id']}: {weights:.2f} M weights, {len(faces)} faces, {device}, step {step} of {train['steps']}", flush=True)
 
     checkpoint = lambda name: save(  # noqa: E731
         run / name, step=step, config=config, model=model.state_dict(), ema=ema.shadow, optimisers=[o.state_dict() for o in optims]

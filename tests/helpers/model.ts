@@ -3,7 +3,7 @@ import type { NetworkSpec } from '../../src/engine/network.ts';
 import { FolderRegistry } from '../../src/registry/registry.ts';
 
 /** The committed models: tests run the real ones. */
-export const MODEL_DIR = path.resolve(import.meta.dirname, '../../../../tmp/m');
+export const MODEL_DIR = path.resolve(import.meta.dirname, '../../models');
 
 export function openRealRegistry(queueLimit = 64) {
   return FolderRegistry.open({

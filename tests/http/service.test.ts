@@ -1,8 +1,8 @@
 import { execFileSync } from 'node:child_process';
-import { mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import request from 'supertest';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
 import { openapiYaml, withSettings } from '../../scripts/document.ts';
 import { startApp, type TestApp } from '../helpers/app.ts';
 
@@ -98,6 +98,7 @@ describe('the OpenAPI document', () => {
 
   test('gives a client that compiles', () => {
     const folder = mkdtempSync('node_modules/.client-');
+    onTestFinished(() => rmSync(folder, { recursive: true }));
     execFileSync('npx', ['openapi-typescript', 'openapi.yaml', '-o', path.join(folder, 'api.d.ts')], {
       stdio: 'pipe',
     });

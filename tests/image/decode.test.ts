@@ -130,18 +130,17 @@ describe('ICC profiles', () => {
     p3 = await p3Profile();
   });
 
-  test.each([3, 4] as const)(
-    'RGB with %i channels: the values stay, the profile is kept',
-    async (channels) => {
-      const picture = noise(31, 17, channels);
-      const file = withPngProfile(await raw(picture).png().toBuffer(), p3);
-      // The file is such that sharp, left alone, would convert it.
-      expect(Buffer.compare(await sharp(file).raw().toBuffer(), picture.data)).not.toBe(0);
-      const read = await decode(file);
-      expect(Buffer.compare(read.data, picture.data)).toBe(0);
-      expect(read.icc).toEqual(p3);
-    },
-  );
+  test.each([
+    3, 4,
+  ] as const)('RGB with %i channels: the values stay, the profile is kept', async (channels) => {
+    const picture = noise(31, 17, channels);
+    const file = withPngProfile(await raw(picture).png().toBuffer(), p3);
+    // The file is such that sharp, left alone, would convert it.
+    expect(Buffer.compare(await sharp(file).raw().toBuffer(), picture.data)).not.toBe(0);
+    const read = await decode(file);
+    expect(Buffer.compare(read.data, picture.data)).toBe(0);
+    expect(read.icc).toEqual(p3);
+  });
 
   test('JPEG: the values are those of the same file without its profile', async () => {
     const file = await raw(noise(32, 32, 3))

@@ -54,18 +54,17 @@ describe('ICC profile', () => {
     p3 = await p3Profile();
   });
 
-  test.each([3, 4] as const)(
-    'file to file, %i channels: pixels and profile are the same',
-    async (channels) => {
-      const picture = noise(50, 33, channels);
-      const sent = withPngProfile(await raw(picture).png().toBuffer(), p3);
-      for (const format of ['png', 'webp'] as const) {
-        const read = await decode(await encodePicture(await decode(sent), { format, quality: 100 }));
-        expect(Buffer.compare(read.data, picture.data)).toBe(0);
-        expect(read.icc).toEqual(p3);
-      }
-    },
-  );
+  test.each([
+    3, 4,
+  ] as const)('file to file, %i channels: pixels and profile are the same', async (channels) => {
+    const picture = noise(50, 33, channels);
+    const sent = withPngProfile(await raw(picture).png().toBuffer(), p3);
+    for (const format of ['png', 'webp'] as const) {
+      const read = await decode(await encodePicture(await decode(sent), { format, quality: 100 }));
+      expect(Buffer.compare(read.data, picture.data)).toBe(0);
+      expect(read.icc).toEqual(p3);
+    }
+  });
 
   test('lossy formats too code the values as they are', async () => {
     const picture = plain(32, 32, [220, 40, 90]);

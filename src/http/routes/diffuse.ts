@@ -1,3 +1,4 @@
+import { setImmediate } from 'node:timers/promises';
 import type { FastifyInstance } from 'fastify';
 import { qSample } from '../../diffusion/forward.ts';
 import { gaussian } from '../../diffusion/noise.ts';
@@ -78,7 +79,11 @@ export default async function diffuseRoute(app: FastifyInstance, { config, regis
       const size = Math.min(side, LONGEST_SIDE);
       const x0 = await pictureToTensor(picture, { left, top, width: side, height: side }, size);
       const epsilon = gaussian({ seed, image: 0, step: 0 }, x0.length);
-      const noised = timesteps.map((t) => tensorToPicture(qSample(schedule, x0, t, epsilon), size));
+      const noised: Picture[] = [];
+      for (const t of timesteps) {
+        noised.push(tensorToPicture(qSample(schedule, x0, t, epsilon), size));
+        await setImmediate(); // other requests have their turn between two pictures
+      }
 
       reply.header('x-seed', seed).header('x-model', ref);
       const { format } = form;

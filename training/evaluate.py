@@ -1,0 +1,259 @@
+"""How well an exported model fills holes, beside OpenCV's Telea on the same masks.
+
+    python evaluate.py ../models/celeba-inpaint-64/1                       # the whole test split
+    python evaluate.py ../models/celeba-inpaint-64/1 --faces 48            # a quick look
+    python evaluate.py ../models/celeba-inpaint-64/1 --write-card          # and put the table into the card
+
+Four families of masks (masks.FAMILIES). For each: L1 (of 255) and PSNR over the hole, for one sample and for the mean of
+several candidates; and the Frechet distance over 128-d face descriptors to the original faces, for one sample. Everything
+random is fixed by the face's index. Results are kept as they are made: an interrupted run goes on where it was.
+
+eval/<id>@<version>/ gets metrics.json, table.md and sheet.png, and stays private: it shows pictures of the data set.
+"""
+
+import argparse
+import json
+import subprocess
+import tempfile
+from pathlib import Path
+
+import cv2
+import numpy as np
+import torch
+from PIL import Image
+from safetensors.torch import load_file
+from tqdm import tqdm
+
+import diffusion
+import masks
+from data import load_faces
+from unet import UNet, UNetConfig
+
+HERE = Path(__file__).parent
+TELEA_RADIUS = 3
+# What a version must reach: Frechet distance of one sample, as a share of Telea's.
+FRECHET_SHARE = {"box": 0.2, "wide": 0.4, "half": 0.4}
+
+
+class Sampler:
+    """The exported weights, drawing with one of the service's samplers."""
+
+    def __init__(self, folder: Path, name: str, steps: int, eta: float, device: str, batch: int):
+        self.card = json.loads((folder / "model.json").read_text())
+        architecture = {k: tuple(v) if isinstance(v, list) else v for k, v in self.card["architecture"].items()}
+        model = UNet(UNetConfig(resolution=self.card["resolution"], in_channels=self.card["in_channels"], **architecture))
+        model.load_state_dict({k: v.float() for k, v in load_file(folder / "weights.safetensors").items()})
+        self.model = torch.compile(model.eval().to(device, memory_format=torch.channels_last))
+        schedule = dict(self.card["schedule"])
+        self.schedule = diffusion.SCHEDULES[schedule.pop("type")](**schedule)
+        self.name, self.steps, self.eta, self.device, self.batch = name, steps, eta, device, batch
+
+    @torch.no_grad()
+    def fill(self, faces: np.ndarray, holes: np.ndarray, seeds: list[int], bar: tqdm) -> np.ndarray:
+        """uint8 [N, R, R, 3]: the faces with their holes filled, each from its seed."""
+        out = []
+        for i in range(0, len(faces), self.batch):
+            x0 = torch.from_numpy(faces[i : i + self.batch]).permute(0, 3, 1, 2).float() / 127.5 - 1
+            mask = torch.from_numpy(holes[i : i + self.batch])[:, None].float()
+            rows, padding = len(x0), self.batch - len(x0)
+            if padding:  # one shape only: another would be compiled anew
+                x0, mask = (torch.cat([a, a[:1].expand(padding, -1, -1, -1)]) for a in (x0, mask))
+            generators = [torch.Generator().manual_seed(s) for s in (seeds[i : i + rows] + [0] * padding)]
+            x = self._draw(x0.to(self.device), mask.to(self.device), generators, bar, rows)[:rows]
+            pixels = ((x + 1) * 127.5).round().clamp(0, 255).byte().permute(0, 2, 3, 1).cpu().numpy()
+            out.append(np.where(holes[i : i + rows, :, :, None], pixels, faces[i : i + rows]))
+        return np.concatenate(out)
+
+    def _draw(self, x0, mask, generators, bar, rows):
+        noise = lambda: torch.stack([torch.randn(x0.shape[1:], generator=g) for g in generators]).to(self.device)  # noqa: E731
+        ts = diffusion.timesteps(self.schedule.T, self.steps)
+        abars = [float(self.schedule.abar[t]) for t in ts] + [1.0]
+        x, last = noise(), None
+        for i, t in enumerate(ts):
+            rows_t = torch.full((len(x),), t, device=self.device)
+            seen = diffusion.network_input(x, x0, mask).contiguous(memory_format=torch.channels_last)
+            with torch.autocast(self.device.split(":")[0], torch.bfloat16):
+                out = self.model(seen, rows_t).float()
+            guess, _ = diffusion.to_x0_eps(self.schedule, self.card["prediction"], x, rows_t, out)
+            guess = guess.clamp(-1, 1)
+            if self.name == "ddim":
+                a, b = diffusion.coefficients(self.schedule, rows_t)
+                eps = (x - a * guess) / b
+                x = diffusion.ddim_step(abars[i], abars[i + 1], guess, eps, self.eta, noise() if self.eta else 0)
+            elif self.name == "ddpm":
+                x = diffusion.ddpm_step(abars[i], abars[i + 1], x, guess, noise())
+            else:
+                x, last = diffusion.dpmpp_2m_step(abars[i], abars[i + 1], x, guess, last), (abars[i], guess)
+            bar.update(rows)
+        return x
+
+
+def telea(face: np.ndarray, hole: np.ndarray) -> np.ndarray:
+    return cv2.inpaint(np.ascontiguousarray(face), hole.astype(np.uint8) * 255, TELEA_RADIUS, cv2.INPAINT_TELEA)
+
+
+def hole_l1(found: np.ndarray, faces: np.ndarray, holes: np.ndarray) -> float:
+    """Mean absolute difference over the hole's channels, of 255; averaged over faces."""
+    error = np.abs(found.astype(np.float64) - faces).mean(-1)
+    return float(((error * holes).sum((1, 2)) / holes.sum((1, 2))).mean())
+
+
+def hole_psnr(found: np.ndarray, faces: np.ndarray, holes: np.ndarray) -> float:
+    """10 log10(255^2 / MSE) with each face's mean squared error over its hole; averaged over faces, in dB."""
+    error = ((found.astype(np.float64) - faces) ** 2).mean(-1)
+    mse = (error * holes).sum((1, 2)) / holes.sum((1, 2))
+    return float((10 * np.log10(255**2 / np.maximum(mse, 1e-3))).mean())
+
+
+def score(found: np.ndarray, faces: np.ndarray, holes: np.ndarray) -> dict:
+    return {"l1": round(hole_l1(found, faces, holes), 2), "psnr": round(hole_psnr(found, faces, holes), 2)}
+
+
+def frechet(a: np.ndarray, b: np.ndarray) -> float:
+    """|mu_a - mu_b|^2 + tr(A + B - 2 (A B)^1/2) of two sets [N, D]: the distance of the Gaussians fitted to them."""
+    cov_a, cov_b = np.cov(a, rowvar=False), np.cov(b, rowvar=False)
+    values, vectors = np.linalg.eigh(cov_a)
+    root_a = (vectors * np.sqrt(values.clip(0))) @ vectors.T
+    cross = np.sqrt(np.linalg.eigvalsh(root_a @ cov_b @ root_a).clip(0)).sum()
+    return float(((a.mean(0) - b.mean(0)) ** 2).sum() + np.trace(cov_a) + np.trace(cov_b) - 2 * cross)
+
+
+def descriptors(faces: np.ndarray) -> np.ndarray:
+    """Face descriptors, float64 [N, 128], by descriptors.mjs."""
+    with tempfile.TemporaryDirectory() as folder:
+        rgb, out = Path(folder, "rgb"), Path(folder, "descriptors")
+        faces.tofile(rgb)
+        subprocess.run(["node", HERE / "descriptors.mjs", rgb, out, str(faces.shape[1])], check=True, capture_output=True)
+        return np.fromfile(out, np.float32).reshape(len(faces), 128).astype(np.float64)
+
+
+def evaluate(sampler: Sampler, faces: np.ndarray, families: list[str], candidates: int, keep: Path) -> dict:
+    size, n = faces.shape[1], len(faces)
+    reference = descriptors(faces)
+    metrics = json.loads(keep.read_text()) if keep.exists() else {}
+    several = {f: candidates if f in FRECHET_SHARE else 1 for f in families}
+    todo = [f for f in families if f not in metrics]
+    bar = tqdm(total=sum(several[f] for f in todo) * n * sampler.steps, unit="row", unit_scale=True, mininterval=10)
+    for family in todo:
+        rngs = [np.random.default_rng([7, i]) for i in range(n)]
+        holes = np.stack([masks.FAMILIES[family](rng, size) for rng in rngs])
+        baseline = np.stack([telea(face, hole) for face, hole in zip(faces, holes, strict=True)])
+        total, first = np.zeros(faces.shape), None
+        for c in range(several[family]):
+            filled = sampler.fill(faces, holes, [1000 * i + c for i in range(n)], bar)
+            total += filled
+            first = filled if first is None else first
+        mean = total / several[family]
+        metrics[family] = {
+            "telea": {**score(baseline, faces, holes), "frechet": round(frechet(descriptors(baseline), reference), 5)},
+            "sample": {**score(first, faces, holes), "frechet": round(frechet(descriptors(first), reference), 5)},
+        }
+        if several[family] > 1:
+            metrics[family][f"mean_of_{candidates}"] = score(mean, faces, holes)
+        keep.write_text(json.dumps(metrics, indent=2))
+    bar.close()
+    return metrics
+
+
+def table(metrics: dict) -> str:
+    """Markdown: a row for each family."""
+    mean = next((k for m in metrics.values() for k in m if k.startswith("mean_of_")), None)
+    cell = lambda m: f"{m['l1']:.1f} · {m['psnr']:.1f} dB" + (f" · {m['frechet']:.4f}" if "frechet" in m else "") if m else ""  # noqa: E731
+    names = {"thin": "thin strokes", "wide": "wide strokes", "box": "centre box", "half": "a random half"}
+    head = ["masks", "Telea (OpenCV)", "one sample"] + ([mean.replace("_", " ")] if mean else [])
+    rows = [[names[f], cell(m["telea"]), cell(m["sample"])] + ([cell(m.get(mean))] if mean else []) for f, m in metrics.items()]
+    line = lambda cells: "| " + " | ".join(cells) + " |"  # noqa: E731
+    return "\n".join([line(head), line(["---"] * len(head)), *map(line, rows)])
+
+
+def verdicts(metrics: dict) -> list[tuple[str, bool]]:
+    """What is asked of a version, and whether it holds."""
+    out = []
+    for family, share in FRECHET_SHARE.items():
+        if family not in metrics:
+            continue
+        m = metrics[family]
+        ratio = m["sample"]["frechet"] / m["telea"]["frechet"]
+        out.append((f"{family}: Frechet distance {ratio:.3f} of Telea's, at most {share}", ratio <= share))
+        for name in (k for k in m if k.startswith("mean_of_")):
+            claim = f"{family}: L1 of the {name.replace('_', ' ')} {m[name]['l1']} below Telea's {m['telea']['l1']}"
+            out.append((claim, m[name]["l1"] < m["telea"]["l1"]))
+    return out
+
+
+def sheet(sampler: Sampler, faces: np.ndarray, path: Path, scale: int = 2):
+    """A row a face; for each family and the whole picture: the face with its hole, and filled."""
+    families = {**masks.FAMILIES, "whole": masks.whole}
+    size, n = faces.shape[1], len(faces)
+    holes = np.stack([kind(np.random.default_rng([7, i]), size) for kind in families.values() for i in range(n)])
+    shown = np.concatenate([faces] * len(families))
+    bar = tqdm(total=len(shown) * sampler.steps, unit="row", unit_scale=True, mininterval=10)
+    filled = sampler.fill(shown, holes, [1000 * i for i in range(n)] * len(families), bar)
+    bar.close()
+    pairs = np.concatenate([np.where(holes[..., None], 128, shown).astype(np.uint8), filled], 2)
+    columns = np.split(pairs, len(families))
+    image = Image.fromarray(np.concatenate([np.concatenate(column) for column in columns], 1))
+    image.resize((image.width * scale, image.height * scale), Image.LANCZOS).save(path)
+
+
+def write_card(folder: Path, metrics: dict, how: dict):
+    card_file, readme_file = folder / "model.json", folder / "README.md"
+    card = json.loads(card_file.read_text())
+    card["metrics"] = {"how": how, **metrics}
+    card_file.write_text(json.dumps(card, indent=2) + "\n")
+    text = (
+        f"On {how['faces']} faces of people that training never saw, {how['sampler']} with {how['steps']} steps: L1 over the hole (of 255) · "
+        "PSNR over the hole · Frechet distance of 128-d face descriptors to the originals (lower is better). One sample is one plausible "
+        "answer, so where much is open it lies further from the original than a blur does; the mean of several comes closer.\n\n" + table(metrics)
+    )
+    readme = readme_file.read_text()
+    before, rest = readme.split("<!-- metrics -->")
+    _, after = rest.split("<!-- /metrics -->")
+    readme_file.write_text(f"{before}<!-- metrics -->\n{text}\n<!-- /metrics -->{after}")
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("folder", type=Path, help="models/<id>/<version>")
+    parser.add_argument("--data", type=Path, default=HERE / "data" / "celeba")
+    parser.add_argument("--faces", type=int, help="only the first so many")
+    parser.add_argument("--families", default="thin,wide,box,half")
+    parser.add_argument("--candidates", type=int, default=8, help="of wide, box and half")
+    parser.add_argument("--sampler", choices=["ddim", "ddpm", "dpmpp_2m"], help="default, as of steps and eta: the model card's")
+    parser.add_argument("--steps", type=int)
+    parser.add_argument("--eta", type=float)
+    parser.add_argument("--batch", type=int, default=64)
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
+    parser.add_argument("--out", type=Path, default=HERE.parent / "eval")
+    parser.add_argument("--no-sheet", action="store_true")
+    parser.add_argument("--write-card", action="store_true", help="put the table into the model's folder")
+    args = parser.parse_args()
+    torch.set_num_threads(args.threads)
+
+    defaults = json.loads((args.folder / "model.json").read_text())["defaults"]
+    name, steps = args.sampler or defaults["sampler"], args.steps or defaults["steps"]
+    eta = defaults["eta"] if args.eta is None else args.eta
+    sampler = Sampler(args.folder, name, steps, eta, args.device, args.batch)
+    faces = load_faces(args.data, sampler.card["resolution"], "test")[: args.faces]
+    how = {"faces": len(faces), "sampler": name, "steps": steps, "eta": eta, "candidates": args.candidates}
+
+    out = args.out / f"{sampler.card['id']}@{sampler.card['version']}"
+    out.mkdir(parents=True, exist_ok=True)
+    digest = sampler.card["files"]["weights.safetensors"]["sha256"][:8]
+    keep = out / f"metrics-{digest}-{'-'.join(map(str, how.values()))}.json"
+    metrics = evaluate(sampler, faces, args.families.split(","), args.candidates, keep)
+    (out / "metrics.json").write_text(json.dumps({"how": how, **metrics}, indent=2) + "\n")
+    (out / "table.md").write_text(table(metrics) + "\n")
+    print(f"{how}\n{table(metrics)}")
+    for claim, holds in verdicts(metrics):
+        print("PASS" if holds else "FAIL", claim)
+    if not args.no_sheet:
+        sheet(sampler, faces[:12], out / "sheet.png")
+        print(out / "sheet.png")
+    if args.write_card:
+        write_card(args.folder, metrics, how)
+
+
+if __name__ == "__main__":
+    main()

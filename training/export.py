@@ -1,0 +1,193 @@
+"""Export a checkpoint as a model version that the service can load.
+
+    python export.py --checkpoint runs/celeba-inpaint-64/last.pt --out ../models --version 1
+
+Writes <out>/<id>/<version>/: unet.onnx (dynamic batch), weights.safetensors, model.json, README.md. The averaged (EMA)
+weights are taken. On disk they are fp16, half the size; both files are read as fp32, and what that changes of an output is
+measured and written down.
+"""
+
+import argparse
+import hashlib
+import json
+import shutil
+import warnings
+from pathlib import Path
+
+import numpy as np
+import onnx
+import onnxruntime
+import torch
+from onnx import TensorProto, helper, numpy_helper
+from safetensors.torch import save_file
+
+from data import load_faces
+from train import build
+
+TOLERANCE = 1e-2
+HALVED_FROM = 1024  # smaller tensors (norms, biases) stay fp32: they cost nothing
+
+CARD = Path(__file__).parent / "card.md"
+
+
+def export(checkpoint: Path, out: Path, version: str, pictures: int, force: bool = False) -> Path:
+    """The new version's folder. Raises FileExistsError where there is one already, ValueError where the files disagree."""
+    state = torch.load(checkpoint, map_location="cpu", weights_only=True)
+    config = state["config"]
+    folder = out / config["id"] / version
+    if folder.exists() and not force:
+        raise FileExistsError(f"{folder} exists: choose another --version, or --force to replace it")
+    model, _ = build(config)
+    model.load_state_dict(state["ema"])
+    model.eval()
+
+    part = folder.with_name(f".{version}.part")
+    shutil.rmtree(part, ignore_errors=True)
+    part.mkdir(parents=True)
+    onnx_file, weights_file = part / "unet.onnx", part / "weights.safetensors"
+    write_onnx(model, onnx_file)
+    save_file({k: halve(v) for k, v in model.state_dict().items()}, weights_file)
+    weights_file.chmod(0o644)  # safetensors writes it for its owner alone
+    difference = max_difference(model, onnx_file)
+    if difference > TOLERANCE:
+        raise ValueError(f"{onnx_file} differs from the trained network by {difference}, more than {TOLERANCE}")
+
+    card = model_card(state, version, pictures, difference, [onnx_file, weights_file])
+    (part / "model.json").write_text(json.dumps(card, indent=2) + "\n")
+    (part / "README.md").write_text(readme(card))
+    shutil.rmtree(folder, ignore_errors=True)
+    part.rename(folder)
+    return folder
+
+
+def halve(x: torch.Tensor) -> torch.Tensor:
+    return x.half() if x.numel() >= HALVED_FROM else x
+
+
+def write_onnx(model: torch.nn.Module, path: Path):
+    """x [N, C, R, R] and t [N], float32, to prediction [N, 3, R, R]; large weights stored as fp16 and cast when loaded."""
+    c = model.config
+    x, t = torch.randn(3, c.in_channels, c.resolution, c.resolution), torch.tensor([3.0, 50.0, 900.0])
+    n = torch.export.Dim("N", min=1, max=4096)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        program = torch.onnx.export(
+            model,
+            (x, t),
+            input_names=["x", "t"],
+            output_names=["prediction"],
+            dynamic_shapes={"x": {0: n}, "t": {0: n}},
+            opset_version=20,
+            dynamo=True,
+            verbose=False,
+        )
+        program.optimize()
+    proto = program.model_proto
+    store_as_fp16(proto.graph)
+    onnx.checker.check_model(proto, full_check=True)
+    onnx.save(proto, path)
+
+
+def store_as_fp16(graph: onnx.GraphProto):
+    """Large initializers become fp16 with a Cast to fp32 behind them; runtimes fold the Cast when they load the model."""
+    casts = []
+    for tensor in list(graph.initializer):
+        values = numpy_helper.to_array(tensor)
+        if tensor.data_type != TensorProto.FLOAT or values.size < HALVED_FROM:
+            continue
+        name = tensor.name
+        tensor.CopyFrom(numpy_helper.from_array(values.astype(np.float16), f"{name}.fp16"))
+        casts.append(helper.make_node("Cast", [f"{name}.fp16"], [name], to=TensorProto.FLOAT))
+    nodes = list(graph.node)
+    del graph.node[:]
+    graph.node.extend(casts + nodes)
+    del graph.value_info[:]  # it names the initializers as fp32 inputs
+
+
+@torch.no_grad()
+def max_difference(model: torch.nn.Module, onnx_file: Path) -> float:
+    """Largest difference of an output, trained fp32 weights against the file, over batches of several sizes and mixed t."""
+    session = onnxruntime.InferenceSession(onnx_file, providers=["CPUExecutionProvider"])
+    c, generator, worst = model.config, torch.Generator().manual_seed(0), 0.0
+    for n in (1, 2, 5):
+        x = torch.randn(n, c.in_channels, c.resolution, c.resolution, generator=generator)
+        t = torch.randint(0, 1000, (n,), generator=generator).float()
+        (found,) = session.run(None, {"x": x.numpy(), "t": t.numpy()})
+        worst = max(worst, float(np.abs(found - model(x, t).numpy()).max()))
+    return worst
+
+
+def model_card(state: dict, version: str, pictures: int, difference: float, files: list[Path]) -> dict:
+    config = state["config"]
+    train = config["train"]
+    network, _ = build(config)
+    c = network.config
+    return {
+        "id": config["id"],
+        "version": version,
+        "description": f"Fills holes in aligned faces at {c.resolution} px: a conditional DDPM with an attention U-Net.",
+        "licence": "Weights: non-commercial research only, after the terms of CelebA. Code: Apache-2.0.",
+        "conditioning": "inpaint",
+        "resolution": c.resolution,
+        "in_channels": c.in_channels,
+        "out_channels": c.out_channels,
+        "prediction": "v",
+        "schedule": config["schedule"],
+        "architecture": {k: v for k, v in c.to_dict().items() if k in ("patch", "channels", "blocks", "attention", "head_dim", "groups")},
+        "defaults": {"sampler": "ddim", "steps": 30, "eta": 0},
+        "data": {
+            "name": "CelebA, aligned faces (Liu et al., ICCV 2015)",
+            "terms": "Non-commercial research only; the pictures may not be passed on.",
+            "pictures": pictures,
+        },
+        "training": {
+            "steps": state["step"],
+            "pictures_seen": state["step"] * train["batch"],
+            "weights": sum(p.numel() for p in network.parameters()),
+            **{k: train[k] for k in ("batch", "muon_lr", "adam_lr", "ema", "decay")},
+        },
+        "metrics": {},
+        "precision": {"weights": "fp16", "max_difference": round(difference, 6)},
+        "files": {f.name: {"sha256": hashlib.sha256(f.read_bytes()).hexdigest(), "bytes": f.stat().st_size} for f in files},
+    }
+
+
+def readme(card: dict) -> str:
+    training, c = card["training"], card["architecture"]
+    return CARD.read_text().format(
+        **card,
+        millions=f"{training['weights'] / 1e6:.1f}",
+        steps=f"{training['steps']:,}",
+        seen=f"{training['pictures_seen']:,}",
+        widths="/".join(map(str, c["channels"])),
+        difference=card["precision"]["max_difference"],
+        pictures=f"{card['data']['pictures']:,}",
+        batch=training["batch"],
+    )
+
+
+def count_pictures(checkpoint: Path) -> int:
+    config = torch.load(checkpoint, map_location="cpu", weights_only=True, mmap=True)["config"]
+    return len(load_faces(Path(__file__).parent / config["data"], config["model"]["resolution"], "train"))
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--checkpoint", type=Path, required=True)
+    parser.add_argument("--out", type=Path, default=Path("../models"))
+    parser.add_argument("--version", required=True)
+    parser.add_argument("--pictures", type=int, help="how many it was trained on (default: counted in the config's data)")
+    parser.add_argument("--force", action="store_true", help="replace a version that exists")
+    args = parser.parse_args()
+    try:
+        pictures = args.pictures or count_pictures(args.checkpoint)
+        folder = export(args.checkpoint, args.out, args.version, pictures, args.force)
+    except (FileExistsError, ValueError) as error:
+        raise SystemExit(str(error)) from error
+    card = json.loads((folder / "model.json").read_text())
+    sizes = ", ".join(f"{name} {file['bytes'] / 1e6:.1f} MB" for name, file in card["files"].items())
+    print(f"{folder}: {sizes}; largest difference to the trained network {card['precision']['max_difference']}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,70 @@
+import csv
+import io
+import tarfile
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import data
+import masks
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path, monkeypatch):
+    monkeypatch.setattr(data, "CACHE", tmp_path / "cache")
+
+
+def picture(value: int, size=(40, 60)) -> Image.Image:
+    return Image.new("RGB", size, (value, 10, 20))
+
+
+def test_a_folder_of_pictures_is_squared_and_split(tmp_path):
+    for i in range(60):
+        picture(i).save(tmp_path / f"{i:03}.png")
+    picture(9, (8, 8)).save(tmp_path / "small.png")
+    train, test = (data.load_faces(tmp_path, 32, split) for split in ("train", "test"))
+    assert train.shape == (58, 32, 32, 3) and test.shape == (2, 32, 32, 3)
+    assert test[:, 0, 0, 0].tolist() == [0, 50]
+    assert np.array_equal(data.load_faces(tmp_path, 32, "train"), train)  # from the cache
+
+
+def test_a_manifest_with_archives_keeps_its_order_and_splits(tmp_path):
+    rows = [("b.png", "one.tar", 5, "train"), ("a.png", "two.tar", 5, "train"), ("c.png", "one.tar", 6, "test")]
+    with (tmp_path / "manifest.csv").open("w", newline="") as f:
+        csv.writer(f).writerows([("file", "archive", "identity", "split"), *rows])
+    for archive in ("one.tar", "two.tar"):
+        with tarfile.open(tmp_path / archive, "w") as tar:
+            for i, (name, where, *_) in enumerate(rows):
+                if where == archive:
+                    buffer = io.BytesIO()
+                    picture(100 + i).save(buffer, "png")
+                    member = tarfile.TarInfo(name)
+                    member.size = buffer.tell()
+                    tar.addfile(member, io.BytesIO(buffer.getvalue()))
+    assert data.load_faces(tmp_path, 16, "train")[:, 0, 0, 0].tolist() == [100, 101]
+    assert data.load_faces(tmp_path, 16, "test")[:, 0, 0, 0].tolist() == [102]
+
+
+def test_what_is_missing_is_said(tmp_path):
+    with pytest.raises(FileNotFoundError, match="no data folder"):
+        data.load_faces(tmp_path / "nowhere", 32, "train")
+    with pytest.raises(FileNotFoundError, match="no train pictures"):
+        data.load_faces(tmp_path, 32, "train")
+    with pytest.raises(ValueError, match="split"):
+        data.load_faces(tmp_path, 32, "all")
+
+
+@pytest.mark.parametrize("size", [32, 64, 128])
+def test_masks_have_holes_of_the_size_they_should(size):
+    rng = np.random.default_rng(0)
+    shares = {name: np.mean([kind(rng, size).mean() for _ in range(100)]) for name, kind in masks.FAMILIES.items()}
+    assert shares["half"] == 0.5 and shares["box"] == 0.25
+    assert 0.03 < shares["thin"] < shares["wide"] < 0.5
+    training = [masks.training_mask(rng, size) for _ in range(500)]
+    assert all(m.shape == (size, size) and m.dtype == bool and m.any() for m in training)
+    assert 0.06 < np.mean([m.all() for m in training]) < 0.14
+
+
+def test_masks_are_a_function_of_the_generator():
+    assert np.array_equal(masks.strokes(np.random.default_rng(4), 64), masks.strokes(np.random.default_rng(4), 64))

@@ -1,0 +1,76 @@
+import math
+
+import pytest
+import torch
+
+import diffusion
+import vectors
+
+MEAN, SD, N = 0.3, 0.25, 8000
+
+
+def test_schedules_have_their_closed_forms():
+    abar = diffusion.cosine(1000).abar
+    f = lambda u: math.cos((u / 1000 + 0.008) / 1.008 * math.pi / 2) ** 2  # noqa: E731
+    assert float(abar[499]) == pytest.approx(f(500) / f(0))
+    assert float(abar.min()) == 1e-5
+    beta = 1 - diffusion.linear(1000).abar[1:] / diffusion.linear(1000).abar[:-1]
+    assert float(beta[0]) == pytest.approx(1e-4 + (0.02 - 1e-4) / 999)
+    assert float(beta[-1]) == pytest.approx(0.02)
+
+
+def test_forward_process_keeps_unit_variance():
+    s, g = diffusion.cosine(), torch.Generator().manual_seed(0)
+    x = diffusion.q_sample(s, torch.randn(4, 3, 64, 64, generator=g), torch.tensor([0, 300, 700, 999]), torch.randn(4, 3, 64, 64, generator=g))
+    assert x.var(dim=(1, 2, 3)).tolist() == pytest.approx([1] * 4, abs=0.05)
+
+
+@pytest.mark.parametrize("kind", ["v", "epsilon", "sample"])
+def test_predictions_invert_the_forward_process(kind):
+    s, g = diffusion.cosine(), torch.Generator().manual_seed(0)
+    x0, eps, t = torch.randn(3, 3, 4, 4, generator=g), torch.randn(3, 3, 4, 4, generator=g), torch.tensor([10, 400, 900])
+    x = diffusion.q_sample(s, x0, t, eps)
+    out = {"v": diffusion.v_target(s, x0, t, eps), "epsilon": eps, "sample": x0}[kind]
+    found, noise = diffusion.to_x0_eps(s, kind, x, t, out)
+    assert torch.allclose(found, x0, atol=1e-3) and torch.allclose(noise, eps, atol=1e-3)
+
+
+def draw(step) -> torch.Tensor:
+    """Samples of N(MEAN, SD^2), whose best prediction is known, by `step(i, abar, abar_next, x, x0, noise)` over 500 timesteps."""
+    s, g = diffusion.cosine(), torch.Generator().manual_seed(1)
+    ts = diffusion.timesteps(s.T, 500)
+    abars = [float(s.abar[t]) for t in ts] + [1.0]
+    x = torch.randn(N, generator=g, dtype=torch.float64)
+    for abar, after in zip(abars, abars[1:], strict=False):
+        gain = math.sqrt(abar) * SD**2 / (abar * SD**2 + 1 - abar)
+        x0 = MEAN + gain * (x - math.sqrt(abar) * MEAN)
+        x = step(abar, after, x, x0, torch.randn(N, generator=g, dtype=torch.float64))
+    return x
+
+
+@pytest.mark.parametrize("eta", [0.0, 1.0])
+def test_ddim_lands_on_gaussian_data(eta):
+    x = draw(lambda a, b, x, x0, z: diffusion.ddim_step(a, b, x0, (x - math.sqrt(a) * x0) / math.sqrt(1 - a), eta, z))
+    assert float(x.mean()) == pytest.approx(MEAN, abs=0.05 * SD) and float(x.std()) == pytest.approx(SD, rel=0.04)
+
+
+def test_ddpm_lands_on_gaussian_data():
+    x = draw(diffusion.ddpm_step)
+    assert float(x.mean()) == pytest.approx(MEAN, abs=0.05 * SD) and float(x.std()) == pytest.approx(SD, rel=0.04)
+
+
+def test_loss_looks_at_the_hole_alone():
+    s, g = diffusion.cosine(), torch.Generator().manual_seed(0)
+    x0, eps, t = torch.randn(2, 3, 8, 8, generator=g), torch.randn(2, 3, 8, 8, generator=g), torch.tensor([100, 800])
+    mask = torch.zeros(2, 1, 8, 8)
+    mask[:, :, :4] = 1
+    right = diffusion.v_target(s, x0, t, eps)
+    wrong_outside = torch.where(mask == 1, right, right + 5)
+    assert diffusion.loss(lambda x, t: wrong_outside, s, x0, mask, t, eps).tolist() == [0, 0]
+    snr = s.snr(t)
+    expected = (snr.clamp(max=5) / (snr + 1)).tolist()
+    assert diffusion.loss(lambda x, t: right + 1, s, x0, mask, t, eps).tolist() == pytest.approx(expected, rel=1e-5)
+
+
+def test_committed_vectors_are_what_this_code_gives():
+    assert vectors.FILE.read_text() == vectors.text()

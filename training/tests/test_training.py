@@ -1,0 +1,119 @@
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from safetensors.torch import load_file
+
+import export
+import train
+from optim import orthogonalise
+
+HERE = Path(__file__).parent.parent
+CONFIG = """
+id = "toy"
+data = "unused"
+[model]
+resolution = 16
+channels = [32]
+blocks = 1
+attention = [8]
+dropout = 0.1
+[schedule]
+type = "cosine"
+T = 1000
+[train]
+steps = {steps}
+batch = 4
+muon_lr = 0.003
+adam_lr = 0.0005
+warmup = 2
+decay = 0.0
+clip = 1.0
+ema = 0.99
+zoom = [0.8, 1.0]
+seed = 1
+"""
+
+
+@pytest.fixture(scope="module")
+def pictures(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("pictures")
+    rng = np.random.default_rng(0)
+    for i in range(80):
+        Image.fromarray(rng.integers(0, 256, (16, 16, 3), dtype=np.uint8)).save(folder / f"{i:03}.png")
+    return folder
+
+
+def run(folder: Path, pictures: Path, steps: int) -> dict:
+    """The checkpoint after training to `steps`, from where the run in `folder` stands."""
+    folder.mkdir(exist_ok=True)
+    (folder / "toy.toml").write_text(CONFIG.format(steps=steps))
+    options = ["--data", pictures, "--run", folder, "--no-compile", "--precision", "fp32", "--threads", "1", "--device", "cpu"]
+    subprocess.run([sys.executable, "train.py", folder / "toy.toml", *options], cwd=HERE, check=True, capture_output=True)
+    return torch.load(folder / "last.pt", weights_only=True)
+
+
+def test_a_resumed_run_repeats_one_that_was_not_stopped(tmp_path, pictures):
+    straight = run(tmp_path / "straight", pictures, 6)
+    run(tmp_path / "resumed", pictures, 3)
+    resumed = run(tmp_path / "resumed", pictures, 6)
+    assert straight["step"] == resumed["step"] == 6
+    for part in ("model", "ema"):
+        for name, value in straight[part].items():
+            assert torch.equal(value, resumed[part][name]), name
+    last = lambda folder: json.loads((folder / "log.jsonl").read_text().splitlines()[-1])["validation"]  # noqa: E731
+    assert last(tmp_path / "straight") == last(tmp_path / "resumed")
+    assert (tmp_path / "straight" / "samples.png").exists() and (tmp_path / "straight" / "loss.png").exists()
+
+
+def test_an_exported_model_is_the_trained_one_and_can_be_gone_on_from(tmp_path, pictures):
+    state = run(tmp_path / "run", pictures, 2)
+    folder = export.export(tmp_path / "run" / "last.pt", tmp_path / "models", "1", pictures=78)
+    card = json.loads((folder / "model.json").read_text())
+    assert card["precision"]["max_difference"] <= 1e-2 and card["data"]["pictures"] == 78
+    assert set(card["files"]) == {"unet.onnx", "weights.safetensors"}
+    with pytest.raises(FileExistsError, match="--version"):
+        export.export(tmp_path / "run" / "last.pt", tmp_path / "models", "1", pictures=78)
+
+    weights = load_file(folder / "weights.safetensors")
+    assert set(weights) == set(state["ema"])
+    for name, value in weights.items():
+        assert torch.allclose(value.float(), state["ema"][name], atol=2e-3), name
+
+
+def test_learning_rate_warms_up_holds_and_falls_to_zero():
+    config = {"steps": 100, "warmup": 10, "decay": 0.3}
+    rates = [train.learning_rate(step, config) for step in range(101)]
+    assert rates[0] == pytest.approx(0.1) and rates[9:71] == [1.0] * 62
+    assert rates[85] == pytest.approx(0.5) and rates[100] == 0
+
+
+def test_ema_follows_the_weights():
+    model = torch.nn.Linear(2, 2)
+    ema = train.Ema(model, 0.5)
+    before = ema.shadow["weight"].clone()
+    with torch.no_grad():
+        model.weight += 1
+    ema.update(1000)
+    assert torch.allclose(ema.shadow["weight"], before + 0.5)
+    with ema.applied():
+        assert torch.equal(model.weight, ema.shadow["weight"]) and not model.training
+    assert torch.allclose(model.weight, before + 1) and model.training
+
+
+@pytest.mark.parametrize("shape", [(16, 16), (16, 64), (64, 16)])
+def test_orthogonalise_evens_the_singular_values(shape):
+    values = torch.linalg.svdvals(orthogonalise(torch.randn(shape, generator=torch.Generator().manual_seed(0))).float())
+    assert float(values.min()) > 0.4 and float(values.max()) < 1.4
+
+
+def test_a_config_with_a_wrong_key_is_refused_by_name(tmp_path):
+    file = tmp_path / "bad.toml"
+    file.write_text(CONFIG.format(steps=1).replace("warmup", "warm_up"))
+    with pytest.raises(SystemExit, match="warm_up"):
+        train.load_config(file)

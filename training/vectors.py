@@ -1,0 +1,89 @@
+"""Writes tests/vectors/diffusion.json: what this side's maths gives, for the TypeScript side to be held against.
+
+    python vectors.py
+"""
+
+import json
+import math
+from pathlib import Path
+
+import torch
+
+import diffusion
+
+FILE = Path(__file__).parent.parent / "tests" / "vectors" / "diffusion.json"
+
+
+def vectors() -> dict:
+    generator = torch.Generator().manual_seed(3)
+    draw = lambda: torch.randn(8, generator=generator, dtype=torch.float64)  # noqa: E731
+    return {
+        "schedules": [schedule("cosine", 1000), schedule("cosine", 10), schedule("linear", 1000)],
+        "timesteps": [
+            {"spacing": spacing, "T": T, "steps": steps, "timesteps": rule(T, steps)}
+            for spacing, rule in SPACINGS.items()
+            for T, steps in [(1000, 1), (1000, 7), (1000, 30), (1000, 1000), (10, 3)]
+        ],
+        "q_sample": [q_sample(t, draw(), draw()) for t in (0, 400, 999)],
+        "x0": [x0(kind, t, draw(), draw()) for kind in ("epsilon", "v", "sample") for t in (1, 500, 999)],
+        "steps": [
+            *[ddim(*levels, eta, draw(), draw(), draw()) for levels in LEVELS for eta in (0.0, 0.5, 1.0)],
+            *[ddpm(*levels, draw(), draw(), draw()) for levels in LEVELS],
+            *[dpmpp_2m(*levels, last, draw(), draw(), draw()) for levels in LEVELS for last in (None, levels[0] / 2)],
+        ],
+    }
+
+
+LEVELS = [(0.01, 0.05), (0.4, 0.5), (0.9, 0.99), (0.98, 1.0)]  # abar, abar of the next timestep
+
+SPACINGS = {
+    "trailing": diffusion.timesteps,
+    "leading": lambda T, steps: [i * (T // steps) for i in reversed(range(steps))],
+    "linspace": lambda T, steps: [math.floor(i * (T - 1) / (steps - 1) + 0.5) for i in reversed(range(steps))] if steps > 1 else [T - 1],
+}
+
+
+def schedule(kind: str, T: int) -> dict:
+    abar = diffusion.SCHEDULES[kind](T).abar
+    t = sorted({round(i * (T - 1) / 19) for i in range(20)})
+    return {"type": kind, "T": T, "t": t, "abar": abar[t].tolist()}
+
+
+def q_sample(t: int, x0: torch.Tensor, eps: torch.Tensor) -> dict:
+    a = float(diffusion.cosine().abar[t])
+    return {"t": t, "x0": x0.tolist(), "eps": eps.tolist(), "x": (math.sqrt(a) * x0 + math.sqrt(1 - a) * eps).tolist()}
+
+
+def x0(kind: str, t: int, x: torch.Tensor, out: torch.Tensor) -> dict:
+    shaped = lambda v: v.float().view(1, 1, 1, -1)  # noqa: E731
+    found, eps = diffusion.to_x0_eps(diffusion.cosine(), kind, shaped(x), torch.tensor([t]), shaped(out))
+    return {"prediction": kind, "t": t, "x": x.tolist(), "out": out.tolist(), "x0": found.flatten().tolist(), "eps": eps.flatten().tolist()}
+
+
+def ddim(abar, abar_next, eta, x, x0, noise) -> dict:
+    eps = (x - math.sqrt(abar) * x0) / math.sqrt(1 - abar)
+    after = diffusion.ddim_step(abar, abar_next, x0, eps, eta, noise)
+    return record("ddim", abar, abar_next, x, x0, after, eta=eta, noise=noise.tolist())
+
+
+def ddpm(abar, abar_next, x, x0, noise) -> dict:
+    return record("ddpm", abar, abar_next, x, x0, diffusion.ddpm_step(abar, abar_next, x, x0, noise), noise=noise.tolist())
+
+
+def dpmpp_2m(abar, abar_next, abar_last, x, x0, x0_last) -> dict:
+    last = None if abar_last is None else (abar_last, x0_last)
+    after = diffusion.dpmpp_2m_step(abar, abar_next, x, x0, last)
+    return record("dpmpp_2m", abar, abar_next, x, x0, after, last=last and {"abar": abar_last, "x0": x0_last.tolist()})
+
+
+def record(sampler, abar, abar_next, x, x0, after, **more) -> dict:
+    return {"sampler": sampler, "abar": abar, "abar_next": abar_next, "x": x.tolist(), "x0": x0.tolist(), "next": after.tolist(), **more}
+
+
+def text() -> str:
+    return json.dumps(vectors(), indent=1) + "\n"
+
+
+if __name__ == "__main__":
+    FILE.parent.mkdir(exist_ok=True)
+    FILE.write_text(text())
