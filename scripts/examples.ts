@@ -1,0 +1,86 @@
+/**
+ * npm run examples -- SEED SEED SEED: draws three faces from the default model, gives each a mask, and writes examples/
+ * and the README's picture docs/fills.png. No photograph is in this repository: these faces are nobody's.
+ */
+import { mkdir, writeFile } from 'node:fs/promises';
+import sharp from 'sharp';
+import { encodeMask, encodePicture } from '../src/image/encode.ts';
+import { decodeMask } from '../src/image/mask.ts';
+import type { Mask, Picture } from '../src/image/picture.ts';
+import { inpaint } from '../src/inpainting/inpaint.ts';
+import { sample } from '../src/inpainting/sample.ts';
+import { FolderRegistry } from '../src/registry/registry.ts';
+
+const seeds = process.argv.slice(2).map(Number);
+if (seeds.length !== 3 || seeds.some(Number.isNaN)) throw new Error('give three seeds');
+const CANDIDATES = 4;
+const FILL_SEED = 7;
+const SHOWN = 160;
+
+/** Holes in a 64 x 64 picture: over the eyes, scribbled across the face, the right half. */
+const HOLES = [
+  '<rect x="12" y="20" width="40" height="14" rx="4"/>',
+  '<path d="M8 50 Q24 34 40 46 T58 30 M20 8 Q30 20 22 34" fill="none" stroke="white" stroke-width="7" stroke-linecap="round"/>',
+  '<rect x="32" y="0" width="32" height="64"/>',
+];
+
+const registry = await FolderRegistry.open({
+  modelDir: 'models',
+  engine: { engine: 'onnx', device: 'cpu', queueLimit: 64 },
+});
+const model = registry.get();
+const { resolution, defaults } = model.card;
+
+await mkdir('examples', { recursive: true });
+await mkdir('docs', { recursive: true });
+const rows: Picture[][] = [];
+for (const [i, seed] of seeds.entries()) {
+  const drawn = await sample(model, { seed, numImages: 1, sampler: 'dpmpp_2m', steps: 50, eta: 0 });
+  const [face] = drawn.pictures;
+  const mask = await draw(HOLES[i]);
+  const { pictures } = await inpaint(model, {
+    picture: face,
+    mask,
+    parameters: { seed: FILL_SEED, numImages: CANDIDATES, ...defaults, strategy: 'auto', maskBlur: 0 },
+  });
+  await writeFile(`examples/face-${i + 1}.png`, await encodePicture(face, { format: 'png' }));
+  await writeFile(`examples/mask-${i + 1}.png`, await encodeMask(mask));
+  rows.push([holed(face, mask), ...pictures]);
+}
+await registry.close();
+await writeFile('docs/fills.png', await sheet(rows));
+
+async function draw(shapes: string): Promise<Mask> {
+  const svg = `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 64 64" width="${resolution}" height="${resolution}" fill="white"><rect width="64" height="64" fill="black"/>${shapes}</svg>`;
+  return decodeMask(await sharp(Buffer.from(svg)).png().toBuffer(), 'mask', { maxPixels: 1e6 });
+}
+
+function holed(face: Picture, mask: Mask): Picture {
+  return {
+    ...face,
+    data: face.data.map((byte, i) => (mask.data[Math.floor(i / face.channels)] ? 128 : byte)),
+  };
+}
+
+async function sheet(rows: Picture[][]): Promise<Buffer> {
+  const cells = rows.flatMap((row, y) =>
+    row.map((picture, x) => ({ picture, left: x * SHOWN, top: y * SHOWN })),
+  );
+  const create = {
+    width: SHOWN * (CANDIDATES + 1),
+    height: SHOWN * rows.length,
+    channels: 3,
+    background: 'white',
+  } as const;
+  const layers = cells.map(async ({ picture, left, top }) => ({
+    input: await sharp(await encodePicture(picture, { format: 'png' }))
+      .resize(SHOWN, SHOWN, { kernel: 'cubic' })
+      .toBuffer(),
+    left,
+    top,
+  }));
+  return sharp({ create })
+    .composite(await Promise.all(layers))
+    .png()
+    .toBuffer();
+}
