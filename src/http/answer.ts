@@ -1,61 +1,105 @@
 import type { FastifyReply } from 'fastify';
-import type { OutputFormat, Picture } from '../image/picture.ts';
+import type { OutputFormat } from '../image/picture.ts';
 import { encodePicture } from '../image/threads.ts';
-import type { SamplingParameters, Timings } from '../inpainting/parameters.ts';
+import type { Options, SampleResult, SamplingParameters, Timings } from '../inpainting/parameters.ts';
+import type { Metrics } from '../metrics.ts';
 import type { ServedModel } from '../registry/served-model.ts';
+import { disconnectSignal } from './disconnect.ts';
+import { streamEvents } from './events.ts';
 import type { Form } from './negotiate.ts';
 import { asFields } from './parameters.ts';
 
-/** Everything about pictures that were drawn, but for the pictures' bytes. */
-interface Drawn {
+/** A request that has been checked and decoded: what is left is to do it. */
+export interface Work<Result extends SampleResult = SampleResult> {
+  task: 'inpaint' | 'sample';
   model: ServedModel;
   parameters: SamplingParameters;
-  pictures: Picture[];
-  timings: Timings;
-  decodeMs: number;
-  form: Form;
-  quality: number | undefined;
   /** What else it takes to make the picture again, under its names in requests. */
   fields?: Record<string, unknown>;
+  form: Form;
+  quality: number | undefined;
+  previewEvery: number;
+  decodeMs: number;
+  run(options: Options): Promise<Result>;
+  /** What the JSON answer says beyond the pictures. */
+  describe?(result: Result): Promise<object>;
 }
 
-/** Sends the picture itself, or JSON with all of them and whatever `more` says about them. */
-export async function sendPictures(
+/** Does the work and sends what came of it, in the form the client asked for. Stops when the client goes away. */
+export async function answer<Result extends SampleResult>(
   reply: FastifyReply,
-  drawn: Drawn,
-  more: () => Promise<object> = async () => ({}),
+  metrics: Metrics,
+  work: Work<Result>,
 ) {
-  const { model, parameters, pictures, form, quality, fields } = drawn;
-  const metadata = { model: model.ref, ...asFields(parameters) };
+  const signal = disconnectSignal(reply);
+  const { model, parameters, form } = work;
+  reply.header('x-seed', parameters.seed).header('x-model', model.ref).header('x-steps', parameters.steps);
+  if (form.kind === 'events') {
+    return streamEvents(reply, work, async (onProgress) => {
+      const result = await measured(metrics, work, { signal, onProgress });
+      return describe(work, result, await encode(work, result));
+    });
+  }
+  const result = await measured(metrics, work, { signal });
+  const encoded = await encode(work, result);
+  const timing = Object.entries(encoded.timings).map(([name, ms]) => `${name};dur=${ms}`);
+  reply.header('server-timing', timing.join(', '));
+  if (form.kind === 'image') return sendImage(reply, encoded.files[0], form.format);
+  return reply.type('application/json').send(await describe(work, result, encoded));
+}
+
+async function measured<Result extends SampleResult>(
+  metrics: Metrics,
+  { run, task, model: { ref: model, engine }, parameters: { sampler, steps, numImages } }: Work<Result>,
+  options: Options,
+): Promise<Result> {
   const started = performance.now();
-  const files = await Promise.all(
-    pictures.map((picture, candidate) =>
-      encodePicture(picture, {
-        format: form.format,
-        quality,
-        metadata: { ...metadata, ...fields, candidate },
-      }),
-    ),
+  const result = await run(options);
+  metrics.steps.inc({ model, sampler }, steps * numImages);
+  metrics.requestSeconds.observe(
+    { task, model, sampler, engine: engine?.engine },
+    (performance.now() - started) / 1000,
   );
-  const timings = { ...inOrder(drawn), encode: Math.round(performance.now() - started) };
-  reply
-    .header('x-seed', parameters.seed)
-    .header('x-model', model.ref)
-    .header('x-steps', parameters.steps)
-    .header(
-      'server-timing',
-      Object.entries(timings)
-        .map(([name, ms]) => `${name};dur=${ms}`)
-        .join(', '),
-    );
-  if (!form.json) return sendImage(reply, files[0], form.format);
-  return reply.type('application/json').send({
-    ...metadata,
-    format: form.format,
+  return result;
+}
+
+interface Encoded {
+  files: Uint8Array[];
+  timings: Record<string, number>;
+}
+
+async function encode(
+  work: Omit<Work, 'run' | 'describe'>,
+  { pictures, timings }: SampleResult,
+): Promise<Encoded> {
+  const { form, quality, decodeMs } = work;
+  const started = performance.now();
+  const { format } = form;
+  const files = await Promise.all(
+    pictures.map((picture, candidate) => {
+      const metadata = { ...drawnAs(work), ...work.fields, candidate };
+      return encodePicture(picture, { format, quality, metadata });
+    }),
+  );
+  return { files, timings: milliseconds(decodeMs, timings, performance.now() - started) };
+}
+
+async function describe<Result extends SampleResult>(
+  work: Work<Result>,
+  result: Result,
+  { files, timings }: Encoded,
+): Promise<object> {
+  return {
+    ...drawnAs(work),
+    format: work.form.format,
     images: files.map((file, index) => ({ index, data: base64(file) })),
     timings_ms: timings,
-    ...(await more()),
-  });
+    ...(await work.describe?.(result)),
+  };
+}
+
+function drawnAs({ model, parameters }: Pick<Work, 'model' | 'parameters'>) {
+  return { model: model.ref, ...asFields(parameters) };
 }
 
 export function sendImage(reply: FastifyReply, file: Uint8Array, format: OutputFormat) {
@@ -70,7 +114,15 @@ export function base64(file: Uint8Array): string {
   return Buffer.from(file.buffer, file.byteOffset, file.byteLength).toString('base64');
 }
 
-function inOrder({ decodeMs, timings: { queueMs, denoiseMs, compositeMs } }: Drawn) {
-  const ms = { decode: decodeMs, queue: queueMs, denoise: denoiseMs, composite: compositeMs };
+/** In the order in which they passed. */
+function milliseconds(decodeMs: number, timings: Timings, encodeMs: number): Record<string, number> {
+  const { queueMs, denoiseMs, compositeMs } = timings;
+  const ms = {
+    decode: decodeMs,
+    queue: queueMs,
+    denoise: denoiseMs,
+    composite: compositeMs,
+    encode: encodeMs,
+  };
   return Object.fromEntries(Object.entries(ms).map(([name, value]) => [name, Math.round(value)]));
 }

@@ -38,9 +38,14 @@ export class ConditionalTrajectory implements Trajectory {
     return this.#state.step;
   }
 
-  /** The current estimate of the clean picture, [3, R, R] in -1..1: the result when all steps are done. */
+  /**
+   * The current estimate of the clean picture, [3, R, R] in -1..1, known pixels as they are: the result when all
+   * steps are done. What the network says of known pixels was never trained, and must not reach the seam.
+   */
   get x0(): Float32Array {
-    return this.#state.step === this.of ? this.#state.x : (this.#state.x0 ?? this.#state.x);
+    const found = this.#state.step === this.of ? this.#state.x : (this.#state.x0 ?? this.#state.x);
+    const { x0, mask } = this.#known;
+    return found.map((value, i) => (mask[i % mask.length] === 1 ? value : x0[i]));
   }
 
   input(): { x: Float32Array; t: number } {

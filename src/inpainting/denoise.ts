@@ -36,7 +36,7 @@ export async function denoise(
     onStart: () => {
       started = performance.now();
     },
-    onStep: (step, of) => onProgress?.({ step, of }),
+    onStep: (step, of) => onProgress?.({ step, of, estimate: () => trajectories[0].x0 }),
   });
   return {
     candidates: trajectories.map(({ x0 }) => x0),

@@ -27,6 +27,8 @@ export interface Progress {
   /** Evaluations done and to do, over all candidates. */
   step: number;
   of: number;
+  /** The first candidate as the network now believes it to be: [3, R, R] in -1..1, the region shown to the model. */
+  estimate(): Float32Array;
 }
 
 export interface Options {

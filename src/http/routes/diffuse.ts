@@ -70,7 +70,7 @@ export default async function diffuseRoute(app: FastifyInstance, { config, regis
         const detail = `timestep ${timesteps[late]} is not in 0..${schedule.T - 1} of ${ref}`;
         throw fieldProblem('invalid-request', `timesteps/${late}`, detail);
       }
-      const form = negotiate(request, body.format, 1);
+      const form = negotiate(request, body.format, 1, { events: false });
 
       const picture = await decodePicture(image, 'image', { maxPixels: config.MAX_PIXELS });
       const side = Math.min(picture.width, picture.height);
@@ -88,7 +88,7 @@ export default async function diffuseRoute(app: FastifyInstance, { config, regis
       reply.header('x-seed', seed).header('x-model', ref);
       const { format } = form;
       const metadata = { model: ref, seed, timesteps };
-      if (!form.json)
+      if (form.kind === 'image')
         return sendImage(reply, await encodePicture(strip(noised), { format, quality, metadata }), format);
       const files = await Promise.all(noised.map((each) => encodePicture(each, { format, quality })));
       const images = files.map((file, i) => ({

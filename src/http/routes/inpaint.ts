@@ -1,12 +1,12 @@
 import type { FastifyInstance } from 'fastify';
 import { assertFits } from '../../image/encode.ts';
+import { assertSameSize } from '../../image/mask.ts';
 import type { Mask, Picture } from '../../image/picture.ts';
-import { decodeMask, decodePicture, encodeMask, maskFromAlpha } from '../../image/threads.ts';
+import { decodeMask, decodePicture, encodeMask, maskFromAlpha, measureHole } from '../../image/threads.ts';
 import { inpaint } from '../../inpainting/inpaint.ts';
-import { base64, sendPictures } from '../answer.ts';
-import { disconnectSignal } from '../disconnect.ts';
+import { answer, base64 } from '../answer.ts';
 import { negotiate } from '../negotiate.ts';
-import { binary, problems } from '../openapi.ts';
+import { binary, events, problems } from '../openapi.ts';
 import { chooseModel, samplingParameters } from '../parameters.ts';
 import type { Parts } from '../parts.ts';
 import { fieldProblem } from '../problem.ts';
@@ -40,6 +40,7 @@ export default async function inpaintRoute(app: FastifyInstance, { config, regis
               'image/png': { schema: binary },
               'image/jpeg': { schema: binary },
               'image/webp': { schema: binary },
+              'text/event-stream': { schema: events },
             },
           },
           ...problems(
@@ -67,34 +68,39 @@ export default async function inpaintRoute(app: FastifyInstance, { config, regis
       const sampling = samplingParameters(body, model);
       const form = negotiate(request, body.format, sampling.numImages);
       model.scheduler?.assertRoom(sampling.numImages); // before anything is decoded
-      const signal = disconnectSignal(reply);
 
       const started = performance.now();
       const picture = await decodePicture(body.image, 'image', limits);
       assertFits(picture, form.format);
       const mask = body.mask ? await decodeMask(body.mask, 'mask', limits) : await alphaMask(picture);
+      assertSameSize(picture, mask);
+      await measureHole(mask); // a stream of events cannot answer 400 any more
       const decodeMs = performance.now() - started;
       metrics.pictureMegapixels.observe((picture.width * picture.height) / 1e6);
 
-      const { strategy, padding, mask_blur: maskBlur, priority } = body;
+      const { strategy, padding, mask_blur: maskBlur, quality, priority } = body;
       const parameters = { ...sampling, strategy, padding, maskBlur };
-      const result = await inpaint(model, { picture, mask, parameters }, { signal, priority });
-      metrics.maskFraction.observe(result.maskFraction);
-      metrics.steps.inc({ model: model.ref, sampler: sampling.sampler }, sampling.steps * sampling.numImages);
-      metrics.requestSeconds.observe(
-        { task: 'inpaint', model: model.ref, sampler: sampling.sampler, engine: model.engine?.engine },
-        (performance.now() - started) / 1000,
-      );
-      const { pictures, timings } = result;
-      const fields = { strategy, padding, mask_blur: maskBlur };
-      const { quality } = body;
-      const drawn = { model, parameters: sampling, fields, pictures, timings, decodeMs, form, quality };
-      return sendPictures(reply, drawn, async () => ({
-        strategy: result.strategy,
-        box: result.box,
-        mask_fraction: result.maskFraction,
-        uncertainty: result.uncertainty && base64(await encodeMask(result.uncertainty)),
-      }));
+      return answer(reply, metrics, {
+        task: 'inpaint',
+        model,
+        parameters: sampling,
+        fields: { strategy, padding, mask_blur: maskBlur },
+        form,
+        quality,
+        previewEvery: body.preview_every,
+        decodeMs,
+        run: async (options) => {
+          const result = await inpaint(model, { picture, mask, parameters }, { ...options, priority });
+          metrics.maskFraction.observe(result.maskFraction);
+          return result;
+        },
+        describe: async ({ strategy, box, maskFraction, uncertainty }) => ({
+          strategy,
+          box,
+          mask_fraction: maskFraction,
+          uncertainty: uncertainty && base64(await encodeMask(uncertainty)),
+        }),
+      });
     },
   );
 }

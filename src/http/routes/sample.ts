@@ -1,9 +1,8 @@
 import type { FastifyInstance } from 'fastify';
 import { sample } from '../../inpainting/sample.ts';
-import { sendPictures } from '../answer.ts';
-import { disconnectSignal } from '../disconnect.ts';
+import { answer } from '../answer.ts';
 import { negotiate } from '../negotiate.ts';
-import { binary, problems } from '../openapi.ts';
+import { binary, events, problems } from '../openapi.ts';
 import { chooseModel, samplingParameters } from '../parameters.ts';
 import type { Parts } from '../parts.ts';
 import { type SampleBody, sampleJson } from '../schemas/requests.ts';
@@ -26,6 +25,7 @@ export default async function sampleRoute(app: FastifyInstance, { registry, metr
               'image/png': { schema: binary },
               'image/jpeg': { schema: binary },
               'image/webp': { schema: binary },
+              'text/event-stream': { schema: events },
             },
           },
           ...problems(
@@ -46,26 +46,15 @@ export default async function sampleRoute(app: FastifyInstance, { registry, metr
       const model = chooseModel(registry, body.model);
       const parameters = samplingParameters(body, model);
       const form = negotiate(request, body.format, parameters.numImages);
-      const signal = disconnectSignal(reply);
-
-      const started = performance.now();
-      const { pictures, timings } = await sample(model, parameters, { signal, priority: body.priority });
-      metrics.steps.inc(
-        { model: model.ref, sampler: parameters.sampler },
-        parameters.steps * parameters.numImages,
-      );
-      metrics.requestSeconds.observe(
-        { task: 'sample', model: model.ref, sampler: parameters.sampler, engine: model.engine?.engine },
-        (performance.now() - started) / 1000,
-      );
-      return sendPictures(reply, {
+      return answer(reply, metrics, {
+        task: 'sample',
         model,
         parameters,
-        pictures,
-        timings,
-        decodeMs: 0,
         form,
         quality: body.quality,
+        previewEvery: body.preview_every,
+        decodeMs: 0,
+        run: (options) => sample(model, parameters, { ...options, priority: body.priority }),
       });
     },
   );

@@ -75,6 +75,10 @@ export const sampling = {
     .max(1)
     .optional()
     .meta({ description: "ddim's share of fresh noise, 0: deterministic" }),
+  preview_every: z.int().min(0).max(100_000).default(0).meta({
+    description:
+      'In a stream of events: send the current estimate of the picture every so many steps; 0: never',
+  }),
   priority: z
     .enum(['low', 'normal', 'high'])
     .default('normal')

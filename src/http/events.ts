@@ -1,0 +1,58 @@
+import { PassThrough } from 'node:stream';
+import type { FastifyReply } from 'fastify';
+import { tensorToPicture } from '../image/region.ts';
+import { encodePicture } from '../image/threads.ts';
+import type { Progress } from '../inpainting/parameters.ts';
+import { base64, type Work } from './answer.ts';
+import { toProblem } from './plugins/errors.ts';
+
+const HEARTBEAT_MS = 15_000;
+/** Bytes a client may leave unread before it is sent no more progress: what it misses, the next event says again. */
+const BEHIND = 256_000;
+
+/**
+ * Answers with server-sent events: `queued`, `progress` after each step, then `result` or `error`. Nothing waits for the
+ * client to read, so a slow one never slows the batch that its picture is in.
+ */
+export function streamEvents(
+  reply: FastifyReply,
+  { model, previewEvery }: Pick<Work, 'model' | 'previewEvery'>,
+  run: (onProgress: (progress: Progress) => void) => Promise<object>,
+) {
+  const stream = new PassThrough({ highWaterMark: BEHIND });
+  const send = (event: string, data: object) => {
+    if (!stream.writableEnded) stream.write(`event: ${event}\ndata: ${JSON.stringify(data)}\n\n`);
+  };
+  const heartbeat = setInterval(() => stream.write(': still here\n\n'), HEARTBEAT_MS);
+  const started = performance.now();
+
+  const onProgress = ({ step, of, estimate }: Progress) => {
+    if (stream.writableLength > BEHIND) return;
+    const eta_ms = Math.round(((performance.now() - started) / step) * (of - step));
+    if (previewEvery === 0 || step % previewEvery !== 0) return send('progress', { step, of, eta_ms });
+    const picture = tensorToPicture(estimate(), model.card.resolution);
+    encodePicture(picture, { format: 'webp', quality: 80 })
+      .then((file) =>
+        send('progress', { step, of, eta_ms, preview: `data:image/webp;base64,${base64(file)}` }),
+      )
+      .catch(() => {}); // a preview is a courtesy
+  };
+
+  send('queued', { position: model.scheduler?.depth.waiting ?? 0 });
+  run(onProgress)
+    .then((result) => send('result', result))
+    .catch((error) => {
+      if (reply.raw.destroyed) return; // the client went away
+      const problem = toProblem(error, reply.request);
+      send('error', problem.toJSON(reply.request.url.split('?')[0]));
+    })
+    .finally(() => {
+      clearInterval(heartbeat);
+      stream.end();
+    });
+  return reply
+    .type('text/event-stream')
+    .header('cache-control', 'no-store')
+    .header('x-accel-buffering', 'no') // nginx would hold the events back
+    .send(stream);
+}

@@ -1,0 +1,113 @@
+import { once } from 'node:events';
+import { createConnection } from 'node:net';
+import sharp from 'sharp';
+import request from 'supertest';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { maskOf, pngOf, startApp, type TestApp } from '../helpers/app.ts';
+
+let service: TestApp;
+beforeAll(async () => {
+  service = await startApp({ QUEUE_LIMIT: '8' });
+});
+afterAll(() => service.app.close());
+
+/** The events of a stream, read to its end. */
+async function events(path: string, body: object) {
+  const { status, headers, text } = await request(service.url)
+    .post(path)
+    .set('accept', 'text/event-stream')
+    .buffer(true)
+    .send(body);
+  if (status !== 200) return { status, headers, list: [] };
+  const list = text
+    .trim()
+    .split('\n\n')
+    .filter((block) => !block.startsWith(':'))
+    .map((block) => {
+      const [event, data] = block.split('\n');
+      return { event: event.replace('event: ', ''), data: JSON.parse(data.replace('data: ', '')) };
+    });
+  return { status, headers, list };
+}
+
+test('tells the queue, every step with previews, and the result', async () => {
+  const body = {
+    image: (await pngOf(64, 64)).toString('base64'),
+    mask: (await maskOf(64, 64)).toString('base64'),
+    steps: 6,
+    seed: 3,
+    preview_every: 2,
+  };
+  const { headers, list } = await events('/v1/inpaint', body);
+  expect(headers['content-type']).toContain('text/event-stream');
+  expect(list[0]).toMatchObject({ event: 'queued', data: { position: expect.any(Number) } });
+  const steps = list.filter(({ event }) => event === 'progress').map(({ data }) => data);
+  expect(steps.map(({ step }) => step).sort()).toEqual([1, 2, 3, 4, 5, 6]);
+  expect(steps.every(({ of, eta_ms }) => of === 6 && eta_ms >= 0)).toBe(true);
+  const previews = steps.filter(({ preview }) => preview);
+  expect(previews.map(({ step }) => step)).toEqual(expect.arrayContaining([2, 4]));
+  const picture = Buffer.from(previews[0].preview.split(',')[1], 'base64');
+  expect(await sharp(picture).metadata()).toMatchObject({ format: 'webp', width: 64, height: 64 });
+
+  const last = list.at(-1);
+  const plain = await request(service.url).post('/v1/inpaint').set('accept', 'application/json').send(body);
+  expect(last?.event).toBe('result');
+  expect({ ...last?.data, timings_ms: 0 }).toEqual({ ...plain.body, timings_ms: 0 });
+});
+
+test('what is wrong with the request is said before the stream begins', async () => {
+  expect((await events('/v1/sample', { steps: 0 })).status).toBe(400);
+  const image = (await pngOf(64, 64)).toString('base64');
+  const empty = (await maskOf(64, 64, 0)).toString('base64');
+  expect((await events('/v1/inpaint', { image, mask: empty })).status).toBe(400);
+  const small = (await maskOf(32, 32)).toString('base64');
+  expect((await events('/v1/inpaint', { image, mask: small })).status).toBe(400);
+});
+
+test('what goes wrong later is an error event with the problem', async () => {
+  const doomed = events('/v1/sample', { steps: 400, num_images: 8 });
+  await expect.poll(() => service.registry.get().scheduler?.depth.active).toBeGreaterThan(0);
+  const refused = await events('/v1/sample', { steps: 2 });
+  expect(refused.list.at(-1)).toMatchObject({
+    event: 'error',
+    data: { type: '/problems/queue-full', status: 429, instance: '/v1/sample' },
+  });
+  // Every worker killed again and again: the evaluation fails on all of them.
+  const ended = doomed.then(() => true);
+  let over = false;
+  void ended.then(() => {
+    over = true;
+  });
+  while (!over) {
+    for (const pid of service.registry.get().workers?.pids ?? []) {
+      try {
+        process.kill(pid, 'SIGKILL');
+      } catch {} // it has gone by itself
+    }
+    await new Promise((resolve) => setTimeout(resolve, 20));
+  }
+  const { list } = await doomed;
+  expect(list.at(-1)).toMatchObject({ event: 'error', data: { type: '/problems/engine-failure' } });
+  await expect.poll(() => service.registry.ready, { timeout: 60_000 }).toBe(true);
+});
+
+test('a client that goes away, or reads nothing, holds up nobody', async () => {
+  const { port } = new URL(service.url);
+  const body = JSON.stringify({ steps: 1000, preview_every: 1 });
+  const open = () => {
+    const socket = createConnection({ port: Number(port), host: '127.0.0.1' });
+    socket.pause();
+    socket.write(
+      `POST /v1/sample HTTP/1.1\r\nhost: x\r\naccept: text/event-stream\r\ncontent-type: application/json\r\n` +
+        `content-length: ${body.length}\r\n\r\n${body}`,
+    );
+    return socket;
+  };
+  const sockets = [open(), open()];
+  await Promise.all(sockets.map((socket) => once(socket, 'connect')));
+  await expect.poll(() => service.registry.get().scheduler?.depth.active).toBe(2);
+  const { list } = await events('/v1/sample', { steps: 5 });
+  expect(list.at(-1)?.event).toBe('result');
+  for (const socket of sockets) socket.destroy();
+  await expect.poll(() => service.registry.get().scheduler?.depth).toEqual({ waiting: 0, active: 0 });
+});
