@@ -36,7 +36,12 @@ export class WorkerPool implements Engine {
     const pool = new WorkerPool(options, first.loaded);
     pool.#adopt(first);
     // The first has measured the best batch undisturbed; the others may load at once.
-    await Promise.all(Array.from({ length: options.workers - 1 }, () => pool.#startAnother()));
+    try {
+      await Promise.all(Array.from({ length: options.workers - 1 }, () => pool.#startAnother()));
+    } catch (error) {
+      await pool.close(); // all or none: no process is left behind
+      throw error;
+    }
     return pool;
   }
 

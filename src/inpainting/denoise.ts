@@ -16,7 +16,7 @@ export async function denoise(
   model: ServedModel,
   known: Known,
   parameters: SamplingParameters,
-  { signal, priority, onProgress }: Options,
+  { signal, priority, place, onProgress }: Options,
 ): Promise<Denoised> {
   const { seed, numImages, sampler: name, steps, eta } = parameters;
   const { prediction, conditioning } = model.card;
@@ -33,6 +33,7 @@ export async function denoise(
   await scheduler.run(trajectories, {
     signal,
     priority,
+    place,
     onStart: () => {
       started = performance.now();
     },

@@ -21,6 +21,8 @@ export interface RunOptions {
   onStep?: (step: number, of: number) => void;
   /** When the first evaluation begins. */
   onStart?: () => void;
+  /** What reserve() returned: the room it keeps is for these images. */
+  place?: () => void;
 }
 
 /** The queue is full. */
@@ -69,9 +71,11 @@ export class Scheduler {
   readonly #onBatch: (rows: number) => void;
   /** Every unfinished row, in order of arrival. */
   readonly #rows = new Set<Row>();
+  /** Images that reserve() keeps room for. */
+  #reserved = 0;
   #inFlight = 0;
   #outage: NodeJS.Timeout | undefined;
-  /** Evaluations a second lately, for Retry-After. */
+  /** How fast it has been lately, for Retry-After. */
   readonly #pace: Pace;
 
   constructor(options: SchedulerOptions) {
@@ -101,9 +105,18 @@ export class Scheduler {
     return { waiting: this.#rows.size - active, active };
   }
 
-  /** Throws QueueFullError when `images` more do not fit: a cheap question to ask before decoding anything. */
-  assertRoom(images: number): void {
-    if (this.#rows.size + images > this.limit) throw new QueueFullError(this.#retryAfterS());
+  /**
+   * Keeps room for images that are still being decoded, until the function it returns is called; run() does that when it
+   * is given it as `place`. Throws QueueFullError: nothing is decoded that will not be drawn.
+   */
+  reserve(images: number): () => void {
+    this.#assertRoom(images);
+    this.#reserved += images;
+    let kept = images;
+    return () => {
+      this.#reserved -= kept;
+      kept = 0;
+    };
   }
 
   /**
@@ -113,7 +126,8 @@ export class Scheduler {
   async run(trajectories: readonly Trajectory[], options: RunOptions = {}): Promise<void> {
     const { signal, priority = 'normal' } = options;
     signal?.throwIfAborted();
-    this.assertRoom(trajectories.length);
+    options.place?.();
+    this.#assertRoom(trajectories.length);
     const evaluations = trajectories.reduce((sum, { of }) => sum + of, 0);
     const { promise, resolve, reject } = withResolvers();
     const request: Request = {
@@ -136,6 +150,11 @@ export class Scheduler {
     } finally {
       signal?.removeEventListener('abort', abort);
     }
+  }
+
+  #assertRoom(images: number) {
+    const held = this.#rows.size + this.#reserved;
+    if (held + images > this.limit) throw new QueueFullError(this.#retryAfterS());
   }
 
   /** Evaluates for as long as the engine has room and rows are ready. */
@@ -221,7 +240,7 @@ export class Scheduler {
   #retryAfterS(): number {
     let evaluations = 0;
     for (const { trajectory } of this.#rows) evaluations += trajectory.of - trajectory.step;
-    return Math.max(1, Math.min(600, Math.ceil(evaluations / 2 / this.#pace.perSecond)));
+    return Math.max(1, Math.min(600, Math.ceil((evaluations / 2) * this.#pace.secondsPerRow)));
   }
 }
 
@@ -235,9 +254,9 @@ function gather(rows: Row[]) {
   return { rows: rows.length, x, t: Float32Array.from(inputs, ({ t }) => t) };
 }
 
-/** Evaluations a second, as an exponential average over the last couple of hundred. */
+/** Seconds an evaluated row takes, over all workers, as an exponential average over the last couple of hundred. */
 class Pace {
-  perSecond = 10;
+  secondsPerRow = 0.05;
   readonly #now: () => number;
   #last: number;
 
@@ -248,10 +267,10 @@ class Pace {
 
   count(rows: number) {
     const now = this.#now();
-    const seconds = Math.max(1e-4, (now - this.#last) / 1000);
+    const seconds = (now - this.#last) / 1000;
     this.#last = now;
     // An idle gap says nothing about speed.
-    if (seconds < 2) this.perSecond += (rows / seconds - this.perSecond) * Math.min(1, 0.01 * rows);
+    if (seconds < 2) this.secondsPerRow += (seconds / rows - this.secondsPerRow) * Math.min(1, 0.01 * rows);
   }
 }
 

@@ -118,6 +118,21 @@ describe('limits and ends', () => {
     expect(again.error).toBeUndefined();
   });
 
+  test('a reserved place counts, is handed over to run(), and is given back once', async () => {
+    const { engine, scheduler, submit } = simulate({ limit: 4 });
+    const place = scheduler.reserve(3);
+    expect(() => scheduler.reserve(2)).toThrow(QueueFullError);
+    const request = submit(5, { images: 3, place });
+    await settle();
+    expect(scheduler.depth.waiting + scheduler.depth.active).toBe(3);
+    place(); // again: nothing more is given back
+    expect(() => scheduler.reserve(2)).toThrow(QueueFullError);
+    scheduler.reserve(1)();
+    await engine.run();
+    expect(request.error).toBeUndefined();
+    expect(() => scheduler.reserve(4)).not.toThrow();
+  });
+
   test('a cancelled request leaves at the next step and its neighbours go on', async () => {
     const { engine, scheduler, submit } = simulate({ bestBatch: 4 });
     const controller = new AbortController();

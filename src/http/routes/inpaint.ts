@@ -4,8 +4,10 @@ import { assertSameSize } from '../../image/mask.ts';
 import type { Mask, Picture } from '../../image/picture.ts';
 import { decodeMask, decodePicture, encodeMask, maskFromAlpha, measureHole } from '../../image/threads.ts';
 import { inpaint } from '../../inpainting/inpaint.ts';
-import { answer, base64 } from '../answer.ts';
-import { negotiate } from '../negotiate.ts';
+import type { InpaintResult, SamplingParameters } from '../../inpainting/parameters.ts';
+import type { ServedModel } from '../../registry/served-model.ts';
+import { answer, base64, type Work } from '../answer.ts';
+import { type Form, negotiate } from '../negotiate.ts';
 import { binary, events, problems } from '../openapi.ts';
 import { chooseModel, samplingParameters } from '../parameters.ts';
 import type { Parts } from '../parts.ts';
@@ -67,42 +69,55 @@ export default async function inpaintRoute(app: FastifyInstance, { config, regis
       const model = chooseModel(registry, body.model);
       const sampling = samplingParameters(body, model);
       const form = negotiate(request, body.format, sampling.numImages);
-      model.scheduler?.assertRoom(sampling.numImages); // before anything is decoded
-
-      const started = performance.now();
-      const picture = await decodePicture(body.image, 'image', limits);
-      assertFits(picture, form.format);
-      const mask = body.mask ? await decodeMask(body.mask, 'mask', limits) : await alphaMask(picture);
-      assertSameSize(picture, mask);
-      await measureHole(mask); // a stream of events cannot answer 400 any more
-      const decodeMs = performance.now() - started;
-      metrics.pictureMegapixels.observe((picture.width * picture.height) / 1e6);
-
-      const { strategy, padding, mask_blur: maskBlur, quality, priority } = body;
-      const parameters = { ...sampling, strategy, padding, maskBlur };
-      return answer(reply, metrics, {
-        task: 'inpaint',
-        model,
-        parameters: sampling,
-        fields: { strategy, padding, mask_blur: maskBlur },
-        form,
-        quality,
-        previewEvery: body.preview_every,
-        decodeMs,
-        run: async (options) => {
-          const result = await inpaint(model, { picture, mask, parameters }, { ...options, priority });
-          metrics.maskFraction.observe(result.maskFraction);
-          return result;
-        },
-        describe: async ({ strategy, box, maskFraction, uncertainty }) => ({
-          strategy,
-          box,
-          mask_fraction: maskFraction,
-          uncertainty: uncertainty && base64(await encodeMask(uncertainty)),
-        }),
-      });
+      const place = model.scheduler?.reserve(sampling.numImages); // before anything is decoded
+      try {
+        return await answer(reply, metrics, await decoded(body, model, sampling, form, place));
+      } finally {
+        place?.();
+      }
     },
   );
+
+  /** The request with its pictures decoded and checked: what is left is to do it. */
+  async function decoded(
+    body: InpaintBody,
+    model: ServedModel,
+    sampling: SamplingParameters,
+    form: Form,
+    place: (() => void) | undefined,
+  ): Promise<Work<InpaintResult>> {
+    const started = performance.now();
+    const picture = await decodePicture(body.image, 'image', limits);
+    assertFits(picture, form.format);
+    const mask = body.mask ? await decodeMask(body.mask, 'mask', limits) : await alphaMask(picture);
+    assertSameSize(picture, mask);
+    await measureHole(mask); // a stream of events cannot answer 400 any more
+    metrics.pictureMegapixels.observe((picture.width * picture.height) / 1e6);
+
+    const { strategy, padding, mask_blur: maskBlur, quality, priority } = body;
+    const parameters = { ...sampling, strategy, padding, maskBlur };
+    return {
+      task: 'inpaint',
+      model,
+      parameters: sampling,
+      fields: { strategy, padding, mask_blur: maskBlur },
+      form,
+      quality,
+      previewEvery: body.preview_every,
+      decodeMs: performance.now() - started,
+      run: async (options) => {
+        const result = await inpaint(model, { picture, mask, parameters }, { ...options, priority, place });
+        metrics.maskFraction.observe(result.maskFraction);
+        return result;
+      },
+      describe: async ({ strategy, box, maskFraction, uncertainty }) => ({
+        strategy,
+        box,
+        mask_fraction: maskFraction,
+        uncertainty: uncertainty && base64(await encodeMask(uncertainty)),
+      }),
+    };
+  }
 }
 
 /** Without a mask the transparent pixels are the hole. */
