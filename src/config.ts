@@ -57,7 +57,7 @@ export const SETTINGS = {
     description: 'rows an evaluation has at most; auto: measured at start',
   },
   QUEUE_LIMIT: {
-    schema: wholeNumber(1, 100_000),
+    schema: wholeNumber(8, 100_000), // one request may ask for eight
     default: '64',
     description: 'images in the system, running ones included; past it 429',
   },

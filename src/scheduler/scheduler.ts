@@ -1,4 +1,5 @@
 import { type Engine, EngineError } from '../engine/engine.ts';
+import { Pace } from './pace.ts';
 import { type Claim, type Priority, stretch } from './policy.ts';
 import type { Trajectory } from './trajectory.ts';
 
@@ -252,26 +253,6 @@ function gather(rows: Row[]) {
     x.set(input.x, i * length);
   });
   return { rows: rows.length, x, t: Float32Array.from(inputs, ({ t }) => t) };
-}
-
-/** Seconds an evaluated row takes, over all workers, as an exponential average over the last couple of hundred. */
-class Pace {
-  secondsPerRow = 0.05;
-  readonly #now: () => number;
-  #last: number;
-
-  constructor(now: () => number) {
-    this.#now = now;
-    this.#last = now();
-  }
-
-  count(rows: number) {
-    const now = this.#now();
-    const seconds = (now - this.#last) / 1000;
-    this.#last = now;
-    // An idle gap says nothing about speed.
-    if (seconds < 2) this.secondsPerRow += (seconds / rows - this.secondsPerRow) * Math.min(1, 0.01 * rows);
-  }
 }
 
 /** Promise.withResolvers, which Node 20 does not have. */
