@@ -61,6 +61,16 @@ export const SETTINGS = {
     default: '64',
     description: 'images in the system, running ones included; past it 429',
   },
+  JOB_LIMIT: {
+    schema: wholeNumber(1, 1_000_000),
+    default: '1000',
+    description: 'jobs waiting or running; past it 429',
+  },
+  JOB_TTL_MS: {
+    schema: wholeNumber(1000, 7 * 24 * 3_600_000),
+    default: '3600000',
+    description: 'milliseconds that a finished job and its pictures are kept',
+  },
   MAX_UPLOAD_BYTES: {
     schema: wholeNumber(1024, 1024 * MEGA),
     default: String(32 * MEGA),

@@ -134,7 +134,7 @@ def model_card(state: dict, version: str, pictures: int, difference: float, file
         "prediction": "v",
         "schedule": config["schedule"],
         "architecture": {k: v for k, v in c.to_dict().items() if k in ("patch", "channels", "blocks", "attention", "head_dim", "groups")},
-        "defaults": {"sampler": "ddim", "steps": 30, "eta": 0},
+        "defaults": {"sampler": "dpmpp_2m", "steps": 12, "eta": 0},
         "data": {
             "name": "CelebA, aligned faces (Liu et al., ICCV 2015)",
             "terms": "Non-commercial research only; the pictures may not be passed on.",

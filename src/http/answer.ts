@@ -35,17 +35,43 @@ export async function answer<Result extends SampleResult>(
   const { model, parameters, form } = work;
   reply.header('x-seed', parameters.seed).header('x-model', model.ref).header('x-steps', parameters.steps);
   if (form.kind === 'events') {
-    return streamEvents(reply, work, async (onProgress) => {
-      const result = await measured(metrics, work, { signal, onProgress });
-      return describe(work, result, await encode(work, result));
-    });
+    return streamEvents(reply, work, async (onProgress) =>
+      json(await perform(metrics, work, { signal, onProgress })),
+    );
   }
-  const result = await measured(metrics, work, { signal });
-  const encoded = await encode(work, result);
-  const timing = Object.entries(encoded.timings).map(([name, ms]) => `${name};dur=${ms}`);
+  const done = await perform(metrics, work, { signal });
+  const timing = Object.entries(done.about.timings_ms).map(([name, ms]) => `${name};dur=${ms}`);
   reply.header('server-timing', timing.join(', '));
-  if (form.kind === 'image') return sendImage(reply, encoded.files[0], form.format);
-  return reply.type('application/json').send(await describe(work, result, encoded));
+  if (form.kind === 'image') return sendImage(reply, done.files[0], form.format);
+  return reply.type('application/json').send(json(done));
+}
+
+/** Work that is done. */
+export interface Done {
+  files: Uint8Array[];
+  /** What the JSON answer says beside the pictures. */
+  about: { timings_ms: Record<string, number> };
+}
+
+/** Draws, and encodes what was drawn. */
+export async function perform<Result extends SampleResult>(
+  metrics: Metrics,
+  work: Work<Result>,
+  options: Options,
+): Promise<Done> {
+  const result = await measured(metrics, work, options);
+  const { files, timings } = await encode(work, result);
+  const about = {
+    ...drawnAs(work),
+    format: work.form.format,
+    timings_ms: timings,
+    ...(await work.describe?.(result)),
+  };
+  return { files, about };
+}
+
+function json({ files, about }: Done): object {
+  return { ...about, images: files.map((file, index) => ({ index, data: base64(file) })) };
 }
 
 async function measured<Result extends SampleResult>(
@@ -82,20 +108,6 @@ async function encode(
     }),
   );
   return { files, timings: milliseconds(decodeMs, timings, performance.now() - started) };
-}
-
-async function describe<Result extends SampleResult>(
-  work: Work<Result>,
-  result: Result,
-  { files, timings }: Encoded,
-): Promise<object> {
-  return {
-    ...drawnAs(work),
-    format: work.form.format,
-    images: files.map((file, index) => ({ index, data: base64(file) })),
-    timings_ms: timings,
-    ...(await work.describe?.(result)),
-  };
 }
 
 function drawnAs({ model, parameters }: Pick<Work, 'model' | 'parameters'>) {

@@ -10,6 +10,17 @@ const HEARTBEAT_MS = 15_000;
 /** Bytes a client may leave unread before it is sent no more progress: what it misses, the next event says again. */
 const BEHIND = 256_000;
 
+export const EVENT_STREAM_HEADERS = {
+  'content-type': 'text/event-stream',
+  'cache-control': 'no-store',
+  'x-accel-buffering': 'no', // nginx would hold the events back
+};
+
+/** One server-sent event; JSON has no line breaks of its own. */
+export function formatEvent(event: string, data: object, id?: number): string {
+  return `${id === undefined ? '' : `id: ${id}\n`}event: ${event}\ndata: ${JSON.stringify(data)}\n\n`;
+}
+
 /**
  * Answers with server-sent events: `queued`, `progress` after each step, then `result` or `error`. Nothing waits for the
  * client to read, so a slow one never slows the batch that its picture is in.
@@ -21,7 +32,7 @@ export function streamEvents(
 ) {
   const stream = new PassThrough({ highWaterMark: BEHIND });
   const send = (event: string, data: object) => {
-    if (!stream.writableEnded) stream.write(`event: ${event}\ndata: ${JSON.stringify(data)}\n\n`);
+    if (!stream.writableEnded) stream.write(formatEvent(event, data));
   };
   const heartbeat = setInterval(() => stream.write(': still here\n\n'), HEARTBEAT_MS);
   const started = performance.now();
@@ -43,16 +54,12 @@ export function streamEvents(
     .then((result) => send('result', result))
     .catch((error) => {
       if (reply.raw.destroyed) return; // the client went away
-      const problem = toProblem(error, reply.request);
+      const problem = toProblem(error, reply.log);
       send('error', problem.toJSON(reply.request.url.split('?')[0]));
     })
     .finally(() => {
       clearInterval(heartbeat);
       stream.end();
     });
-  return reply
-    .type('text/event-stream')
-    .header('cache-control', 'no-store')
-    .header('x-accel-buffering', 'no') // nginx would hold the events back
-    .send(stream);
+  return reply.headers(EVENT_STREAM_HEADERS).send(stream);
 }

@@ -10,10 +10,11 @@ const uri = (id: string) => `#/components/schemas/${id}`;
 /** Route schemas hold zod schemas; the document gets references to the named ones and JSON Schema for the rest. */
 export const transform: SwaggerTransform = ({ schema, url }) => {
   if (!schema || schema.hide) return { schema: { hide: true }, url };
-  const { body, response, params, querystring, ...rest } = schema as Record<string, unknown>;
+  const { body, response, params, querystring, headers, ...rest } = schema as Record<string, unknown>;
   const transformed: Record<string, unknown> = { ...rest };
   if (params) transformed.params = jsonSchema(params, 'input');
   if (querystring) transformed.querystring = jsonSchema(querystring, 'input');
+  if (headers) transformed.headers = jsonSchema(headers, 'input');
   if (body) transformed.body = content(body, 'input');
   if (response) {
     transformed.response = Object.fromEntries(

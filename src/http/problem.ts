@@ -1,5 +1,6 @@
 import { EngineError } from '../engine/engine.ts';
 import { PictureError } from '../image/picture.ts';
+import { IdempotencyConflictError, UnknownJobError } from '../jobs/job.ts';
 import { UnknownModelError } from '../registry/registry.ts';
 import { QueueFullError } from '../scheduler/scheduler.ts';
 
@@ -10,9 +11,11 @@ export const PROBLEMS = {
   'mask-mismatch': [400, 'Mask and image differ in size'],
   'empty-mask': [400, 'There is no hole to fill'],
   'not-found': [404, 'There is nothing here'],
+  'unknown-job': [404, 'There is no such job'],
   'unknown-model': [404, 'There is no such model'],
   'method-not-allowed': [405, 'This path does not take that method'],
   'not-acceptable': [406, 'The answer cannot be given in a form you accept'],
+  'idempotency-conflict': [409, 'The Idempotency-Key belongs to another request'],
   'upload-too-large': [413, 'The request body is too large'],
   'picture-too-large': [413, 'A picture has too many pixels'],
   'request-timeout': [408, 'The request took too long to arrive'],
@@ -91,6 +94,8 @@ export function domainProblem(error: unknown): Problem | undefined {
     return fieldProblem(slug, error.field, error.message);
   }
   if (error instanceof UnknownModelError) return fieldProblem('unknown-model', 'model', error.message);
+  if (error instanceof UnknownJobError) return new Problem('unknown-job', error.message);
+  if (error instanceof IdempotencyConflictError) return new Problem('idempotency-conflict', error.message);
   if (error instanceof QueueFullError) {
     const detail = `too many pictures are waiting; try again in ${error.retryAfterS} s`;
     return new Problem('queue-full', detail, { retryAfterS: error.retryAfterS });

@@ -24,6 +24,7 @@ export default fp(async function docs(app: FastifyInstance) {
       security: [],
       tags: [
         { name: 'pictures', description: 'Fill, draw and noise pictures' },
+        { name: 'jobs', description: 'The same work, asynchronously' },
         { name: 'models', description: 'What can be served' },
         { name: 'operations', description: 'Probes and metrics' },
       ],

@@ -1,4 +1,4 @@
-import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
+import type { FastifyBaseLogger, FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import fp from 'fastify-plugin';
 import type { Metrics } from '../../metrics.ts';
 import type { ModelRegistry } from '../../registry/registry.ts';
@@ -26,7 +26,7 @@ interface Options {
 export default fp(function errors(app: FastifyInstance, { metrics, registry }: Options, done: () => void) {
   app.setErrorHandler((error, request, reply) => {
     if (reply.raw.destroyed) return void reply.hijack(); // the client went away: nobody to answer, nothing to mend
-    const problem = toProblem(error, request);
+    const problem = toProblem(error, request.log);
     if (problem.slug !== 'engine-failure' || registry.ready) return send(problem, request, reply);
     const why = registry.notReadyReason ?? 'not ready';
     return send(new Problem('not-ready', why, { retryAfterS: RETRY_AFTER_S }), request, reply);
@@ -61,10 +61,11 @@ export default fp(function errors(app: FastifyInstance, { metrics, registry }: O
   }
 });
 
-export function toProblem(thrown: unknown, request: FastifyRequest): Problem {
+/** What a client is told of an error; what is our fault is logged, with the request's id in its line. */
+export function toProblem(thrown: unknown, log: FastifyBaseLogger): Problem {
   const known = domainProblem(thrown);
   if (known) {
-    if (known.status >= 500) request.log.error({ err: thrown }, known.slug);
+    if (known.status >= 500) log.error({ err: thrown }, known.slug);
     return known;
   }
   const error = thrown as Partial<FastifyError>;
@@ -74,6 +75,6 @@ export function toProblem(thrown: unknown, request: FastifyRequest): Problem {
   if (error.statusCode && error.statusCode >= 400 && error.statusCode < 500) {
     return new Problem('invalid-request', error.message ?? 'the request is not valid');
   }
-  request.log.error({ err: thrown }, 'unexpected error');
-  return new Problem('internal-error', `quote request ${request.id} when you report this`);
+  log.error({ err: thrown }, 'unexpected error');
+  return new Problem('internal-error', 'quote the x-request-id of this answer when you report it');
 }

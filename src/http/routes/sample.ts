@@ -1,5 +1,4 @@
 import type { FastifyInstance } from 'fastify';
-import { sample } from '../../inpainting/sample.ts';
 import { answer } from '../answer.ts';
 import { negotiate } from '../negotiate.ts';
 import { binary, events, problems } from '../openapi.ts';
@@ -7,6 +6,7 @@ import { chooseModel, samplingParameters } from '../parameters.ts';
 import type { Parts } from '../parts.ts';
 import { type SampleBody, sampleJson } from '../schemas/requests.ts';
 import { sampleResponse } from '../schemas/responses.ts';
+import { sampleWork } from '../work.ts';
 
 export default async function sampleRoute(app: FastifyInstance, { registry, metrics }: Parts) {
   app.post<{ Body: SampleBody }>(
@@ -44,18 +44,9 @@ export default async function sampleRoute(app: FastifyInstance, { registry, metr
     async (request, reply) => {
       const { body } = request;
       const model = chooseModel(registry, body.model);
-      const parameters = samplingParameters(body, model);
-      const form = negotiate(request, body.format, parameters.numImages);
-      return answer(reply, metrics, {
-        task: 'sample',
-        model,
-        parameters,
-        form,
-        quality: body.quality,
-        previewEvery: body.preview_every,
-        decodeMs: 0,
-        run: (options) => sample(model, parameters, { ...options, priority: body.priority }),
-      });
+      const sampling = samplingParameters(body, model);
+      const form = negotiate(request, body.format, sampling.numImages);
+      return answer(reply, metrics, sampleWork(body, { model, sampling, form }));
     },
   );
 }

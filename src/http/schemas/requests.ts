@@ -17,6 +17,33 @@ export type InpaintBody = z.output<typeof inpaintForm>;
 export const sampleJson = request('SampleJson', z.strictObject({ ...sampling, ...output }));
 export type SampleBody = z.output<typeof sampleJson>;
 
+/** A job is either task's request; what the task has no use for is refused. */
+function jobBody<Picture extends z.ZodType<Buffer>>(picture: Picture) {
+  return z
+    .strictObject({
+      task: z.enum(['inpaint', 'sample']).default('inpaint'),
+      image: picture.optional(),
+      mask: picture.optional().describe(MASK),
+      ...inpainting,
+    })
+    .superRefine((body, context) => {
+      const { task, image, mask } = body;
+      if (task === 'inpaint' && !image) {
+        context.addIssue({ code: 'custom', path: ['image'], message: 'an inpainting job needs an image' });
+      }
+      if (task === 'sample' && (image || mask)) {
+        context.addIssue({
+          code: 'custom',
+          path: [image ? 'image' : 'mask'],
+          message: 'a sampling job takes no picture',
+        });
+      }
+    });
+}
+export const jobJson = request('JobJson', jobBody(base64Picture));
+export const jobForm = request('JobForm', jobBody(filePart));
+export type JobBody = z.output<typeof jobForm>;
+
 const diffusing = {
   timesteps: z.array(z.int().min(0).max(99_999)).min(1).max(16).optional().meta({
     description:

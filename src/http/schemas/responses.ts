@@ -1,6 +1,28 @@
 import { z } from 'zod';
+import { JOB_STATUSES } from '../../jobs/job.ts';
 import { modelCard } from '../../registry/model-card.ts';
 import { response } from './named.ts';
+
+export const problem = response(
+  'Problem',
+  z
+    .object({
+      type: z.string().meta({ examples: ['/problems/invalid-request'] }),
+      title: z.string(),
+      status: z.int(),
+      detail: z.string(),
+      instance: z.string(),
+      errors: z
+        .array(
+          z.object({
+            pointer: z.string().meta({ description: 'JSON pointer to the field', examples: ['#/steps'] }),
+            detail: z.string(),
+          }),
+        )
+        .optional(),
+    })
+    .meta({ description: 'RFC 9457' }),
+);
 
 const image = z.object({
   index: z.int().min(0).meta({ description: 'Which candidate; with the same seed the same picture' }),
@@ -52,6 +74,30 @@ export const diffuseResponse = response(
   }),
 );
 
+export const job = response(
+  'Job',
+  z.object({
+    id: z.uuid(),
+    task: z.enum(['inpaint', 'sample']),
+    status: z.enum(JOB_STATUSES),
+    progress: z.object({ step: z.int(), of: z.int() }),
+    created_at: z.iso.datetime(),
+    started_at: z.iso.datetime().optional(),
+    finished_at: z.iso.datetime().optional(),
+    parameters: z
+      .record(z.string(), z.unknown())
+      .meta({ description: 'As they were sent, the seed filled in' }),
+    error: problem.optional(),
+    images: z
+      .array(z.string())
+      .meta({ description: 'Where its pictures are', examples: [['/v1/jobs/…/images/0']] }),
+    events: z.string().meta({ description: 'Where its events are' }),
+  }),
+);
+export type JobResponse = z.output<typeof job>;
+
+export const jobList = response('JobList', z.object({ jobs: z.array(job) }));
+
 export const model = response(
   'Model',
   z.object({
@@ -90,25 +136,4 @@ export const health = response(
       .optional()
       .meta({ examples: ['celeba-inpaint-64@1'] }),
   }),
-);
-
-export const problem = response(
-  'Problem',
-  z
-    .object({
-      type: z.string().meta({ examples: ['/problems/invalid-request'] }),
-      title: z.string(),
-      status: z.int(),
-      detail: z.string(),
-      instance: z.string(),
-      errors: z
-        .array(
-          z.object({
-            pointer: z.string().meta({ description: 'JSON pointer to the field', examples: ['#/steps'] }),
-            detail: z.string(),
-          }),
-        )
-        .optional(),
-    })
-    .meta({ description: 'RFC 9457' }),
 );

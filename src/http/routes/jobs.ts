@@ -1,0 +1,231 @@
+import { createHash } from 'node:crypto';
+import { Readable } from 'node:stream';
+import type { FastifyInstance, FastifyRequest } from 'fastify';
+import { z } from 'zod';
+import { JOB_STATUSES, type Job, type JobEvent, type JobRequest } from '../../jobs/job.ts';
+import { MemoryJobQueue } from '../../jobs/memory-queue.ts';
+import { perform } from '../answer.ts';
+import { disconnectSignal } from '../disconnect.ts';
+import { EVENT_STREAM_HEADERS, formatEvent } from '../events.ts';
+import type { Form } from '../negotiate.ts';
+import { binary, events, problems } from '../openapi.ts';
+import { chooseModel, samplingParameters } from '../parameters.ts';
+import type { Parts } from '../parts.ts';
+import { toProblem } from '../plugins/errors.ts';
+import { type JobBody, jobForm, jobJson } from '../schemas/requests.ts';
+import { type JobResponse, jobList, job as jobSchema } from '../schemas/responses.ts';
+import { inpaintWork, sampleWork } from '../work.ts';
+
+const idParams = z.object({ id: z.string().max(100) });
+const tags = ['jobs'];
+const one = (description: string) => ({
+  description,
+  content: { 'application/json': { schema: jobSchema } },
+});
+
+export default async function jobRoutes(app: FastifyInstance, parts: Parts) {
+  const { config, registry, metrics } = parts;
+  const jobs = new MemoryJobQueue({
+    limit: config.JOB_LIMIT,
+    ttlMs: config.JOB_TTL_MS,
+    describeError: (error) => toProblem(error, app.log).toJSON('/v1/jobs'),
+    perform: async (request, { signal, onProgress }) => {
+      const work = await workOf(request);
+      const { files, about } = await perform(metrics, work, {
+        signal,
+        onProgress: ({ step, of }) => onProgress({ step, of }),
+      });
+      return { files, mediaType: `image/${work.form.format}`, answer: about };
+    },
+  });
+  app.addHook('preClose', () => jobs.close());
+
+  app.post<{ Body: JobBody }>(
+    '/v1/jobs',
+    {
+      schema: {
+        operationId: 'createJob',
+        tags,
+        summary: 'Fill or draw later: the same work, asynchronously',
+        description:
+          'With an Idempotency-Key, sending the same request again gives the same job. Jobs are kept in memory: a ' +
+          'restart loses them.',
+        headers: z.object({ 'idempotency-key': z.string().min(1).max(200).optional() }).loose(),
+        body: {
+          content: { 'multipart/form-data': { schema: jobForm }, 'application/json': { schema: jobJson } },
+        },
+        response: {
+          200: one('The job that this Idempotency-Key has made before'),
+          202: one('The job; Location says where it is'),
+          ...problems(
+            'invalid-request',
+            'unreadable-picture',
+            'mask-mismatch',
+            'empty-mask',
+            'unknown-model',
+            'idempotency-conflict',
+            'upload-too-large',
+            'picture-too-large',
+            'unsupported-media-type',
+            'unsupported-picture',
+            'queue-full',
+            'not-ready',
+          ),
+        },
+      },
+      preValidation: (request) => request.readForm(jobForm),
+    },
+    async (request, reply) => {
+      const key = idempotencyKey(request);
+      const { task, image, mask, ...fields } = request.body;
+      const { seed } = samplingParameters(request.body, chooseModel(registry, request.body.model));
+      const wanted: JobRequest = { task, fields: { ...fields, seed }, image, mask };
+      await workOf(wanted); // what is wrong with the request is said now, not by a job that fails
+      const { job, known } = jobs.submit(wanted, key);
+      const body = describe(job);
+      return reply
+        .code(known ? 200 : 202)
+        .header('location', `/v1/jobs/${job.id}`)
+        .send(body);
+    },
+  );
+
+  app.get<{ Querystring: { status?: Job['status']; limit: number } }>(
+    '/v1/jobs',
+    {
+      schema: {
+        operationId: 'listJobs',
+        tags,
+        summary: 'Jobs, newest first',
+        querystring: z.object({
+          status: z.enum(JOB_STATUSES).optional(),
+          limit: z.coerce.number().int().min(1).max(1000).default(100),
+        }),
+        response: {
+          200: { description: 'The jobs', content: { 'application/json': { schema: jobList } } },
+          ...problems('invalid-request'),
+        },
+      },
+    },
+    ({ query }) => ({ jobs: jobs.list(query).map(describe) }),
+  );
+
+  app.get<{ Params: { id: string } }>(
+    '/v1/jobs/:id',
+    {
+      schema: {
+        operationId: 'getJob',
+        tags,
+        summary: 'One job',
+        params: idParams,
+        response: { 200: one('The job'), ...problems('unknown-job') },
+      },
+    },
+    ({ params }) => describe(jobs.get(params.id)),
+  );
+
+  app.delete<{ Params: { id: string } }>(
+    '/v1/jobs/:id',
+    {
+      schema: {
+        operationId: 'deleteJob',
+        tags,
+        summary: 'Cancel a job that waits or runs; forget one that has ended',
+        params: idParams,
+        response: { 200: one('The job as it was left'), ...problems('unknown-job') },
+      },
+    },
+    ({ params }) => describe(jobs.cancel(params.id)),
+  );
+
+  app.get<{ Params: { id: string; n: number } }>(
+    '/v1/jobs/:id/images/:n',
+    {
+      schema: {
+        operationId: 'getJobImage',
+        tags,
+        summary: 'A picture of a job that has succeeded',
+        params: idParams.extend({ n: z.coerce.number().int().min(0).max(7) }),
+        response: {
+          200: {
+            description: 'The picture',
+            content: {
+              'image/png': { schema: binary },
+              'image/jpeg': { schema: binary },
+              'image/webp': { schema: binary },
+            },
+          },
+          ...problems('unknown-job', 'invalid-request'),
+        },
+      },
+    },
+    ({ params }, reply) => {
+      const { file, mediaType } = jobs.image(params.id, params.n);
+      return reply.type(mediaType).send(Buffer.from(file));
+    },
+  );
+
+  app.get<{ Params: { id: string } }>(
+    '/v1/jobs/:id/events',
+    {
+      schema: {
+        operationId: 'followJob',
+        tags,
+        summary: 'The events of a job, from the first or after Last-Event-ID, until it ends',
+        params: idParams,
+        headers: z
+          .object({
+            'last-event-id': z
+              .string()
+              .regex(/^\d{1,9}$/)
+              .optional(),
+          })
+          .loose(),
+        response: {
+          200: { description: 'The events', content: { 'text/event-stream': { schema: events } } },
+          ...problems('unknown-job', 'invalid-request'),
+        },
+      },
+    },
+    ({ params, headers }, reply) => {
+      jobs.get(params.id); // a job that is not there is a 404, not an empty stream
+      const after = Number(headers['last-event-id'] ?? 0);
+      const source = jobs.events(params.id, after, disconnectSignal(reply));
+      return reply.headers(EVENT_STREAM_HEADERS).send(Readable.from(formatted(source)));
+    },
+  );
+
+  async function workOf({ task, fields, image, mask }: JobRequest) {
+    const body = { ...fields, image, mask } as unknown as JobBody & { image: Buffer };
+    const model = chooseModel(registry, body.model);
+    const form: Form = { kind: 'json', format: body.format ?? 'png' };
+    const decided = { model, sampling: samplingParameters(body, model), form };
+    return task === 'inpaint' ? inpaintWork(parts, body, decided) : sampleWork(body, decided);
+  }
+}
+
+async function* formatted(source: AsyncIterable<JobEvent>) {
+  for await (const { id, event, data } of source) yield formatEvent(event, data, id);
+}
+
+/** The key, and what tells whether the request that comes with it is the same. */
+function idempotencyKey(request: FastifyRequest<{ Body: JobBody }>) {
+  const value = request.headers['idempotency-key'];
+  if (typeof value !== 'string') return undefined;
+  const { image, mask, ...fields } = request.body;
+  const hash = createHash('sha256').update(JSON.stringify(fields));
+  for (const picture of [image, mask]) hash.update(`|${picture?.length ?? ''}|`).update(picture ?? '');
+  return { value, fingerprint: hash.digest('hex') };
+}
+
+function describe({ createdAt, startedAt, finishedAt, images, error, ...job }: Job): JobResponse {
+  return {
+    ...job,
+    created_at: createdAt.toISOString(),
+    started_at: startedAt?.toISOString(),
+    finished_at: finishedAt?.toISOString(),
+    error: error as JobResponse['error'],
+    images: Array.from({ length: images }, (_, n) => `/v1/jobs/${job.id}/images/${n}`),
+    events: `/v1/jobs/${job.id}/events`,
+  };
+}

@@ -1,0 +1,108 @@
+import sharp from 'sharp';
+import request from 'supertest';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { maskOf, pngOf, startApp, type TestApp } from '../helpers/app.ts';
+
+let service: TestApp;
+let image: string;
+let mask: string;
+beforeAll(async () => {
+  service = await startApp({ QUEUE_LIMIT: '8', JOB_LIMIT: '20' });
+  image = (await pngOf(64, 64)).toString('base64');
+  mask = (await maskOf(64, 64)).toString('base64');
+});
+afterAll(() => service.app.close());
+
+const get = (path: string) => request(service.url).get(path);
+const post = (body: object) => request(service.url).post('/v1/jobs').send(body);
+const ended = async (id: string) => {
+  const finished = async () => (await get(`/v1/jobs/${id}`)).body.finished_at;
+  await expect.poll(finished).toBeTruthy();
+  return (await get(`/v1/jobs/${id}`)).body;
+};
+
+test('a job runs, reports, and ends with the picture that the same request gives at once', async () => {
+  const body = { image, mask, steps: 4, seed: 11 };
+  const created = await post(body);
+  expect(created.status).toBe(202);
+  expect(created.body).toMatchObject({ task: 'inpaint', parameters: { steps: 4, seed: 11 } });
+  expect(created.headers.location).toBe(`/v1/jobs/${created.body.id}`);
+  const job = await ended(created.body.id);
+  expect(job).toMatchObject({ status: 'succeeded', progress: { step: 4, of: 4 } });
+  expect(new Date(job.finished_at).getTime()).toBeGreaterThanOrEqual(new Date(job.created_at).getTime());
+
+  const picture = await get(job.images[0]);
+  expect(picture.headers['content-type']).toBe('image/png');
+  const atOnce = await request(service.url).post('/v1/inpaint').set('accept', 'image/png').send(body);
+  const pixels = (file: Buffer) => sharp(file).raw().toBuffer();
+  expect((await pixels(picture.body)).equals(await pixels(atOnce.body))).toBe(true);
+  expect((await get(`/v1/jobs/${job.id}/images/1`)).status).toBe(404);
+});
+
+test('sampling jobs, from a form too; the list knows them all', async () => {
+  const form = await request(service.url)
+    .post('/v1/jobs')
+    .field('task', 'sample')
+    .field('steps', '2')
+    .field('num_images', '2');
+  expect(form.status).toBe(202);
+  const job = await ended(form.body.id);
+  expect(job).toMatchObject({ task: 'sample', status: 'succeeded', progress: { step: 4, of: 4 } });
+  expect(job.images).toHaveLength(2);
+  const { body } = await get('/v1/jobs?status=succeeded&limit=1');
+  expect(body.jobs.map(({ id }: { id: string }) => id)).toEqual([job.id]);
+  expect((await get('/v1/jobs?status=lost')).status).toBe(400);
+});
+
+test('events tell everything, and go on after Last-Event-ID', async () => {
+  const { body } = await post({ task: 'sample', steps: 5 });
+  const all = await get(`/v1/jobs/${body.id}/events`).buffer(true);
+  expect(all.headers['content-type']).toContain('text/event-stream');
+  const names = [...all.text.matchAll(/^event: (\w+)$/gm)].map(([, name]) => name);
+  expect(names).toEqual(['queued', ...Array(5).fill('progress'), 'result']);
+  const rest = await get(`/v1/jobs/${body.id}/events`).set('last-event-id', '5').buffer(true);
+  expect([...rest.text.matchAll(/^id: (\d+)$/gm)].map(([, id]) => id)).toEqual(['6', '7']);
+});
+
+test('the same Idempotency-Key is the same job, and another request with it a conflict', async () => {
+  const send = (body: object) => post(body).set('idempotency-key', 'abc');
+  const first = await send({ task: 'sample', steps: 2 });
+  const again = await send({ task: 'sample', steps: 2 });
+  expect([first.status, again.status]).toEqual([202, 200]);
+  expect(again.body.id).toBe(first.body.id);
+  const other = await send({ task: 'sample', steps: 3 });
+  expect(other.status).toBe(409);
+  expect(other.body.type).toBe('/problems/idempotency-conflict');
+});
+
+test('what is wrong is said at once', async () => {
+  expect((await post({})).body.errors[0].pointer).toBe('#/image');
+  expect((await post({ task: 'sample', image })).body.errors[0].pointer).toBe('#/image');
+  expect((await post({ image, mask: image.slice(0, 400) })).body.type).toBe('/problems/unreadable-picture');
+  expect((await post({ image, mask, steps: 5000 })).body.errors[0].pointer).toBe('#/steps');
+  for (const path of ['', '/events', '/images/0']) {
+    const { status, body } = await get(`/v1/jobs/nobody${path}`);
+    expect(status).toBe(404);
+    expect(body.type).toBe('/problems/unknown-job');
+  }
+});
+
+test('more jobs than the network has room for wait; past the limit 429; cancelled ones leave', async () => {
+  const created = await Promise.all(
+    Array.from({ length: 30 }, (_, seed) => post({ task: 'sample', steps: 300, num_images: 4, seed })),
+  );
+  const accepted = created.filter(({ status }) => status === 202).map(({ body }) => body.id);
+  const refused = created.filter(({ status }) => status === 429);
+  expect([accepted.length, refused.length]).toEqual([20, 10]);
+  expect(Number(refused[0].headers['retry-after'])).toBeGreaterThan(0);
+
+  await expect.poll(async () => (await get('/v1/jobs?status=running')).body.jobs.length).toBeGreaterThan(0);
+  for (const id of accepted) {
+    const { body } = await request(service.url).delete(`/v1/jobs/${id}`);
+    expect(body.status).toBe('cancelled');
+  }
+  await expect.poll(() => service.registry.get().scheduler?.depth).toEqual({ waiting: 0, active: 0 });
+  await ended((await post({ task: 'sample', steps: 1 })).body.id);
+  expect((await request(service.url).delete(`/v1/jobs/${accepted[0]}`)).status).toBe(200); // forgotten
+  expect((await get(`/v1/jobs/${accepted[0]}`)).status).toBe(404);
+});
