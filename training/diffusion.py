@@ -76,8 +76,11 @@ def to_x0_eps(schedule: Schedule, prediction: str, x: torch.Tensor, t: torch.Ten
 
 
 def timesteps(T: int, steps: int) -> list[int]:
-    """`steps` timesteps from T - 1 down, the last at T / steps - 1: trailing spacing (Lin et al. 2023)."""
-    return [max(0, round(T - i * T / steps) - 1) for i in range(steps)]
+    """`steps` timesteps from T - 1 down, the last at T / steps - 1: trailing spacing (Lin et al. 2023).
+
+    Halves are rounded up, as JavaScript does, and not to even numbers, as Python's round does.
+    """
+    return [max(0, math.floor(T - i * T / steps + 0.5) - 1) for i in range(steps)]
 
 
 def ddim_step(abar: float, abar_prev: float, x0: torch.Tensor, eps: torch.Tensor, eta: float, noise: torch.Tensor) -> torch.Tensor:

@@ -10,6 +10,7 @@ from pathlib import Path
 import torch
 
 import diffusion
+from unet import timestep_embedding
 
 FILE = Path(__file__).parent.parent / "tests" / "vectors" / "diffusion.json"
 
@@ -22,8 +23,9 @@ def vectors() -> dict:
         "timesteps": [
             {"spacing": spacing, "T": T, "steps": steps, "timesteps": rule(T, steps)}
             for spacing, rule in SPACINGS.items()
-            for T, steps in [(1000, 1), (1000, 7), (1000, 30), (1000, 1000), (10, 3)]
+            for T, steps in [(1000, 1), (1000, 7), (1000, 16), (1000, 30), (1000, 1000), (10, 3), (10, 4)]
         ],
+        "embedding": [embedding(t, dim) for t in (0, 1, 499, 999) for dim in (8, 64)],
         "q_sample": [q_sample(t, draw(), draw()) for t in (0, 400, 999)],
         "x0": [x0(kind, t, draw(), draw()) for kind in ("epsilon", "v", "sample") for t in (1, 500, 999)],
         "steps": [
@@ -47,6 +49,10 @@ def schedule(kind: str, T: int) -> dict:
     abar = diffusion.SCHEDULES[kind](T).abar
     t = sorted({round(i * (T - 1) / 19) for i in range(20)})
     return {"type": kind, "T": T, "t": t, "abar": abar[t].tolist()}
+
+
+def embedding(t: int, dim: int) -> dict:
+    return {"t": t, "dim": dim, "embedding": timestep_embedding(torch.tensor([t]), dim)[0].tolist()}
 
 
 def q_sample(t: int, x0: torch.Tensor, eps: torch.Tensor) -> dict:

@@ -59,6 +59,23 @@ def test_ddpm_lands_on_gaussian_data():
     assert float(x.mean()) == pytest.approx(MEAN, abs=0.05 * SD) and float(x.std()) == pytest.approx(SD, rel=0.04)
 
 
+def test_dpmpp_2m_lands_on_gaussian_data():
+    last = None
+
+    def step(abar, after, x, x0, noise):
+        nonlocal last
+        x, last = diffusion.dpmpp_2m_step(abar, after, x, x0, last), (abar, x0)
+        return x
+
+    x = draw(step)
+    assert float(x.mean()) == pytest.approx(MEAN, abs=0.05 * SD) and float(x.std()) == pytest.approx(SD, rel=0.04)
+
+
+def test_timesteps_round_halves_up_as_the_service_does():
+    assert diffusion.timesteps(1000, 16)[:4] == [999, 937, 874, 812]  # 937.5 and 812.5 are halves
+    assert diffusion.timesteps(10, 4) == [9, 7, 4, 2]
+
+
 def test_loss_looks_at_the_hole_alone():
     s, g = diffusion.cosine(), torch.Generator().manual_seed(0)
     x0, eps, t = torch.randn(2, 3, 8, 8, generator=g), torch.randn(2, 3, 8, 8, generator=g), torch.tensor([100, 800])
