@@ -10,6 +10,7 @@ measured and written down.
 import argparse
 import hashlib
 import json
+import re
 import shutil
 import warnings
 from pathlib import Path
@@ -26,12 +27,15 @@ from train import build
 
 TOLERANCE = 1e-2
 HALVED_FROM = 1024  # smaller tensors (norms, biases) stay fp32: they cost nothing
+PAUSE_SECONDS = 600  # a longer gap between two lines of a log is a run that stood still
 
 CARD = Path(__file__).parent / "card.md"
 
 
 def export(checkpoint: Path, out: Path, version: str, pictures: int, force: bool = False) -> Path:
     """The new version's folder. Raises FileExistsError where there is one already, ValueError where the files disagree."""
+    if not re.fullmatch("[0-9]+", version):
+        raise ValueError(f"--version must be a whole number, not {version!r}")
     state = torch.load(checkpoint, map_location="cpu", weights_only=True)
     config = state["config"]
     folder = out / config["id"] / version
@@ -41,23 +45,40 @@ def export(checkpoint: Path, out: Path, version: str, pictures: int, force: bool
     model.load_state_dict(state["ema"])
     model.eval()
 
-    part = folder.with_name(f".{version}.part")
+    part, replaced = folder.with_name(f".{version}.part"), folder.with_name(f".{version}.old")
     shutil.rmtree(part, ignore_errors=True)
     part.mkdir(parents=True)
-    onnx_file, weights_file = part / "unet.onnx", part / "weights.safetensors"
-    write_onnx(model, onnx_file)
-    save_file({k: halve(v) for k, v in model.state_dict().items()}, weights_file)
-    weights_file.chmod(0o644)  # safetensors writes it for its owner alone
-    difference = max_difference(model, onnx_file)
-    if difference > TOLERANCE:
-        raise ValueError(f"{onnx_file} differs from the trained network by {difference}, more than {TOLERANCE}")
+    try:
+        onnx_file, weights_file = part / "unet.onnx", part / "weights.safetensors"
+        write_onnx(model, onnx_file)
+        save_file({k: halve(v) for k, v in model.state_dict().items()}, weights_file)
+        weights_file.chmod(0o644)  # safetensors writes it for its owner alone
+        difference = max_difference(model, onnx_file)
+        if not difference <= TOLERANCE:
+            raise ValueError(f"{onnx_file} differs from the trained network by {difference}, more than {TOLERANCE}")
 
-    card = model_card(state, version, pictures, difference, [onnx_file, weights_file])
-    (part / "model.json").write_text(json.dumps(card, indent=2) + "\n")
-    (part / "README.md").write_text(readme(card))
-    shutil.rmtree(folder, ignore_errors=True)
-    part.rename(folder)
+        run = summary(checkpoint.with_name("log.jsonl"), state["step"])
+        card = model_card(state, run, version, pictures, difference, [onnx_file, weights_file])
+        (part / "model.json").write_text(json.dumps(card, indent=2) + "\n")
+        (part / "README.md").write_text(readme(card))
+        shutil.rmtree(replaced, ignore_errors=True)
+        if folder.exists():
+            folder.rename(replaced)
+        part.rename(folder)
+        shutil.rmtree(replaced, ignore_errors=True)
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
     return folder
+
+
+def summary(log: Path, step: int) -> dict:
+    """Hours of training and the last validation loss up to `step`, as far as the run's log says."""
+    if not log.exists():
+        return {}
+    lines = [line for line in map(json.loads, log.read_text().splitlines()) if line["step"] <= step]
+    seconds = sum(gap for a, b in zip(lines, lines[1:], strict=False) if 0 < (gap := b["time"] - a["time"]) < PAUSE_SECONDS)
+    validations = [line["validation"] for line in lines if "validation" in line]
+    return {"hours": round(seconds / 3600, 1), **({"validation_loss": validations[-1]} if validations else {})}
 
 
 def halve(x: torch.Tensor) -> torch.Tensor:
@@ -117,7 +138,7 @@ def max_difference(model: torch.nn.Module, onnx_file: Path) -> float:
     return worst
 
 
-def model_card(state: dict, version: str, pictures: int, difference: float, files: list[Path]) -> dict:
+def model_card(state: dict, run: dict, version: str, pictures: int, difference: float, files: list[Path]) -> dict:
     config = state["config"]
     train = config["train"]
     network, _ = build(config)
@@ -143,6 +164,7 @@ def model_card(state: dict, version: str, pictures: int, difference: float, file
         "training": {
             "steps": state["step"],
             "pictures_seen": state["step"] * train["batch"],
+            **run,
             "weights": sum(p.numel() for p in network.parameters()),
             **{k: train[k] for k in ("batch", "muon_lr", "adam_lr", "ema", "decay")},
         },
@@ -154,6 +176,8 @@ def model_card(state: dict, version: str, pictures: int, difference: float, file
 
 def readme(card: dict) -> str:
     training, c = card["training"], card["architecture"]
+    took = f", {training['hours']} hours" if "hours" in training else ""
+    loss = f"; validation loss {training['validation_loss']}" if "validation_loss" in training else ""
     return CARD.read_text().format(
         **card,
         millions=f"{training['weights'] / 1e6:.1f}",
@@ -163,6 +187,8 @@ def readme(card: dict) -> str:
         difference=card["precision"]["max_difference"],
         pictures=f"{card['data']['pictures']:,}",
         batch=training["batch"],
+        took=took,
+        loss=loss,
     )
 
 

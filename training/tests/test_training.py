@@ -80,10 +80,23 @@ def test_an_exported_model_is_the_trained_one_and_can_be_gone_on_from(tmp_path, 
     with pytest.raises(FileExistsError, match="--version"):
         export.export(tmp_path / "run" / "last.pt", tmp_path / "models", "1", pictures=78)
 
+    with pytest.raises(ValueError, match="whole number"):
+        export.export(tmp_path / "run" / "last.pt", tmp_path / "models", "v2", pictures=78)
+    export.export(tmp_path / "run" / "last.pt", tmp_path / "models", "1", pictures=78, force=True)
+    assert [p.name for p in folder.parent.iterdir()] == ["1"]  # nothing half-written is left
+
     weights = load_file(folder / "weights.safetensors")
     assert set(weights) == set(state["ema"])
     for name, value in weights.items():
         assert torch.allclose(value.float(), state["ema"][name], atol=2e-3), name
+
+
+def test_the_card_tells_hours_and_loss_up_to_the_checkpoint(tmp_path):
+    log = tmp_path / "log.jsonl"
+    lines = [(50, 0), (100, 360), (150, 90_000), (200, 90_360), (250, 90_700)]  # a day of standing still in between
+    log.write_text("".join(json.dumps({"step": s, "validation": 1 / s, "time": t}) + "\n" for s, t in lines))
+    assert export.summary(log, 200) == {"hours": 0.2, "validation_loss": 1 / 200}
+    assert export.summary(tmp_path / "none", 200) == {}
 
 
 def test_learning_rate_warms_up_holds_and_falls_to_zero():
