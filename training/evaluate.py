@@ -127,31 +127,31 @@ def descriptors(faces: np.ndarray) -> np.ndarray:
         return np.fromfile(out, np.float32).reshape(len(faces), 128).astype(np.float64)
 
 
-def evaluate(sampler: Sampler, faces: np.ndarray, families: list[str], candidates: int, keep: Path) -> dict:
+def evaluate(sampler: Sampler, faces: np.ndarray, families: list[str], candidates: int, candidate_steps: int, keep: Path) -> dict:
     size, n = faces.shape[1], len(faces)
     reference = descriptors(faces)
     metrics = json.loads(keep.read_text()) if keep.exists() else {}
-    several = {f: candidates if f in FRECHET_SHARE else 1 for f in families}
+    steps, several = sampler.steps, {f: candidates if f in FRECHET_SHARE and candidates > 1 else 0 for f in families}
     todo = [f for f in families if f not in metrics]
-    bar = tqdm(total=sum(several[f] for f in todo) * n * sampler.steps, unit="row", unit_scale=True, mininterval=10)
+    rows = n * sum(steps + several[f] * candidate_steps for f in todo)
+    bar = tqdm(total=rows, unit="row", unit_scale=True, mininterval=10)
     for family in todo:
         rngs = [np.random.default_rng([7, i]) for i in range(n)]
         holes = np.stack([masks.FAMILIES[family](rng, size) for rng in rngs])
         baseline = np.stack([telea(face, hole) for face, hole in zip(faces, holes, strict=True)])
-        total, first = np.zeros(faces.shape), None
-        for c in range(several[family]):
-            filled = sampler.fill(faces, holes, [1000 * i + c for i in range(n)], bar)
-            total += filled
-            first = filled if first is None else first
-        mean = total / several[family]
+        sampler.steps = steps
+        sample = sampler.fill(faces, holes, [1000 * i for i in range(n)], bar)
         metrics[family] = {
             "telea": {**score(baseline, faces, holes), "frechet": round(frechet(descriptors(baseline), reference), 5)},
-            "sample": {**score(first, faces, holes), "frechet": round(frechet(descriptors(first), reference), 5)},
+            "sample": {**score(sample, faces, holes), "frechet": round(frechet(descriptors(sample), reference), 5)},
         }
-        if several[family] > 1:
-            metrics[family][f"mean_of_{candidates}"] = score(mean, faces, holes)
+        if several[family]:
+            sampler.steps = candidate_steps
+            total = sum(sampler.fill(faces, holes, [1000 * i + c for i in range(n)], bar).astype(np.float64) for c in range(candidates))
+            metrics[family][f"mean_of_{candidates}"] = score(total / candidates, faces, holes)
         keep.write_text(json.dumps(metrics, indent=2))
     bar.close()
+    sampler.steps = steps
     return metrics
 
 
@@ -204,7 +204,8 @@ def write_card(folder: Path, metrics: dict, how: dict):
     text = (
         f"On {how['faces']} faces of people that training never saw, {how['sampler']} with {how['steps']} steps: L1 over the hole (of 255) · "
         "PSNR over the hole · Frechet distance of 128-d face descriptors to the originals (lower is better). One sample is one plausible "
-        "answer, so where much is open it lies further from the original than a blur does; the mean of several comes closer.\n\n" + table(metrics)
+        "answer, so where much is open it lies further from the original than a blur does; the mean of several comes closer "
+        f"(here of {how['candidates']}, drawn with {how['candidate_steps']} steps each).\n\n" + table(metrics)
     )
     readme = readme_file.read_text()
     before, rest = readme.split("<!-- metrics -->")
@@ -219,6 +220,7 @@ def main():
     parser.add_argument("--faces", type=int, help="only the first so many")
     parser.add_argument("--families", default="thin,wide,box,half")
     parser.add_argument("--candidates", type=int, default=8, help="of wide, box and half")
+    parser.add_argument("--candidate-steps", type=int, help="of each candidate of the mean (default: as of one sample)")
     parser.add_argument("--sampler", choices=["ddim", "ddpm", "dpmpp_2m"], help="default, as of steps and eta: the model card's")
     parser.add_argument("--steps", type=int)
     parser.add_argument("--eta", type=float)
@@ -237,12 +239,13 @@ def main():
     sampler = Sampler(args.folder, name, steps, eta, args.device, args.batch)
     faces = load_faces(args.data, sampler.card["resolution"], "test")[: args.faces]
     how = {"faces": len(faces), "sampler": name, "steps": steps, "eta": eta, "candidates": args.candidates}
+    how["candidate_steps"] = args.candidate_steps or steps
 
     out = args.out / f"{sampler.card['id']}@{sampler.card['version']}"
     out.mkdir(parents=True, exist_ok=True)
     digest = sampler.card["files"]["weights.safetensors"]["sha256"][:8]
     keep = out / f"metrics-{digest}-{'-'.join(map(str, how.values()))}.json"
-    metrics = evaluate(sampler, faces, args.families.split(","), args.candidates, keep)
+    metrics = evaluate(sampler, faces, args.families.split(","), args.candidates, how["candidate_steps"], keep)
     (out / "metrics.json").write_text(json.dumps({"how": how, **metrics}, indent=2) + "\n")
     (out / "table.md").write_text(table(metrics) + "\n")
     print(f"{how}\n{table(metrics)}")
