@@ -35,7 +35,7 @@ await mkdir('examples', { recursive: true });
 await mkdir('docs', { recursive: true });
 const rows: Picture[][] = [];
 for (const [i, seed] of seeds.entries()) {
-  const drawn = await sample(model, { seed, numImages: 1, sampler: 'dpmpp_2m', steps: 50, eta: 0 });
+  const drawn = await sample(model, { seed, numImages: 1, sampler: 'dpmpp_2m', steps: 24, eta: 0 });
   const [face] = drawn.pictures;
   const mask = await draw(HOLES[i]);
   const { pictures } = await inpaint(model, {
