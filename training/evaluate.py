@@ -19,6 +19,7 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+import onnxruntime
 import torch
 from PIL import Image
 from safetensors.torch import load_file
@@ -35,15 +36,34 @@ TELEA_RADIUS = 3
 FRECHET_SHARE = {"box": 0.2, "wide": 0.4, "half": 0.4}
 
 
-class Sampler:
-    """The exported weights, drawing with one of the service's samplers."""
+def onnx_network(folder: Path, threads: int):
+    """(x, t) -> prediction, by onnxruntime on the CPU: the file that is served, in fp32."""
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    session = onnxruntime.InferenceSession(folder / "unet.onnx", options, providers=["CPUExecutionProvider"])
+    return lambda x, t: torch.from_numpy(session.run(None, {"x": x.contiguous().numpy(), "t": t.float().numpy()})[0])
 
-    def __init__(self, folder: Path, name: str, steps: int, eta: float, device: str, batch: int):
+
+def torch_network(folder: Path, card: dict, device: str):
+    """(x, t) -> prediction, by PyTorch on a GPU, in bf16."""
+    architecture = {k: tuple(v) if isinstance(v, list) else v for k, v in card["architecture"].items()}
+    model = UNet(UNetConfig(resolution=card["resolution"], in_channels=card["in_channels"], **architecture))
+    model.load_state_dict({k: v.float() for k, v in load_file(folder / "weights.safetensors").items()})
+    model = torch.compile(model.eval().to(device, memory_format=torch.channels_last))
+
+    def network(x, t):
+        with torch.autocast(device.split(":")[0], torch.bfloat16):
+            return model(x.contiguous(memory_format=torch.channels_last), t).float()
+
+    return network
+
+
+class Sampler:
+    """An exported model, drawing with one of the service's samplers."""
+
+    def __init__(self, folder: Path, name: str, steps: int, eta: float, device: str, batch: int, threads: int = 2):
         self.card = json.loads((folder / "model.json").read_text())
-        architecture = {k: tuple(v) if isinstance(v, list) else v for k, v in self.card["architecture"].items()}
-        model = UNet(UNetConfig(resolution=self.card["resolution"], in_channels=self.card["in_channels"], **architecture))
-        model.load_state_dict({k: v.float() for k, v in load_file(folder / "weights.safetensors").items()})
-        self.model = torch.compile(model.eval().to(device, memory_format=torch.channels_last))
+        self.network = onnx_network(folder, threads) if device == "cpu" else torch_network(folder, self.card, device)
         schedule = dict(self.card["schedule"])
         self.schedule = diffusion.SCHEDULES[schedule.pop("type")](**schedule)
         self.name, self.steps, self.eta, self.device, self.batch = name, steps, eta, device, batch
@@ -71,9 +91,8 @@ class Sampler:
         x, last = noise(), None
         for i, t in enumerate(ts):
             rows_t = torch.full((len(x),), t, device=self.device)
-            seen = diffusion.network_input(x, x0, mask).contiguous(memory_format=torch.channels_last)
-            with torch.autocast(self.device.split(":")[0], torch.bfloat16):
-                out = self.model(seen, rows_t).float()
+            seen = diffusion.network_input(x, x0, mask)
+            out = self.network(seen, rows_t)
             guess, _ = diffusion.to_x0_eps(self.schedule, self.card["prediction"], x, rows_t, out)
             guess = guess.clamp(-1, 1)
             if self.name == "ddim":
@@ -236,7 +255,7 @@ def main():
     defaults = json.loads((args.folder / "model.json").read_text())["defaults"]
     name, steps = args.sampler or defaults["sampler"], args.steps or defaults["steps"]
     eta = defaults["eta"] if args.eta is None else args.eta
-    sampler = Sampler(args.folder, name, steps, eta, args.device, args.batch)
+    sampler = Sampler(args.folder, name, steps, eta, args.device, args.batch, args.threads)
     faces = load_faces(args.data, sampler.card["resolution"], "test")[: args.faces]
     how = {"faces": len(faces), "sampler": name, "steps": steps, "eta": eta, "candidates": args.candidates}
     how["candidate_steps"] = args.candidate_steps or steps
