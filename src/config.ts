@@ -6,6 +6,8 @@ interface Setting {
   description: string;
   /** As it would be written in the environment; undefined: not set. */
   default: string | undefined;
+  /** Never shown. */
+  secret?: boolean;
 }
 
 const wholeNumber = (min: number, max: number) =>
@@ -17,6 +19,15 @@ const wholeNumber = (min: number, max: number) =>
 
 const oneOf = <const T extends readonly string[]>(values: T) =>
   z.enum(values, { error: `must be one of ${values.join(', ')}` });
+
+const isOrigin = (text: string) =>
+  /^https?:/.test(text) && URL.canParse(text) && new URL(text).origin === text;
+
+const origins = (others: string[], error: string) =>
+  z
+    .string()
+    .transform((list) => list.split(',').flatMap((origin) => origin.trim() || []))
+    .refine((list) => list.every((origin) => others.includes(origin) || isOrigin(origin)), { error });
 
 const MEGA = 1_000_000;
 
@@ -71,6 +82,26 @@ export const SETTINGS = {
     default: '3600000',
     description: 'milliseconds that a finished job and its pictures are kept',
   },
+  REDIS_URL: {
+    schema: z
+      .string()
+      .regex(/^rediss?:\/\/./, 'must be like redis://host:6379 or rediss://user:password@host:6379')
+      .optional(),
+    default: undefined,
+    description: 'Redis that keeps jobs, for any number of replicas; without it they are kept in memory',
+    secret: true,
+  },
+  WEBHOOK_ORIGINS: {
+    schema: origins([], 'must be origins such as https://example.org, separated by commas'),
+    default: '',
+    description: 'origins that webhooks of jobs may be sent to, separated by commas; none by default',
+  },
+  WEBHOOK_SECRET: {
+    schema: z.string().optional(),
+    default: undefined,
+    description: 'key that webhooks are signed with; needed where WEBHOOK_ORIGINS is set',
+    secret: true,
+  },
   MAX_UPLOAD_BYTES: {
     schema: wholeNumber(1024, 1024 * MEGA),
     default: String(32 * MEGA),
@@ -82,12 +113,7 @@ export const SETTINGS = {
     description: 'largest picture in pixels; past it 413',
   },
   CORS_ORIGINS: {
-    schema: z
-      .string()
-      .transform((list) => list.split(',').flatMap((origin) => origin.trim() || []))
-      .refine((origins) => origins.every((origin) => origin === '*' || /^https?:\/\/[^/]+$/.test(origin)), {
-        error: 'must be origins such as https://example.org, separated by commas, or *',
-      }),
+    schema: origins(['*'], 'must be origins such as https://example.org, separated by commas, or *'),
     default: '',
     description: 'origins whose pages may call the service, separated by commas; none by default',
   },
@@ -102,7 +128,7 @@ type Settings = typeof SETTINGS;
 export type Config = { [Name in keyof Settings]: z.output<Settings[Name]['schema']> };
 
 /** Known to operators, not built yet. A key that is set and not checked would be worse than no start. */
-const NOT_YET = ['API_KEYS', 'RATE_LIMIT', 'REDIS_URL'];
+const NOT_YET = ['API_KEYS', 'RATE_LIMIT'];
 
 /** A setting has a value it cannot have. */
 export class ConfigError extends Error {
@@ -115,14 +141,27 @@ export function readConfig(env: NodeJS.ProcessEnv): Config {
   const entries = Object.entries(SETTINGS).map(([name, setting]) => {
     const given = env[name] === '' ? undefined : env[name];
     const parsed = (setting as Setting).schema.safeParse(given ?? setting.default);
-    if (!parsed.success) problems.push(`${name} is '${given}'; it ${parsed.error.issues[0].message}.`);
+    const value = (setting as Setting).secret ? '***' : given;
+    if (!parsed.success) problems.push(`${name} is '${value}'; it ${parsed.error.issues[0].message}.`);
     return [name, parsed.data];
   });
   for (const name of NOT_YET) {
     if (env[name]) problems.push(`${name} is set, but this version cannot do it: unset it.`);
   }
+  if (env.WEBHOOK_ORIGINS && !env.WEBHOOK_SECRET) {
+    problems.push('WEBHOOK_ORIGINS is set, but WEBHOOK_SECRET is not: receivers could not tell who calls.');
+  }
   if (problems.length > 0) throw new ConfigError(problems.join('\n'));
   return Object.fromEntries(entries) as Config;
+}
+
+/** For the log: secrets masked. */
+export function shown(config: Config): Record<string, unknown> {
+  const masked = ([name, value]: [string, unknown]) => {
+    const { secret } = SETTINGS[name as keyof Settings] as Setting;
+    return [name, secret && value !== undefined ? '***' : value];
+  };
+  return Object.fromEntries(Object.entries(config).map(masked));
 }
 
 /** The README's table. */

@@ -1,8 +1,9 @@
 import type { FastifyInstance } from 'fastify';
 import { type Logger, pino } from 'pino';
 import { buildApp } from './app.ts';
-import { type Config, ConfigError, readConfig } from './config.ts';
+import { type Config, ConfigError, readConfig, shown } from './config.ts';
 import { EngineError } from './engine/engine.ts';
+import { JobStoreError } from './jobs/job.ts';
 import { createMetrics, type Metrics } from './metrics.ts';
 import { ModelFolderError } from './registry/model-folder.ts';
 import type { ModelHooks } from './registry/model-version.ts';
@@ -14,7 +15,7 @@ try {
   await start();
 } catch (error) {
   // What the operator can mend is a sentence; anything else shows where it came from.
-  const expected = [ConfigError, ModelFolderError, EngineError, ListenError].some(
+  const expected = [ConfigError, ModelFolderError, EngineError, JobStoreError, ListenError].some(
     (of) => error instanceof of,
   );
   console.error(expected ? (error as Error).message : error);
@@ -44,7 +45,7 @@ async function start() {
   const model = registry.get();
   const { engine } = await model.open();
   log.info(
-    { settings: config },
+    { settings: shown(config) },
     `listening on http://localhost:${portOf(app)} - ${model.ref} on ${engine.engine}/${engine.device} ` +
       `(${engine.deviceName}; ${engine.workers} workers, ${engine.bestBatch} rows a batch) - docs at /docs`,
   );

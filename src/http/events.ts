@@ -3,6 +3,7 @@ import type { FastifyReply } from 'fastify';
 import { tensorToPicture } from '../image/region.ts';
 import { encodePicture } from '../image/threads.ts';
 import type { Progress } from '../inpainting/parameters.ts';
+import type { JobProgress } from '../jobs/job.ts';
 import { base64, type Work } from './answer.ts';
 import { toProblem } from './plugins/errors.ts';
 
@@ -21,6 +22,22 @@ export function formatEvent(event: string, data: object, id?: number): string {
   return `${id === undefined ? '' : `id: ${id}\n`}event: ${event}\ndata: ${JSON.stringify(data)}\n\n`;
 }
 
+/** Turns progress into what its event says: with an estimate of the time left, and a preview every so many steps. */
+export function describeProgress(
+  { model, previewEvery }: Pick<Work, 'model' | 'previewEvery'>,
+  send: (data: JobProgress) => void,
+) {
+  const started = performance.now();
+  return ({ step, of, estimate }: Progress) => {
+    const eta_ms = Math.round(((performance.now() - started) / step) * (of - step));
+    if (previewEvery === 0 || step % previewEvery !== 0) return send({ step, of, eta_ms });
+    const picture = tensorToPicture(estimate(), model.card.resolution);
+    encodePicture(picture, { format: 'webp', quality: 80 })
+      .then((file) => send({ step, of, eta_ms, preview: `data:image/webp;base64,${base64(file)}` }))
+      .catch(() => {}); // a preview is a courtesy
+  };
+}
+
 /**
  * Answers with server-sent events: `queued`, `progress` after each step, then `result` or `error`. Nothing waits for the
  * client to read, so a slow one never slows the batch that its picture is in.
@@ -35,18 +52,9 @@ export function streamEvents(
     if (!stream.writableEnded) stream.write(formatEvent(event, data));
   };
   const heartbeat = setInterval(() => stream.write(': still here\n\n'), HEARTBEAT_MS);
-  const started = performance.now();
-
-  const onProgress = ({ step, of, estimate }: Progress) => {
-    if (stream.writableLength > BEHIND) return;
-    const eta_ms = Math.round(((performance.now() - started) / step) * (of - step));
-    if (previewEvery === 0 || step % previewEvery !== 0) return send('progress', { step, of, eta_ms });
-    const picture = tensorToPicture(estimate(), model.card.resolution);
-    encodePicture(picture, { format: 'webp', quality: 80 })
-      .then((file) =>
-        send('progress', { step, of, eta_ms, preview: `data:image/webp;base64,${base64(file)}` }),
-      )
-      .catch(() => {}); // a preview is a courtesy
+  const tell = describeProgress({ model, previewEvery }, (data) => send('progress', data));
+  const onProgress = (progress: Progress) => {
+    if (stream.writableLength <= BEHIND) tell(progress);
   };
 
   send('queued', { position: model.scheduler?.depth.waiting ?? 0 });

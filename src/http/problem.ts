@@ -1,6 +1,6 @@
 import { EngineError } from '../engine/engine.ts';
 import { PictureError } from '../image/picture.ts';
-import { IdempotencyConflictError, UnknownJobError } from '../jobs/job.ts';
+import { IdempotencyConflictError, JobStoreError, UnknownJobError } from '../jobs/job.ts';
 import { UnknownModelError } from '../registry/registry.ts';
 import { QueueFullError } from '../scheduler/scheduler.ts';
 
@@ -96,6 +96,9 @@ export function domainProblem(error: unknown): Problem | undefined {
   if (error instanceof UnknownModelError) return fieldProblem('unknown-model', 'model', error.message);
   if (error instanceof UnknownJobError) return new Problem('unknown-job', error.message);
   if (error instanceof IdempotencyConflictError) return new Problem('idempotency-conflict', error.message);
+  if (error instanceof JobStoreError) {
+    return new Problem('not-ready', 'jobs cannot be reached just now', { retryAfterS: RETRY_AFTER_S });
+  }
   if (error instanceof QueueFullError) {
     const detail = `too many pictures are waiting; try again in ${error.retryAfterS} s`;
     return new Problem('queue-full', detail, { retryAfterS: error.retryAfterS });

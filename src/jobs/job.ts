@@ -5,6 +5,8 @@ export interface JobRequest {
   fields: Record<string, unknown>;
   image?: Buffer;
   mask?: Buffer;
+  /** Where to say that it has ended. */
+  webhook?: string;
 }
 
 export const JOB_STATUSES = ['queued', 'running', 'succeeded', 'failed', 'cancelled'] as const;
@@ -24,6 +26,7 @@ export interface Job {
   error?: object;
   /** Encoded pictures there are, when it succeeded. */
   images: number;
+  webhook?: string;
 }
 
 /** What came of a job: the encoded pictures, and what a JSON answer says about them. */
@@ -33,6 +36,12 @@ export interface Outcome {
   answer: object;
 }
 
+/** How a job ended: its status, what its last event says, and its pictures. */
+export type Ending =
+  | { status: 'succeeded'; outcome: Outcome }
+  | { status: 'failed'; error: object }
+  | { status: 'cancelled' };
+
 export interface JobEvent {
   /** 1, 2, 3 ... within its job: what Last-Event-ID goes on from. */
   id: number;
@@ -40,11 +49,75 @@ export interface JobEvent {
   data: object;
 }
 
+/** Events kept of a job, the newest: who comes later than that learns nothing more from older ones. */
+export const EVENTS_KEPT = 100;
+
+/** The event that a job ends with. */
+export function lastEvent(ending: Ending): Omit<JobEvent, 'id'> {
+  if (ending.status === 'succeeded') return { event: 'result', data: ending.outcome.answer };
+  if (ending.status === 'failed') return { event: 'error', data: ending.error };
+  return { event: 'cancelled', data: {} };
+}
+
+/** What a progress event says. */
+export interface JobProgress {
+  step: number;
+  of: number;
+  eta_ms: number;
+  /** A data: URL of the picture as it is believed to be now. */
+  preview?: string;
+}
+
 /** How a job is done. Rejects with what HTTP turns into a problem; stops when the signal aborts. */
 export type Perform = (
   request: JobRequest,
-  options: { signal: AbortSignal; onProgress: (data: { step: number; of: number }) => void },
+  options: { signal: AbortSignal; onProgress: (data: JobProgress) => void },
 ) => Promise<Outcome>;
+
+/** A second request with an Idempotency-Key is the same when its fingerprint is. */
+export interface IdempotencyKey {
+  value: string;
+  fingerprint: string;
+}
+
+/** Jobs: taken, done, watched, fetched. Every method that takes an id rejects with UnknownJobError. */
+export interface JobQueue {
+  /**
+   * Takes a job. With a key that was seen before, the job it was seen with.
+   * Rejects with QueueFullError, and IdempotencyConflictError when the key came with another fingerprint.
+   */
+  submit(request: JobRequest, key?: IdempotencyKey): Promise<{ job: Job; known: boolean }>;
+  get(id: string): Promise<Job>;
+  /** Newest first. */
+  list(filter: { status?: JobStatus; limit: number }): Promise<Job[]>;
+  /** Its nth picture; UnknownJobError as well when there is none (yet). */
+  image(id: string, n: number): Promise<{ file: Uint8Array; mediaType: string }>;
+  /** Ends a job that waits or runs, at its next step; forgets one that has ended. */
+  cancel(id: string): Promise<Job>;
+  /** The job's events after the given id, those to come included; ends with the job or when the signal aborts. */
+  events(id: string, after: number, signal: AbortSignal): AsyncGenerator<JobEvent>;
+  /** Waits for the jobs that run here. */
+  close(): Promise<void>;
+}
+
+export interface JobQueueOptions {
+  perform: Perform;
+  /** Turns what a job threw into the problem document it ends with. */
+  describeError: (error: unknown) => object;
+  /** Jobs waiting or running; more are refused with QueueFullError. */
+  limit: number;
+  /** How long a finished job and its pictures are kept. */
+  ttlMs: number;
+  /** Encoded pictures kept in all; past it the oldest finished jobs go before their time. */
+  resultBytes?: number;
+  /** Jobs that run side by side in this process: the scheduler shares the network among them. */
+  concurrency?: number;
+  /** Tells a job's webhook how it ended; rejects when it is to be tried again. */
+  notify?: (job: Job & { webhook: string }) => Promise<void>;
+}
+
+export const RESULT_BYTES = 256 * 1024 * 1024;
+export const CONCURRENCY = 8;
 
 export class UnknownJobError extends Error {
   override name = 'UnknownJobError';
@@ -53,4 +126,9 @@ export class UnknownJobError extends Error {
 /** The same Idempotency-Key came with another request. */
 export class IdempotencyConflictError extends Error {
   override name = 'IdempotencyConflictError';
+}
+
+/** Where jobs are kept cannot be reached. */
+export class JobStoreError extends Error {
+  override name = 'JobStoreError';
 }

@@ -1,28 +1,27 @@
 import { randomUUID } from 'node:crypto';
 import { QueueFullError } from '../scheduler/scheduler.ts';
+import { Bell } from './bell.ts';
 import {
+  CONCURRENCY,
+  type Ending,
+  EVENTS_KEPT,
   IdempotencyConflictError,
+  type IdempotencyKey,
   type Job,
   type JobEvent,
+  type JobQueue,
+  type JobQueueOptions,
   type JobRequest,
   type JobStatus,
+  lastEvent,
   type Outcome,
-  type Perform,
+  RESULT_BYTES,
   UnknownJobError,
 } from './job.ts';
+import { retried } from './webhook.ts';
+import { whenRoom } from './when-room.ts';
 
-export interface MemoryQueueOptions {
-  perform: Perform;
-  /** Turns what a job threw into the problem document it ends with. */
-  describeError: (error: unknown) => object;
-  /** Jobs waiting or running; more are refused with QueueFullError. */
-  limit: number;
-  /** How long a finished job and its pictures are kept. */
-  ttlMs: number;
-  /** Encoded pictures kept in all; past it the oldest finished jobs go before their time. */
-  resultBytes?: number;
-  /** Jobs that run side by side: the scheduler shares the network among them. */
-  concurrency?: number;
+export interface MemoryQueueOptions extends JobQueueOptions {
   now?: () => number;
 }
 
@@ -31,38 +30,35 @@ interface Entry {
   /** Dropped when the job has ended: nobody needs the pictures that came in any more. */
   request: JobRequest | undefined;
   controller: AbortController;
+  /** The newest EVENTS_KEPT. */
   events: JobEvent[];
   outcome?: Outcome;
-  key?: { value: string; fingerprint: string };
-  /** Called when there is a new event. */
-  listeners: Set<() => void>;
+  key?: IdempotencyKey;
 }
-
-const RESULT_BYTES = 256 * 1024 * 1024;
-const CONCURRENCY = 8;
-const RETRY_MS = 250;
 
 /**
  * Jobs in this process's memory: bounded in number, bytes and time. A restart loses them all; that is what a queue on
  * Redis is for.
  */
-export class MemoryJobQueue {
+export class MemoryJobQueue implements JobQueue {
   readonly #options: Required<MemoryQueueOptions>;
   /** In order of arrival. */
   readonly #entries = new Map<string, Entry>();
   readonly #running = new Set<Promise<void>>();
-  #retry: NodeJS.Timeout | undefined;
-  #closed = false;
+  readonly #bell = new Bell();
+  readonly #closing = new AbortController();
 
   constructor(options: MemoryQueueOptions) {
-    this.#options = { resultBytes: RESULT_BYTES, concurrency: CONCURRENCY, now: Date.now, ...options };
+    const defaults = {
+      resultBytes: RESULT_BYTES,
+      concurrency: CONCURRENCY,
+      now: Date.now,
+      notify: async () => {},
+    };
+    this.#options = { ...defaults, ...options, perform: whenRoom(options.perform) };
   }
 
-  /**
-   * Takes a job. With a key that was seen before, the job it was seen with.
-   * Throws QueueFullError, and IdempotencyConflictError when the key came with another fingerprint.
-   */
-  submit(request: JobRequest, key?: { value: string; fingerprint: string }): { job: Job; known: boolean } {
+  async submit(request: JobRequest, key?: IdempotencyKey): Promise<{ job: Job; known: boolean }> {
     this.#forget();
     const before = key && this.#all().find((entry) => entry.key?.value === key.value);
     if (before) {
@@ -80,26 +76,24 @@ export class MemoryJobQueue {
         createdAt: this.#date(),
         parameters: request.fields,
         images: 0,
+        webhook: request.webhook,
       },
       request,
       controller: new AbortController(),
       events: [],
       key,
-      listeners: new Set(),
     };
     this.#entries.set(entry.job.id, entry);
-    this.#tell(entry, 'queued', { position: unfinished });
+    this.#tell(entry, { event: 'queued', data: { position: unfinished } });
     this.#pump();
     return { job: entry.job, known: false };
   }
 
-  /** Throws UnknownJobError. */
-  get(id: string): Job {
+  async get(id: string): Promise<Job> {
     return this.#find(id).job;
   }
 
-  /** Newest first. */
-  list({ status, limit }: { status?: JobStatus; limit: number }): Job[] {
+  async list({ status, limit }: { status?: JobStatus; limit: number }): Promise<Job[]> {
     this.#forget();
     const jobs = this.#all().map(({ job }) => job);
     return jobs
@@ -108,8 +102,7 @@ export class MemoryJobQueue {
       .slice(0, limit);
   }
 
-  /** Its nth picture. Throws UnknownJobError when there is none (yet). */
-  image(id: string, n: number): { file: Uint8Array; mediaType: string } {
+  async image(id: string, n: number): Promise<{ file: Uint8Array; mediaType: string }> {
     const { job, outcome } = this.#find(id);
     const file = outcome?.files[n];
     if (!outcome || !file)
@@ -117,47 +110,39 @@ export class MemoryJobQueue {
     return { file, mediaType: outcome.mediaType };
   }
 
-  /** Ends a job that waits or runs, at its next step; forgets one that has ended. */
-  cancel(id: string): Job {
+  async cancel(id: string): Promise<Job> {
     const entry = this.#find(id);
     if (entry.job.finishedAt) this.#entries.delete(id);
     else {
-      this.#end(entry, 'cancelled');
-      this.#tell(entry, 'cancelled', {});
+      this.#end(entry, { status: 'cancelled' });
       entry.controller.abort(new Error('the job was cancelled'));
     }
     return entry.job;
   }
 
-  /** The job's events after the given id, those to come included; ends with the job or when the signal aborts. */
   async *events(id: string, after: number, signal: AbortSignal): AsyncGenerator<JobEvent> {
     const entry = this.#find(id);
-    for (let next = after; !signal.aborted; ) {
-      while (next < entry.events.length) yield entry.events[next++];
+    for (let last = after; !signal.aborted; ) {
+      for (const event of entry.events.filter((event) => event.id > last)) {
+        yield event;
+        last = event.id;
+      }
+      if (last < (entry.events.at(-1)?.id ?? 0)) continue; // more came while those were being read
       if (entry.job.finishedAt) return;
-      await new Promise<void>((resolve) => {
-        const wake = () => {
-          entry.listeners.delete(wake);
-          signal.removeEventListener('abort', wake);
-          resolve();
-        };
-        entry.listeners.add(wake);
-        signal.addEventListener('abort', wake);
-      });
+      await this.#bell.wait(id, signal);
     }
   }
 
   /** Waits for the jobs that run; those that wait are cancelled. */
   async close(): Promise<void> {
-    this.#closed = true;
-    clearTimeout(this.#retry);
-    for (const { job } of this.#all()) if (job.status === 'queued') this.cancel(job.id);
+    this.#closing.abort();
+    for (const { job } of this.#all()) if (job.status === 'queued') await this.cancel(job.id);
     await Promise.all(this.#running);
   }
 
   /** Starts waiting jobs while there is room for them. */
   #pump() {
-    if (this.#closed || this.#retry) return;
+    if (this.#closing.signal.aborted) return;
     for (const entry of this.#all()) {
       if (this.#running.size >= this.#options.concurrency) return;
       if (entry.job.status === 'queued' && entry.request) this.#start(entry, entry.request);
@@ -175,47 +160,45 @@ export class MemoryJobQueue {
   async #run(entry: Entry, request: JobRequest) {
     const { job, controller } = entry;
     job.status = 'running';
-    job.startedAt ??= this.#date();
+    job.startedAt = this.#date();
     try {
       const outcome = await this.#options.perform(request, {
         signal: controller.signal,
         onProgress: (data) => {
+          if (job.finishedAt) return;
           job.progress = { step: data.step, of: data.of };
-          this.#tell(entry, 'progress', data);
+          this.#tell(entry, { event: 'progress', data });
         },
       });
-      if (job.finishedAt) return; // cancelled at the last moment
-      entry.outcome = outcome;
-      job.images = outcome.files.length;
-      this.#end(entry, 'succeeded');
-      this.#tell(entry, 'result', outcome.answer);
+      this.#end(entry, { status: 'succeeded', outcome });
     } catch (error) {
-      if (job.finishedAt) return;
-      if (error instanceof QueueFullError) return this.#later(entry);
-      job.error = this.#options.describeError(error);
-      this.#end(entry, 'failed');
-      this.#tell(entry, 'error', job.error);
+      if (!job.finishedAt) this.#end(entry, { status: 'failed', error: this.#options.describeError(error) });
     }
   }
 
-  /** The network is full of other people's requests: a job waits, it does not fail. */
-  #later({ job }: Entry) {
-    job.status = 'queued';
-    this.#retry ??= setTimeout(() => {
-      this.#retry = undefined;
-      this.#pump();
-    }, RETRY_MS).unref();
-  }
-
-  #end(entry: Entry, status: JobStatus) {
-    entry.job.status = status;
-    entry.job.finishedAt = this.#date();
+  /** The first end counts: a job that was cancelled at the last moment stays cancelled. */
+  #end(entry: Entry, ending: Ending) {
+    const { job } = entry;
+    if (job.finishedAt) return;
+    if (ending.status === 'succeeded') {
+      entry.outcome = ending.outcome;
+      job.images = ending.outcome.files.length;
+    }
+    if (ending.status === 'failed') job.error = ending.error;
+    job.status = ending.status;
+    job.finishedAt = this.#date();
     entry.request = undefined;
+    this.#tell(entry, lastEvent(ending));
+    const { webhook } = job;
+    if (webhook && ending.status !== 'cancelled')
+      void retried(() => this.#options.notify({ ...job, webhook }), this.#closing.signal);
   }
 
-  #tell(entry: Entry, event: JobEvent['event'], data: object) {
-    entry.events.push({ id: entry.events.length + 1, event, data });
-    for (const listener of [...entry.listeners]) listener();
+  #tell(entry: Entry, event: Omit<JobEvent, 'id'>) {
+    const { events, job } = entry;
+    events.push({ ...event, id: (events.at(-1)?.id ?? 0) + 1 });
+    if (events.length > EVENTS_KEPT) events.shift();
+    this.#bell.ring(job.id);
   }
 
   /** Lets go of what has been kept long enough, and of the oldest where there is too much. */

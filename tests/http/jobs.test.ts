@@ -1,17 +1,27 @@
+import { createHmac } from 'node:crypto';
+import { once } from 'node:events';
+import { createServer, type IncomingHttpHeaders } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import sharp from 'sharp';
 import request from 'supertest';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { maskOf, pngOf, startApp, type TestApp } from '../helpers/app.ts';
 
 let service: TestApp;
+let receiver: Awaited<ReturnType<typeof startReceiver>>;
 let image: string;
 let mask: string;
 beforeAll(async () => {
-  service = await startApp({ QUEUE_LIMIT: '8', JOB_LIMIT: '20' });
+  receiver = await startReceiver();
+  const webhooks = { WEBHOOK_ORIGINS: receiver.origin, WEBHOOK_SECRET: 'secret' };
+  service = await startApp({ QUEUE_LIMIT: '8', JOB_LIMIT: '20', ...webhooks });
   image = (await pngOf(64, 64)).toString('base64');
   mask = (await maskOf(64, 64)).toString('base64');
 });
-afterAll(() => service.app.close());
+afterAll(async () => {
+  receiver.server.close();
+  await service.app.close();
+});
 
 const get = (path: string) => request(service.url).get(path);
 const post = (body: object) => request(service.url).post('/v1/jobs').send(body);
@@ -106,3 +116,48 @@ test('more jobs than the network has room for wait; past the limit 429; cancelle
   expect((await request(service.url).delete(`/v1/jobs/${accepted[0]}`)).status).toBe(200); // forgotten
   expect((await get(`/v1/jobs/${accepted[0]}`)).status).toBe(404);
 });
+
+test('events carry a preview every so many steps', async () => {
+  const { body } = await post({ task: 'sample', steps: 4, preview_every: 2 });
+  const { text } = await get(`/v1/jobs/${body.id}/events`).buffer(true);
+  const previews = text.match(/data:image\/webp;base64,[\w+/=]+/g) ?? [];
+  expect(previews).toHaveLength(2);
+  const { width, format } = await sharp(Buffer.from(String(previews[0]).split(',')[1], 'base64')).metadata();
+  expect([width, format]).toEqual([64, 'webp']);
+});
+
+test('a webhook gets the job that has ended, signed; no other origin is ever called', async () => {
+  const { body } = await post({ task: 'sample', steps: 2, webhook: `${receiver.origin}/done?x=1` });
+  await expect.poll(() => receiver.calls.length).toBe(1);
+  const [{ url, headers, text }] = receiver.calls;
+  expect(url).toBe('/done?x=1');
+  expect(headers['webhook-id']).toBe(body.id);
+  const signed = `${body.id}.${headers['webhook-timestamp']}.${text}`;
+  const signature = createHmac('sha256', 'secret').update(signed).digest('base64');
+  expect(headers['webhook-signature']).toBe(`v1,${signature}`);
+  expect(JSON.parse(text)).toEqual((await get(`/v1/jobs/${body.id}`)).body);
+
+  for (const webhook of [
+    'https://example.org/',
+    receiver.origin.replace('127.0.0.1', 'localhost'),
+    'file:///x',
+  ]) {
+    const refused = await post({ task: 'sample', steps: 2, webhook });
+    expect(refused.status).toBe(400);
+    expect(refused.body.errors[0].pointer).toBe('#/webhook');
+  }
+});
+
+/** Somebody who listens for webhooks. */
+async function startReceiver() {
+  const calls: { url?: string; headers: IncomingHttpHeaders; text: string }[] = [];
+  const server = createServer(async (request, response) => {
+    let text = '';
+    for await (const chunk of request) text += chunk;
+    calls.push({ url: request.url, headers: request.headers, text });
+    response.writeHead(204).end();
+  }).listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const { port } = server.address() as AddressInfo;
+  return { server, calls, origin: `http://127.0.0.1:${port}` };
+}

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import type { JobEvent, JobRequest, Outcome } from '../../src/jobs/job.ts';
-import { IdempotencyConflictError, UnknownJobError } from '../../src/jobs/job.ts';
+import { EVENTS_KEPT, IdempotencyConflictError, UnknownJobError } from '../../src/jobs/job.ts';
 import { MemoryJobQueue, type MemoryQueueOptions } from '../../src/jobs/memory-queue.ts';
 import { QueueFullError } from '../../src/scheduler/scheduler.ts';
 
@@ -27,20 +27,20 @@ function queue(options: Partial<MemoryQueueOptions> = {}) {
 
 test('finished jobs are kept for their time, and no longer', async () => {
   const { jobs, clock } = queue();
-  const { id } = jobs.submit(request).job;
+  const { id } = (await jobs.submit(request)).job;
   await settle();
-  expect(jobs.get(id)).toMatchObject({ status: 'succeeded', images: 1 });
+  expect(await jobs.get(id)).toMatchObject({ status: 'succeeded', images: 1 });
   clock.ms = 999;
-  expect(jobs.image(id, 0).file).toHaveLength(10);
+  expect((await jobs.image(id, 0)).file).toHaveLength(10);
   clock.ms = 1000;
-  expect(() => jobs.get(id)).toThrow(UnknownJobError);
+  await expect(jobs.get(id)).rejects.toThrow(UnknownJobError);
 });
 
 test('the oldest pictures go when there are too many bytes', async () => {
   const { jobs } = queue({ resultBytes: 25 });
-  const ids = [1, 2, 3].map(() => jobs.submit(request).job.id);
+  const ids = await Promise.all([1, 2, 3].map(async () => (await jobs.submit(request)).job.id));
   await settle();
-  expect(jobs.list({ limit: 10 }).map(({ id }) => id)).toEqual([ids[2], ids[1]]);
+  expect((await jobs.list({ limit: 10 })).map(({ id }) => id)).toEqual([ids[2], ids[1]]);
 });
 
 test('a job that fails ends with its problem; a full network only makes it wait', async () => {
@@ -52,8 +52,8 @@ test('a job that fails ends with its problem; a full network only makes it wait'
       return outcome();
     },
   });
-  const bad = jobs.submit({ ...request, fields: { bad: true } }).job;
-  const waits = jobs.submit(request).job;
+  const { job: bad } = await jobs.submit({ ...request, fields: { bad: true } });
+  const { job: waits } = await jobs.submit(request);
   await expect.poll(() => waits.status).toBe('succeeded');
   expect(bad).toMatchObject({ status: 'failed', error: { detail: 'boom' } });
 });
@@ -67,31 +67,35 @@ test('a cancelled job stops, says so, and what it still brings is dropped', asyn
         signal.addEventListener('abort', () => resolve(outcome()));
       }),
   });
-  const { job } = jobs.submit(request);
+  const { job } = await jobs.submit(request);
   const seen: JobEvent[] = [];
   const following = (async () => {
     for await (const event of jobs.events(job.id, 0, new AbortController().signal)) seen.push(event);
   })();
   await settle();
-  jobs.cancel(job.id);
+  await jobs.cancel(job.id);
   finish(outcome());
   await following;
   expect(job).toMatchObject({ status: 'cancelled', images: 0 });
   expect(seen.map(({ event }) => event)).toEqual(['queued', 'cancelled']);
 });
 
-test('keys: the same job again, a conflict, and room for at most the limit', () => {
+test('keys: the same job again, a conflict, and room for at most the limit', async () => {
   const { jobs } = queue({ limit: 2, perform: () => new Promise(() => {}) });
-  const first = jobs.submit(request, { value: 'k', fingerprint: 'a' });
-  expect(jobs.submit(request, { value: 'k', fingerprint: 'a' })).toEqual({ job: first.job, known: true });
-  expect(() => jobs.submit(request, { value: 'k', fingerprint: 'b' })).toThrow(IdempotencyConflictError);
-  jobs.submit(request);
-  expect(() => jobs.submit(request)).toThrow(QueueFullError);
+  const first = await jobs.submit(request, { value: 'k', fingerprint: 'a' });
+  expect(await jobs.submit(request, { value: 'k', fingerprint: 'a' })).toEqual({
+    job: first.job,
+    known: true,
+  });
+  const other = { value: 'k', fingerprint: 'b' };
+  await expect(jobs.submit(request, other)).rejects.toThrow(IdempotencyConflictError);
+  await jobs.submit(request);
+  await expect(jobs.submit(request)).rejects.toThrow(QueueFullError);
 });
 
 test('followers that go away leave nothing behind', async () => {
   const { jobs } = queue({ perform: () => new Promise(() => {}) });
-  const { id } = jobs.submit(request).job;
+  const { id } = (await jobs.submit(request)).job;
   const controller = new AbortController();
   const followers = Array.from({ length: 20 }, async () => {
     for await (const _ of jobs.events(id, 0, controller.signal));
@@ -110,10 +114,46 @@ test('closing waits for what runs and cancels what waits', async () => {
         finish = () => resolve(outcome());
       }),
   });
-  const [running, waiting] = [jobs.submit(request).job, jobs.submit(request).job];
+  const { job: running } = await jobs.submit(request);
+  const { job: waiting } = await jobs.submit(request);
   const closed = jobs.close();
   expect(waiting.status).toBe('cancelled');
   finish();
   await closed;
   expect(running.status).toBe('succeeded');
+});
+
+test('only the newest events are kept, under their own numbers', async () => {
+  const { jobs } = queue({
+    perform: async (_, { onProgress }) => {
+      for (let step = 1; step <= 300; step++) onProgress({ step, of: 300, eta_ms: 0 });
+      return outcome();
+    },
+  });
+  const { id } = (await jobs.submit(request)).job;
+  await settle();
+  const seen: JobEvent[] = [];
+  for await (const event of jobs.events(id, 0, new AbortController().signal)) seen.push(event);
+  expect(seen).toHaveLength(EVENTS_KEPT);
+  expect(seen.at(-1)).toMatchObject({ id: 302, event: 'result' });
+});
+
+test('a webhook is told of the end, again until it listens, and not of a cancellation', async () => {
+  const told: string[] = [];
+  let deaf = true;
+  const { jobs } = queue({
+    perform: ({ fields }) => (fields.forever ? new Promise(() => {}) : Promise.resolve(outcome())),
+    notify: async ({ id, status }) => {
+      if (deaf) {
+        deaf = false;
+        throw new Error('not now');
+      }
+      told.push(`${id} ${status}`);
+    },
+  });
+  const webhook = 'https://example.org/hook';
+  const { job: cancelled } = await jobs.submit({ ...request, fields: { forever: true }, webhook });
+  await jobs.cancel(cancelled.id);
+  const { job } = await jobs.submit({ ...request, webhook });
+  await expect.poll(() => told).toEqual([`${job.id} succeeded`]);
 });

@@ -3,18 +3,16 @@ import { Readable } from 'node:stream';
 import type { FastifyInstance, FastifyRequest } from 'fastify';
 import { z } from 'zod';
 import { JOB_STATUSES, type Job, type JobEvent, type JobRequest } from '../../jobs/job.ts';
-import { MemoryJobQueue } from '../../jobs/memory-queue.ts';
-import { perform } from '../answer.ts';
+import { isAllowed } from '../../jobs/webhook.ts';
 import { disconnectSignal } from '../disconnect.ts';
 import { EVENT_STREAM_HEADERS, formatEvent } from '../events.ts';
-import type { Form } from '../negotiate.ts';
+import { describeJob, openJobQueue, workOf } from '../job-queue.ts';
 import { binary, events, problems } from '../openapi.ts';
 import { chooseModel, samplingParameters } from '../parameters.ts';
 import type { Parts } from '../parts.ts';
-import { toProblem } from '../plugins/errors.ts';
+import { fieldProblem } from '../problem.ts';
 import { type JobBody, jobForm, jobJson } from '../schemas/requests.ts';
-import { type JobResponse, jobList, job as jobSchema } from '../schemas/responses.ts';
-import { inpaintWork, sampleWork } from '../work.ts';
+import { jobList, job as jobSchema } from '../schemas/responses.ts';
 
 const idParams = z.object({ id: z.string().max(100) });
 const tags = ['jobs'];
@@ -24,20 +22,8 @@ const one = (description: string) => ({
 });
 
 export default async function jobRoutes(app: FastifyInstance, parts: Parts) {
-  const { config, registry, metrics } = parts;
-  const jobs = new MemoryJobQueue({
-    limit: config.JOB_LIMIT,
-    ttlMs: config.JOB_TTL_MS,
-    describeError: (error) => toProblem(error, app.log).toJSON('/v1/jobs'),
-    perform: async (request, { signal, onProgress }) => {
-      const work = await workOf(request);
-      const { files, about } = await perform(metrics, work, {
-        signal,
-        onProgress: ({ step, of }) => onProgress({ step, of }),
-      });
-      return { files, mediaType: `image/${work.form.format}`, answer: about };
-    },
-  });
+  const { config, registry } = parts;
+  const jobs = await openJobQueue(app, parts);
   app.addHook('preClose', () => jobs.close());
 
   app.post<{ Body: JobBody }>(
@@ -48,8 +34,8 @@ export default async function jobRoutes(app: FastifyInstance, parts: Parts) {
         tags,
         summary: 'Fill or draw later: the same work, asynchronously',
         description:
-          'With an Idempotency-Key, sending the same request again gives the same job. Jobs are kept in memory: a ' +
-          'restart loses them.',
+          'With an Idempotency-Key, sending the same request again gives the same job. Without REDIS_URL jobs are kept ' +
+          'in memory: a restart loses them.',
         headers: z.object({ 'idempotency-key': z.string().min(1).max(200).optional() }).loose(),
         body: {
           content: { 'multipart/form-data': { schema: jobForm }, 'application/json': { schema: jobJson } },
@@ -77,16 +63,17 @@ export default async function jobRoutes(app: FastifyInstance, parts: Parts) {
     },
     async (request, reply) => {
       const key = idempotencyKey(request);
-      const { task, image, mask, ...fields } = request.body;
+      const { task, image, mask, webhook, ...fields } = request.body;
+      if (webhook && !isAllowed(webhook, { origins: config.WEBHOOK_ORIGINS }))
+        throw fieldProblem('invalid-request', 'webhook', 'its origin is not one of WEBHOOK_ORIGINS');
       const { seed } = samplingParameters(request.body, chooseModel(registry, request.body.model));
-      const wanted: JobRequest = { task, fields: { ...fields, seed }, image, mask };
-      await workOf(wanted); // what is wrong with the request is said now, not by a job that fails
-      const { job, known } = jobs.submit(wanted, key);
-      const body = describe(job);
+      const wanted: JobRequest = { task, fields: { ...fields, seed }, image, mask, webhook };
+      await workOf(parts, wanted); // what is wrong with the request is said now, not by a job that fails
+      const { job, known } = await jobs.submit(wanted, key);
       return reply
         .code(known ? 200 : 202)
         .header('location', `/v1/jobs/${job.id}`)
-        .send(body);
+        .send(describeJob(job));
     },
   );
 
@@ -107,7 +94,7 @@ export default async function jobRoutes(app: FastifyInstance, parts: Parts) {
         },
       },
     },
-    ({ query }) => ({ jobs: jobs.list(query).map(describe) }),
+    async ({ query }) => ({ jobs: (await jobs.list(query)).map(describeJob) }),
   );
 
   app.get<{ Params: { id: string } }>(
@@ -121,7 +108,7 @@ export default async function jobRoutes(app: FastifyInstance, parts: Parts) {
         response: { 200: one('The job'), ...problems('unknown-job') },
       },
     },
-    ({ params }) => describe(jobs.get(params.id)),
+    async ({ params }) => describeJob(await jobs.get(params.id)),
   );
 
   app.delete<{ Params: { id: string } }>(
@@ -135,7 +122,7 @@ export default async function jobRoutes(app: FastifyInstance, parts: Parts) {
         response: { 200: one('The job as it was left'), ...problems('unknown-job') },
       },
     },
-    ({ params }) => describe(jobs.cancel(params.id)),
+    async ({ params }) => describeJob(await jobs.cancel(params.id)),
   );
 
   app.get<{ Params: { id: string; n: number } }>(
@@ -159,8 +146,8 @@ export default async function jobRoutes(app: FastifyInstance, parts: Parts) {
         },
       },
     },
-    ({ params }, reply) => {
-      const { file, mediaType } = jobs.image(params.id, params.n);
+    async ({ params }, reply) => {
+      const { file, mediaType } = await jobs.image(params.id, params.n);
       return reply.type(mediaType).send(Buffer.from(file));
     },
   );
@@ -187,21 +174,13 @@ export default async function jobRoutes(app: FastifyInstance, parts: Parts) {
         },
       },
     },
-    ({ params, headers }, reply) => {
-      jobs.get(params.id); // a job that is not there is a 404, not an empty stream
+    async ({ params, headers }, reply) => {
+      await jobs.get(params.id); // a job that is not there is a 404, not an empty stream
       const after = Number(headers['last-event-id'] ?? 0);
       const source = jobs.events(params.id, after, disconnectSignal(reply));
       return reply.headers(EVENT_STREAM_HEADERS).send(Readable.from(formatted(source)));
     },
   );
-
-  async function workOf({ task, fields, image, mask }: JobRequest) {
-    const body = { ...fields, image, mask } as unknown as JobBody & { image: Buffer };
-    const model = chooseModel(registry, body.model);
-    const form: Form = { kind: 'json', format: body.format ?? 'png' };
-    const decided = { model, sampling: samplingParameters(body, model), form };
-    return task === 'inpaint' ? inpaintWork(parts, body, decided) : sampleWork(body, decided);
-  }
 }
 
 async function* formatted(source: AsyncIterable<JobEvent>) {
@@ -216,16 +195,4 @@ function idempotencyKey(request: FastifyRequest<{ Body: JobBody }>) {
   const hash = createHash('sha256').update(JSON.stringify(fields));
   for (const picture of [image, mask]) hash.update(`|${picture?.length ?? ''}|`).update(picture ?? '');
   return { value, fingerprint: hash.digest('hex') };
-}
-
-function describe({ createdAt, startedAt, finishedAt, images, error, ...job }: Job): JobResponse {
-  return {
-    ...job,
-    created_at: createdAt.toISOString(),
-    started_at: startedAt?.toISOString(),
-    finished_at: finishedAt?.toISOString(),
-    error: error as JobResponse['error'],
-    images: Array.from({ length: images }, (_, n) => `/v1/jobs/${job.id}/images/${n}`),
-    events: `/v1/jobs/${job.id}/events`,
-  };
 }

@@ -24,6 +24,14 @@ function jobBody<Picture extends z.ZodType<Buffer>>(picture: Picture) {
       task: z.enum(['inpaint', 'sample']).default('inpaint'),
       image: picture.optional(),
       mask: picture.optional().describe(MASK),
+      webhook: z
+        .url({ protocol: /^https?$/ })
+        .max(2000)
+        .optional()
+        .describe(
+          'Where to post the job when it has succeeded or failed, signed as Standard Webhooks says; its origin must ' +
+            'be one of WEBHOOK_ORIGINS',
+        ),
       ...inpainting,
     })
     .superRefine((body, context) => {

@@ -92,6 +92,7 @@ export const job = response(
       .array(z.string())
       .meta({ description: 'Where its pictures are', examples: [['/v1/jobs/…/images/0']] }),
     events: z.string().meta({ description: 'Where its events are' }),
+    webhook: z.string().optional(),
   }),
 );
 export type JobResponse = z.output<typeof job>;

@@ -1,0 +1,163 @@
+/**
+ * npm run bench:chaos: 1,000 jobs on three replicas and one Redis, while a replica is killed with -9 every few seconds and
+ * Redis is restarted once. Every job must end once, with the picture that its seed gives anywhere.
+ *
+ * Starts the built service and redis-server itself. JOBS and KILL_EVERY_S change the size of it.
+ */
+import { type ChildProcess, spawn } from 'node:child_process';
+import { createHash } from 'node:crypto';
+import { once } from 'node:events';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { RedisServer } from '../tests/helpers/redis.ts';
+
+const JOBS = Number(process.env.JOBS ?? 1000);
+const KILL_EVERY_S = Number(process.env.KILL_EVERY_S ?? 8);
+const SEEDS = Math.min(50, JOBS);
+const SUBMITTERS = 16;
+const FIRST_PORT = 18_000 + Math.floor(Math.random() * 1000) * 3;
+
+interface JobAnswer {
+  id: string;
+  status: string;
+  images: string[];
+}
+
+const redis = await RedisServer.start();
+const ports = [0, 1, 2].map((n) => FIRST_PORT + n);
+const replicas = new Map<number, ChildProcess>();
+for (const port of ports) start(port);
+await Promise.all(ports.map(ready));
+
+const counts = { killed: 0, triedAgain: 0 };
+const started = performance.now();
+let over = false;
+const killing = killNowAndThen();
+const body = (i: number) => ({ task: 'sample', seed: i % SEEDS, steps: 2 + (i % 3 === 0 ? 1 : 0) });
+
+const ids: string[] = [];
+let next = 0;
+await Promise.all(Array.from({ length: SUBMITTERS }, submitSome));
+console.log(`${ids.length} jobs taken`);
+await redis.stop();
+await sleep(1000);
+await redis.start();
+console.log('Redis restarted');
+
+const jobs = new Map<string, JobAnswer>();
+while (jobs.size < ids.length) {
+  await sleep(2000);
+  const { jobs: all } = (await ask('/v1/jobs?limit=1000')) as { jobs: JobAnswer[] };
+  for (const job of all) if (!['queued', 'running'].includes(job.status)) jobs.set(job.id, job);
+  process.stdout.write(`\r${jobs.size} of ${ids.length} ended, ${counts.killed} replicas killed `);
+}
+over = true;
+await killing;
+const seconds = (performance.now() - started) / 1000;
+
+// What each seed gives when it is asked for directly.
+const expected = new Map<string, string>();
+for (let i = 0; i < JOBS; i++) {
+  const { task, ...wanted } = body(i);
+  const key = JSON.stringify(wanted);
+  if (!expected.has(key))
+    expected.set(key, digest(await post('/v1/sample', wanted, { accept: 'image/png' })));
+}
+let different = 0;
+let results = 0;
+for (const [i, id] of ids.entries()) {
+  const { task, ...wanted } = body(i);
+  const image = jobs.get(id)?.images[0];
+  if (!image || digest(await fetched(image)) !== expected.get(JSON.stringify(wanted))) different++;
+  const events = (await fetched(`/v1/jobs/${id}/events`)).toString();
+  results += events.match(/^event: result$/gm)?.length ?? 0;
+}
+const statuses = [...jobs.values()].reduce<Record<string, number>>((sum, { status }) => {
+  sum[status] = (sum[status] ?? 0) + 1;
+  return sum;
+}, {});
+console.log(
+  `\n${JOBS} jobs in ${seconds.toFixed(0)} s, ${counts.killed} replicas killed, Redis restarted once`,
+);
+console.log(`requests sent again, to another replica: ${counts.triedAgain}`);
+console.log(
+  `ended: ${JSON.stringify(statuses)}; result events: ${results}; distinct ids: ${new Set(ids).size}`,
+);
+console.log(`pictures that differ from the same seed's asked for directly: ${different}`);
+
+for (const child of replicas.values()) child.kill('SIGKILL');
+await redis.remove();
+const good = statuses.succeeded === JOBS && results === JOBS && new Set(ids).size === JOBS && different === 0;
+process.exit(good ? 0 : 1);
+
+function start(port: number) {
+  const env = {
+    ...process.env,
+    PORT: String(port),
+    HOST: '127.0.0.1',
+    REDIS_URL: redis.url,
+    LOG_LEVEL: 'error',
+  };
+  replicas.set(
+    port,
+    spawn(process.execPath, ['dist/main.js'], { env, stdio: ['ignore', 'ignore', 'inherit'] }),
+  );
+}
+
+async function ready(port: number) {
+  const url = `http://127.0.0.1:${port}/health/ready`;
+  while (!(await fetch(url).catch(() => undefined))?.ok) await sleep(200);
+}
+
+/** One after the other, and only while the two others stand: that is what three replicas promise. */
+async function killNowAndThen() {
+  for (let n = 0; !over; n = (n + 1) % ports.length) {
+    await sleep(KILL_EVERY_S * 1000);
+    const child = replicas.get(ports[n]);
+    if (over || !child) break;
+    child.kill('SIGKILL');
+    await once(child, 'exit');
+    counts.killed++;
+    start(ports[n]);
+    await ready(ports[n]);
+  }
+}
+
+async function submitSome() {
+  while (next < JOBS) {
+    const i = next++;
+    const job = JSON.parse(
+      (await post('/v1/jobs', body(i), { 'idempotency-key': `chaos-${i}` })).toString(),
+    ) as JobAnswer;
+    ids[i] = job.id;
+  }
+}
+
+/** As a careful client does it: again, elsewhere, until it is answered. */
+async function fetched(path: string, init: RequestInit = {}): Promise<Buffer> {
+  for (let turn = 0; ; turn++) {
+    const port = ports[turn % ports.length];
+    const answer = await fetch(`http://127.0.0.1:${port}${path}`, init).catch(() => undefined);
+    try {
+      if (answer?.ok) return Buffer.from(await answer.arrayBuffer());
+    } catch {
+      // killed in mid-answer
+    }
+    if (answer && answer.status < 500 && answer.status !== 429 && !answer.ok)
+      throw new Error(`${path}: ${answer.status} ${await answer.text()}`);
+    counts.triedAgain++;
+    await sleep(200);
+  }
+}
+
+function post(path: string, data: object, headers: Record<string, string>): Promise<Buffer> {
+  const sent = { 'content-type': 'application/json', ...headers };
+  return fetched(path, { method: 'POST', headers: sent, body: JSON.stringify(data) });
+}
+
+async function ask(path: string): Promise<unknown> {
+  return JSON.parse((await fetched(path)).toString());
+}
+
+function digest(file: Buffer): string {
+  return createHash('sha256').update(file).digest('hex');
+}

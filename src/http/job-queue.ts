@@ -1,0 +1,59 @@
+import type { FastifyInstance } from 'fastify';
+import type { Job, JobQueue, JobQueueOptions, JobRequest } from '../jobs/job.ts';
+import { MemoryJobQueue } from '../jobs/memory-queue.ts';
+import { RedisJobQueue } from '../jobs/redis/queue.ts';
+import { post } from '../jobs/webhook.ts';
+import { perform } from './answer.ts';
+import { describeProgress } from './events.ts';
+import type { Form } from './negotiate.ts';
+import { chooseModel, samplingParameters } from './parameters.ts';
+import type { Parts } from './parts.ts';
+import { toProblem } from './plugins/errors.ts';
+import type { JobBody } from './schemas/requests.ts';
+import type { JobResponse } from './schemas/responses.ts';
+import { inpaintWork, sampleWork } from './work.ts';
+
+/** Jobs on Redis where REDIS_URL says so, else in memory. Rejects with JobStoreError when Redis cannot be reached. */
+export async function openJobQueue({ log }: FastifyInstance, parts: Parts): Promise<JobQueue> {
+  const { config, metrics } = parts;
+  const webhooks = { origins: config.WEBHOOK_ORIGINS, secret: config.WEBHOOK_SECRET ?? '' };
+  const options: JobQueueOptions = {
+    limit: config.JOB_LIMIT,
+    ttlMs: config.JOB_TTL_MS,
+    describeError: (error) => toProblem(error, log).toJSON('/v1/jobs'),
+    notify: (job) => post(job.webhook, job.id, describeJob(job), webhooks),
+    perform: async (request, { signal, onProgress }) => {
+      const work = await workOf(parts, request);
+      const { files, about } = await perform(metrics, work, {
+        signal,
+        onProgress: describeProgress(work, onProgress),
+      });
+      return { files, mediaType: `image/${work.form.format}`, answer: about };
+    },
+  };
+  if (!config.REDIS_URL) return new MemoryJobQueue(options);
+  const onError = (err: Error) => log.warn({ err }, 'jobs on Redis');
+  return RedisJobQueue.connect({ ...options, url: config.REDIS_URL, onError });
+}
+
+/** The work that a job asks for, checked and decoded. */
+export async function workOf(parts: Parts, { task, fields, image, mask }: JobRequest) {
+  const body = { ...fields, image, mask } as unknown as JobBody & { image: Buffer };
+  const model = chooseModel(parts.registry, body.model);
+  const form: Form = { kind: 'json', format: body.format ?? 'png' };
+  const decided = { model, sampling: samplingParameters(body, model), form };
+  return task === 'inpaint' ? inpaintWork(parts, body, decided) : sampleWork(body, decided);
+}
+
+/** A job as clients and webhooks see it. */
+export function describeJob({ createdAt, startedAt, finishedAt, images, error, ...job }: Job): JobResponse {
+  return {
+    ...job,
+    created_at: createdAt.toISOString(),
+    started_at: startedAt?.toISOString(),
+    finished_at: finishedAt?.toISOString(),
+    error: error as JobResponse['error'],
+    images: Array.from({ length: images }, (_, n) => `/v1/jobs/${job.id}/images/${n}`),
+    events: `/v1/jobs/${job.id}/events`,
+  };
+}

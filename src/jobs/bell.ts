@@ -1,0 +1,31 @@
+/** Wakes whoever waits for news of a job. */
+export class Bell {
+  readonly #waiting = new Map<string, Set<() => void>>();
+
+  ring(id: string) {
+    for (const wake of [...(this.#waiting.get(id) ?? [])]) wake();
+  }
+
+  ringAll() {
+    for (const id of [...this.#waiting.keys()]) this.ring(id);
+  }
+
+  /** Resolves at the next ring, when the signal aborts, or after so many milliseconds. */
+  wait(id: string, signal: AbortSignal, ms?: number): Promise<void> {
+    return new Promise((resolve) => {
+      const waiting = this.#waiting.get(id) ?? new Set();
+      this.#waiting.set(id, waiting);
+      const wake = () => {
+        clearTimeout(timer);
+        signal.removeEventListener('abort', wake);
+        waiting.delete(wake);
+        if (waiting.size === 0) this.#waiting.delete(id);
+        resolve();
+      };
+      const timer = ms === undefined ? undefined : setTimeout(wake, ms);
+      waiting.add(wake);
+      if (signal.aborted) wake();
+      else signal.addEventListener('abort', wake);
+    });
+  }
+}

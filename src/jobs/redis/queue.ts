@@ -1,0 +1,248 @@
+import { type Job as Delivery, Queue, Worker } from 'bullmq';
+import { Redis } from 'ioredis';
+import { EngineError } from '../../engine/engine.ts';
+import { Bell } from '../bell.ts';
+import {
+  CONCURRENCY,
+  type Ending,
+  type IdempotencyKey,
+  type Job,
+  type JobEvent,
+  type JobProgress,
+  type JobQueue,
+  type JobQueueOptions,
+  type JobRequest,
+  type JobStatus,
+  JobStoreError,
+  RESULT_BYTES,
+  UnknownJobError,
+} from '../job.ts';
+import { WEBHOOK_DELAY_MS, WEBHOOK_TRIES } from '../webhook.ts';
+import { whenRoom } from '../when-room.ts';
+import { JobStore } from './store.ts';
+
+export interface RedisQueueOptions extends JobQueueOptions {
+  url: string;
+  /** Of every key; with a hash tag. */
+  prefix?: string;
+  /** What goes wrong with Redis, beside requests. */
+  onError: (error: Error) => void;
+}
+
+const PREFIX = '{ddpm-inpaint}:';
+/** A replica that has not been heard of for so long is dead, and its jobs are taken over. */
+const LOCK_MS = 10_000;
+/** Replicas a job may take down with it. */
+const TAKEOVERS = 20;
+/** When this replica's engine fails, others may do better. */
+const TRIES = 3;
+/** Commands of a request fail after so many reconnections, a second or two: its client is told, it does not hang. */
+const RECONNECTIONS = 8;
+/** For news that were missed while Redis was away. */
+const LOOK_AGAIN_MS = 2000;
+/** For jobs that were taken by a replica which died before it had handed them to BullMQ. */
+const HAND_OVER_MS = 30_000;
+
+interface Payload {
+  id: string;
+}
+
+/**
+ * Jobs on Redis, for any number of replicas: each takes, runs, reports and serves any job. BullMQ hands out ids, and hands
+ * out again those of a replica that died; the store is the truth about a job. A job may so be run twice, and ends once:
+ * with the same pictures, since its seed was drawn when it was taken.
+ */
+export class RedisJobQueue implements JobQueue {
+  readonly #options: RedisQueueOptions;
+  /** For requests: fails soon. */
+  readonly #hasty: Redis;
+  /** For jobs under way: waits until Redis is back. */
+  readonly #patient: Redis;
+  readonly #news: Redis;
+  readonly #asked: JobStore;
+  readonly #store: JobStore;
+  readonly #queue: Queue<Payload>;
+  readonly #webhooks: Queue<Payload>;
+  readonly #workers: Worker<Payload>[];
+  readonly #bell = new Bell();
+  readonly #closing = new AbortController();
+  readonly #handOver: NodeJS.Timeout;
+
+  /** Rejects with JobStoreError when Redis cannot be reached. */
+  static async connect(options: RedisQueueOptions): Promise<RedisJobQueue> {
+    const hasty = new Redis(options.url, { maxRetriesPerRequest: RECONNECTIONS, lazyConnect: true });
+    let why = new Error('no answer');
+    hasty.on('error', (error) => {
+      why = error;
+    });
+    try {
+      await hasty.connect();
+    } catch {
+      hasty.disconnect();
+      throw new JobStoreError(`Redis cannot be reached at REDIS_URL: ${why.message}`);
+    }
+    return new RedisJobQueue(options, hasty);
+  }
+
+  private constructor(options: RedisQueueOptions, hasty: Redis) {
+    const { url, prefix = PREFIX, limit, ttlMs, resultBytes = RESULT_BYTES, onError } = options;
+    this.#options = { ...options, perform: whenRoom(options.perform) };
+    this.#hasty = hasty;
+    this.#patient = new Redis(url, { maxRetriesPerRequest: null });
+    this.#news = this.#patient.duplicate();
+    for (const connection of [this.#patient, this.#news]) connection.on('error', onError);
+    const bounds = { prefix, limit, ttlMs, resultBytes };
+    this.#asked = new JobStore(hasty, bounds);
+    this.#store = new JobStore(this.#patient, bounds);
+
+    this.#news.on('message', (_, id) => this.#bell.ring(id));
+    void this.#news.subscribe(`${prefix}news`).catch(onError);
+
+    const names = { prefix: `${prefix}bull` };
+    const kept = { removeOnComplete: true, removeOnFail: true };
+    const again = (attempts: number, delay: number) => ({
+      defaultJobOptions: { ...kept, attempts, backoff: { type: 'exponential', delay } },
+    });
+    this.#queue = new Queue('jobs', { ...names, connection: hasty, ...again(TRIES, 1000) });
+    this.#webhooks = new Queue('webhooks', {
+      ...names,
+      connection: this.#patient,
+      ...again(WEBHOOK_TRIES, WEBHOOK_DELAY_MS),
+    });
+    const life = { lockDuration: LOCK_MS, stalledInterval: LOCK_MS / 2, maxStalledCount: TAKEOVERS };
+    const working = { ...names, ...life, connection: this.#patient };
+    const { concurrency = CONCURRENCY } = options;
+    const jobs = new Worker<Payload>('jobs', (delivery) => this.#process(delivery), {
+      ...working,
+      concurrency,
+    });
+    jobs.on('failed', (delivery, error) => void this.#gaveUp(delivery, error).catch(onError));
+    const webhooks = new Worker<Payload>('webhooks', ({ data }) => this.#notify(data.id), {
+      ...working,
+      concurrency: 16,
+    });
+    this.#workers = [jobs, webhooks];
+    for (const queue of [this.#queue, this.#webhooks]) queue.on('error', onError);
+    for (const worker of this.#workers) worker.on('error', onError);
+    this.#handOver = setInterval(() => void this.#handOverAgain().catch(onError), HAND_OVER_MS).unref();
+  }
+
+  async submit(request: JobRequest, key?: IdempotencyKey): Promise<{ job: Job; known: boolean }> {
+    return asked(async () => {
+      const { id, known } = await this.#asked.submit(request, key);
+      const job = await this.get(id);
+      if (!known) await this.#queue.add('job', { id }, { jobId: id });
+      return { job, known };
+    });
+  }
+
+  async get(id: string): Promise<Job> {
+    const job = await asked(() => this.#asked.get(id));
+    if (!job) throw new UnknownJobError(`there is no job ${id}; finished jobs are kept for a while only`);
+    return job;
+  }
+
+  list(filter: { status?: JobStatus; limit: number }): Promise<Job[]> {
+    return asked(() => this.#asked.list(filter));
+  }
+
+  async image(id: string, n: number): Promise<{ file: Uint8Array; mediaType: string }> {
+    const { status, images } = await this.get(id);
+    const file = await asked(() => this.#asked.image(id, n));
+    if (!file) throw new UnknownJobError(`job ${id} is ${status} and has ${images} pictures`);
+    return { file, mediaType: await asked(() => this.#asked.mediaType(id)) };
+  }
+
+  async cancel(id: string): Promise<Job> {
+    const job = await this.get(id);
+    return asked(async () => {
+      if (job.finishedAt) {
+        await this.#asked.forget(id);
+        return job;
+      }
+      await this.#asked.finish(id, { status: 'cancelled' });
+      await this.#queue.remove(id).catch(() => {}); // one that runs leaves at its next step
+      return this.get(id);
+    });
+  }
+
+  async *events(id: string, after: number, signal: AbortSignal): AsyncGenerator<JobEvent> {
+    for (let last = after; !signal.aborted && !this.#closing.signal.aborted; ) {
+      const news = this.#bell.wait(id, signal, LOOK_AGAIN_MS); // before looking: nothing is missed in between
+      const job = await this.#store.get(id); // a follower waits for Redis to come back
+      for (const event of await this.#store.events(id, last)) {
+        yield event;
+        last = event.id;
+      }
+      if (!job || job.finishedAt) return;
+      await news;
+    }
+  }
+
+  async close(): Promise<void> {
+    clearInterval(this.#handOver);
+    this.#closing.abort();
+    this.#bell.ringAll();
+    await Promise.all(this.#workers.map((worker) => worker.close()));
+    await Promise.all([this.#queue.close(), this.#webhooks.close()]);
+    for (const connection of [this.#hasty, this.#patient, this.#news]) connection.disconnect();
+  }
+
+  async #process({ data: { id }, attemptsMade }: Delivery<Payload>) {
+    const request = await this.#store.start(id);
+    if (!request) return;
+    const controller = new AbortController();
+    const stop = () => controller.abort(new Error('the job has ended'));
+    const onProgress = (data: JobProgress) => {
+      this.#store.progress(id, data).then((goOn) => goOn || stop(), this.#options.onError);
+    };
+    const ending = await this.#options.perform(request, { signal: controller.signal, onProgress }).then(
+      (outcome): Ending => ({ status: 'succeeded', outcome }),
+      (error): Ending => {
+        if (error instanceof EngineError && attemptsMade + 1 < TRIES) throw error;
+        return { status: 'failed', error: this.#options.describeError(error) };
+      },
+    );
+    if (!controller.signal.aborted) await this.#end(id, ending);
+  }
+
+  /** BullMQ hands it out no more: it has taken too many replicas down. */
+  async #gaveUp(delivery: Delivery<Payload> | undefined, error: Error) {
+    if (!delivery?.finishedOn) return;
+    await this.#end(delivery.data.id, { status: 'failed', error: this.#options.describeError(error) });
+  }
+
+  /** BullMQ knows an id only once, however often it is added. */
+  async #handOverAgain() {
+    const ids = await this.#store.unfinished();
+    await this.#queue.addBulk(ids.map((id) => ({ name: 'job', data: { id }, opts: { jobId: id } })));
+  }
+
+  async #end(id: string, ending: Ending) {
+    const { webhook } = (await this.#store.get(id)) ?? {};
+    // Before the end, so that a replica which dies here leaves nobody untold: the delivery waits for the end.
+    if (webhook) await this.#webhooks.add('ended', { id }, { jobId: id, delay: 100 });
+    await this.#store.finish(id, ending);
+  }
+
+  async #notify(id: string) {
+    const job = await this.#store.get(id);
+    if (!job?.webhook) return;
+    if (!job.finishedAt) throw new Error(`job ${id} is still ${job.status}`);
+    await this.#options.notify?.({ ...job, webhook: job.webhook });
+  }
+}
+
+const AWAY = ['MaxRetriesPerRequestError', 'ReplyError', 'AbortError'];
+
+/** What a request asks of Redis: its failure is not the client's. */
+async function asked<T>(ask: () => Promise<T>): Promise<T> {
+  try {
+    return await ask();
+  } catch (error) {
+    const { name, message } = error as Error;
+    if (AWAY.includes(name) || message === 'Connection is closed.')
+      throw new JobStoreError('Redis cannot be reached', { cause: error });
+    throw error;
+  }
+}

@@ -1,0 +1,157 @@
+import { randomUUID } from 'node:crypto';
+import type { Redis } from 'ioredis';
+import { QueueFullError } from '../../scheduler/scheduler.ts';
+import {
+  type Ending,
+  EVENTS_KEPT,
+  IdempotencyConflictError,
+  type IdempotencyKey,
+  type Job,
+  type JobEvent,
+  type JobProgress,
+  type JobRequest,
+  type JobStatus,
+  lastEvent,
+} from '../job.ts';
+import { FINISH, FORGET, PROGRESS, START, SUBMIT } from './scripts.ts';
+
+export interface StoreOptions {
+  /** Of every key; with a hash tag. */
+  prefix: string;
+  limit: number;
+  ttlMs: number;
+  resultBytes: number;
+}
+
+const PAGE = 200;
+
+/** Jobs' records, pictures and events in Redis: the truth about them, whoever runs them. Times are this process's. */
+export class JobStore {
+  readonly #redis: Redis;
+  readonly #options: StoreOptions;
+
+  constructor(redis: Redis, options: StoreOptions) {
+    this.#redis = redis;
+    this.#options = options;
+  }
+
+  /** The id of the job, new or known. Rejects with QueueFullError and IdempotencyConflictError. */
+  async submit(request: JobRequest, key?: IdempotencyKey): Promise<{ id: string; known: boolean }> {
+    const id = randomUUID();
+    const now = Date.now();
+    const { task, fields, image = '', mask = '', webhook } = request;
+    const record: Record<string, string | number> = { task, status: 'queued', createdAt: now };
+    record.fields = JSON.stringify(fields);
+    if (key) record.key = key.value;
+    if (webhook) record.webhook = webhook;
+    const known = key ? [key.value, key.fingerprint] : ['', ''];
+    const values = Object.entries(record).flat();
+    const { limit } = this.#options;
+    const answer = await this.#run(SUBMIT, id, now, limit, EVENTS_KEPT, ...known, image, mask, ...values);
+    if (answer === 'full') throw new QueueFullError(10);
+    if (answer === 'conflict')
+      throw new IdempotencyConflictError(`Idempotency-Key ${key?.value} came with another request before`);
+    return answer === 'new' ? { id, known: false } : { id: String(answer), known: true };
+  }
+
+  async get(id: string): Promise<Job | undefined> {
+    return read(id, await this.#redis.hgetall(this.#key(id)));
+  }
+
+  /** Newest first; those whose time is over leave the list as it is read. */
+  async list({ status, limit }: { status?: JobStatus; limit: number }): Promise<Job[]> {
+    const index = `${this.#options.prefix}jobs`;
+    const found: Job[] = [];
+    for (let from = 0; found.length < limit; from += PAGE) {
+      const ids = await this.#redis.zrange(index, from, from + PAGE - 1, 'REV');
+      if (ids.length === 0) break;
+      const jobs = await Promise.all(ids.map((id) => this.get(id)));
+      const gone = ids.filter((_, i) => !jobs[i]);
+      if (gone.length > 0) await this.#redis.zrem(index, ...gone);
+      from -= gone.length;
+      found.push(
+        ...jobs.filter((job) => job !== undefined).filter((job) => !status || job.status === status),
+      );
+    }
+    return found.slice(0, limit);
+  }
+
+  async image(id: string, n: number): Promise<Buffer | null> {
+    return this.#redis.hgetBuffer(`${this.#key(id)}:files`, String(n));
+  }
+
+  async mediaType(id: string): Promise<string> {
+    return (await this.#redis.hget(this.#key(id), 'mediaType')) ?? '';
+  }
+
+  /** The request, for it to be done now; undefined when it has ended. */
+  async start(id: string): Promise<JobRequest | undefined> {
+    if (!(await this.#run(START, id, Date.now()))) return undefined;
+    const [job, input] = await Promise.all([
+      this.get(id),
+      this.#redis.hgetallBuffer(`${this.#key(id)}:input`),
+    ]);
+    return job && { task: job.task, fields: job.parameters, image: input.image, mask: input.mask };
+  }
+
+  /** Whether it is to go on: not when it was cancelled, or done by another meanwhile. */
+  async progress(id: string, data: JobProgress): Promise<boolean> {
+    const { step, of } = data;
+    return Boolean(await this.#run(PROGRESS, id, step, of, EVENTS_KEPT, JSON.stringify(data)));
+  }
+
+  /** Whether it ended so; not when it had ended before. */
+  async finish(id: string, ending: Ending): Promise<boolean> {
+    const { ttlMs, resultBytes } = this.#options;
+    const { event, data } = lastEvent(ending);
+    const { mediaType, files } =
+      ending.status === 'succeeded' ? ending.outcome : { mediaType: '', files: [] };
+    const about = [ending.status, event, JSON.stringify(data), mediaType];
+    const buffers = files.map((file) => Buffer.from(file.buffer, file.byteOffset, file.byteLength));
+    const limits = [Date.now(), ttlMs, resultBytes, EVENTS_KEPT];
+    return Boolean(await this.#run(FINISH, id, ...limits, ...about, ...buffers));
+  }
+
+  async forget(id: string): Promise<void> {
+    await this.#run(FORGET, id);
+  }
+
+  unfinished(): Promise<string[]> {
+    return this.#redis.smembers(`${this.#options.prefix}unfinished`);
+  }
+
+  async events(id: string, after: number): Promise<JobEvent[]> {
+    const entries = await this.#redis.xrange(`${this.#key(id)}:events`, `0-${after + 1}`, '+');
+    return entries.map(([entry, [, event, , data]]) => ({
+      id: Number(entry.slice(2)),
+      event: event as JobEvent['event'],
+      data: JSON.parse(data),
+    }));
+  }
+
+  #key(id: string): string {
+    return `${this.#options.prefix}job:${id}`;
+  }
+
+  #run(script: string, ...values: (string | number | Buffer)[]) {
+    return this.#redis.eval(script, 1, this.#options.prefix, ...values);
+  }
+}
+
+function read(id: string, record: Record<string, string>): Job | undefined {
+  if (!record.task) return undefined;
+  const date = (ms: string | undefined) => (ms ? new Date(Number(ms)) : undefined);
+  return {
+    id,
+    task: record.task as Job['task'],
+    status: record.status as JobStatus,
+    progress: { step: Number(record.step ?? 0), of: Number(record.of ?? 0) },
+    createdAt: new Date(Number(record.createdAt)),
+    startedAt: date(record.startedAt),
+    finishedAt: date(record.finishedAt),
+    parameters: JSON.parse(record.fields),
+    error: record.error ? JSON.parse(record.error) : undefined,
+    images: Number(record.images ?? 0),
+    webhook: record.webhook,
+  };
+}

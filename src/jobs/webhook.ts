@@ -1,0 +1,60 @@
+import { createHmac } from 'node:crypto';
+import { setTimeout as sleep } from 'node:timers/promises';
+
+const TIMEOUT_MS = 10_000;
+/** Tries in all, and the wait after the first that failed; it doubles each time: 17 minutes in all. */
+export const WEBHOOK_TRIES = 11;
+export const WEBHOOK_DELAY_MS = 1000;
+
+export interface WebhookOptions {
+  /** Scheme, host and port that may be called: nothing else ever is, redirects included. */
+  origins: readonly string[];
+  secret: string;
+}
+
+export function isAllowed(url: string, { origins }: Pick<WebhookOptions, 'origins'>): boolean {
+  return URL.canParse(url) && origins.includes(new URL(url).origin);
+}
+
+/**
+ * Posts a JSON body, signed as Standard Webhooks says (standardwebhooks.com): webhook-signature is
+ * "v1," + base64(HMAC-SHA256(secret, "<webhook-id>.<webhook-timestamp>.<body>")).
+ * Rejects unless the answer is 2xx: try again then, with the same id.
+ */
+export async function post(url: string, id: string, data: object, { secret, ...options }: WebhookOptions) {
+  if (!isAllowed(url, options)) throw new Error(`${url} is not on the list of allowed origins`);
+  const body = JSON.stringify(data);
+  const timestamp = String(Math.floor(Date.now() / 1000));
+  const response = await fetch(url, {
+    method: 'POST',
+    redirect: 'error',
+    signal: AbortSignal.timeout(TIMEOUT_MS),
+    headers: {
+      'content-type': 'application/json',
+      'webhook-id': id,
+      'webhook-timestamp': timestamp,
+      'webhook-signature': `v1,${sign(`${id}.${timestamp}.${body}`, secret)}`,
+    },
+    body,
+  });
+  await response.body?.cancel();
+  if (!response.ok) throw new Error(`${url} answered ${response.status}`);
+}
+
+/** The secret as Standard Webhooks writes it (whsec_ and base64), or any other string, as its bytes. */
+function sign(content: string, secret: string): string {
+  const key = secret.startsWith('whsec_') ? Buffer.from(secret.slice(6), 'base64') : Buffer.from(secret);
+  return createHmac('sha256', key).update(content).digest('base64');
+}
+
+/** Tries until it works, WEBHOOK_TRIES times at most; gives up quietly, or when the signal aborts. */
+export async function retried(deliver: () => Promise<void>, signal: AbortSignal): Promise<void> {
+  for (let wait = WEBHOOK_DELAY_MS, tries = 1; ; wait *= 2, tries++) {
+    try {
+      return await deliver();
+    } catch {
+      if (tries === WEBHOOK_TRIES || signal.aborted) return;
+      await sleep(wait, undefined, { ref: false });
+    }
+  }
+}

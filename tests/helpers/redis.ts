@@ -1,0 +1,59 @@
+import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { createServer } from 'node:net';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { Redis } from 'ioredis';
+
+/** Whether there is a redis-server to test with; CI installs one. */
+export const hasRedis = spawnSync('redis-server', ['--version']).status === 0;
+
+/** A real Redis on a free port, keeping every write on disk. */
+export class RedisServer {
+  readonly url: string;
+  readonly #dir = mkdtempSync(path.join(tmpdir(), 'redis-'));
+  #process: ChildProcess | undefined;
+
+  static async start(): Promise<RedisServer> {
+    const server = new RedisServer(await freePort());
+    await server.start();
+    return server;
+  }
+
+  private constructor(port: number) {
+    this.url = `redis://127.0.0.1:${port}`;
+  }
+
+  async start() {
+    const { port } = new URL(this.url);
+    const durable = ['--appendonly', 'yes', '--appendfsync', 'always', '--save', ''];
+    const where = ['--bind', '127.0.0.1', '--port', port, '--dir', this.#dir];
+    this.#process = spawn('redis-server', [...where, ...durable], { stdio: 'ignore' });
+    const client = new Redis(this.url, { maxRetriesPerRequest: null });
+    client.on('error', () => {}); // until it listens
+    await client.ping();
+    client.disconnect();
+  }
+
+  async stop(signal: NodeJS.Signals = 'SIGTERM') {
+    const process = this.#process;
+    if (!process || process.exitCode !== null) return;
+    process.kill(signal);
+    await once(process, 'exit');
+  }
+
+  async remove() {
+    await this.stop('SIGKILL');
+    rmSync(this.#dir, { recursive: true, force: true });
+  }
+}
+
+async function freePort(): Promise<number> {
+  const server = createServer().listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const address = server.address();
+  server.close();
+  await once(server, 'close');
+  return typeof address === 'object' && address ? address.port : 0;
+}

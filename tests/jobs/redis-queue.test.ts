@@ -1,0 +1,224 @@
+import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
+import { EngineError } from '../../src/engine/engine.ts';
+import {
+  EVENTS_KEPT,
+  IdempotencyConflictError,
+  type Job,
+  type JobEvent,
+  type JobRequest,
+  JobStoreError,
+  type Outcome,
+  UnknownJobError,
+} from '../../src/jobs/job.ts';
+import { RedisJobQueue, type RedisQueueOptions } from '../../src/jobs/redis/queue.ts';
+import { QueueFullError } from '../../src/scheduler/scheduler.ts';
+import { hasRedis, RedisServer } from '../helpers/redis.ts';
+
+const request: JobRequest = { task: 'sample', fields: { seed: 1 } };
+const outcome = (bytes = 10): Outcome => ({
+  files: [new Uint8Array(bytes).fill(7)],
+  mediaType: 'image/png',
+  answer: { seed: 1 },
+});
+const forever = new AbortController().signal;
+
+describe.skipIf(!hasRedis)('jobs on Redis', () => {
+  let redis: RedisServer;
+  const open: RedisJobQueue[] = [];
+  let number = 0;
+  let prefix = '';
+  beforeAll(async () => {
+    redis = await RedisServer.start();
+  });
+  afterEach(async () => {
+    await Promise.all(open.splice(0).map((queue) => queue.close()));
+    prefix = `{test-${++number}}:`;
+  });
+  afterAll(() => redis.remove());
+
+  /** One replica; those of a test share what is in Redis. */
+  async function replica(options: Partial<RedisQueueOptions> = {}): Promise<RedisJobQueue> {
+    const queue = await RedisJobQueue.connect({
+      url: redis.url,
+      prefix,
+      limit: 10,
+      ttlMs: 60_000,
+      perform: async () => outcome(),
+      describeError: (error) => ({ detail: (error as Error).message }),
+      onError: () => {},
+      ...options,
+    });
+    open.push(queue);
+    return queue;
+  }
+
+  /** A replica whose jobs go on until they are cancelled. */
+  const busy = (onStop = () => {}) => {
+    const perform: RedisQueueOptions['perform'] = async (_, { signal, onProgress }) => {
+      while (!signal.aborted) {
+        onProgress({ step: 1, of: 2, eta_ms: 0 });
+        await new Promise((resolve) => setTimeout(resolve, 20));
+      }
+      onStop();
+      return outcome();
+    };
+    return replica({ perform, concurrency: 3 });
+  };
+  const ended = async (queue: RedisJobQueue, id: string): Promise<Job> => {
+    await expect.poll(async () => (await queue.get(id)).finishedAt).toBeTruthy();
+    return queue.get(id);
+  };
+  const follow = async (queue: RedisJobQueue, id: string, after = 0) => {
+    const seen: JobEvent[] = [];
+    for await (const event of queue.events(id, after, forever)) seen.push(event);
+    return seen;
+  };
+
+  test('any replica takes, runs, reports and serves any job', async () => {
+    const requests: JobRequest[] = [];
+    const perform: RedisQueueOptions['perform'] = async (request, { onProgress }) => {
+      requests.push(request);
+      for (let step = 1; step <= 3; step++) onProgress({ step, of: 3, eta_ms: 0 });
+      return outcome();
+    };
+    const [a, b] = [await replica({ perform }), await replica({ perform })];
+    const sent = { ...request, image: Buffer.from([0, 255, 13, 10]), mask: Buffer.from([128]) };
+    const { job, known } = await a.submit(sent);
+    expect(known).toBe(false);
+    const events = await follow(b, job.id);
+    expect(events.map(({ id, event }) => [id, event])).toEqual([
+      [1, 'queued'],
+      [2, 'progress'],
+      [3, 'progress'],
+      [4, 'progress'],
+      [5, 'result'],
+    ]);
+    expect(await follow(a, job.id, 4)).toEqual([{ id: 5, event: 'result', data: { seed: 1 } }]);
+    expect(await follow(a, job.id, 5)).toEqual([]);
+    expect(requests[0]).toMatchObject({ fields: { seed: 1 }, image: sent.image, mask: sent.mask });
+    const done = await b.get(job.id);
+    expect(done).toMatchObject({ status: 'succeeded', images: 1, progress: { step: 3, of: 3 } });
+    for (const queue of [a, b]) {
+      const { file, mediaType } = await queue.image(job.id, 0);
+      expect([Buffer.from(file), mediaType]).toEqual([Buffer.alloc(10, 7), 'image/png']);
+      await expect(queue.image(job.id, 1)).rejects.toThrow(UnknownJobError);
+      expect((await queue.list({ limit: 5 })).map(({ id }) => id)).toEqual([job.id]);
+    }
+  });
+
+  test('keys, on whichever replica; room for at most the limit over all of them', async () => {
+    const [a, b] = [await busy(), await busy()];
+    const key = { value: 'k', fingerprint: 'a' };
+    const { job } = await a.submit(request, key);
+    expect(await b.submit(request, key)).toMatchObject({ job: { id: job.id }, known: true });
+    await expect(b.submit(request, { ...key, fingerprint: 'b' })).rejects.toThrow(IdempotencyConflictError);
+    const many = await Promise.allSettled(
+      Array.from({ length: 20 }, (_, i) => [a, b][i % 2].submit(request)),
+    );
+    const refused = many.filter((result) => result.status === 'rejected');
+    expect(refused).toHaveLength(11);
+    expect(refused[0].reason).toBeInstanceOf(QueueFullError);
+    await Promise.all((await a.list({ limit: 100 })).map(({ id }) => b.cancel(id))); // so that close() has nothing to wait for
+  });
+
+  test('a job that runs on one replica is cancelled through another, and forgotten', async () => {
+    let stopped = 0;
+    const [a, b] = [await busy(() => stopped++), await busy(() => stopped++)];
+    const jobs = await Promise.all([1, 2, 3].map(async () => (await a.submit(request)).job));
+    await expect.poll(async () => (await a.list({ status: 'running', limit: 9 })).length).toBe(3);
+    const last = jobs.map(({ id }) => follow(a, id).then((events) => events.at(-1)?.event));
+    for (const { id } of jobs) expect(await b.cancel(id)).toMatchObject({ status: 'cancelled', images: 0 });
+    expect(await Promise.all(last)).toEqual(Array(3).fill('cancelled'));
+    await expect.poll(() => stopped).toBe(3);
+    await a.cancel(jobs[0].id); // a second time: forgotten
+    await expect(b.get(jobs[0].id)).rejects.toThrow(UnknownJobError);
+  });
+
+  test('a failure is told; one of the engine is tried again', async () => {
+    let tries = 0;
+    const queue = await replica({
+      perform: async ({ fields }) => {
+        if (fields.bad) throw new Error('boom');
+        if (tries++ === 0) throw new EngineError('worker lost');
+        return outcome();
+      },
+    });
+    const { job: bad } = await queue.submit({ ...request, fields: { bad: true } });
+    const { job: good } = await queue.submit(request);
+    expect(await ended(queue, bad.id)).toMatchObject({ status: 'failed', error: { detail: 'boom' } });
+    expect(await ended(queue, good.id)).toMatchObject({ status: 'succeeded' });
+    expect(tries).toBe(2);
+  });
+
+  test('past the bound the oldest results go; past the time all of them', async () => {
+    const queue = await replica({ resultBytes: 25, ttlMs: 1500 });
+    const ids: string[] = [];
+    for (let i = 0; i < 3; i++) {
+      ids.push((await queue.submit(request)).job.id);
+      await ended(queue, ids[i]);
+    }
+    expect((await queue.list({ limit: 10 })).map(({ id }) => id)).toEqual([ids[2], ids[1]]);
+    await expect(queue.get(ids[0])).rejects.toThrow(UnknownJobError);
+    await expect.poll(() => queue.list({ limit: 10 })).toEqual([]);
+  });
+
+  test('only the newest events are kept, under their own numbers', async () => {
+    const queue = await replica({
+      perform: async (_, { onProgress }) => {
+        for (let step = 1; step <= 300; step++) onProgress({ step, of: 300, eta_ms: 0 });
+        return outcome();
+      },
+    });
+    const { job } = await queue.submit(request);
+    await ended(queue, job.id);
+    const events = await follow(queue, job.id);
+    expect(events).toHaveLength(EVENTS_KEPT);
+    expect(events.at(-1)).toMatchObject({ id: 302, event: 'result' });
+  });
+
+  test('a webhook is told of the end once it listens', async () => {
+    const told: string[] = [];
+    let deaf = true;
+    const queue = await replica({
+      notify: async ({ id, status, webhook }) => {
+        if (deaf) {
+          deaf = false;
+          throw new Error('not now');
+        }
+        told.push(`${id} ${status} ${webhook}`);
+      },
+    });
+    const webhook = 'https://example.org/hook';
+    const { job } = await queue.submit({ ...request, webhook });
+    await expect.poll(() => told).toEqual([`${job.id} succeeded ${webhook}`]);
+  });
+
+  test('Redis away: requests are told soon, jobs under way wait and end as if nothing had been', async () => {
+    let go = () => {};
+    const queue = await replica({
+      perform: async (_, { onProgress }) => {
+        onProgress({ step: 1, of: 2, eta_ms: 0 });
+        await new Promise<void>((resolve) => {
+          go = resolve;
+        });
+        onProgress({ step: 2, of: 2, eta_ms: 0 });
+        return outcome();
+      },
+    });
+    const { job } = await queue.submit(request);
+    await expect.poll(async () => (await queue.get(job.id)).progress.step).toBe(1);
+    const events = follow(await replica(), job.id);
+    await redis.stop();
+    await expect(queue.get(job.id)).rejects.toThrow(JobStoreError);
+    await expect(queue.submit(request)).rejects.toThrow(JobStoreError);
+    go();
+    await redis.start();
+    expect(await ended(queue, job.id)).toMatchObject({ status: 'succeeded' });
+    expect((await events).map(({ event }) => event)).toEqual(['queued', 'progress', 'progress', 'result']);
+  });
+
+  test('a wrong address is a sentence', async () => {
+    const wrong = replica({ url: 'redis://127.0.0.1:1' });
+    await expect(wrong).rejects.toThrow(/Redis cannot be reached at REDIS_URL: .*ECONNREFUSED/);
+  });
+});
