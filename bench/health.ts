@@ -1,27 +1,15 @@
 /**
- * npm run bench:health: do probes answer while everything is busy? Saturates a running service with sampling requests
+ * npm run bench:health: do probes answer while everything is busy? Saturates the built service with sampling requests
  * and large uploads, and asks /health/live all the while.
- *
- * Starts the built service itself, on a free port: npm run build first.
  */
-import { spawn } from 'node:child_process';
-import { once } from 'node:events';
 import sharp from 'sharp';
+import { startService } from './service.ts';
 
 const SECONDS = Number(process.env.SECONDS ?? 30);
 const CLIENTS = 16;
 const PROBE_EVERY_MS = 20;
 
-const service = spawn(process.execPath, ['dist/main.js'], {
-  env: { ...process.env, PORT: '0', HOST: '127.0.0.1', LOG_LEVEL: 'info' },
-  stdio: ['ignore', 'pipe', 'inherit'],
-});
-let log = '';
-service.stdout.on('data', (data) => {
-  log += data;
-});
-while (!log.includes('listening on')) await once(service.stdout, 'data');
-const url = log.match(/http:\/\/localhost:\d+/)?.[0].replace('localhost', '127.0.0.1');
+const { child: service, url } = await startService();
 
 const end = performance.now() + SECONDS * 1000;
 const idle = await probe(3);

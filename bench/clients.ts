@@ -1,0 +1,109 @@
+import { setMaxListeners } from 'node:events';
+import { setTimeout as sleep } from 'node:timers/promises';
+import sharp from 'sharp';
+
+const SIDES = [64, 200, 512, 1600];
+const SAMPLERS = ['ddim', 'ddpm', 'dpmpp_2m'];
+const LONGEST_STAY_MS = 3000;
+
+/** How often each thing came of a request: a status, 'hung up', or what fetch said. */
+export type Tally = Map<string, number>;
+
+const random = (below: number) => Math.floor(Math.random() * below);
+const oneOf = <T>(list: readonly T[]): T => list[random(list.length)];
+
+/** Clients of every kind, that ask again and again until the signal aborts; `count` hears what comes of it. */
+export async function keepAsking(
+  url: string,
+  clients: number,
+  count: (what: string) => void,
+  signal: AbortSignal,
+): Promise<void> {
+  const pictures = await Promise.all(SIDES.map(drawPictures));
+  setMaxListeners(clients, signal);
+
+  /** Gives the answer's body where there is one. Whoever is refused for want of room waits as long as it is told. */
+  async function send(path: string, init: RequestInit = {}): Promise<Buffer | undefined> {
+    try {
+      const response = await fetch(url + path, init);
+      const body = Buffer.from(await response.arrayBuffer());
+      const status = statusOf(response, body);
+      count(status);
+      if (status.startsWith('2')) return body;
+      if (status === '429') {
+        const seconds = Number(response.headers.get('retry-after') ?? 1);
+        await sleep(seconds * 1000, undefined, { signal }).catch(() => {}); // the end has come
+      }
+    } catch (error) {
+      count(init.signal?.aborted ? 'hung up' : String(error));
+    }
+  }
+
+  const inpaint = (accept: string, signal?: AbortSignal) =>
+    send('/v1/inpaint', { method: 'POST', headers: { accept }, body: form(oneOf(pictures)), signal });
+  const sample = (accept: string, signal?: AbortSignal) => {
+    const body = JSON.stringify({ sampler: oneOf(SAMPLERS), steps: 2 + random(30), preview_every: 4 });
+    const headers = { accept, 'content-type': 'application/json' };
+    return send('/v1/sample', { method: 'POST', headers, body, signal });
+  };
+  const hangUp = () =>
+    oneOf([inpaint, sample])('text/event-stream', AbortSignal.timeout(random(LONGEST_STAY_MS)));
+  const job = async () => {
+    const created = await send('/v1/jobs', { method: 'POST', body: form(oneOf(pictures)) });
+    if (!created) return;
+    const { id } = JSON.parse(created.toString());
+    await send(`/v1/jobs/${id}/events`);
+    await send(`/v1/jobs/${id}/images/0`);
+  };
+
+  const kinds = [
+    () => inpaint('image/*, application/json;q=0.5'),
+    () => inpaint('application/json'),
+    () => inpaint('text/event-stream'),
+    () => sample('image/webp'),
+    () => sample('text/event-stream'),
+    hangUp,
+    job,
+  ];
+  const ask = async (client: number) => {
+    for (let turn = client; !signal.aborted; turn++) await kinds[turn % kinds.length]();
+  };
+  await Promise.all(Array.from({ length: clients }, (_, client) => ask(client)));
+}
+
+/** A stream of events has answered 200 before it knows: its problem, if any, is its last event. */
+function statusOf({ status, headers }: Response, body: Buffer): string {
+  const events = headers.get('content-type')?.includes('event-stream');
+  const problem = events && body.toString().match(/event: error\ndata: .*"status":(\d+)/);
+  return problem ? problem[1] : String(status);
+}
+
+interface Pictures {
+  image: Blob;
+  mask: Blob;
+}
+
+async function drawPictures(side: number): Promise<Pictures> {
+  const plain = (background: string, size = side) =>
+    sharp({ create: { width: size, height: size, channels: 3, background } });
+  const noise = { type: 'gaussian', mean: 128, sigma: 40 } as const;
+  const image = sharp({ create: { width: side, height: side, channels: 3, background: 'grey', noise } });
+  const hole = await plain('white', side >> 2)
+    .png()
+    .toBuffer();
+  const mask = plain('black').composite([{ input: hole }]);
+  return { image: blob(await image.jpeg().toBuffer()), mask: blob(await mask.png().toBuffer()) };
+}
+
+const blob = (file: Buffer) => new Blob([new Uint8Array(file)]);
+
+function form({ image, mask }: Pictures): FormData {
+  const body = new FormData();
+  body.set('image', image, 'image.jpg');
+  body.set('mask', mask, 'mask.png');
+  body.set('sampler', oneOf(SAMPLERS));
+  body.set('steps', String(2 + random(20)));
+  body.set('num_images', oneOf(['1', '1', '1', '2']));
+  body.set('preview_every', '4');
+  return body;
+}

@@ -1,0 +1,25 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { on } from 'node:events';
+
+/** Starts the built service (npm run build first) as a process of its own, on a free port. */
+export async function startService(env: Record<string, string> = {}) {
+  const child = spawn(process.execPath, ['dist/main.js'], {
+    env: { ...process.env, PORT: '0', HOST: '127.0.0.1', LOG_LEVEL: 'info', ...env },
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
+  const url = await listening(child);
+  return { child, url, pid: child.pid ?? 0 };
+}
+
+async function listening({ stdout }: ChildProcess): Promise<string> {
+  if (!stdout) throw new Error('the service has no output to read');
+  let log = '';
+  for await (const [data] of on(stdout, 'data', { close: ['close'] })) {
+    log += data;
+    const port = log.match(/listening on http:\/\/localhost:(\d+)/)?.[1];
+    if (!port) continue;
+    stdout.resume(); // what it logs from here on is nobody's business, but has to be read
+    return `http://127.0.0.1:${port}`;
+  }
+  throw new Error('the service did not start');
+}

@@ -1,0 +1,81 @@
+/**
+ * npm run bench:soak -- [minutes]: does memory stay where it is? Saturates the built service with clients of every
+ * kind, more than its queue holds, and watches the resident memory of its processes. Exits 1 on a 5xx or an answer that
+ * never came, or when memory has grown by more than a tenth between minutes 3 to 6 and the last three.
+ */
+import { setTimeout as sleep } from 'node:timers/promises';
+import { keepAsking, type Tally } from './clients.ts';
+import { type Memory, mean, memoryOf } from './memory.ts';
+import { startService } from './service.ts';
+
+const MINUTES = Number(process.argv[2] ?? 20);
+const CLIENTS = 24;
+const QUEUE_LIMIT = 12;
+const SAMPLE_EVERY_MS = 10_000;
+const MOST_GROWTH = 0.1;
+
+const { child, pid, url } = await startService({
+  QUEUE_LIMIT: String(QUEUE_LIMIT),
+  JOB_TTL_MS: '30000', // finished jobs are kept in memory: soon as many go as come
+});
+const tally: Tally = new Map();
+const end = new AbortController();
+const count = (what: string) => void tally.set(what, (tally.get(what) ?? 0) + 1);
+const clients = keepAsking(url, CLIENTS, count, end.signal);
+
+const minutes: Memory[] = [];
+const failures = new Set<string>();
+console.log('| minute | HTTP process, MB | workers, MB | answered | 429 | hung up | other |');
+console.log('| --- | --- | --- | --- | --- | --- | --- |');
+for (let minute = 1; minute <= MINUTES; minute++) {
+  const samples: Memory[] = [];
+  for (const until = performance.now() + 60_000; performance.now() < until; ) {
+    await sleep(SAMPLE_EVERY_MS);
+    samples.push(memoryOf(pid));
+  }
+  minutes.push(mean(samples));
+  report(minute);
+}
+end.abort();
+await clients;
+child.kill('SIGTERM');
+
+const tooShort = MINUTES < 9;
+const grown = growth();
+const percent = (share: number) => `${(share * 100).toFixed(1)} %`;
+console.log(
+  tooShort
+    ? '\ntoo short to tell growth: that takes 9 minutes'
+    : `\ngrown from minutes 3-6 to the last three: HTTP process ${percent(grown.http)}, workers ${percent(grown.workers)}`,
+);
+console.log(`failures: ${[...failures].join(', ') || 'none'}`);
+const leaks = !tooShort && Math.max(grown.http, grown.workers) > MOST_GROWTH;
+if (leaks || failures.size > 0) process.exitCode = 1;
+
+function growth(): Memory {
+  const before = mean(minutes.slice(2, 6));
+  const after = mean(minutes.slice(-3));
+  return { http: after.http / before.http - 1, workers: after.workers / before.workers - 1 };
+}
+
+/** The minute's line; its counts begin again at 0. */
+function report(minute: number) {
+  const take = (wanted: (what: string) => boolean) => {
+    const found = [...tally].filter(([what]) => wanted(what));
+    for (const [what] of found) tally.delete(what);
+    return found;
+  };
+  const total = (wanted: (what: string) => boolean) => take(wanted).reduce((sum, [, n]) => sum + n, 0);
+  const { http, workers } = minutes[minute - 1];
+  const line = [
+    minute,
+    http.toFixed(0),
+    workers.toFixed(0),
+    total((what) => what.startsWith('2')),
+    total((what) => what === '429'),
+    total((what) => what === 'hung up'),
+  ];
+  const others = take(() => true);
+  for (const [what] of others) if (!what.startsWith('4')) failures.add(what);
+  console.log(`| ${line.join(' | ')} | ${others.map(([what, n]) => `${n} × ${what}`).join(', ')} |`);
+}
