@@ -1,4 +1,4 @@
-import { PassThrough } from 'node:stream';
+import { PassThrough, pipeline, type Readable } from 'node:stream';
 import type { FastifyReply } from 'fastify';
 import { tensorToPicture } from '../image/region.ts';
 import { encodePicture } from '../image/threads.ts';
@@ -8,6 +8,7 @@ import { base64, type Work } from './answer.ts';
 import { toProblem } from './plugins/errors.ts';
 
 const HEARTBEAT_MS = 15_000;
+const HEARTBEAT = ': still here\n\n';
 /** Bytes a client may leave unread before it is sent no more progress: what it misses, the next event says again. */
 const BEHIND = 256_000;
 
@@ -20,6 +21,16 @@ export const EVENT_STREAM_HEADERS = {
 /** One server-sent event; JSON has no line breaks of its own. */
 export function formatEvent(event: string, data: object, id?: number): string {
   return `${id === undefined ? '' : `id: ${id}\n`}event: ${event}\ndata: ${JSON.stringify(data)}\n\n`;
+}
+
+/** The same stream, with a sign of life while there is nothing to say: what goes between would cut off a silent one. */
+export function withHeartbeats(events: Readable): Readable {
+  const stream = new PassThrough();
+  const heartbeat = setInterval(() => {
+    if (stream.writableLength === 0) stream.write(HEARTBEAT);
+  }, HEARTBEAT_MS);
+  pipeline(events, stream, () => clearInterval(heartbeat));
+  return stream;
 }
 
 /** Turns progress into what its event says: with an estimate of the time left, and a preview every so many steps. */
@@ -51,7 +62,7 @@ export function streamEvents(
   const send = (event: string, data: object) => {
     if (!stream.writableEnded) stream.write(formatEvent(event, data));
   };
-  const heartbeat = setInterval(() => stream.write(': still here\n\n'), HEARTBEAT_MS);
+  const heartbeat = setInterval(() => stream.write(HEARTBEAT), HEARTBEAT_MS);
   const tell = describeProgress({ model, previewEvery }, (data) => send('progress', data));
   const onProgress = (progress: Progress) => {
     if (stream.writableLength <= BEHIND) tell(progress);

@@ -5,13 +5,12 @@ import { RedisJobQueue } from '../jobs/redis/queue.ts';
 import { post } from '../jobs/webhook.ts';
 import { perform } from './answer.ts';
 import { describeProgress } from './events.ts';
-import type { Form } from './negotiate.ts';
 import { chooseModel, samplingParameters } from './parameters.ts';
 import type { Parts } from './parts.ts';
 import { toProblem } from './plugins/errors.ts';
 import type { JobBody } from './schemas/requests.ts';
 import type { JobResponse } from './schemas/responses.ts';
-import { inpaintWork, sampleWork } from './work.ts';
+import { type Decided, inpaintWork, sampleWork } from './work.ts';
 
 /** Jobs on Redis where REDIS_URL says so, else in memory. Rejects with JobStoreError when Redis cannot be reached. */
 export async function openJobQueue({ log }: FastifyInstance, parts: Parts): Promise<JobQueue> {
@@ -23,12 +22,18 @@ export async function openJobQueue({ log }: FastifyInstance, parts: Parts): Prom
     describeError: (error) => toProblem(error, log).toJSON('/v1/jobs'),
     notify: (job) => post(job.webhook, job.id, describeJob(job), webhooks),
     perform: async (request, { signal, onProgress }) => {
-      const work = await workOf(parts, request);
-      const { files, about } = await perform(metrics, work, {
-        signal,
-        onProgress: describeProgress(work, onProgress),
-      });
-      return { files, mediaType: `image/${work.form.format}`, answer: about };
+      const decided = decide(parts, request);
+      const { scheduler } = await decided.model.open();
+      // A job waits for room before its pictures are decoded, it is not refused.
+      const place = await scheduler.whenRoom(decided.sampling.numImages, signal);
+      try {
+        const work = await workOf(parts, request, { ...decided, place });
+        const options = { signal, onProgress: describeProgress(work, onProgress) };
+        const { files, about } = await perform(metrics, work, options);
+        return { files, mediaType: `image/${work.form.format}`, answer: about };
+      } finally {
+        place();
+      }
     },
   };
   if (!config.REDIS_URL) return new MemoryJobQueue(options);
@@ -36,12 +41,17 @@ export async function openJobQueue({ log }: FastifyInstance, parts: Parts): Prom
   return RedisJobQueue.connect({ ...options, url: config.REDIS_URL, onError });
 }
 
-/** The work that a job asks for, checked and decoded. */
-export async function workOf(parts: Parts, { task, fields, image, mask }: JobRequest) {
+/** What a job's fields say. Throws what HTTP answers with 4xx. */
+export function decide({ registry }: Parts, { fields }: JobRequest): Decided {
+  const body = fields as unknown as JobBody;
+  const model = chooseModel(registry, body.model);
+  const sampling = samplingParameters(body, model);
+  return { model, sampling, form: { kind: 'json', format: body.format ?? 'png' } };
+}
+
+/** The work that a job asks for, its pictures decoded and checked. */
+export function workOf(parts: Parts, { task, fields, image, mask }: JobRequest, decided: Decided) {
   const body = { ...fields, image, mask } as unknown as JobBody & { image: Buffer };
-  const model = chooseModel(parts.registry, body.model);
-  const form: Form = { kind: 'json', format: body.format ?? 'png' };
-  const decided = { model, sampling: samplingParameters(body, model), form };
   return task === 'inpaint' ? inpaintWork(parts, body, decided) : sampleWork(body, decided);
 }
 

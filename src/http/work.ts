@@ -13,7 +13,7 @@ import { fieldProblem } from './problem.ts';
 import type { InpaintBody, SampleBody } from './schemas/requests.ts';
 
 /** What has been decided about a request before its pictures are looked at. */
-interface Decided {
+export interface Decided {
   model: ServedModel;
   sampling: SamplingParameters;
   form: Form;
@@ -61,7 +61,7 @@ export async function inpaintWork(
   };
 }
 
-export function sampleWork(body: SampleBody, { model, sampling, form }: Decided): Work<SampleResult> {
+export function sampleWork(body: SampleBody, { model, sampling, form, place }: Decided): Work<SampleResult> {
   return {
     task: 'sample',
     model,
@@ -70,7 +70,7 @@ export function sampleWork(body: SampleBody, { model, sampling, form }: Decided)
     quality: body.quality,
     previewEvery: body.preview_every,
     decodeMs: 0,
-    run: (options) => sample(model, sampling, { ...options, priority: body.priority }),
+    run: (options) => sample(model, sampling, { ...options, priority: body.priority, place }),
   };
 }
 

@@ -35,7 +35,7 @@ export interface Options {
   priority?: Priority;
   /** Aborting frees the slots at the next step; the promise rejects with the signal's reason. */
   signal?: AbortSignal;
-  /** The room that Scheduler.reserve keeps for this request. */
+  /** The room that the scheduler keeps for this request. */
   place?: () => void;
   onProgress?: (progress: Progress) => void;
 }

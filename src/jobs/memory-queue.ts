@@ -19,7 +19,6 @@ import {
   UnknownJobError,
 } from './job.ts';
 import { retried } from './webhook.ts';
-import { whenRoom } from './when-room.ts';
 
 export interface MemoryQueueOptions extends JobQueueOptions {
   now?: () => number;
@@ -55,7 +54,7 @@ export class MemoryJobQueue implements JobQueue {
       now: Date.now,
       notify: async () => {},
     };
-    this.#options = { ...defaults, ...options, perform: whenRoom(options.perform) };
+    this.#options = { ...defaults, ...options };
   }
 
   async submit(request: JobRequest, key?: IdempotencyKey): Promise<{ job: Job; known: boolean }> {

@@ -22,7 +22,7 @@ export interface RunOptions {
   onStep?: (step: number, of: number) => void;
   /** When the first evaluation begins. */
   onStart?: () => void;
-  /** What reserve() returned: the room it keeps is for these images. */
+  /** What reserve() or whenRoom() returned: the room it keeps is for these images. */
   place?: () => void;
 }
 
@@ -74,6 +74,8 @@ export class Scheduler {
   readonly #rows = new Set<Row>();
   /** Images that reserve() keeps room for. */
   #reserved = 0;
+  /** Those who wait for room, in order of arrival. */
+  readonly #waiting = new Set<{ images: number; admit: () => void }>();
   #inFlight = 0;
   #outage: NodeJS.Timeout | undefined;
   /** How fast it has been lately, for Retry-After. */
@@ -112,12 +114,30 @@ export class Scheduler {
    */
   reserve(images: number): () => void {
     this.#assertRoom(images);
-    this.#reserved += images;
-    let kept = images;
-    return () => {
-      this.#reserved -= kept;
-      kept = 0;
-    };
+    return this.#keepPlace(images);
+  }
+
+  /**
+   * Like reserve, for those who would rather wait than be refused: first come first served, and before whoever comes
+   * later. Rejects with the signal's reason.
+   */
+  async whenRoom(images: number, signal: AbortSignal): Promise<() => void> {
+    signal.throwIfAborted();
+    return new Promise((resolve, reject) => {
+      const leave = () => {
+        this.#waiting.delete(waiting);
+        this.#admit();
+        reject(signal.reason);
+      };
+      const admit = () => {
+        signal.removeEventListener('abort', leave);
+        resolve(this.#keepPlace(images));
+      };
+      const waiting = { images, admit };
+      signal.addEventListener('abort', leave);
+      this.#waiting.add(waiting);
+      this.#admit();
+    });
   }
 
   /**
@@ -127,8 +147,8 @@ export class Scheduler {
   async run(trajectories: readonly Trajectory[], options: RunOptions = {}): Promise<void> {
     const { signal, priority = 'normal' } = options;
     signal?.throwIfAborted();
-    options.place?.();
-    this.#assertRoom(trajectories.length);
+    if (options.place) options.place();
+    else this.#assertRoom(trajectories.length);
     const evaluations = trajectories.reduce((sum, { of }) => sum + of, 0);
     const { promise, resolve, reject } = withResolvers();
     const request: Request = {
@@ -154,8 +174,27 @@ export class Scheduler {
   }
 
   #assertRoom(images: number) {
-    const held = this.#rows.size + this.#reserved;
+    let held = this.#rows.size + this.#reserved;
+    for (const waiting of this.#waiting) held += waiting.images;
     if (held + images > this.limit) throw new QueueFullError(this.#retryAfterS());
+  }
+
+  #keepPlace(images: number): () => void {
+    this.#reserved += images;
+    let kept = images;
+    return () => {
+      this.#reserved -= kept;
+      kept = 0;
+      queueMicrotask(() => this.#admit()); // not at once: run() puts images where the place was
+    };
+  }
+
+  #admit() {
+    for (const waiting of this.#waiting) {
+      if (this.#rows.size + this.#reserved + waiting.images > this.limit) return;
+      this.#waiting.delete(waiting);
+      waiting.admit();
+    }
   }
 
   /** Evaluates for as long as the engine has room and rows are ready. */
@@ -224,11 +263,13 @@ export class Scheduler {
     }
     if (trajectory.step < trajectory.of) return;
     this.#rows.delete(row);
+    this.#admit();
     if (--request.left === 0) request.resolve();
   }
 
   #leave(request: Request, reason: unknown) {
     for (const row of this.#rows) if (row.request === request) this.#rows.delete(row);
+    this.#admit();
     request.reject(reason);
   }
 

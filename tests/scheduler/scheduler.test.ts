@@ -133,6 +133,37 @@ describe('limits and ends', () => {
     expect(() => scheduler.reserve(4)).not.toThrow();
   });
 
+  test('who waits for room gets it in order, before whoever comes later, and may go', async () => {
+    const { engine, scheduler, submit } = simulate({ limit: 4 });
+    const signal = new AbortController().signal;
+    const first = submit(5, { images: 3 });
+    const order: string[] = [];
+    const big = scheduler.whenRoom(4, signal).then((place) => {
+      order.push('big');
+      return place;
+    });
+    const leaving = new AbortController();
+    const gone = scheduler.whenRoom(1, leaving.signal).catch((error) => error.message);
+    const small = scheduler.whenRoom(1, signal).then((place) => {
+      order.push('small');
+      return place;
+    });
+    expect(() => scheduler.reserve(1)).toThrow(QueueFullError); // there is room for one, but others were here before
+    leaving.abort(new Error('left'));
+    expect(await gone).toBe('left');
+    await engine.run();
+    expect(first.error).toBeUndefined();
+    const request = submit(5, { images: 4, place: await big }); // with others waiting: its place is its own
+    await settle();
+    expect(order).toEqual(['big']);
+    await engine.run();
+    expect(request.error).toBeUndefined();
+    (await small)();
+    await settle();
+    expect(order).toEqual(['big', 'small']);
+    expect(() => scheduler.reserve(4)).not.toThrow();
+  });
+
   test('a cancelled request leaves at the next step and its neighbours go on', async () => {
     const { engine, scheduler, submit } = simulate({ bestBatch: 4 });
     const controller = new AbortController();

@@ -5,8 +5,8 @@ import { z } from 'zod';
 import { JOB_STATUSES, type Job, type JobEvent, type JobRequest } from '../../jobs/job.ts';
 import { isAllowed } from '../../jobs/webhook.ts';
 import { disconnectSignal } from '../disconnect.ts';
-import { EVENT_STREAM_HEADERS, formatEvent } from '../events.ts';
-import { describeJob, openJobQueue, workOf } from '../job-queue.ts';
+import { EVENT_STREAM_HEADERS, formatEvent, withHeartbeats } from '../events.ts';
+import { decide, describeJob, openJobQueue, workOf } from '../job-queue.ts';
 import { binary, events, problems } from '../openapi.ts';
 import { chooseModel, samplingParameters } from '../parameters.ts';
 import type { Parts } from '../parts.ts';
@@ -68,7 +68,7 @@ export default async function jobRoutes(app: FastifyInstance, parts: Parts) {
         throw fieldProblem('invalid-request', 'webhook', 'its origin is not one of WEBHOOK_ORIGINS');
       const { seed } = samplingParameters(request.body, chooseModel(registry, request.body.model));
       const wanted: JobRequest = { task, fields: { ...fields, seed }, image, mask, webhook };
-      await workOf(parts, wanted); // what is wrong with the request is said now, not by a job that fails
+      await workOf(parts, wanted, decide(parts, wanted)); // what is wrong with the request is said now, not by a job that fails
       const { job, known } = await jobs.submit(wanted, key);
       return reply
         .code(known ? 200 : 202)
@@ -178,7 +178,7 @@ export default async function jobRoutes(app: FastifyInstance, parts: Parts) {
       await jobs.get(params.id); // a job that is not there is a 404, not an empty stream
       const after = Number(headers['last-event-id'] ?? 0);
       const source = jobs.events(params.id, after, disconnectSignal(reply));
-      return reply.headers(EVENT_STREAM_HEADERS).send(Readable.from(formatted(source)));
+      return reply.headers(EVENT_STREAM_HEADERS).send(withHeartbeats(Readable.from(formatted(source))));
     },
   );
 }

@@ -18,7 +18,6 @@ import {
   UnknownJobError,
 } from '../job.ts';
 import { WEBHOOK_DELAY_MS, WEBHOOK_TRIES } from '../webhook.ts';
-import { whenRoom } from '../when-room.ts';
 import { JobStore } from './store.ts';
 
 export interface RedisQueueOptions extends JobQueueOptions {
@@ -86,7 +85,7 @@ export class RedisJobQueue implements JobQueue {
 
   private constructor(options: RedisQueueOptions, hasty: Redis) {
     const { url, prefix = PREFIX, limit, ttlMs, resultBytes = RESULT_BYTES, onError } = options;
-    this.#options = { ...options, perform: whenRoom(options.perform) };
+    this.#options = options;
     this.#hasty = hasty;
     this.#patient = new Redis(url, { maxRetriesPerRequest: null });
     this.#news = this.#patient.duplicate();
