@@ -69,7 +69,7 @@ test('work that outlasts the grace time is dropped, and the exit code says so', 
 
 test.each([
   [{ PORT: 'http' }, /PORT is 'http'; it must be a whole number from 0 to 65535/],
-  [{ DEVICE: 'gpu' }, /DEVICE is 'gpu'; it must be one of auto, cpu/],
+  [{ DEVICE: 'gpu' }, /DEVICE is 'gpu'; it must be one of auto, cpu, cuda/],
   [{ CORS_ORIGINS: 'example.org' }, /CORS_ORIGINS is 'example.org'; it must be origins/],
   [{ MODEL_DIR: '/nowhere' }, /MODEL_DIR \/nowhere cannot be read/],
   [{ DEFAULT_MODEL: 'nobody' }, /DEFAULT_MODEL nobody is not in/],
