@@ -22,7 +22,8 @@ package=$PWD/node_modules/@tensorflow/tfjs-node
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 
-npm install --no-save --ignore-scripts --no-audit --no-fund \
+# --save-prod: as the optional peer that package.json calls it, npm would leave the package itself out.
+npm install --no-save --save-prod --ignore-scripts --no-audit --no-fund \
   "@tensorflow/tfjs-node@$TFJS" "node-api-headers@$NODE_API_HEADERS"
 
 # The tags name the wheel, not the Python at hand: nothing of it is ever imported.
