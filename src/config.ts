@@ -55,11 +55,15 @@ export const SETTINGS = {
     description: '`id` or `id@version` for requests that name no model; else the first id, newest version',
   },
   ENGINE: {
-    schema: oneOf(['auto', 'onnx']),
+    schema: oneOf(['auto', 'onnx', 'tfjs']),
     default: 'auto',
-    description: 'what evaluates the network: auto, onnx',
+    description: 'what evaluates the network: auto, onnx, tfjs',
   },
-  DEVICE: { schema: oneOf(['auto', 'cpu']), default: 'auto', description: 'where it runs: auto, cpu' },
+  DEVICE: {
+    schema: oneOf(['auto', 'cpu', 'cuda']),
+    default: 'auto',
+    description: 'where it runs: auto, cpu, cuda (tfjs alone)',
+  },
   MAX_BATCH: {
     schema: z.union([z.literal('auto').transform(() => undefined), wholeNumber(1, 1024)], {
       error: 'must be auto or a whole number from 1 to 1024',

@@ -34,8 +34,13 @@ async function start() {
   const registry = await FolderRegistry.open({
     modelDir: config.MODEL_DIR,
     defaultModel: config.DEFAULT_MODEL,
-    engine: { engine: 'onnx', device: 'cpu', maxBatch: config.MAX_BATCH, queueLimit: config.QUEUE_LIMIT },
-    hooks: measured(metrics, (message) => log.warn(message)),
+    engine: {
+      engine: config.ENGINE,
+      device: config.DEVICE,
+      maxBatch: config.MAX_BATCH,
+      queueLimit: config.QUEUE_LIMIT,
+    },
+    hooks: measured(metrics, log),
     log,
   });
   const app = await buildApp({ config, registry, metrics }, log);
@@ -80,15 +85,17 @@ function drainOnSignals(app: FastifyInstance, log: Logger, graceMs: number) {
   process.on('SIGINT', drain);
 }
 
-function measured(metrics: Metrics, warn: (message: string) => void): ModelHooks {
+function measured(metrics: Metrics, log: Logger): ModelHooks {
   const ref = ({ id, version }: { id: string; version: string }) => `${id}@${version}`;
   return {
     onBatch: (card, rows) => metrics.batchRows.observe({ model: ref(card) }, rows),
     onEvaluation: (card, { engine, device }, _rows, seconds) =>
       metrics.evaluationSeconds.observe({ model: ref(card), engine, device }, seconds),
+    onPassedOver: (card, { library, device }, why) =>
+      log.info(`${ref(card)}: not on ${library} (${device}): ${why}`),
     onRestart: (card, how) => {
       metrics.workerRestarts.inc({ model: ref(card) });
-      warn(`${ref(card)}: a worker ${how}; another takes its place`);
+      log.warn(`${ref(card)}: a worker ${how}; another takes its place`);
     },
   };
 }

@@ -1,11 +1,28 @@
 import type { Batch, DeviceName, EngineName } from './engine.ts';
 
-/** What a worker needs to load a network; plain data, sent over IPC. */
-export interface NetworkSpec {
-  /** Absolute path of the model's folder. */
-  folder: string;
+/** What evaluates a network, and where. */
+export interface Runtime {
   engine: EngineName;
   device: DeviceName;
+  /** The npm package that does the work. */
+  library: string;
+}
+
+/** What the weights alone do not say of the U-Net. */
+export interface Architecture {
+  /** patch x patch pixels are one position of the network's. */
+  patch: number;
+  /** Channels of an attention head. */
+  head_dim: number;
+  /** Groups of a group normalisation. */
+  groups: number;
+}
+
+/** What a worker needs to load a network; plain data, sent over IPC. */
+export interface NetworkSpec extends Runtime {
+  /** Absolute path of the model's folder. */
+  folder: string;
+  architecture: Architecture;
   inChannels: number;
   outChannels: number;
   resolution: number;

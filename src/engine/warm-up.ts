@@ -3,6 +3,8 @@ import type { Network, NetworkSpec } from './network.ts';
 /** A row must get this much cheaper for a batch of twice the size to be worth the wait for its rows. */
 const WORTHWHILE = 0.85;
 const REPEATS = 5;
+/** Nor may it keep every other request waiting for longer than this. */
+const LONGEST_MS = 500;
 
 /**
  * Runs the network until its first-run work (memory plans, shaders) is done, and finds the best batch: sizes double
@@ -26,6 +28,7 @@ async function gain(network: Network, rows: number, spec: NetworkSpec): Promise<
   for (let i = 0; i < REPEATS; i++) {
     fastestSmall = Math.min(fastestSmall, await milliseconds(() => network.evaluate(small, false)));
     fastestLarge = Math.min(fastestLarge, await milliseconds(() => network.evaluate(large, false)));
+    if (fastestLarge > LONGEST_MS) return Number.POSITIVE_INFINITY;
   }
   return fastestLarge / 2 / fastestSmall;
 }

@@ -4,9 +4,14 @@
  */
 import type { Batch } from './engine.ts';
 import type { Network, NetworkSpec } from './network.ts';
-import { loadOnnx } from './onnx.ts';
 import type { FromWorker, ToWorker } from './protocol.ts';
 import { bestBatch } from './warm-up.ts';
+
+/** Imported on demand: a worker loads the libraries of its own engine alone. */
+const LOAD = {
+  onnx: async (spec: NetworkSpec) => (await import('./onnx.ts')).loadOnnx(spec),
+  tfjs: async (spec: NetworkSpec) => (await import('./tfjs/tfjs.ts')).loadTfjs(spec),
+};
 
 let network: Network | undefined;
 
@@ -22,7 +27,7 @@ process.on('disconnect', () => process.exit(0));
 
 async function load(spec: NetworkSpec) {
   try {
-    network = await loadOnnx(spec);
+    network = await LOAD[spec.engine](spec);
     const { deviceName, precision } = network;
     send({ type: 'loaded', deviceName, precision, bestBatch: await bestBatch(network, spec) });
   } catch (error) {

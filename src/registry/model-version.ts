@@ -1,7 +1,9 @@
 import path from 'node:path';
 import { usableCores } from '../engine/cores.ts';
 import { EngineError, type EngineInfo } from '../engine/engine.ts';
+import type { Runtime } from '../engine/network.ts';
 import { WorkerPool } from '../engine/pool.ts';
+import { firstToStart, type RuntimeChoice, runtimes } from '../engine/runtimes.ts';
 import { Scheduler } from '../scheduler/scheduler.ts';
 import type { ModelCard } from './model-card.ts';
 import { verifyDigests } from './model-folder.ts';
@@ -12,11 +14,11 @@ export interface ModelHooks {
   onBatch?(card: ModelCard, rows: number): void;
   onEvaluation?(card: ModelCard, engine: EngineInfo, rows: number, seconds: number): void;
   onRestart?(card: ModelCard, how: string): void;
+  /** This runtime does not work here; the next is tried. */
+  onPassedOver?(card: ModelCard, runtime: Runtime, why: string): void;
 }
 
-export interface EngineSettings {
-  engine: 'onnx';
-  device: 'cpu';
+export interface EngineSettings extends RuntimeChoice {
   /** Overrides the best batch found at warm-up. */
   maxBatch?: number;
   /** Images in a model's queue. */
@@ -78,33 +80,42 @@ export class ModelVersion implements ServedModel {
 
   async #load() {
     const { card, folder } = this;
-    const { engine, device, maxBatch, queueLimit } = this.#settings;
     this.state = 'loading';
     await verifyDigests(folder, card);
-    const cores = usableCores();
-    const pool = await WorkerPool.start({
-      spec: {
-        folder,
-        engine,
-        device,
-        inChannels: card.in_channels,
-        outChannels: card.out_channels,
-        resolution: card.resolution,
-        threads: cores,
-      },
-      workers: cores,
-      maxBatch,
-      onEvaluation: (rows, seconds) => this.#hooks.onEvaluation?.(card, pool.info, rows, seconds),
-      onRestart: (how) => this.#hooks.onRestart?.(card, how),
-    });
+    const pool = await firstToStart(
+      runtimes(this.#settings),
+      (runtime) => this.#start(runtime),
+      (runtime, why) => this.#hooks.onPassedOver?.(card, runtime, why),
+    );
     this.pool = pool;
     this.scheduler = new Scheduler({
       engine: pool,
-      limit: queueLimit,
+      limit: this.#settings.queueLimit,
       onBatch: (rows) => this.#hooks.onBatch?.(card, rows),
     });
     this.state = 'ready';
     this.reason = undefined;
     return { scheduler: this.scheduler, engine: pool.info };
+  }
+
+  async #start(runtime: Runtime): Promise<WorkerPool> {
+    const { card, folder } = this;
+    const cores = usableCores();
+    const pool = await WorkerPool.start({
+      spec: {
+        ...runtime,
+        folder,
+        architecture: card.architecture,
+        inChannels: card.in_channels,
+        outChannels: card.out_channels,
+        resolution: card.resolution,
+        threads: cores,
+      },
+      workers: runtime.device === 'cpu' ? cores : 1, // a GPU is one: it wants large batches of one worker
+      maxBatch: this.#settings.maxBatch,
+      onEvaluation: (rows, seconds) => this.#hooks.onEvaluation?.(card, pool.info, rows, seconds),
+      onRestart: (how) => this.#hooks.onRestart?.(card, how),
+    });
+    return pool;
   }
 }

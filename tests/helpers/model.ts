@@ -19,6 +19,8 @@ export async function realModelSpec(): Promise<NetworkSpec> {
     folder,
     engine: 'onnx',
     device: 'cpu',
+    library: 'onnxruntime-node',
+    architecture: card.architecture,
     inChannels: card.in_channels,
     outChannels: card.out_channels,
     resolution: card.resolution,

@@ -1,0 +1,120 @@
+import * as tf from '@tensorflow/tfjs-core';
+import type { Architecture } from '../network.ts';
+import {
+  convolution,
+  downsampling,
+  type Features,
+  groupNormalisation,
+  linear,
+  silu,
+  upsampling,
+} from './layers.ts';
+import type { Parameters } from './parameters.ts';
+
+type Block = (x: Features, emb: tf.Tensor2D) => Features;
+
+/** x [N, C, R, R] and t [N] (0..T-1, any row its own) -> [N, C_out, R, R] */
+export type UNet = (x: tf.Tensor4D, t: tf.Tensor1D) => tf.Tensor4D;
+
+/**
+ * The U-Net of training/unet.py (Dhariwal & Nichol 2021): down through residual blocks, each level half the size of the
+ * one before, through the middle, and up again with what the way down has left.
+ *
+ * Which layers there are, the parameters' names say. Throws EngineError when one is missing.
+ */
+export function unet(p: Parameters, { patch, head_dim, groups }: Architecture): UNet {
+  const block = (p: Parameters): Block => {
+    const residual = residualBlock(p.at('block'), groups);
+    if (!p.has('attention.qkv.weight')) return residual;
+    const attend = attention(p.at('attention'), head_dim, groups);
+    return (x, emb) => attend(residual(x, emb));
+  };
+  const isResampling = (p: Parameters) => p.has('conv.weight');
+
+  const time1 = linear(p.at('time1'));
+  const time2 = linear(p.at('time2'));
+  const stem = convolution(p.at('stem'));
+  const down = p.list('down').map((p) => (isResampling(p) ? downsampling(p.at('conv')) : block(p)));
+  const mid1 = residualBlock(p.at('mid1'), groups);
+  const midAttention = attention(p.at('mid_attention'), head_dim, groups);
+  const mid2 = residualBlock(p.at('mid2'), groups);
+  const up = p.list('up').map((p) => (isResampling(p) ? upsampling(p.at('conv')) : joined(block(p))));
+  const normalise = groupNormalisation(p.at('norm'), groups);
+  const head = convolution(p.at('head'));
+  const width = p.get<tf.Rank.R2>('time1.weight').shape[0];
+
+  return (x, t) => {
+    const emb = silu(time2(silu(time1(timestepEmbedding(t, width)))));
+    let h = stem(toPatches(x, patch));
+    const skips = [h];
+    for (const layer of down) {
+      h = layer(h, emb);
+      skips.push(h);
+    }
+    h = mid2(midAttention(mid1(h, emb)), emb);
+    for (const layer of up) h = layer(h, emb, skips);
+    return fromPatches(head(silu(normalise(h))), patch);
+  };
+}
+
+/** A block on the way up: it sees the features of the way down beside those from below. */
+function joined(block: Block) {
+  return (x: Features, emb: tf.Tensor2D, skips: Features[]) =>
+    block(tf.concat([x, ...skips.splice(-1)], 3), emb);
+}
+
+/** Normalise, SiLU, convolve, normalise as the timestep says, SiLU, convolve; plus the input. */
+function residualBlock(p: Parameters, groups: number): Block {
+  const norm1 = groupNormalisation(p.at('norm1'), groups);
+  const conv1 = convolution(p.at('conv1'));
+  const modulate = linear(p.at('emb'));
+  const norm2 = groupNormalisation(p.at('norm2'), groups);
+  const conv2 = convolution(p.at('conv2'));
+  const skip = p.has('skip.weight') ? convolution(p.at('skip')) : (x: Features) => x;
+  return (x, emb) =>
+    tf.tidy(() => {
+      const [scale, shift] = tf.split<tf.Tensor2D>(modulate(emb), 2, 1);
+      const h = conv1(silu(norm1(x)));
+      return tf.add(skip(x), conv2(silu(norm2(h, { scale, shift }))));
+    });
+}
+
+/** Multi-head self-attention over all positions, softmax(q kᵀ / √d) v (Vaswani et al. 2017); plus the input. */
+function attention(p: Parameters, headDim: number, groups: number) {
+  const normalise = groupNormalisation(p.at('norm'), groups);
+  const qkv = convolution(p.at('qkv'));
+  const project = convolution(p.at('proj'));
+  return (x: Features): Features =>
+    tf.tidy(() => {
+      const [n, h, w, c] = x.shape;
+      const [q, k, v] = tf
+        .split(qkv(normalise(x)), 3, 3)
+        .map((part) => tf.transpose(tf.reshape(part, [n, h * w, c / headDim, headDim]), [0, 2, 1, 3]));
+      const weights = tf.softmax(tf.mul(tf.matMul(q, k, false, true), headDim ** -0.5)); // [N, heads, HW, HW]
+      const attended = tf.transpose(tf.matMul(weights, v), [0, 2, 1, 3]); // [N, HW, heads, d]
+      return tf.add(x, project(tf.reshape(attended, [n, h, w, c])));
+    });
+}
+
+/** Cosines and sines of t at geometric frequencies 1 .. 1/10000 (Vaswani et al. 2017): [N] -> [N, width] */
+function timestepEmbedding(t: tf.Tensor1D, width: number): tf.Tensor2D {
+  const half = width / 2;
+  const frequencies = Array.from({ length: half }, (_, i) => 10_000 ** (-i / half));
+  const angles = tf.mul<tf.Tensor2D>(tf.expandDims(t, 1), [frequencies]);
+  return tf.concat([tf.cos(angles), tf.sin(angles)], 1);
+}
+
+/** Patches of pixels go to depth, channel by channel: [N, C, H, W] -> [N, H/p, W/p, C p p] */
+function toPatches(x: tf.Tensor4D, p: number): Features {
+  const [n, c, h, w] = x.shape;
+  const split = tf.reshape(x, [n, c, h / p, p, w / p, p]);
+  return tf.reshape(tf.transpose(split, [0, 2, 4, 1, 3, 5]), [n, h / p, w / p, c * p * p]);
+}
+
+/** And back: [N, H/p, W/p, C p p] -> [N, C, H, W] */
+function fromPatches(x: Features, p: number): tf.Tensor4D {
+  const [n, h, w, depth] = x.shape;
+  const c = depth / (p * p);
+  const split = tf.reshape(x, [n, h, w, c, p, p]);
+  return tf.reshape(tf.transpose(split, [0, 3, 1, 4, 2, 5]), [n, c, h * p, w * p]);
+}
