@@ -11,7 +11,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { RedisServer } from '../tests/helpers/redis.ts';
 
 const JOBS = Number(process.env.JOBS ?? 1000);
-const KILL_EVERY_S = Number(process.env.KILL_EVERY_S ?? 8);
+const KILL_EVERY_S = Number(process.env.KILL_EVERY_S ?? 5);
 const SEEDS = Math.min(50, JOBS);
 const SUBMITTERS = 16;
 const FIRST_PORT = 18_000 + Math.floor(Math.random() * 1000) * 3;
@@ -19,6 +19,7 @@ const FIRST_PORT = 18_000 + Math.floor(Math.random() * 1000) * 3;
 interface JobAnswer {
   id: string;
   status: string;
+  error?: object;
   images: string[];
 }
 
@@ -32,7 +33,7 @@ const counts = { killed: 0, triedAgain: 0 };
 const started = performance.now();
 let over = false;
 const killing = killNowAndThen();
-const body = (i: number) => ({ task: 'sample', seed: i % SEEDS, steps: 2 + (i % 3 === 0 ? 1 : 0) });
+const body = (i: number) => ({ task: 'sample', seed: i % SEEDS, steps: 4 + (i % 5) });
 
 const ids: string[] = [];
 let next = 0;
@@ -82,6 +83,8 @@ console.log(`requests sent again, to another replica: ${counts.triedAgain}`);
 console.log(
   `ended: ${JSON.stringify(statuses)}; result events: ${results}; distinct ids: ${new Set(ids).size}`,
 );
+for (const { status, error } of [...jobs.values()].filter(({ status }) => status !== 'succeeded').slice(0, 3))
+  console.log(status, JSON.stringify(error));
 console.log(`pictures that differ from the same seed's asked for directly: ${different}`);
 
 for (const child of replicas.values()) child.kill('SIGKILL');
@@ -95,7 +98,7 @@ function start(port: number) {
     PORT: String(port),
     HOST: '127.0.0.1',
     REDIS_URL: redis.url,
-    LOG_LEVEL: 'error',
+    LOG_LEVEL: 'warn',
   };
   replicas.set(
     port,

@@ -5,7 +5,7 @@ import { RedisJobQueue } from '../jobs/redis/queue.ts';
 import { post } from '../jobs/webhook.ts';
 import { perform } from './answer.ts';
 import { describeProgress } from './events.ts';
-import { chooseModel, samplingParameters } from './parameters.ts';
+import { samplingParameters } from './parameters.ts';
 import type { Parts } from './parts.ts';
 import { toProblem } from './plugins/errors.ts';
 import type { JobBody } from './schemas/requests.ts';
@@ -44,7 +44,7 @@ export async function openJobQueue({ log }: FastifyInstance, parts: Parts): Prom
 /** What a job's fields say. Throws what HTTP answers with 4xx. */
 export function decide({ registry }: Parts, { fields }: JobRequest): Decided {
   const body = fields as unknown as JobBody;
-  const model = chooseModel(registry, body.model);
+  const model = registry.get(body.model); // ready or not: a job waits for it
   const sampling = samplingParameters(body, model);
   return { model, sampling, form: { kind: 'json', format: body.format ?? 'png' } };
 }

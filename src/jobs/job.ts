@@ -1,7 +1,7 @@
 /** What a job is asked to do; plain data, so that a queue may keep it anywhere and any process may do it. */
 export interface JobRequest {
   task: 'inpaint' | 'sample';
-  /** The request's fields under their names in HTTP, seed drawn, defaults filled in. */
+  /** The request's fields under their names in HTTP, seed drawn, model with its version. */
   fields: Record<string, unknown>;
   image?: Buffer;
   mask?: Buffer;

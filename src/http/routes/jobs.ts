@@ -66,8 +66,16 @@ export default async function jobRoutes(app: FastifyInstance, parts: Parts) {
       const { task, image, mask, webhook, ...fields } = request.body;
       if (webhook && !isAllowed(webhook, { origins: config.WEBHOOK_ORIGINS }))
         throw fieldProblem('invalid-request', 'webhook', 'its origin is not one of WEBHOOK_ORIGINS');
-      const { seed } = samplingParameters(request.body, chooseModel(registry, request.body.model));
-      const wanted: JobRequest = { task, fields: { ...fields, seed }, image, mask, webhook };
+      // Seed and version are fixed now: whichever replica does the job, it is the same picture.
+      const model = chooseModel(registry, request.body.model);
+      const { seed } = samplingParameters(request.body, model);
+      const wanted: JobRequest = {
+        task,
+        fields: { ...fields, seed, model: model.ref },
+        image,
+        mask,
+        webhook,
+      };
       await workOf(parts, wanted, decide(parts, wanted)); // what is wrong with the request is said now, not by a job that fails
       const { job, known } = await jobs.submit(wanted, key);
       return reply

@@ -86,7 +86,7 @@ export const job = response(
     finished_at: z.iso.datetime().optional(),
     parameters: z
       .record(z.string(), z.unknown())
-      .meta({ description: 'As they were sent, the seed filled in' }),
+      .meta({ description: 'As they were sent; seed and model version filled in' }),
     error: problem.optional(),
     images: z
       .array(z.string())
