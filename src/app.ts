@@ -37,6 +37,7 @@ export async function buildApp(parts: Parts, logger?: FastifyBaseLogger): Promis
     bodyLimit: config.MAX_UPLOAD_BYTES,
     forceCloseConnections: 'idle', // close() waits for answers, not for idle keep-alive connections
     requestTimeout: REQUEST_TIMEOUT_MS,
+    pluginTimeout: 0, // it counts for closing too, which waits for jobs: the grace time is the limit there
     clientErrorHandler,
     frameworkErrors,
     return503OnClosing: false, // the hook below says it as a problem

@@ -83,6 +83,7 @@ test('the same Idempotency-Key is the same job, and another request with it a co
   const other = await send({ task: 'sample', steps: 3 });
   expect(other.status).toBe(409);
   expect(other.body.type).toBe('/problems/idempotency-conflict');
+  await ended(first.body.id);
 });
 
 test('what is wrong is said at once', async () => {

@@ -24,7 +24,10 @@ const fields = async () => ({
 function raw(bytes: string, hangUpAfterMs?: number): Promise<string> {
   return new Promise((resolve) => {
     let answer = '';
-    const socket = createConnection({ port: service.port, host: '127.0.0.1' }, () => socket.write(bytes));
+    const socket = createConnection({ port: service.port, host: '127.0.0.1' });
+    socket.write(bytes, () => {
+      if (hangUpAfterMs !== undefined) setTimeout(() => socket.destroy(), hangUpAfterMs);
+    });
     socket.on('data', (data) => {
       answer += data;
     });
@@ -32,7 +35,6 @@ function raw(bytes: string, hangUpAfterMs?: number): Promise<string> {
       answer += error.message;
     });
     socket.on('close', () => resolve(answer));
-    if (hangUpAfterMs !== undefined) setTimeout(() => socket.destroy(), hangUpAfterMs);
   });
 }
 
@@ -185,4 +187,12 @@ describe('small promises', () => {
     expect(() => readConfig({ API_KEYS: 'secret' })).toThrow(/^API_KEYS is set, but this version/);
     expect(() => readConfig({ API_KEYS: 'secret' })).not.toThrow(/secret/);
   });
+});
+
+test('closing waits for the jobs that run, longer than the ten seconds that Fastify gives its plugins', async () => {
+  service.registry.engine.delayMs = 2750;
+  await request(service.url).post('/v1/jobs').send({ task: 'sample', steps: 4 }).expect(202);
+  await expect.poll(() => service.registry.scheduler.depth.active).toBe(1);
+  await service.app.close();
+  expect(service.registry.scheduler.depth).toEqual({ waiting: 0, active: 0 });
 });
