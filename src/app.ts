@@ -14,6 +14,7 @@ import health from './http/routes/health.ts';
 import inpaint from './http/routes/inpaint.ts';
 import jobs from './http/routes/jobs.ts';
 import models from './http/routes/models.ts';
+import playground from './http/routes/playground.ts';
 import sample from './http/routes/sample.ts';
 import { zodValidator } from './http/validation.ts';
 
@@ -63,6 +64,7 @@ export async function buildApp(parts: Parts, logger?: FastifyBaseLogger): Promis
   await app.register(docs);
   await app.register(uploads, parts);
   await app.register(metricsPlugin, parts);
-  for (const route of [inpaint, sample, diffuse, jobs, models, health]) await app.register(route, parts);
+  for (const route of [inpaint, sample, diffuse, jobs, models, health, playground])
+    await app.register(route, parts);
   return app;
 }

@@ -39,12 +39,12 @@ export function describeProgress(
   send: (data: JobProgress) => void,
 ) {
   const started = performance.now();
-  return ({ step, of, estimate }: Progress) => {
+  return ({ step, of, estimate, box }: Progress) => {
     const eta_ms = Math.round(((performance.now() - started) / step) * (of - step));
     if (previewEvery === 0 || step % previewEvery !== 0) return send({ step, of, eta_ms });
     const picture = tensorToPicture(estimate(), model.card.resolution);
     encodePicture(picture, { format: 'webp', quality: 80 })
-      .then((file) => send({ step, of, eta_ms, preview: `data:image/webp;base64,${base64(file)}` }))
+      .then((file) => send({ step, of, eta_ms, preview: `data:image/webp;base64,${base64(file)}`, box }))
       .catch(() => {}); // a preview is a courtesy
   };
 }

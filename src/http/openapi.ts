@@ -56,7 +56,7 @@ export const binary = z.custom<Buffer>().meta({ type: 'string', format: 'binary'
 export const events = z.string().meta({
   description:
     'Server-sent events: `queued` (position), `progress` (step, of, eta_ms, and every preview_every steps preview, a ' +
-    'data: URL), and at the end `result` (the JSON answer) or `error` (a Problem). A comment every 15 s keeps proxies awake.',
+    'data: URL, and box, where in the picture it lies), and at the end `result` (the JSON answer) or `error` (a Problem). A comment every 15 s keeps proxies awake.',
 });
 /** Text as a response. */
 export const text = z.string();

@@ -25,7 +25,10 @@ export async function inpaint(
     x0: await pictureToTensor(picture, box, resolution, mask),
     mask: await maskToTensor(mask, box, resolution),
   };
-  const { candidates, timings } = await denoise(model, known, parameters, options);
+  const { candidates, timings } = await denoise(model, known, parameters, {
+    ...options,
+    onProgress: (progress) => options.onProgress?.({ ...progress, box }),
+  });
 
   const started = performance.now();
   const { maskBlur } = parameters;

@@ -29,6 +29,8 @@ export interface Progress {
   of: number;
   /** The first candidate as the network now believes it to be: [3, R, R] in -1..1, the region shown to the model. */
   estimate(): Float32Array;
+  /** Where that region lies in the picture (inpainting). */
+  box?: Box;
 }
 
 export interface Options {

@@ -1,3 +1,5 @@
+import type { Box } from '../image/picture.ts';
+
 /** What a job is asked to do; plain data, so that a queue may keep it anywhere and any process may do it. */
 export interface JobRequest {
   task: 'inpaint' | 'sample';
@@ -66,6 +68,8 @@ export interface JobProgress {
   eta_ms: number;
   /** A data: URL of the picture as it is believed to be now. */
   preview?: string;
+  /** Where in the picture that lies. */
+  box?: Box;
 }
 
 /** How a job is done. Rejects with what HTTP turns into a problem; stops when the signal aborts. */

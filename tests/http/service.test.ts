@@ -78,8 +78,13 @@ test('only the origins that are set may call from a page', async () => {
   expect(other.headers['access-control-allow-origin']).toBeUndefined();
 });
 
-test('the docs are there', async () => {
-  expect((await get('/')).headers.location).toBe('/docs');
+test('the page and the docs are there', async () => {
+  const page = await get('/');
+  expect(page.headers['content-type']).toContain('text/html');
+  const files = [...page.text.matchAll(/(?:src|href)="(playground\/[^"]+)"/g)].map(([, file]) => file);
+  expect(files).toHaveLength(3);
+  for (const file of files) expect((await get(`/${file}`)).status).toBe(200);
+  expect((await get('/playground/nothing.js')).body.type).toBe('/problems/not-found');
   expect((await get('/docs/')).text).toContain('swagger');
 });
 

@@ -38,5 +38,4 @@ export default fp(async function docs(app: FastifyInstance) {
   app.get('/openapi.yaml', { schema: { hide: true } as never }, (_, reply) =>
     reply.type('application/yaml').send(app.swagger({ yaml: true })),
   );
-  app.get('/', { schema: { hide: true } as never }, (_, reply) => reply.redirect('/docs'));
 });
