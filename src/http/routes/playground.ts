@@ -10,6 +10,7 @@ export default async function playground(app: FastifyInstance) {
     root: ROOT,
     prefix: '/playground/',
     index: false,
+    wildcard: false, // a route a file: what is not there is not found
     cacheControl: false,
     setHeaders: (response) => response.header('cache-control', 'no-cache'), // a new version shows at once; 304 is cheap
   });
