@@ -1,3 +1,4 @@
+import util from 'node:util';
 import { EngineError } from '../engine.ts';
 
 /** tfjs' name for the backend that an npm package brings. */
@@ -19,6 +20,7 @@ export async function loadBackend(library: string): Promise<typeof import('@tens
   process.env.TF_NUM_INTRAOP_THREADS ??= '1';
   process.env.OMP_NUM_THREADS ??= '1';
   process.env.TF_CPP_MIN_LOG_LEVEL ??= '2';
+  restoreUtil();
   try {
     await import(library);
     const tf = await import('@tensorflow/tfjs-core');
@@ -28,6 +30,12 @@ export async function loadBackend(library: string): Promise<typeof import('@tens
   } catch (error) {
     throw new EngineError(why(library, error as NodeJS.ErrnoException), { cause: error });
   }
+}
+
+/** tfjs-node 4.22 calls a function that Node 23 removed. */
+function restoreUtil() {
+  const removed: { isNullOrUndefined?: (value: unknown) => boolean } = util;
+  removed.isNullOrUndefined ??= (value) => value === null || value === undefined;
 }
 
 function why(library: string, { code, message }: NodeJS.ErrnoException): string {

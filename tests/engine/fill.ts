@@ -1,0 +1,35 @@
+import { readFile } from 'node:fs/promises';
+import type { Engine, EngineInfo } from '../../src/engine/engine.ts';
+import type { Network } from '../../src/engine/network.ts';
+import { decodePicture } from '../../src/image/decode.ts';
+import { decodeMask } from '../../src/image/mask.ts';
+import { inpaint } from '../../src/inpainting/inpaint.ts';
+import type { ModelCard } from '../../src/registry/model-card.ts';
+import type { ServedModel } from '../../src/registry/served-model.ts';
+import { Scheduler } from '../../src/scheduler/scheduler.ts';
+import { openRealRegistry } from '../helpers/model.ts';
+
+/** An example's hole, filled from end to end by the real model's network: the bytes inside the hole. */
+export async function fill(network: Network): Promise<Uint8Array> {
+  const { card } = (await openRealRegistry()).get();
+  const picture = await decodePicture(await readFile('examples/face-1.png'), 'image', { maxPixels: 1e6 });
+  const mask = await decodeMask(await readFile('examples/mask-1.png'), 'mask', { maxPixels: 1e6 });
+  const sampling = { seed: 7, numImages: 1, sampler: 'ddpm', steps: 6, eta: 0 } as const;
+  const parameters = { ...sampling, strategy: 'auto', maskBlur: 0 } as const;
+  const { pictures } = await inpaint(served(card, network), { picture, mask, parameters });
+  return pictures[0].data.filter((_, i) => mask.data[Math.floor(i / picture.channels)] > 0);
+}
+
+/** The model, its network in this process: what is tested is what is computed, not where. */
+function served(card: ModelCard, network: Network): ServedModel {
+  const info: EngineInfo = { engine: 'onnx', device: 'cpu', ...network, bestBatch: 1, workers: 1 };
+  const engine: Engine = {
+    info,
+    alive: 1,
+    onAlive: undefined,
+    evaluate: (batch) => network.evaluate(batch, true),
+    close: async () => {},
+  };
+  const scheduler = new Scheduler({ engine, limit: 8 });
+  return { ref: 'test', card, digest: '', state: 'ready', open: async () => ({ scheduler, engine: info }) };
+}

@@ -1,0 +1,97 @@
+import { rm } from 'node:fs/promises';
+import { createRequire } from 'node:module';
+import * as tf from '@tensorflow/tfjs-core';
+import { describe, expect, onTestFinished, test } from 'vitest';
+import { gaussian } from '../../src/diffusion/noise.ts';
+import type { NetworkSpec, Runtime } from '../../src/engine/network.ts';
+import { loadOnnx } from '../../src/engine/onnx.ts';
+import { WorkerPool } from '../../src/engine/pool.ts';
+import { runtimes } from '../../src/engine/runtimes.ts';
+import { loadTfjs } from '../../src/engine/tfjs/tfjs.ts';
+import { realModelSpec } from '../helpers/model.ts';
+import { difference, engineSuite } from './suite.ts';
+import { tinyModelSpec } from './tiny.ts';
+
+const spec = await realModelSpec();
+const onnx = loadOnnx(spec);
+const TFJS = runtimes({ engine: 'tfjs', device: 'auto' });
+const WASM: NetworkSpec = {
+  ...spec,
+  engine: 'tfjs',
+  device: 'cpu',
+  library: '@tensorflow/tfjs-backend-wasm',
+};
+/** The largest difference that was measured is 5e-6. TF32, which a GPU's convolutions take, keeps 10 bits. */
+const TOLERANCE = { cpu: { toOnnx: 5e-5, toBatch: 1e-5 }, cuda: { toOnnx: 2e-2, toBatch: 2e-2 } };
+
+for (const runtime of TFJS) {
+  const { library, device } = runtime;
+  if (!installed(library)) {
+    console.warn(`skipped: the tests of ${library}, which is not installed (docker/install-tfjs.sh)`);
+    describe.skip(`${library} on ${device}: it is not installed`, () => test('every engine', () => {}));
+    continue;
+  }
+  // Every operation in plain JavaScript: seconds an evaluation. The suite is the same on any other backend.
+  if (library === '@tensorflow/tfjs-backend-cpu') continue;
+  flatMemory(runtime);
+  engineSuite({ ...spec, ...runtime }, loadTfjs, onnx, {
+    ...TOLERANCE[device === 'cuda' ? 'cuda' : 'cpu'],
+    tensors: () => tf.memory().numTensors,
+  });
+}
+
+/** A tensor that is left behind is never freed: TensorFlow.js has no garbage collection of its own. */
+function flatMemory(runtime: Runtime) {
+  test(`${runtime.library}: memory is flat over 1,000 evaluations`, async () => {
+    const tiny = await tinyModelSpec(spec);
+    onTestFinished(() => rm(tiny.folder, { recursive: true }));
+    const network = await loadTfjs({ ...tiny, ...runtime });
+    const x = gaussian({ seed: 5, image: 0, step: 0 }, tiny.inChannels * tiny.resolution ** 2);
+    const evaluate = (t: number) => network.evaluate({ rows: 1, x, t: Float32Array.of(t) }, false);
+    const inUse = () => {
+      const { numTensors, numDataBuffers, numBytes } = tf.memory();
+      return { numTensors, numDataBuffers, numBytes };
+    };
+    const [first, before] = [await evaluate(0), inUse()];
+    for (let t = 1; t < 1000; t++) await evaluate(t);
+    expect(difference(first, await evaluate(999))).toBeGreaterThan(0.01); // it does compute
+    expect(inUse()).toEqual(before);
+  });
+}
+
+describe('a library that cannot be used is a sentence', () => {
+  const missing = TFJS.find(({ library }) => !installed(library));
+  test.skipIf(!missing)('not installed: how to install it', async () => {
+    // In a worker: the test runner's own import() words it differently.
+    const start = WorkerPool.start({ spec: { ...spec, ...missing } as NetworkSpec, workers: 1 });
+    await expect(start).rejects.toThrow(
+      `${missing?.library} is not installed: npm install ${missing?.library}`,
+    );
+  });
+
+  test('no GPU where one is asked for', async () => {
+    const load = loadTfjs({ ...WASM, device: 'cuda' });
+    await expect(load).rejects.toThrow('@tensorflow/tfjs-backend-wasm finds no GPU');
+  });
+});
+
+test('a worker process evaluates with tfjs', async () => {
+  const pool = await WorkerPool.start({ spec: WASM, workers: 1 });
+  onTestFinished(() => pool.close());
+  expect(pool.info).toMatchObject({
+    engine: 'tfjs',
+    device: 'cpu',
+    deviceName: expect.stringContaining('wasm'),
+  });
+  const batch = { rows: 1, x: new Float32Array(4 * 64 * 64).fill(0.5), t: Float32Array.of(500) };
+  const expected = await (await onnx).evaluate(batch, false);
+  expect(difference(await pool.evaluate(batch), expected)).toBeLessThan(TOLERANCE.cpu.toOnnx);
+});
+
+function installed(library: string): boolean {
+  try {
+    return createRequire(import.meta.url).resolve(library) !== '';
+  } catch {
+    return false;
+  }
+}
