@@ -5,7 +5,9 @@ import { clientErrorHandler, frameworkErrors } from './http/malformed.ts';
 import type { Parts } from './http/parts.ts';
 import docs from './http/plugins/docs.ts';
 import errors from './http/plugins/errors.ts';
+import keys from './http/plugins/keys.ts';
 import metricsPlugin from './http/plugins/metrics.ts';
+import rateLimit from './http/plugins/rate-limit.ts';
 import requests, { requestId } from './http/plugins/requests.ts';
 import uploads from './http/plugins/uploads.ts';
 import { Problem } from './http/problem.ts';
@@ -38,6 +40,7 @@ export async function buildApp(parts: Parts, logger?: FastifyBaseLogger): Promis
     bodyLimit: config.MAX_UPLOAD_BYTES,
     forceCloseConnections: 'idle', // close() waits for answers, not for idle keep-alive connections
     requestTimeout: REQUEST_TIMEOUT_MS,
+    trustProxy: config.TRUST_PROXY,
     pluginTimeout: 0, // it counts for closing too, which waits for jobs: the grace time is the limit there
     clientErrorHandler,
     frameworkErrors,
@@ -61,6 +64,8 @@ export async function buildApp(parts: Parts, logger?: FastifyBaseLogger): Promis
   await app.register(errors, parts);
   await app.register(accepts);
   await app.register(cors, { origin: config.CORS_ORIGINS.includes('*') ? '*' : config.CORS_ORIGINS });
+  await app.register(keys, parts); // after CORS: a page can read that its key was refused
+  await app.register(rateLimit, parts);
   await app.register(docs);
   await app.register(uploads, parts);
   await app.register(metricsPlugin, parts);

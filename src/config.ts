@@ -1,4 +1,6 @@
+import { isIP } from 'node:net';
 import { z } from 'zod';
+import { apiKeys, parseRate } from './api-keys.ts';
 
 /** A setting: an environment variable's meaning, default and range. */
 interface Setting {
@@ -28,6 +30,22 @@ const origins = (others: string[], error: string) =>
     .string()
     .transform((list) => list.split(',').flatMap((origin) => origin.trim() || []))
     .refine((list) => list.every((origin) => others.includes(origin) || isOrigin(origin)), { error });
+
+/** Addresses and networks of the proxies in front: what they say of the client's address is believed. */
+const proxies = z
+  .string()
+  .transform((list) => list.split(',').map((proxy) => proxy.trim()))
+  .refine((list) => list.every(isNetwork), {
+    error:
+      'must be addresses or networks such as 10.0.0.0/8, or loopback, linklocal, uniquelocal, separated by commas',
+  });
+
+function isNetwork(text: string): boolean {
+  if (['loopback', 'linklocal', 'uniquelocal'].includes(text)) return true;
+  const [address, prefix = '0', ...more] = text.split('/');
+  const bits = { 0: -1, 4: 32, 6: 128 }[isIP(address)] ?? -1;
+  return more.length === 0 && /^\d+$/.test(prefix) && Number(prefix) <= bits;
+}
 
 const MEGA = 1_000_000;
 
@@ -121,6 +139,30 @@ export const SETTINGS = {
     default: '',
     description: 'origins whose pages may call the service, separated by commas; none by default',
   },
+  API_KEYS: {
+    schema: apiKeys.optional(),
+    default: undefined,
+    description:
+      'who may use `/v1`, as `name:sha256` of each key (`npm run key`), with `:60/minute` for a limit of its own; ' +
+      'without it, everybody',
+    secret: true,
+  },
+  RATE_LIMIT: {
+    schema: z
+      .string()
+      .transform(parseRate)
+      .refine((rate) => rate !== undefined, { error: 'must be like 60/minute (second, minute, hour, day)' })
+      .optional(),
+    default: undefined,
+    description:
+      'requests to `/v1` that a key, or without keys an address, may make, such as `60/minute`; past it 429',
+  },
+  TRUST_PROXY: {
+    schema: proxies.optional(),
+    default: undefined,
+    description:
+      'addresses or networks of the proxies in front, such as `10.0.0.0/8`: who they name in X-Forwarded-For is the client',
+  },
   SHUTDOWN_GRACE_MS: {
     schema: wholeNumber(0, 3_600_000),
     default: '30000',
@@ -130,9 +172,6 @@ export const SETTINGS = {
 
 type Settings = typeof SETTINGS;
 export type Config = { [Name in keyof Settings]: z.output<Settings[Name]['schema']> };
-
-/** Known to operators, not built yet. A key that is set and not checked would be worse than no start. */
-const NOT_YET = ['API_KEYS', 'RATE_LIMIT'];
 
 /** A setting has a value it cannot have. */
 export class ConfigError extends Error {
@@ -149,9 +188,6 @@ export function readConfig(env: NodeJS.ProcessEnv): Config {
     if (!parsed.success) problems.push(`${name} is '${value}'; it ${parsed.error.issues[0].message}.`);
     return [name, parsed.data];
   });
-  for (const name of NOT_YET) {
-    if (env[name]) problems.push(`${name} is set, but this version cannot do it: unset it.`);
-  }
   if (env.WEBHOOK_ORIGINS && !env.WEBHOOK_SECRET) {
     problems.push('WEBHOOK_ORIGINS is set, but WEBHOOK_SECRET is not: receivers could not tell who calls.');
   }

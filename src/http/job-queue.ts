@@ -56,7 +56,15 @@ export function workOf(parts: Parts, { task, fields, image, mask }: JobRequest, 
 }
 
 /** A job as clients and webhooks see it. */
-export function describeJob({ createdAt, startedAt, finishedAt, images, error, ...job }: Job): JobResponse {
+export function describeJob({
+  createdAt,
+  startedAt,
+  finishedAt,
+  images,
+  error,
+  owner,
+  ...job
+}: Job): JobResponse {
   return {
     ...job,
     created_at: createdAt.toISOString(),

@@ -1,10 +1,13 @@
 import type { SwaggerTransform, SwaggerTransformObject } from '@fastify/swagger';
 import { z } from 'zod';
+import { isApi } from './plugins/keys.ts';
 import { PROBLEMS, type Slug } from './problem.ts';
 import { requestSchemas, responseSchemas } from './schemas/named.ts';
 import { problem } from './schemas/responses.ts';
 
 type JsonSchema = Record<string, unknown>;
+/** A service without API_KEYS asks for none. */
+const withOrWithoutKey = () => [{}, { bearer: [] }, { header: [] }];
 const uri = (id: string) => `#/components/schemas/${id}`;
 
 /** Route schemas hold zod schemas; the document gets references to the named ones and JSON Schema for the rest. */
@@ -12,6 +15,7 @@ export const transform: SwaggerTransform = ({ schema, url }) => {
   if (!schema || schema.hide) return { schema: { hide: true }, url };
   const { body, response, params, querystring, headers, ...rest } = schema as Record<string, unknown>;
   const transformed: Record<string, unknown> = { ...rest };
+  if (isApi(url)) transformed.security = withOrWithoutKey();
   if (params) transformed.params = jsonSchema(params, 'input');
   if (querystring) transformed.querystring = jsonSchema(querystring, 'input');
   if (headers) transformed.headers = jsonSchema(headers, 'input');
@@ -49,6 +53,9 @@ export function problems(...slugs: Slug[]): Record<number, unknown> {
     ]),
   );
 }
+
+/** The same for what is under /v1: who asks is asked for a key, and may have asked too often. */
+export const apiProblems = (...slugs: Slug[]) => problems('unauthorized', ...slugs, 'rate-limited');
 
 /** Bytes of a picture as a response. */
 export const binary = z.custom<Buffer>().meta({ type: 'string', format: 'binary' });

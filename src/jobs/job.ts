@@ -9,6 +9,8 @@ export interface JobRequest {
   mask?: Buffer;
   /** Where to say that it has ended. */
   webhook?: string;
+  /** Whose API key made it. */
+  owner?: string;
 }
 
 export const JOB_STATUSES = ['queued', 'running', 'succeeded', 'failed', 'cancelled'] as const;
@@ -29,6 +31,8 @@ export interface Job {
   /** Encoded pictures there are, when it succeeded. */
   images: number;
   webhook?: string;
+  /** Whose API key made it: nobody else is to learn of it. */
+  owner?: string;
 }
 
 /** What came of a job: the encoded pictures, and what a JSON answer says about them. */
@@ -78,10 +82,17 @@ export type Perform = (
   options: { signal: AbortSignal; onProgress: (data: JobProgress) => void },
 ) => Promise<Outcome>;
 
-/** A second request with an Idempotency-Key is the same when its fingerprint is. */
+/** A second request of an owner with an Idempotency-Key is the same when its fingerprint is. */
 export interface IdempotencyKey {
   value: string;
   fingerprint: string;
+}
+
+export interface JobFilter {
+  /** None: the jobs that nobody owns. */
+  owner?: string;
+  status?: JobStatus;
+  limit: number;
 }
 
 /** Jobs: taken, done, watched, fetched. Every method that takes an id rejects with UnknownJobError. */
@@ -92,8 +103,8 @@ export interface JobQueue {
    */
   submit(request: JobRequest, key?: IdempotencyKey): Promise<{ job: Job; known: boolean }>;
   get(id: string): Promise<Job>;
-  /** Newest first. */
-  list(filter: { status?: JobStatus; limit: number }): Promise<Job[]>;
+  /** An owner's, newest first. */
+  list(filter: JobFilter): Promise<Job[]>;
   /** Its nth picture; UnknownJobError as well when there is none (yet). */
   image(id: string, n: number): Promise<{ file: Uint8Array; mediaType: string }>;
   /** Ends a job that waits or runs, at its next step; forgets one that has ended. */

@@ -9,10 +9,10 @@ import {
   type IdempotencyKey,
   type Job,
   type JobEvent,
+  type JobFilter,
   type JobQueue,
   type JobQueueOptions,
   type JobRequest,
-  type JobStatus,
   lastEvent,
   type Outcome,
   RESULT_BYTES,
@@ -59,7 +59,9 @@ export class MemoryJobQueue implements JobQueue {
 
   async submit(request: JobRequest, key?: IdempotencyKey): Promise<{ job: Job; known: boolean }> {
     this.#forget();
-    const before = key && this.#all().find((entry) => entry.key?.value === key.value);
+    const before =
+      key &&
+      this.#all().find(({ key: known, job }) => known?.value === key.value && job.owner === request.owner);
     if (before) {
       if (before.key?.fingerprint === key.fingerprint) return { job: before.job, known: true };
       throw new IdempotencyConflictError(`Idempotency-Key ${key.value} came with another request before`);
@@ -76,6 +78,7 @@ export class MemoryJobQueue implements JobQueue {
         parameters: request.fields,
         images: 0,
         webhook: request.webhook,
+        owner: request.owner,
       },
       request,
       controller: new AbortController(),
@@ -92,11 +95,11 @@ export class MemoryJobQueue implements JobQueue {
     return this.#find(id).job;
   }
 
-  async list({ status, limit }: { status?: JobStatus; limit: number }): Promise<Job[]> {
+  async list({ owner, status, limit }: JobFilter): Promise<Job[]> {
     this.#forget();
     const jobs = this.#all().map(({ job }) => job);
     return jobs
-      .filter((job) => !status || job.status === status)
+      .filter((job) => job.owner === owner && (!status || job.status === status))
       .reverse()
       .slice(0, limit);
   }

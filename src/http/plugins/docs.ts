@@ -22,6 +22,21 @@ export default fp(async function docs(app: FastifyInstance) {
       },
       servers: [{ url: '/', description: 'This service' }],
       security: [],
+      components: {
+        securitySchemes: {
+          bearer: {
+            type: 'http',
+            scheme: 'bearer',
+            description: 'An API key, where the service asks for one',
+          },
+          header: {
+            type: 'apiKey',
+            in: 'header',
+            name: 'x-api-key',
+            description: 'The same, without a scheme',
+          },
+        },
+      },
       tags: [
         { name: 'pictures', description: 'Fill, draw and noise pictures' },
         { name: 'jobs', description: 'The same work, asynchronously' },

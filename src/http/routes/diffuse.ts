@@ -8,7 +8,7 @@ import { tensorToPicture } from '../../image/region.ts';
 import { decodePicture, encodePicture, pictureToTensor } from '../../image/threads.ts';
 import { base64, sendImage } from '../answer.ts';
 import { negotiate } from '../negotiate.ts';
-import { binary, problems } from '../openapi.ts';
+import { apiProblems, binary } from '../openapi.ts';
 import { drawSeed } from '../parameters.ts';
 import type { Parts } from '../parts.ts';
 import { fieldProblem } from '../problem.ts';
@@ -46,7 +46,7 @@ export default async function diffuseRoute(app: FastifyInstance, { config, regis
               'image/webp': { schema: binary },
             },
           },
-          ...problems(
+          ...apiProblems(
             'invalid-request',
             'unreadable-picture',
             'unknown-model',

@@ -1,7 +1,7 @@
 import type { FastifyInstance } from 'fastify';
 import { answer } from '../answer.ts';
 import { negotiate } from '../negotiate.ts';
-import { binary, events, problems } from '../openapi.ts';
+import { apiProblems, binary, events } from '../openapi.ts';
 import { chooseModel, samplingParameters } from '../parameters.ts';
 import type { Parts } from '../parts.ts';
 import { type InpaintBody, inpaintForm, inpaintJson } from '../schemas/requests.ts';
@@ -37,7 +37,7 @@ export default async function inpaintRoute(app: FastifyInstance, parts: Parts) {
               'text/event-stream': { schema: events },
             },
           },
-          ...problems(
+          ...apiProblems(
             'invalid-request',
             'unreadable-picture',
             'mask-mismatch',

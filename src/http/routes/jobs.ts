@@ -2,12 +2,12 @@ import { createHash } from 'node:crypto';
 import { Readable } from 'node:stream';
 import type { FastifyInstance, FastifyRequest } from 'fastify';
 import { z } from 'zod';
-import { JOB_STATUSES, type Job, type JobEvent, type JobRequest } from '../../jobs/job.ts';
+import { JOB_STATUSES, type Job, type JobEvent, type JobRequest, UnknownJobError } from '../../jobs/job.ts';
 import { isAllowed } from '../../jobs/webhook.ts';
 import { disconnectSignal } from '../disconnect.ts';
 import { EVENT_STREAM_HEADERS, formatEvent, withHeartbeats } from '../events.ts';
 import { decide, describeJob, openJobQueue, workOf } from '../job-queue.ts';
-import { binary, events, problems } from '../openapi.ts';
+import { apiProblems, binary, events } from '../openapi.ts';
 import { chooseModel, samplingParameters } from '../parameters.ts';
 import type { Parts } from '../parts.ts';
 import { fieldProblem } from '../problem.ts';
@@ -43,7 +43,7 @@ export default async function jobRoutes(app: FastifyInstance, parts: Parts) {
         response: {
           200: one('The job that this Idempotency-Key has made before'),
           202: one('The job; Location says where it is'),
-          ...problems(
+          ...apiProblems(
             'invalid-request',
             'unreadable-picture',
             'mask-mismatch',
@@ -75,6 +75,7 @@ export default async function jobRoutes(app: FastifyInstance, parts: Parts) {
         image,
         mask,
         webhook,
+        owner: request.apiKey?.name,
       };
       await workOf(parts, wanted, decide(parts, wanted)); // what is wrong with the request is said now, not by a job that fails
       const { job, known } = await jobs.submit(wanted, key);
@@ -91,18 +92,20 @@ export default async function jobRoutes(app: FastifyInstance, parts: Parts) {
       schema: {
         operationId: 'listJobs',
         tags,
-        summary: 'Jobs, newest first',
+        summary: 'Your jobs, newest first',
         querystring: z.object({
           status: z.enum(JOB_STATUSES).optional(),
           limit: z.coerce.number().int().min(1).max(1000).default(100),
         }),
         response: {
           200: { description: 'The jobs', content: { 'application/json': { schema: jobList } } },
-          ...problems('invalid-request'),
+          ...apiProblems('invalid-request'),
         },
       },
     },
-    async ({ query }) => ({ jobs: (await jobs.list(query)).map(describeJob) }),
+    async ({ query, apiKey }) => ({
+      jobs: (await jobs.list({ ...query, owner: apiKey?.name })).map(describeJob),
+    }),
   );
 
   app.get<{ Params: { id: string } }>(
@@ -113,10 +116,10 @@ export default async function jobRoutes(app: FastifyInstance, parts: Parts) {
         tags,
         summary: 'One job',
         params: idParams,
-        response: { 200: one('The job'), ...problems('unknown-job') },
+        response: { 200: one('The job'), ...apiProblems('unknown-job') },
       },
     },
-    async ({ params }) => describeJob(await jobs.get(params.id)),
+    async (request) => describeJob(await own(request)),
   );
 
   app.delete<{ Params: { id: string } }>(
@@ -127,10 +130,10 @@ export default async function jobRoutes(app: FastifyInstance, parts: Parts) {
         tags,
         summary: 'Cancel a job that waits or runs; forget one that has ended',
         params: idParams,
-        response: { 200: one('The job as it was left'), ...problems('unknown-job') },
+        response: { 200: one('The job as it was left'), ...apiProblems('unknown-job') },
       },
     },
-    async ({ params }) => describeJob(await jobs.cancel(params.id)),
+    async (request) => describeJob(await jobs.cancel((await own(request)).id)),
   );
 
   app.get<{ Params: { id: string; n: number } }>(
@@ -150,12 +153,13 @@ export default async function jobRoutes(app: FastifyInstance, parts: Parts) {
               'image/webp': { schema: binary },
             },
           },
-          ...problems('unknown-job', 'invalid-request'),
+          ...apiProblems('unknown-job', 'invalid-request'),
         },
       },
     },
-    async ({ params }, reply) => {
-      const { file, mediaType } = await jobs.image(params.id, params.n);
+    async (request, reply) => {
+      const { id } = await own(request);
+      const { file, mediaType } = await jobs.image(id, request.params.n);
       return reply.type(mediaType).send(Buffer.from(file));
     },
   );
@@ -178,17 +182,24 @@ export default async function jobRoutes(app: FastifyInstance, parts: Parts) {
           .loose(),
         response: {
           200: { description: 'The events', content: { 'text/event-stream': { schema: events } } },
-          ...problems('unknown-job', 'invalid-request'),
+          ...apiProblems('unknown-job', 'invalid-request'),
         },
       },
     },
-    async ({ params, headers }, reply) => {
-      await jobs.get(params.id); // a job that is not there is a 404, not an empty stream
-      const after = Number(headers['last-event-id'] ?? 0);
-      const source = jobs.events(params.id, after, disconnectSignal(reply));
+    async (request, reply) => {
+      const { id } = await own(request); // a job that is not there is a 404, not an empty stream
+      const after = Number(request.headers['last-event-id'] ?? 0);
+      const source = jobs.events(id, after, disconnectSignal(reply));
       return reply.headers(EVENT_STREAM_HEADERS).send(withHeartbeats(Readable.from(formatted(source))));
     },
   );
+
+  /** The job that is asked for. Another's is answered like one that is not there. */
+  async function own({ params: { id }, apiKey }: FastifyRequest<{ Params: { id: string } }>): Promise<Job> {
+    const job = await jobs.get(id);
+    if (job.owner === apiKey?.name) return job;
+    throw new UnknownJobError(`there is no job ${id}; finished jobs are kept for a while only`);
+  }
 }
 
 async function* formatted(source: AsyncIterable<JobEvent>) {

@@ -1,7 +1,7 @@
 import type { FastifyInstance } from 'fastify';
 import { z } from 'zod';
 import type { ServedModel } from '../../registry/served-model.ts';
-import { problems } from '../openapi.ts';
+import { apiProblems } from '../openapi.ts';
 import type { Parts } from '../parts.ts';
 import { type ModelResponse, modelList, model as modelSchema } from '../schemas/responses.ts';
 
@@ -15,6 +15,7 @@ export default async function modelRoutes(app: FastifyInstance, { registry }: Pa
         summary: 'What can be served, newest version first',
         response: {
           200: { description: 'All models', content: { 'application/json': { schema: modelList } } },
+          ...apiProblems(),
         },
       },
     },
@@ -31,7 +32,7 @@ export default async function modelRoutes(app: FastifyInstance, { registry }: Pa
         params: z.object({ id: z.string().meta({ description: 'id (its newest version) or id@version' }) }),
         response: {
           200: { description: 'The model', content: { 'application/json': { schema: modelSchema } } },
-          ...problems('unknown-model'),
+          ...apiProblems('unknown-model'),
         },
       },
     },

@@ -1,7 +1,7 @@
 import type { FastifyInstance } from 'fastify';
 import { answer } from '../answer.ts';
 import { negotiate } from '../negotiate.ts';
-import { binary, events, problems } from '../openapi.ts';
+import { apiProblems, binary, events } from '../openapi.ts';
 import { chooseModel, samplingParameters } from '../parameters.ts';
 import type { Parts } from '../parts.ts';
 import { type SampleBody, sampleJson } from '../schemas/requests.ts';
@@ -28,7 +28,7 @@ export default async function sampleRoute(app: FastifyInstance, { registry, metr
               'text/event-stream': { schema: events },
             },
           },
-          ...problems(
+          ...apiProblems(
             'invalid-request',
             'unknown-model',
             'not-acceptable',

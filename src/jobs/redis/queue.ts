@@ -8,11 +8,11 @@ import {
   type IdempotencyKey,
   type Job,
   type JobEvent,
+  type JobFilter,
   type JobProgress,
   type JobQueue,
   type JobQueueOptions,
   type JobRequest,
-  type JobStatus,
   JobStoreError,
   RESULT_BYTES,
   UnknownJobError,
@@ -141,7 +141,7 @@ export class RedisJobQueue implements JobQueue {
     return job;
   }
 
-  list(filter: { status?: JobStatus; limit: number }): Promise<Job[]> {
+  list(filter: JobFilter): Promise<Job[]> {
     return asked(() => this.#asked.list(filter));
   }
 

@@ -10,7 +10,7 @@
  *   job:<id>:input   hash: the pictures that came, until it ends
  *   job:<id>:files   hash: the pictures that were made
  *   job:<id>:events  stream, entries 0-1, 0-2 ...: the events, numbered as clients see them
- *   key:<value>      hash: the job and fingerprint of an Idempotency-Key
+ *   key:<owner>:<value>  hash: the job and fingerprint of an owner's Idempotency-Key
  */
 const SHARED = `
 local p = KEYS[1]

@@ -8,6 +8,7 @@ import {
   type IdempotencyKey,
   type Job,
   type JobEvent,
+  type JobFilter,
   type JobProgress,
   type JobRequest,
   type JobStatus,
@@ -39,12 +40,14 @@ export class JobStore {
   async submit(request: JobRequest, key?: IdempotencyKey): Promise<{ id: string; known: boolean }> {
     const id = randomUUID();
     const now = Date.now();
-    const { task, fields, image = '', mask = '', webhook } = request;
+    const { task, fields, image = '', mask = '', webhook, owner } = request;
     const record: Record<string, string | number> = { task, status: 'queued', createdAt: now };
     record.fields = JSON.stringify(fields);
-    if (key) record.key = key.value;
+    // A key's value may be anything, an owner's name has no colon: no owner can write another's.
+    if (key) record.key = `${owner ?? ''}:${key.value}`;
     if (webhook) record.webhook = webhook;
-    const known = key ? [key.value, key.fingerprint] : ['', ''];
+    if (owner) record.owner = owner;
+    const known = key ? [record.key, key.fingerprint] : ['', ''];
     const values = Object.entries(record).flat();
     const { limit } = this.#options;
     const answer = await this.#run(SUBMIT, id, now, limit, EVENTS_KEPT, ...known, image, mask, ...values);
@@ -59,7 +62,7 @@ export class JobStore {
   }
 
   /** Newest first; those whose time is over leave the list as it is read. */
-  async list({ status, limit }: { status?: JobStatus; limit: number }): Promise<Job[]> {
+  async list({ owner, status, limit }: JobFilter): Promise<Job[]> {
     const index = `${this.#options.prefix}jobs`;
     const found: Job[] = [];
     for (let from = 0; found.length < limit; from += PAGE) {
@@ -70,7 +73,9 @@ export class JobStore {
       if (gone.length > 0) await this.#redis.zrem(index, ...gone);
       from -= gone.length;
       found.push(
-        ...jobs.filter((job) => job !== undefined).filter((job) => !status || job.status === status),
+        ...jobs
+          .filter((job) => job !== undefined)
+          .filter((job) => job.owner === owner && (!status || job.status === status)),
       );
     }
     return found.slice(0, limit);
@@ -153,5 +158,6 @@ function read(id: string, record: Record<string, string>): Job | undefined {
     error: record.error ? JSON.parse(record.error) : undefined,
     images: Number(record.images ?? 0),
     webhook: record.webhook,
+    owner: record.owner,
   };
 }

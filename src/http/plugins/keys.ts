@@ -1,0 +1,40 @@
+import type { FastifyInstance, FastifyRequest } from 'fastify';
+import fp from 'fastify-plugin';
+import { type ApiKey, findKey } from '../../api-keys.ts';
+import type { Config } from '../../config.ts';
+import { Problem } from '../problem.ts';
+
+declare module 'fastify' {
+  interface FastifyRequest {
+    /** Whose API key came with it; undefined where no keys are set, and on paths that need none. */
+    apiKey: ApiKey | undefined;
+  }
+}
+
+/** Whether a route is part of the API proper: probes, documents and pages are not. */
+export const isApi = (pattern: string | undefined) => pattern?.startsWith('/v1/') ?? false;
+
+/** With API_KEYS, everything under /v1, and /metrics, is for those who send one. */
+export default fp(async function keys(app: FastifyInstance, { config }: { config: Config }) {
+  app.decorateRequest('apiKey', undefined);
+  const { API_KEYS: known } = config;
+  if (!known) return;
+  app.addHook('onRequest', async (request, reply) => {
+    const { url: pattern } = request.routeOptions; // not the path, which can be written in many ways
+    if (!isApi(pattern) && pattern !== '/metrics') return;
+    const presented = presentedKey(request);
+    request.apiKey = presented === undefined ? undefined : findKey(known, presented);
+    if (request.apiKey) return;
+    const error = presented === undefined ? '' : ', error="invalid_token"';
+    reply.header('www-authenticate', `Bearer realm="ddpm-inpaint"${error}`);
+    const why =
+      presented === undefined ? 'send an API key' : 'this API key is not known here; send a valid one';
+    throw new Problem('unauthorized', `${why}, as Authorization: Bearer <key> or x-api-key: <key>`);
+  });
+});
+
+function presentedKey({ headers }: FastifyRequest): string | undefined {
+  const bearer = /^bearer +(\S+) *$/i.exec(headers.authorization ?? '')?.[1];
+  const plain = headers['x-api-key'];
+  return bearer ?? (typeof plain === 'string' ? plain : undefined);
+}

@@ -1,0 +1,38 @@
+import rateLimit, { normalizeIP } from '@fastify/rate-limit';
+import type { FastifyInstance, FastifyRequest } from 'fastify';
+import fp from 'fastify-plugin';
+import { Redis } from 'ioredis';
+import type { RateLimit } from '../../api-keys.ts';
+import type { Config } from '../../config.ts';
+import { Problem } from '../problem.ts';
+import { isApi } from './keys.ts';
+
+/**
+ * Requests to /v1 counted by API key, else by address (IPv6: by its /64); on Redis, where there is one, over all replicas.
+ * While Redis is away nobody is refused: a limit is a courtesy to others, not what keeps strangers out.
+ */
+export default fp(async function limits(app: FastifyInstance, { config }: { config: Config }) {
+  const { RATE_LIMIT, API_KEYS = [] } = config;
+  if (!RATE_LIMIT && API_KEYS.every(({ limit }) => !limit)) return;
+  const limitOf = ({ apiKey }: FastifyRequest): RateLimit | undefined => apiKey?.limit ?? RATE_LIMIT;
+  await app.register(rateLimit, {
+    allowList: (request) => !isApi(request.routeOptions.url) || !limitOf(request),
+    max: (request) => limitOf(request)?.max ?? 0,
+    timeWindow: (request) => limitOf(request)?.windowMs ?? 0,
+    keyGenerator: ({ apiKey, ip }) => (apiKey ? `key:${apiKey.name}` : `address:${normalizeIP(ip)}`),
+    errorResponseBuilder: (_, { max, ttl }) =>
+      new Problem('rate-limited', `at most ${max} requests: come again in ${Math.ceil(ttl / 1000)} s`),
+    enableDraftSpec: true, // ratelimit-limit, ratelimit-remaining, ratelimit-reset
+    skipOnError: true,
+    redis: config.REDIS_URL ? connect(app, config.REDIS_URL) : undefined,
+    nameSpace: '{ddpm-inpaint}:rate:',
+  });
+});
+
+/** A connection that fails at once when Redis is away: a request is not to wait for its count. */
+function connect(app: FastifyInstance, url: string): Redis {
+  const redis = new Redis(url, { enableOfflineQueue: false, maxRetriesPerRequest: 0, commandTimeout: 500 });
+  redis.on('error', (err) => app.log.warn({ err }, 'rate limits on Redis'));
+  app.addHook('onClose', async () => redis.disconnect());
+  return redis;
+}
