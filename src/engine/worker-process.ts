@@ -35,6 +35,8 @@ export class WorkerProcess {
       serialization: 'advanced', // typed arrays travel as bytes, not as JSON
       execArgv: FROM_SOURCE ? ['--import', 'tsx'] : [],
       stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
+      // onnxruntime would otherwise leave a device id in the home directory and report its use over the network.
+      env: { ORT_DISABLE_TELEMETRY: '1', ...process.env },
     });
     this.loaded = new Promise((resolve, reject) => {
       this.#child.on('message', (message: FromWorker) => {

@@ -65,7 +65,8 @@ export default fp(function errors(app: FastifyInstance, { metrics, registry }: O
 export function toProblem(thrown: unknown, log: FastifyBaseLogger): Problem {
   const known = domainProblem(thrown);
   if (known) {
-    if (known.status >= 500) log.error({ err: thrown }, known.slug);
+    // Probes hear "not ready" while a model loads and while the service ends: expected, and counted as a failure anyway.
+    if (known.status >= 500 && known.slug !== 'not-ready') log.error({ err: thrown }, known.slug);
     return known;
   }
   const error = thrown as Partial<FastifyError>;
