@@ -1,20 +1,13 @@
-import { readFile } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import * as tf from '@tensorflow/tfjs-core';
 import { describe, expect, onTestFinished, test } from 'vitest';
-import type { Engine, EngineInfo } from '../../src/engine/engine.ts';
-import type { Network, NetworkSpec } from '../../src/engine/network.ts';
+import type { NetworkSpec } from '../../src/engine/network.ts';
 import { loadOnnx } from '../../src/engine/onnx.ts';
 import { WorkerPool } from '../../src/engine/pool.ts';
 import { runtimes } from '../../src/engine/runtimes.ts';
 import { loadTfjs } from '../../src/engine/tfjs/tfjs.ts';
-import { decodePicture } from '../../src/image/decode.ts';
-import { decodeMask } from '../../src/image/mask.ts';
-import { inpaint } from '../../src/inpainting/inpaint.ts';
-import type { ModelCard } from '../../src/registry/model-card.ts';
-import type { ServedModel } from '../../src/registry/served-model.ts';
-import { Scheduler } from '../../src/scheduler/scheduler.ts';
-import { openRealRegistry, realModelSpec } from '../helpers/model.ts';
+import { realModelSpec } from '../helpers/model.ts';
+import { fillingDifference } from './filling.ts';
 import { difference, engineSuite } from './suite.ts';
 
 const spec = await realModelSpec();
@@ -75,34 +68,8 @@ test('a worker process evaluates with tfjs', async () => {
 });
 
 test('a hole is filled as onnx fills it, to 2 of 255 on average', async () => {
-  const { card } = (await openRealRegistry()).get();
-  const picture = await decodePicture(await readFile('examples/face-1.png'), 'image', { maxPixels: 1e6 });
-  const mask = await decodeMask(await readFile('examples/mask-1.png'), 'mask', { maxPixels: 1e6 });
-  const sampling = { seed: 7, numImages: 1, sampler: 'ddpm', steps: 6, eta: 0 } as const;
-  const parameters = { ...sampling, strategy: 'auto', maskBlur: 0 } as const;
-  const fill = async (network: Network) => {
-    const { pictures } = await inpaint(served(card, network), { picture, mask, parameters });
-    return pictures[0].data;
-  };
-  const [expected, filled] = [await fill(await onnx), await fill(await loadTfjs(WASM))];
-  const hole = [...filled.keys()].filter((i) => mask.data[Math.floor(i / picture.channels)] > 0);
-  const total = hole.reduce((sum, i) => sum + Math.abs(filled[i] - expected[i]), 0);
-  expect(total / hole.length).toBeLessThan(2);
+  expect(await fillingDifference(spec, await loadTfjs(WASM), await onnx)).toBeLessThan(2);
 });
-
-/** The model, its network in this process: the suite is about what is computed, not where. */
-function served(card: ModelCard, network: Network): ServedModel {
-  const info: EngineInfo = { ...spec, ...network, bestBatch: 1, workers: 1 };
-  const engine: Engine = {
-    info,
-    alive: 1,
-    onAlive: undefined,
-    evaluate: (batch) => network.evaluate(batch, true),
-    close: async () => {},
-  };
-  const scheduler = new Scheduler({ engine, limit: 8 });
-  return { ref: 'test', card, digest: '', state: 'ready', open: async () => ({ scheduler, engine: info }) };
-}
 
 function installed(library: string): boolean {
   try {
