@@ -78,9 +78,14 @@ export const SETTINGS = {
     description: 'what evaluates the network: auto, onnx, tfjs',
   },
   DEVICE: {
-    schema: oneOf(['auto', 'cpu', 'cuda']),
+    schema: oneOf(['auto', 'cpu', 'webgpu', 'cuda', 'tensorrt']),
     default: 'auto',
-    description: 'where it runs: auto, cpu, cuda (tfjs alone)',
+    description: 'where it runs: auto (the fastest that works), cpu, webgpu, cuda, tensorrt',
+  },
+  ENGINE_FALLBACK: {
+    schema: oneOf(['true', 'false']).transform((value) => value === 'true'),
+    default: 'false',
+    description: 'whether the next runtime takes over when the workers keep failing',
   },
   MAX_BATCH: {
     schema: z.union([z.literal('auto').transform(() => undefined), wholeNumber(1, 1024)], {

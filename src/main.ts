@@ -2,7 +2,7 @@ import type { FastifyInstance } from 'fastify';
 import { type Logger, pino } from 'pino';
 import { buildApp } from './app.ts';
 import { type Config, ConfigError, readConfig, shown } from './config.ts';
-import { EngineError } from './engine/engine.ts';
+import { EngineError, type EngineInfo } from './engine/engine.ts';
 import { JobStoreError } from './jobs/job.ts';
 import { createMetrics, type Metrics } from './metrics.ts';
 import { ModelFolderError } from './registry/model-folder.ts';
@@ -38,6 +38,7 @@ async function start() {
       engine: config.ENGINE,
       device: config.DEVICE,
       maxBatch: config.MAX_BATCH,
+      fallback: config.ENGINE_FALLBACK,
       queueLimit: config.QUEUE_LIMIT,
     },
     hooks: measured(metrics, log),
@@ -52,7 +53,8 @@ async function start() {
   log.info(
     { settings: shown(config) },
     `listening on http://localhost:${portOf(app)} - ${model.ref} on ${engine.engine}/${engine.device} ` +
-      `(${engine.deviceName}; ${engine.workers} workers, ${engine.bestBatch} rows a batch) - docs at /docs`,
+      `(${engine.deviceName}; workers: ${engine.workers}, ${engine.workersReason}; ` +
+      `${engine.bestBatch} rows a batch) - docs at /docs`,
   );
 }
 
@@ -93,6 +95,13 @@ function measured(metrics: Metrics, log: Logger): ModelHooks {
       metrics.evaluationSeconds.observe({ model: ref(card), engine, device }, seconds),
     onPassedOver: (card, { library, device }, why) =>
       log.info(`${ref(card)}: not on ${library} (${device}): ${why}`),
+    onFallback: (card, from, to, why) => {
+      const name = ({ engine, device }: EngineInfo) => `${engine}/${device}`;
+      metrics.engineFallbacks.inc({ model: ref(card), from: name(from), to: name(to) });
+      log.error(
+        `${ref(card)}: the workers on ${name(from)} keep failing (${why}); ${name(to)} serves instead`,
+      );
+    },
     onRestart: (card, how) => {
       metrics.workerRestarts.inc({ model: ref(card) });
       log.warn(`${ref(card)}: a worker ${how}; another takes its place`);

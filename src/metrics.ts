@@ -57,6 +57,24 @@ export function createMetrics() {
       labelNames: ['model'],
       registers,
     }),
+    engineInfo: new Gauge({
+      name: 'ddpm_inpaint_engine_info',
+      help: 'Where a model runs; always 1',
+      labelNames: ['model', 'engine', 'device', 'device_name', 'library', 'precision'],
+      registers,
+    }),
+    deviceMemory: new Gauge({
+      name: 'ddpm_inpaint_engine_device_memory_bytes',
+      help: 'Memory of the GPU that a model runs on, where it is known',
+      labelNames: ['model'],
+      registers,
+    }),
+    engineFallbacks: new Counter({
+      name: 'ddpm_inpaint_engine_fallbacks_total',
+      help: 'Times that another runtime took over, as engine/device',
+      labelNames: ['model', 'from', 'to'],
+      registers,
+    }),
     batchRows: new Histogram({
       name: 'ddpm_inpaint_batch_rows',
       help: 'Rows of each network evaluation',

@@ -11,18 +11,24 @@ export interface Batch {
 }
 
 export type EngineName = 'onnx' | 'tfjs';
-export type DeviceName = 'cpu' | 'webgpu' | 'cuda';
+export type DeviceName = 'cpu' | 'webgpu' | 'cuda' | 'tensorrt';
 
 export interface EngineInfo {
   engine: EngineName;
   device: DeviceName;
   /** What the hardware calls itself, for people. */
   deviceName: string;
+  /** Memory of the device in bytes, where it is known. */
+  deviceMemoryBytes?: number;
+  /** The npm package that evaluates. */
+  library: string;
   precision: 'fp32' | 'fp16';
   /** Rows an evaluation should have: more gains nothing. */
   bestBatch: number;
   /** Processes that evaluate side by side. */
   workers: number;
+  /** Why so many, for people. */
+  workersReason?: string;
 }
 
 export interface EvaluateOptions {
@@ -48,4 +54,12 @@ export interface Engine {
 /** The network could not be evaluated: not the request's fault. */
 export class EngineError extends Error {
   override name = 'EngineError';
+}
+
+/**
+ * The device or its memory failed under a network: whatever it evaluates from now on would fail too, or be wrong. Its
+ * worker has to be replaced.
+ */
+export class DeviceError extends EngineError {
+  override name = 'DeviceError';
 }

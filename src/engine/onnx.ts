@@ -1,32 +1,63 @@
 import os from 'node:os';
 import path from 'node:path';
 import { InferenceSession, Tensor } from 'onnxruntime-node';
-import type { Batch } from './engine.ts';
+import { type Batch, DeviceError, EngineError } from './engine.ts';
+import { gpuInUse } from './gpu.ts';
 import type { Network, NetworkSpec } from './network.ts';
+import { PROVIDERS, whyNot } from './onnx-providers.ts';
+
+/** The network in onnxruntime. Rejects with EngineError, a sentence, when the device cannot be used. */
+export function loadOnnx(spec: NetworkSpec): Promise<Network> {
+  return spec.device === 'cpu' ? onCpu(spec) : onGpu(spec, spec.device);
+}
 
 /**
- * The network in onnxruntime, on the CPU.
- *
  * Two sessions share the work: one of a single thread, best when every core has a worker of its own, and one of
  * all threads for an evaluation that is alone. onnxruntime's result is the same bit for bit whichever is used.
  */
-export async function loadOnnx(spec: NetworkSpec): Promise<Network> {
-  const file = path.join(spec.folder, 'unet.onnx');
-  const one = await createSession(file, 1);
-  const all = spec.threads > 1 ? await createSession(file, spec.threads) : one;
+async function onCpu(spec: NetworkSpec): Promise<Network> {
+  const one = await createSession(spec, ['cpu'], 1);
+  const all = spec.threads > 1 ? await createSession(spec, ['cpu'], spec.threads) : one;
   return {
     deviceName: os.cpus()[0]?.model.trim() ?? 'unknown CPU',
     precision: 'fp32',
-    async evaluate(batch, alone) {
-      const { prediction } = await (alone ? all : one).run(feeds(batch, spec));
-      return prediction.data as Float32Array;
+    evaluate: (batch, alone) => run(alone ? all : one, batch, spec),
+  };
+}
+
+/**
+ * One session: a GPU is one, whoever asks. A session that has failed once is not asked again. It would keep failing,
+ * or worse: the WebGPU provider only logs that memory ran out, and goes on with buffers that nobody has written.
+ */
+async function onGpu(spec: NetworkSpec, device: keyof typeof PROVIDERS): Promise<Network> {
+  const session = await createSession(spec, PROVIDERS[device], 1).catch((error: Error) => {
+    throw new EngineError(whyNot(device, error.message), { cause: error });
+  });
+  const gpu = gpuInUse(device);
+  if (spec.hardware && gpu.software) {
+    throw new EngineError(
+      `there is only ${gpu.name}, which computes on the CPU; DEVICE=webgpu would take it`,
+    );
+  }
+  return {
+    deviceName: gpu.name,
+    deviceMemoryBytes: gpu.memoryBytes,
+    precision: 'fp32',
+    async evaluate(batch) {
+      const prediction = await run(session, batch, spec);
+      if (prediction.every((value) => value === 0)) throw new DeviceError('it wrote no prediction');
+      return prediction;
     },
   };
 }
 
-function createSession(file: string, threads: number): Promise<InferenceSession> {
-  return InferenceSession.create(file, {
-    executionProviders: ['cpu'],
+function createSession(
+  { folder }: NetworkSpec,
+  executionProviders: InferenceSession.SessionOptions['executionProviders'],
+  threads: number,
+): Promise<InferenceSession> {
+  return InferenceSession.create(path.join(folder, 'unet.onnx'), {
+    executionProviders,
     intraOpNumThreads: threads,
     interOpNumThreads: 1,
     executionMode: 'sequential',
@@ -35,6 +66,17 @@ function createSession(file: string, threads: number): Promise<InferenceSession>
     // A thread that spins while it waits would take a core from the other workers.
     extra: { session: { intra_op: { allow_spinning: '0' } } },
   });
+}
+
+async function run(session: InferenceSession, batch: Batch, spec: NetworkSpec): Promise<Float32Array> {
+  const inputs = feeds(batch, spec);
+  try {
+    const { prediction } = await session.run(inputs);
+    return prediction.data as Float32Array;
+  } catch (error) {
+    // The rows had the right size: what is left is memory or the device.
+    throw new DeviceError((error as Error).message.trim(), { cause: error });
+  }
 }
 
 function feeds({ rows, x, t }: Batch, { inChannels, resolution }: NetworkSpec) {

@@ -1,7 +1,7 @@
 import { type ChildProcess, fork } from 'node:child_process';
-import { type Batch, EngineError, type EngineInfo } from './engine.ts';
+import { type Batch, EngineError } from './engine.ts';
 import type { NetworkSpec } from './network.ts';
-import type { FromWorker, ToWorker } from './protocol.ts';
+import type { FromWorker, Loaded, ToWorker } from './protocol.ts';
 
 /** From the sources (tests, scripts) the worker needs the same TypeScript loader as its parent. */
 const FROM_SOURCE = import.meta.url.endsWith('.ts');
@@ -12,8 +12,6 @@ export interface Evaluation {
   /** Inside the worker, without the way there and back. */
   seconds: number;
 }
-
-export type Loaded = Pick<EngineInfo, 'deviceName' | 'precision' | 'bestBatch'>;
 
 interface Waiting {
   resolve(evaluation: Evaluation): void;
@@ -28,10 +26,11 @@ export class WorkerProcess {
   readonly #waiting = new Map<number, Waiting>();
   readonly #child: ChildProcess;
   #nextId = 0;
+  #lost: string | undefined;
 
   /** `onExit` is called once when the process has gone, whatever the reason; what was in flight has been rejected. */
-  constructor(spec: NetworkSpec, onExit: (how: string) => void) {
-    this.#child = fork(ENTRY, {
+  constructor(spec: NetworkSpec, onExit: (how: string) => void, entry = ENTRY) {
+    this.#child = fork(entry, {
       serialization: 'advanced', // typed arrays travel as bytes, not as JSON
       execArgv: FROM_SOURCE ? ['--import', 'tsx'] : [],
       stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
@@ -42,10 +41,11 @@ export class WorkerProcess {
       this.#child.on('message', (message: FromWorker) => {
         if (message.type === 'loaded') resolve(message);
         else if (message.type === 'load-failed') reject(new EngineError(message.message));
+        else if (message.type === 'lost') this.#giveUp(message.message);
         else this.#answer(message);
       });
       this.#child.once('exit', (code, signal) => {
-        const how = signal ? `was ended by ${signal}` : `exited with code ${code}`;
+        const how = this.#lost ?? (signal ? `was ended by ${signal}` : `exited with code ${code}`);
         const error = new EngineError(`the worker ${how}`);
         reject(error);
         for (const { reject } of this.#waiting.values()) reject(error);
@@ -87,6 +87,12 @@ export class WorkerProcess {
       if (this.#child.connected) this.#child.disconnect();
       else this.kill();
     });
+  }
+
+  /** Killed, not asked: leaving by itself would wait for the driver of a device that may not answer any more. */
+  #giveUp(message: string) {
+    this.#lost = `lost its device: ${message}`;
+    this.kill();
   }
 
   #send(message: ToWorker) {

@@ -1,9 +1,10 @@
 import path from 'node:path';
 import { usableCores } from '../engine/cores.ts';
 import { EngineError, type EngineInfo } from '../engine/engine.ts';
+import { FallbackEngine } from '../engine/fallback.ts';
 import type { Runtime } from '../engine/network.ts';
-import { WorkerPool } from '../engine/pool.ts';
-import { firstToStart, type RuntimeChoice, runtimes } from '../engine/runtimes.ts';
+import { type PoolOptions, WorkerPool } from '../engine/pool.ts';
+import { fallbacks, type RuntimeChoice, runtimes } from '../engine/runtimes.ts';
 import { Scheduler } from '../scheduler/scheduler.ts';
 import type { ModelCard } from './model-card.ts';
 import { verifyDigests } from './model-folder.ts';
@@ -16,11 +17,15 @@ export interface ModelHooks {
   onRestart?(card: ModelCard, how: string): void;
   /** This runtime does not work here; the next is tried. */
   onPassedOver?(card: ModelCard, runtime: Runtime, why: string): void;
+  /** The workers of `from` kept failing; `to` serves. */
+  onFallback?(card: ModelCard, from: EngineInfo, to: EngineInfo, why: string): void;
 }
 
 export interface EngineSettings extends RuntimeChoice {
   /** Overrides the best batch found at warm-up. */
   maxBatch?: number;
+  /** Whether the next runtime takes over when the workers keep failing. */
+  fallback?: boolean;
   /** Images in a model's queue. */
   queueLimit: number;
 }
@@ -32,7 +37,7 @@ export class ModelVersion implements ServedModel {
   state: ModelState = 'available';
   reason: string | undefined;
   scheduler: Scheduler | undefined;
-  pool: WorkerPool | undefined;
+  pool: FallbackEngine | undefined;
   readonly #settings: EngineSettings;
   readonly #hooks: ModelHooks;
   #opening: Promise<{ scheduler: Scheduler; engine: EngineInfo }> | undefined;
@@ -82,11 +87,13 @@ export class ModelVersion implements ServedModel {
     const { card, folder } = this;
     this.state = 'loading';
     await verifyDigests(folder, card);
-    const pool = await firstToStart(
-      runtimes(this.#settings),
-      (runtime) => this.#start(runtime),
-      (runtime, why) => this.#hooks.onPassedOver?.(card, runtime, why),
-    );
+    const pool = await FallbackEngine.start({
+      candidates: runtimes(this.#settings),
+      fallbacks: (failed) => (this.#settings.fallback ? fallbacks(this.#settings, failed) : []),
+      start: (runtime, options) => this.#start(runtime, options),
+      onPassedOver: (runtime, why) => this.#hooks.onPassedOver?.(card, runtime, why),
+      onFallback: (from, to, why) => this.#hooks.onFallback?.(card, from, to, why),
+    });
     this.pool = pool;
     this.scheduler = new Scheduler({
       engine: pool,
@@ -95,13 +102,18 @@ export class ModelVersion implements ServedModel {
     });
     this.state = 'ready';
     this.reason = undefined;
-    return { scheduler: this.scheduler, engine: pool.info };
+    return {
+      scheduler: this.scheduler,
+      get engine() {
+        return pool.info; // a fallback changes it
+      },
+    };
   }
 
-  async #start(runtime: Runtime): Promise<WorkerPool> {
+  async #start(runtime: Runtime, options: Partial<PoolOptions>): Promise<WorkerPool> {
     const { card, folder } = this;
-    const cores = usableCores();
     const pool = await WorkerPool.start({
+      ...options,
       spec: {
         ...runtime,
         folder,
@@ -109,10 +121,9 @@ export class ModelVersion implements ServedModel {
         inChannels: card.in_channels,
         outChannels: card.out_channels,
         resolution: card.resolution,
-        threads: cores,
+        threads: usableCores(),
+        maxBatch: this.#settings.maxBatch,
       },
-      workers: runtime.device === 'cpu' ? cores : 1, // a GPU is one: it wants large batches of one worker
-      maxBatch: this.#settings.maxBatch,
       onEvaluation: (rows, seconds) => this.#hooks.onEvaluation?.(card, pool.info, rows, seconds),
       onRestart: (how) => this.#hooks.onRestart?.(card, how),
     });

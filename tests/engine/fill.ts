@@ -22,7 +22,8 @@ export async function fill(network: Network): Promise<Uint8Array> {
 
 /** The model, its network in this process: what is tested is what is computed, not where. */
 function served(card: ModelCard, network: Network): ServedModel {
-  const info: EngineInfo = { engine: 'onnx', device: 'cpu', ...network, bestBatch: 1, workers: 1 };
+  const runtime = { engine: 'onnx', device: 'cpu', library: 'onnxruntime-node' } as const;
+  const info: EngineInfo = { ...runtime, ...network, bestBatch: 1, workers: 1 };
   const engine: Engine = {
     info,
     alive: 1,

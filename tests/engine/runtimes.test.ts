@@ -1,15 +1,35 @@
 import { expect, test } from 'vitest';
-import { firstToStart, runtimes } from '../../src/engine/runtimes.ts';
+import { fallbacks, firstToStart, runtimes } from '../../src/engine/runtimes.ts';
 
 const TFJS = runtimes({ engine: 'tfjs', device: 'auto' });
 
-test('settings choose among the runtimes', () => {
-  expect(runtimes({ engine: 'auto', device: 'auto' })[0]).toMatchObject({ engine: 'onnx', device: 'cpu' });
+const names = (found: ReturnType<typeof runtimes>) =>
+  found.map(({ engine, device, hardware }) => `${engine}/${device}${hardware ? ' on a real GPU' : ''}`);
+
+test('settings choose among the runtimes, the fastest first', () => {
+  expect(names(runtimes({ engine: 'auto', device: 'auto' }))).toEqual([
+    'onnx/cuda',
+    'tfjs/cuda',
+    'onnx/webgpu on a real GPU',
+    'onnx/cpu',
+  ]);
+  expect(names(runtimes({ engine: 'auto', device: 'cuda' }))).toEqual(['onnx/cuda', 'tfjs/cuda']);
+  expect(names(runtimes({ engine: 'auto', device: 'webgpu' }))).toEqual(['onnx/webgpu']);
+  expect(names(runtimes({ engine: 'onnx', device: 'tensorrt' }))).toEqual(['onnx/tensorrt']);
   expect(TFJS[0].device).toBe('cuda');
   expect(runtimes({ engine: 'tfjs', device: 'cpu' }).map(({ device }) => device)).not.toContain('cuda');
-  expect(() => runtimes({ engine: 'onnx', device: 'cuda' })).toThrow(
-    'ENGINE onnx does not run on DEVICE cuda',
+  expect(() => runtimes({ engine: 'tfjs', device: 'webgpu' })).toThrow(
+    'ENGINE tfjs does not run on DEVICE webgpu',
   );
+});
+
+test('what comes later in the order may take over', () => {
+  const [webgpu] = runtimes({ engine: 'onnx', device: 'webgpu' });
+  expect(names(fallbacks({ engine: 'onnx', device: 'webgpu' }, webgpu))).toEqual(['onnx/cpu']);
+  const [tensorrt] = runtimes({ engine: 'onnx', device: 'tensorrt' });
+  expect(names(fallbacks({ engine: 'onnx', device: 'tensorrt' }, tensorrt))[0]).toBe('onnx/cuda');
+  const [cpu] = runtimes({ engine: 'onnx', device: 'cpu' });
+  expect(fallbacks({ engine: 'auto', device: 'auto' }, cpu)).toEqual([]);
 });
 
 test('the first that starts is taken, and it is told why others were not', async () => {

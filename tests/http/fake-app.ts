@@ -34,6 +34,7 @@ class FakeEngine implements Engine {
     engine: 'onnx',
     device: 'cpu',
     deviceName: 'fake',
+    library: 'fake',
     precision: 'fp32',
     bestBatch: 4,
     workers: 1,

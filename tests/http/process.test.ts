@@ -69,7 +69,7 @@ test('work that outlasts the grace time is dropped, and the exit code says so', 
 
 test.each([
   [{ PORT: 'http' }, /PORT is 'http'; it must be a whole number from 0 to 65535/],
-  [{ DEVICE: 'gpu' }, /DEVICE is 'gpu'; it must be one of auto, cpu, cuda/],
+  [{ DEVICE: 'gpu' }, /DEVICE is 'gpu'; it must be one of auto, cpu, webgpu, cuda, tensorrt/],
   [{ REDIS_URL: 'localhost' }, /REDIS_URL is '\*\*\*'; it must be like redis:/],
   [{ REDIS_URL: 'redis://127.0.0.1:1' }, /Redis cannot be reached at REDIS_URL: .*ECONNREFUSED/],
   [{ WEBHOOK_ORIGINS: 'https://example.org' }, /WEBHOOK_SECRET is not/],

@@ -50,6 +50,7 @@ export class SimulatedEngine implements Engine {
       engine: 'onnx',
       device: 'cpu',
       deviceName: 'simulated',
+      library: 'fake',
       precision: 'fp32',
       bestBatch,
       workers,

@@ -48,12 +48,17 @@ export default fp(async function metricsPlugin(
   );
 
   function sampleModels() {
+    for (const gauge of [metrics.workers, metrics.engineInfo, metrics.deviceMemory]) gauge.reset(); // a fallback changes labels
     for (const { ref: model, scheduler, engine, workers } of registry.list()) {
       if (!scheduler || !engine) continue;
       const { waiting, active } = scheduler.depth;
       metrics.queueDepth.set({ model }, waiting);
       metrics.active.set({ model }, active);
-      metrics.workers.set({ model, engine: engine.engine, device: engine.device }, workers?.alive ?? 0);
+      const { engine: name, device, deviceName, library, precision, deviceMemoryBytes } = engine;
+      metrics.workers.set({ model, engine: name, device }, workers?.alive ?? 0);
+      const labels = { model, engine: name, device, device_name: deviceName, library, precision };
+      metrics.engineInfo.set(labels, 1);
+      if (deviceMemoryBytes) metrics.deviceMemory.set({ model }, deviceMemoryBytes);
     }
   }
 });

@@ -50,6 +50,8 @@ export default async function modelRoutes(app: FastifyInstance, { registry }: Pa
         engine: engine.engine,
         device: engine.device,
         device_name: engine.deviceName,
+        device_memory_bytes: engine.deviceMemoryBytes,
+        library: engine.library,
         precision: engine.precision,
         best_batch: engine.bestBatch,
         workers: engine.workers,

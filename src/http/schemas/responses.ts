@@ -114,6 +114,8 @@ export const model = response(
         engine: z.string(),
         device: z.string(),
         device_name: z.string(),
+        device_memory_bytes: z.number().optional().meta({ description: 'Where it is known' }),
+        library: z.string(),
         precision: z.string(),
         best_batch: z.int(),
         workers: z.int(),

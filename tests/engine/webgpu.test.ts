@@ -1,0 +1,33 @@
+import { describe, expect, test } from 'vitest';
+import type { NetworkSpec } from '../../src/engine/network.ts';
+import { loadOnnx } from '../../src/engine/onnx.ts';
+import { WorkerPool } from '../../src/engine/pool.ts';
+import { realModelSpec } from '../helpers/model.ts';
+import { engineSuite } from './suite.ts';
+
+const spec = await realModelSpec();
+const webgpu: NetworkSpec = { ...spec, device: 'webgpu', maxBatch: 2 };
+
+/** The largest difference that was measured is 1.2e-4. */
+const TOLERANCE = 1e-3;
+
+/** A driver that was named has to work; else whatever there is. */
+const named = process.env.VK_ICD_FILENAMES !== undefined || process.env.VK_DRIVER_FILES !== undefined;
+const why = named ? undefined : await WorkerPool.start({ spec: webgpu, workers: 1 }).then(close, String);
+
+async function close(pool: WorkerPool): Promise<undefined> {
+  await pool.close();
+}
+
+if (why) {
+  describe.skip(`onnxruntime-node on webgpu: ${why}`, () => test('every engine', () => {}));
+  test('without a driver it says what is needed', () => {
+    expect(why).toContain('WebGPU finds no GPU: on Linux it needs libvulkan.so.1');
+  });
+} else {
+  const onnx = loadOnnx(spec);
+  const loading = loadOnnx(webgpu);
+  // A software driver takes seconds for a row, so there are few.
+  const load = (asked: NetworkSpec) => (asked === webgpu ? loading : loadOnnx(asked));
+  engineSuite(webgpu, load, onnx, { toOnnx: TOLERANCE, toBatch: TOLERANCE, timesteps: [137, 999] });
+}
