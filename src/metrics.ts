@@ -57,6 +57,12 @@ export function createMetrics() {
       labelNames: ['model'],
       registers,
     }),
+    reloads: new Counter({
+      name: 'ddpm_inpaint_model_reloads_total',
+      help: 'Model versions found in MODEL_DIR while serving (loaded), refused, or no longer there (removed)',
+      labelNames: ['model', 'result'],
+      registers,
+    }),
     batchRows: new Histogram({
       name: 'ddpm_inpaint_batch_rows',
       help: 'Rows of each network evaluation',

@@ -9,6 +9,8 @@ export interface PoolOptions {
   maxBatch?: number;
   /** First wait before a dead worker is replaced; doubles up to a minute while replacements keep dying. */
   restartDelayMs?: number;
+  /** Before a dead worker is replaced; rejecting puts it off, as a replacement that dies does. */
+  beforeReplacing?: () => Promise<void>;
   onEvaluation?: (rows: number, seconds: number) => void;
   onRestart?: (how: string) => void;
 }
@@ -111,10 +113,15 @@ export class WorkerPool implements Engine {
     });
   }
 
+  async #replace(): Promise<void> {
+    await this.#options.beforeReplacing?.();
+    if (!this.#closed) await this.#startAnother();
+  }
+
   #replaceLater() {
     const timer = setTimeout(() => {
       this.#timers.delete(timer);
-      this.#startAnother().catch(() => {
+      this.#replace().catch(() => {
         if (!this.#closed) this.#replaceLater();
       });
     }, this.#restartDelayMs);

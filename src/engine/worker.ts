@@ -23,6 +23,7 @@ process.on('message', async (message: ToWorker) => {
 // Ctrl-C reaches the whole process group; the parent decides when its workers end, by closing the channel.
 process.on('SIGINT', () => {});
 process.on('SIGTERM', () => {});
+process.on('SIGHUP', () => {});
 process.on('disconnect', () => process.exit(0));
 
 async function load(spec: NetworkSpec) {

@@ -48,6 +48,8 @@ export default fp(async function metricsPlugin(
   );
 
   function sampleModels() {
+    // Versions come and go; what has gone is to leave no series behind.
+    for (const gauge of [metrics.queueDepth, metrics.active, metrics.workers]) gauge.reset();
     for (const { ref: model, scheduler, engine, workers } of registry.list()) {
       if (!scheduler || !engine) continue;
       const { waiting, active } = scheduler.depth;
