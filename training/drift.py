@@ -5,7 +5,7 @@
 The features of a picture, x in -1..1 at the model's resolution, are taken over its known pixels (mask 0): of luma
 Y = 0.299 R + 0.587 G + 0.114 B and of the colour differences R - G and G - B the mean and the log of the standard
 deviation; and the log of the mean absolute step of Y to the right and down, between known neighbours. On a log scale they
-are bell-shaped. src/inpainting/drift.ts computes the same; tests/vectors/drift.json holds it to this.
+are bell-shaped. src/image/drift.ts computes the same; tests/vectors/drift.json holds it to this.
 
 A picture's distance is the root mean square of its standardised features: 1 is usual, and what is far above is unlike
 anything the model was trained on.
