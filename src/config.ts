@@ -1,6 +1,7 @@
 import { isIP } from 'node:net';
 import { z } from 'zod';
 import { apiKeys, parseRate } from './api-keys.ts';
+import { parseSplit } from './registry/split.ts';
 
 /** A setting: an environment variable's meaning, default and range. */
 interface Setting {
@@ -18,6 +19,14 @@ const wholeNumber = (min: number, max: number) =>
     .regex(/^\d+$/, `must be a whole number from ${min} to ${max}`)
     .transform(Number)
     .refine((n) => n >= min && n <= max, `must be a whole number from ${min} to ${max}`);
+
+const split = z.string().superRefine((text, context) => {
+  try {
+    parseSplit(text);
+  } catch (error) {
+    context.addIssue({ code: 'custom', message: (error as Error).message });
+  }
+});
 
 const oneOf = <const T extends readonly string[]>(values: T) =>
   z.enum(values, { error: `must be one of ${values.join(', ')}` });
@@ -68,9 +77,27 @@ export const SETTINGS = {
     description: 'folder with `<id>/<version>/model.json`',
   },
   DEFAULT_MODEL: {
+    schema: split.optional(),
+    default: undefined,
+    description:
+      '`id`, `id@version` or a split `id@1:90,@2:10` for requests that name no model; else what SERVING_FILE says, ' +
+      'else the first id, newest version',
+  },
+  SERVING_FILE: {
     schema: z.string().optional(),
     default: undefined,
-    description: '`id` or `id@version` for requests that name no model; else the first id, newest version',
+    description: 'what `npm run promote` writes and the service follows; else `serving.json` in MODEL_DIR',
+  },
+  RELOAD_INTERVAL_MS: {
+    schema: wholeNumber(0, 3_600_000),
+    default: '10000',
+    description: 'milliseconds between looks at MODEL_DIR and SERVING_FILE; 0: on SIGHUP alone',
+  },
+  MODEL_IDLE_MS: {
+    schema: wholeNumber(0, 7 * 24 * 3_600_000),
+    default: '300000',
+    description:
+      'milliseconds after which a model that is not the default and not asked for is unloaded; 0: never',
   },
   ENGINE: {
     schema: oneOf(['auto', 'onnx', 'tfjs']),

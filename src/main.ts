@@ -34,6 +34,8 @@ async function start() {
   const registry = await FolderRegistry.open({
     modelDir: config.MODEL_DIR,
     defaultModel: config.DEFAULT_MODEL,
+    servingFile: config.SERVING_FILE,
+    idleMs: config.MODEL_IDLE_MS,
     engine: {
       engine: config.ENGINE,
       device: config.DEVICE,
@@ -48,6 +50,8 @@ async function start() {
 
   drainOnSignals(app, log, config.SHUTDOWN_GRACE_MS);
   await listen(app, config); // probes are answered while the model loads
+  followFolder(registry, config.RELOAD_INTERVAL_MS);
+  await registry.start();
   const model = registry.get();
   const { engine } = await model.open();
   log.info(
@@ -87,6 +91,14 @@ function drainOnSignals(app: FastifyInstance, log: Logger, graceMs: number) {
   process.on('SIGINT', drain);
 }
 
+/** New and changed models are taken up without a restart. */
+function followFolder(registry: FolderRegistry, intervalMs: number) {
+  const reload = () => void registry.reload();
+  if (intervalMs > 0) setInterval(reload, intervalMs).unref();
+  // In a terminal the signal says that it was closed, and ends the process.
+  if (!process.stdin.isTTY) process.on('SIGHUP', reload);
+}
+
 function measured(metrics: Metrics, log: Logger): ModelHooks {
   const ref = ({ id, version }: { id: string; version: string }) => `${id}@${version}`;
   return {
@@ -102,6 +114,7 @@ function measured(metrics: Metrics, log: Logger): ModelHooks {
         `${ref(card)}: the workers on ${name(from)} keep failing (${why}); ${name(to)} serves instead`,
       );
     },
+    onReload: (model, result) => metrics.reloads.inc({ model, result }),
     onRestart: (card, how) => {
       metrics.workerRestarts.inc({ model: ref(card) });
       log.warn(`${ref(card)}: a worker ${how}; another takes its place`);

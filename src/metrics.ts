@@ -75,6 +75,12 @@ export function createMetrics() {
       labelNames: ['model', 'from', 'to'],
       registers,
     }),
+    reloads: new Counter({
+      name: 'ddpm_inpaint_model_reloads_total',
+      help: 'Model versions found in MODEL_DIR while serving (loaded), refused, or no longer there (removed)',
+      labelNames: ['model', 'result'],
+      registers,
+    }),
     batchRows: new Histogram({
       name: 'ddpm_inpaint_batch_rows',
       help: 'Rows of each network evaluation',
@@ -96,6 +102,12 @@ export function createMetrics() {
       buckets: REQUEST_SECONDS,
       registers,
     }),
+    requestFailures: new Counter({
+      name: 'ddpm_inpaint_request_failures_total',
+      help: 'Inpainting and sampling requests that a model had begun and not finished, by problem type; cancelled: by who asked',
+      labelNames: ['task', 'model', 'reason'],
+      registers,
+    }),
     steps: new Counter({
       name: 'ddpm_inpaint_denoising_steps_total',
       help: 'Denoising steps of finished requests, over all their images',
@@ -112,6 +124,19 @@ export function createMetrics() {
       name: 'ddpm_inpaint_picture_megapixels',
       help: 'Size of the pictures sent, in millions of pixels',
       buckets: [0.01, 0.1, 0.5, 1, 2, 5, 10, 25],
+      registers,
+    }),
+    inputBrightness: new Histogram({
+      name: 'ddpm_inpaint_input_brightness',
+      help: 'Mean luma of the pixels that the model was shown, 0 black to 1 white',
+      buckets: [0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1],
+      registers,
+    }),
+    inputDistance: new Histogram({
+      name: 'ddpm_inpaint_input_distance',
+      help: 'How far the pixels that the model was shown are from its training set, in standard deviations; 1 is usual',
+      labelNames: ['model'],
+      buckets: [0.25, 0.5, 0.75, 1, 1.25, 1.5, 2, 2.5, 3, 4, 6, 10],
       registers,
     }),
   };

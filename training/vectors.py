@@ -7,9 +7,11 @@ import json
 import math
 from pathlib import Path
 
+import numpy as np
 import torch
 
 import diffusion
+import drift
 from unet import timestep_embedding
 
 FILE = Path(__file__).parent.parent / "tests" / "vectors" / "diffusion.json"
@@ -33,6 +35,7 @@ def vectors() -> dict:
             *[ddpm(*levels, draw(), draw(), draw()) for levels in LEVELS],
             *[dpmpp_2m(*levels, last, draw(), draw(), draw()) for levels in LEVELS for last in (None, levels[0] / 2)],
         ],
+        "features": [features(hole) for hole in (0, 0.3, 0.8)],
     }
 
 
@@ -80,6 +83,14 @@ def dpmpp_2m(abar, abar_next, abar_last, x, x0, x0_last) -> dict:
     last = None if abar_last is None else (abar_last, x0_last)
     after = diffusion.dpmpp_2m_step(abar, abar_next, x, x0, last)
     return record("dpmpp_2m", abar, abar_next, x, x0, after, last=last and {"abar": abar_last, "x0": x0_last.tolist()})
+
+
+def features(hole: float, side: int = 6) -> dict:
+    """Of a picture x [3, R, R] with a mask [R, R] of which about `hole` is 1."""
+    rng = np.random.default_rng(5)
+    x, mask = rng.uniform(-1, 1, (side, side, 3)).astype(np.float32), rng.random((side, side)) < hole
+    found = drift.features(x[None], mask[None])[0]
+    return {"x": x.transpose(2, 0, 1).ravel().tolist(), "mask": mask.ravel().astype(int).tolist(), "features": dict(zip(drift.FEATURES, found, strict=True))}
 
 
 def record(sampler, abar, abar_next, x, x0, after, **more) -> dict:

@@ -16,6 +16,8 @@ export interface PoolOptions {
   entry?: URL;
   /** No worker is left, and those that were started one after another have failed or died without a result. */
   onFailing?: (how: string) => void;
+  /** Before a dead worker is replaced; rejecting puts it off, as a replacement that dies does. */
+  beforeReplacing?: () => Promise<void>;
   onEvaluation?: (rows: number, seconds: number) => void;
   onRestart?: (how: string) => void;
 }
@@ -176,10 +178,15 @@ export class WorkerPool implements Engine {
     if (this.#failures >= FAILURES && this.alive === 0) this.#options.onFailing?.(how);
   }
 
+  async #replace(): Promise<void> {
+    await this.#options.beforeReplacing?.();
+    if (!this.#closed) await this.#startAnother();
+  }
+
   #replaceLater() {
     const timer = setTimeout(() => {
       this.#timers.delete(timer);
-      this.#startAnother().catch((error) => {
+      this.#replace().catch((error) => {
         if (this.#closed) return;
         this.#failed((error as Error).message);
         this.#replaceLater();

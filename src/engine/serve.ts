@@ -18,6 +18,7 @@ export function serve(loadNetwork: (spec: NetworkSpec) => Promise<Network>) {
   // Ctrl-C reaches the whole process group; the parent decides when its workers end, by closing the channel.
   process.on('SIGINT', () => {});
   process.on('SIGTERM', () => {});
+  process.on('SIGHUP', () => {});
   process.on('disconnect', () => process.exit(0));
 
   async function load(spec: NetworkSpec) {

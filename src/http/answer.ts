@@ -8,6 +8,7 @@ import { disconnectSignal } from './disconnect.ts';
 import { streamEvents } from './events.ts';
 import type { Form } from './negotiate.ts';
 import { asFields } from './parameters.ts';
+import { domainProblem } from './problem.ts';
 
 /** A request that has been checked and decoded: what is left is to do it. */
 export interface Work<Result extends SampleResult = SampleResult> {
@@ -80,7 +81,11 @@ async function measured<Result extends SampleResult>(
   options: Options,
 ): Promise<Result> {
   const started = performance.now();
-  const result = await run(options);
+  const result = await run(options).catch((error) => {
+    const reason = options.signal?.aborted ? 'cancelled' : (domainProblem(error)?.slug ?? 'internal-error');
+    metrics.requestFailures.inc({ task, model, reason });
+    throw error;
+  });
   metrics.steps.inc({ model, sampler }, steps * numImages);
   metrics.requestSeconds.observe(
     { task, model, sampler, engine: engine?.engine },

@@ -3,6 +3,7 @@ import type { Job, JobQueue, JobQueueOptions, JobRequest } from '../jobs/job.ts'
 import { MemoryJobQueue } from '../jobs/memory-queue.ts';
 import { RedisJobQueue } from '../jobs/redis/queue.ts';
 import { post } from '../jobs/webhook.ts';
+import { UnknownModelError } from '../registry/registry.ts';
 import { perform } from './answer.ts';
 import { describeProgress } from './events.ts';
 import { samplingParameters } from './parameters.ts';
@@ -22,7 +23,7 @@ export async function openJobQueue({ log }: FastifyInstance, parts: Parts): Prom
     describeError: (error) => toProblem(error, log).toJSON('/v1/jobs'),
     notify: (job) => post(job.webhook, job.id, describeJob(job), webhooks),
     perform: async (request, { signal, onProgress }) => {
-      const decided = decide(parts, request);
+      const decided = await decideAgain(parts, request);
       const { scheduler } = await decided.model.open();
       // A job waits for room before its pictures are decoded, it is not refused.
       const place = await scheduler.whenRoom(decided.sampling.numImages, signal);
@@ -41,9 +42,20 @@ export async function openJobQueue({ log }: FastifyInstance, parts: Parts): Prom
   return RedisJobQueue.connect({ ...options, url: config.REDIS_URL, onError });
 }
 
+/** The same, where another replica may have taken the job for a version that this one has not seen yet. */
+async function decideAgain(parts: Parts, request: JobRequest): Promise<Decided> {
+  try {
+    return decide(parts, request);
+  } catch (error) {
+    if (!(error instanceof UnknownModelError)) throw error;
+    await parts.registry.reload();
+    return decide(parts, request);
+  }
+}
+
 /** What a job's fields say. Throws what HTTP answers with 4xx. */
 export function decide({ registry }: Parts, { fields }: JobRequest): Decided {
-  const body = fields as unknown as JobBody;
+  const body = fields as unknown as JobBody & { seed: number };
   const model = registry.get(body.model); // ready or not: a job waits for it
   const sampling = samplingParameters(body, model);
   return { model, sampling, form: { kind: 'json', format: body.format ?? 'png' } };

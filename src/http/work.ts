@@ -1,3 +1,4 @@
+import { distance } from '../image/drift.ts';
 import { assertFits } from '../image/encode.ts';
 import { assertSameSize } from '../image/mask.ts';
 import type { Mask, Picture } from '../image/picture.ts';
@@ -5,6 +6,7 @@ import { decodeMask, decodePicture, encodeMask, maskFromAlpha, measureHole } fro
 import { inpaint } from '../inpainting/inpaint.ts';
 import type { InpaintResult, SampleResult, SamplingParameters } from '../inpainting/parameters.ts';
 import { sample } from '../inpainting/sample.ts';
+import type { Metrics } from '../metrics.ts';
 import type { ServedModel } from '../registry/served-model.ts';
 import { base64, type Work } from './answer.ts';
 import type { Form } from './negotiate.ts';
@@ -50,6 +52,7 @@ export async function inpaintWork(
     run: async (options) => {
       const result = await inpaint(model, { picture, mask, parameters }, { ...options, priority, place });
       metrics.maskFraction.observe(result.maskFraction);
+      observeDrift(metrics, model, result);
       return result;
     },
     describe: async ({ strategy, box, maskFraction, uncertainty }) => ({
@@ -72,6 +75,13 @@ export function sampleWork(body: SampleBody, { model, sampling, form, place }: D
     decodeMs: 0,
     run: (options) => sample(model, sampling, { ...options, priority: body.priority, place }),
   };
+}
+
+function observeDrift(metrics: Metrics, { ref, card }: ServedModel, { features }: InpaintResult) {
+  if (!features) return;
+  metrics.inputBrightness.observe((features.luma + 1) / 2);
+  const { statistics } = card.data;
+  if (statistics) metrics.inputDistance.observe({ model: ref }, distance(features, statistics));
 }
 
 /** Without a mask the transparent pixels are the hole. */

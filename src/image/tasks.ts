@@ -1,6 +1,7 @@
 /** What runs in image threads (threads.ts starts them): work in proportion to a picture's pixels. */
 import { composite } from './composite.ts';
 import { decodePicture } from './decode.ts';
+import { knownFeatures } from './drift.ts';
 import { encodeMask, encodePicture } from './encode.ts';
 import { assertHole, boundingBox, decodeMask, maskFraction, maskFromAlpha } from './mask.ts';
 import { type Box, type Mask, type Picture, PictureError } from './picture.ts';
@@ -13,13 +14,20 @@ async function measureHole(mask: Mask): Promise<{ box: Box; fraction: number }> 
   return { box: boundingBox(mask) as Box, fraction: maskFraction(mask) };
 }
 
+/** What a network is shown of a picture with a hole, see region.ts, and how its known pixels are distributed. */
+async function knownRegion(picture: Picture, hole: Mask, box: Box, resolution: number) {
+  const x0 = await pictureToTensor(picture, box, resolution, hole);
+  const mask = maskToTensor(hole, box, resolution);
+  return { x0, mask, features: knownFeatures(x0, mask) };
+}
+
 export const tasks = {
   decodePicture: async (...args: Parameters<typeof decodePicture>) => shared(await decodePicture(...args)),
   decodeMask: async (...args: Parameters<typeof decodeMask>) => shared(await decodeMask(...args)),
   maskFromAlpha: async (picture: Picture) => shared(maskFromAlpha(picture)),
   measureHole,
   pictureToTensor,
-  maskToTensor: async (...args: Parameters<typeof maskToTensor>) => maskToTensor(...args),
+  knownRegion,
   composite: async (...args: Parameters<typeof composite>) => shared(await composite(...args)),
   uncertainty: async (...args: Parameters<typeof uncertainty>) => shared(uncertainty(...args)),
   encodePicture,

@@ -1,6 +1,6 @@
 import { assertSameSize } from '../image/mask.ts';
 import { tensorToPicture } from '../image/region.ts';
-import { composite, maskToTensor, measureHole, pictureToTensor, uncertainty } from '../image/threads.ts';
+import { composite, knownRegion, measureHole, uncertainty } from '../image/threads.ts';
 import type { ServedModel } from '../registry/served-model.ts';
 import { denoise } from './denoise.ts';
 import type { InpaintRequest, InpaintResult, Options } from './parameters.ts';
@@ -21,10 +21,7 @@ export async function inpaint(
   const hole = await measureHole(mask);
   const { resolution } = model.card;
   const { strategy, box } = chooseRegion(picture, hole.box, resolution, parameters);
-  const known = {
-    x0: await pictureToTensor(picture, box, resolution, mask),
-    mask: await maskToTensor(mask, box, resolution),
-  };
+  const { features, ...known } = await knownRegion(picture, mask, box, resolution);
   const { candidates, timings } = await denoise(model, known, parameters, {
     ...options,
     onProgress: (progress) => options.onProgress?.({ ...progress, box }),
@@ -40,6 +37,7 @@ export async function inpaint(
     strategy,
     box,
     maskFraction: hole.fraction,
+    features,
     uncertainty: pictures.length > 1 ? await uncertainty(pictures, mask) : undefined,
     timings: { ...timings, compositeMs: performance.now() - started },
   };

@@ -1,4 +1,5 @@
 import type { SamplerName } from '../diffusion/samplers/index.ts';
+import type { Features } from '../image/drift.ts';
 import type { Box, Mask, Picture } from '../image/picture.ts';
 import type { Priority } from '../scheduler/policy.ts';
 
@@ -60,6 +61,8 @@ export interface InpaintResult extends SampleResult {
   box: Box;
   /** Share of the picture's pixels in the hole, 0..1. */
   maskFraction: number;
+  /** Of the pixels that the model was shown; undefined where it saw next to none. */
+  features?: Features;
   /** Standard deviation across candidates, 0 outside the hole; when there were several. */
   uncertainty?: Mask;
 }

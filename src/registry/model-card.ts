@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { FEATURES } from '../image/drift.ts';
 
 /** What `models/<id>/<version>/model.json` says: the whole contract between training and serving. */
 export const modelCard = z.object({
@@ -41,7 +42,15 @@ export const modelCard = z.object({
     steps: z.int().min(1),
     eta: z.number().min(0).max(1),
   }),
-  data: z.object({ name: z.string(), terms: z.string(), pictures: z.int() }),
+  data: z.object({
+    name: z.string(),
+    terms: z.string(),
+    pictures: z.int(),
+    /** How the training pictures are distributed, by training/drift.py; without it no distance is measured. */
+    statistics: z
+      .record(z.enum(FEATURES), z.object({ mean: z.number(), std: z.number().positive() }))
+      .optional(),
+  }),
   training: z.record(z.string(), z.unknown()),
   metrics: z.record(z.string(), z.unknown()),
   /** Largest difference of an output when the weights on disk (fp16) are used in place of the trained ones. */

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
-import { readdir, readFile } from 'node:fs/promises';
+import { readdir, readFile, stat } from 'node:fs/promises';
 import path from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import { z } from 'zod';
@@ -11,12 +11,37 @@ export class ModelFolderError extends Error {
   override name = 'ModelFolderError';
 }
 
-/** Folders `<root>/<id>/<version>` that hold a model.json, in no particular order. */
-export async function findModelFolders(root: string): Promise<string[]> {
-  const entries = await readdir(root, { recursive: true });
-  return entries
-    .filter((entry) => path.basename(entry) === 'model.json' && entry.split(path.sep).length === 3)
-    .map((entry) => path.join(root, path.dirname(entry)));
+/**
+ * Folders `<root>/<id>/<version>`, in no particular order; links are followed, hidden ones (a copy under way) are not.
+ * Rejects when root cannot be read.
+ */
+export async function findFolders(root: string): Promise<string[]> {
+  const ids = await subfolders(root);
+  return (await Promise.all(ids.map((id) => subfolders(id).catch(() => [])))).flat();
+}
+
+async function subfolders(folder: string): Promise<string[]> {
+  const names = (await readdir(folder)).filter((name) => !name.startsWith('.'));
+  const paths = names.map((name) => path.join(folder, name));
+  const isFolder = await Promise.all(
+    paths.map((each) =>
+      stat(each).then(
+        (s) => s.isDirectory(),
+        () => false,
+      ),
+    ),
+  );
+  return paths.filter((_, i) => isFolder[i]);
+}
+
+/** Names, sizes and times of a folder's files, as a text that is another when any of them is. */
+export async function fingerprint(folder: string): Promise<string> {
+  const names = (await readdir(folder)).sort();
+  const describe = async (name: string) => {
+    const { size, mtimeMs, ino } = await stat(path.join(folder, name));
+    return [name, size, mtimeMs, ino].join(' ');
+  };
+  return (await Promise.all(names.map((name) => describe(name).catch(() => name)))).join('\n');
 }
 
 /** Reads and checks model.json. Throws ModelFolderError. */
@@ -42,14 +67,20 @@ export async function readModelCard(folder: string): Promise<ModelCard> {
   return parsed.data;
 }
 
-/** Compares every file with its digest. Throws ModelFolderError naming the first that differs. */
+/** Compares every file with its size and digest. Throws ModelFolderError naming the first that differs. */
 export async function verifyDigests(folder: string, card: ModelCard): Promise<void> {
-  for (const [name, { sha256 }] of Object.entries(card.files)) {
+  for (const [name, { sha256, bytes }] of Object.entries(card.files)) {
     const file = path.join(folder, name);
     const hash = createHash('sha256');
     try {
+      if ((await stat(file)).size !== bytes) {
+        throw new ModelFolderError(
+          `${file} is not of the ${bytes} bytes that model.json says: wait for its copy to end, or copy it again`,
+        );
+      }
       await pipeline(createReadStream(file), hash);
     } catch (error) {
+      if (error instanceof ModelFolderError) throw error;
       throw new ModelFolderError(`${file} cannot be read: ${(error as Error).message}`);
     }
     if (hash.digest('hex') !== sha256) {

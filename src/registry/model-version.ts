@@ -1,4 +1,5 @@
 import path from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { usableCores } from '../engine/cores.ts';
 import { EngineError, type EngineInfo } from '../engine/engine.ts';
 import { FallbackEngine } from '../engine/fallback.ts';
@@ -19,7 +20,12 @@ export interface ModelHooks {
   onPassedOver?(card: ModelCard, runtime: Runtime, why: string): void;
   /** The workers of `from` kept failing; `to` serves. */
   onFallback?(card: ModelCard, from: EngineInfo, to: EngineInfo, why: string): void;
+  /** A version was found and can be asked for, cannot be served, or is no longer there. */
+  onReload?(ref: string, result: 'loaded' | 'refused' | 'removed'): void;
 }
+
+/** Between two looks at whether a version that goes has answered everybody. */
+const DRAIN_MS = 500;
 
 export interface EngineSettings extends RuntimeChoice {
   /** Overrides the best batch found at warm-up. */
@@ -38,6 +44,8 @@ export class ModelVersion implements ServedModel {
   reason: string | undefined;
   scheduler: Scheduler | undefined;
   pool: FallbackEngine | undefined;
+  /** When it was last asked to work, as performance.now() has it. */
+  askedMs = performance.now();
   readonly #settings: EngineSettings;
   readonly #hooks: ModelHooks;
   #opening: Promise<{ scheduler: Scheduler; engine: EngineInfo }> | undefined;
@@ -66,7 +74,13 @@ export class ModelVersion implements ServedModel {
     return pool && { alive: pool.alive, total: pool.info.workers, pids: pool.pids };
   }
 
+  /** Loaded, and with a worker alive. */
+  get up(): boolean {
+    return this.state === 'ready' && (this.pool?.alive ?? 0) > 0;
+  }
+
   open(): Promise<{ scheduler: Scheduler; engine: EngineInfo }> {
+    this.askedMs = performance.now();
     this.#opening ??= this.#load().catch((error) => {
       this.state = 'failed';
       this.reason = error.message;
@@ -81,6 +95,24 @@ export class ModelVersion implements ServedModel {
   async close(): Promise<void> {
     await this.#opening?.catch(() => {});
     await this.pool?.close();
+  }
+
+  /** Ends its workers; who asks for it next starts them again. Only while it is ready and its scheduler idle. */
+  async unload(): Promise<void> {
+    const { pool } = this;
+    this.#opening = undefined;
+    this.pool = undefined;
+    this.scheduler = undefined;
+    this.state = 'available';
+    await pool?.close();
+  }
+
+  /** For a version that nobody is given any more: closes it once everybody it has is answered. */
+  async retire(): Promise<void> {
+    await this.#opening?.catch(() => {});
+    do await sleep(DRAIN_MS, undefined, { ref: false });
+    while (this.scheduler && !this.scheduler.idle);
+    await this.close();
   }
 
   async #load() {
@@ -124,6 +156,8 @@ export class ModelVersion implements ServedModel {
         threads: usableCores(),
         maxBatch: this.#settings.maxBatch,
       },
+      // A file that has been changed under a running version must not be mixed with what runs.
+      beforeReplacing: () => verifyDigests(folder, card),
       onEvaluation: (rows, seconds) => this.#hooks.onEvaluation?.(card, pool.info, rows, seconds),
       onRestart: (how) => this.#hooks.onRestart?.(card, how),
     });

@@ -108,6 +108,11 @@ export class Scheduler {
     return { waiting: this.#rows.size - active, active };
   }
 
+  /** Nothing under way, nothing that waits, no place kept. */
+  get idle(): boolean {
+    return this.#rows.size + this.#reserved + this.#waiting.size === 0;
+  }
+
   /**
    * Keeps room for images that are still being decoded, until the function it returns is called; run() does that when it
    * is given it as `place`. Throws QueueFullError: nothing is decoded that will not be drawn.

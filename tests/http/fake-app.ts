@@ -67,6 +67,12 @@ export class FakeRegistry implements ModelRegistry {
     return [this.get()];
   }
 
+  shareOf() {
+    return 1;
+  }
+
+  async reload() {}
+
   get(reference = 'fake'): ServedModel {
     if (reference !== 'fake' && reference !== 'fake@1') throw new UnknownModelError(`no ${reference}`);
     const { scheduler, engine } = this;

@@ -1,39 +1,28 @@
-import { cp, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
-import os from 'node:os';
+import { mkdir, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { FolderRegistry, UnknownModelError } from '../../src/registry/registry.ts';
-import { openRealRegistry } from '../helpers/model.ts';
+import { ModelDir } from '../helpers/model-dir.ts';
 
 const engine = { engine: 'onnx', device: 'cpu', queueLimit: 4 } as const;
+let models: ModelDir;
 let modelDir: string;
 let id: string;
 const errors: string[] = [];
 const log = { info() {}, warn() {}, error: (message: string) => errors.push(message) };
 
 beforeEach(async () => {
-  modelDir = await mkdtemp(path.join(os.tmpdir(), 'models-'));
+  models = await ModelDir.create();
+  modelDir = models.root;
+  id = models.id;
   errors.length = 0;
-  id = (await openRealRegistry()).get().card.id;
 });
-afterEach(() => rm(modelDir, { recursive: true }));
-
-const folder = (version: string) => path.join(modelDir, id, version);
-
-/** A copy of the real model as another version; `change` edits its model.json. */
-async function addVersion(version: string, change: (card: Record<string, unknown>) => void = () => {}) {
-  await cp((await openRealRegistry()).get().folder, folder(version), { recursive: true });
-  const file = path.join(folder(version), 'model.json');
-  const card = JSON.parse(await readFile(file, 'utf8'));
-  card.version = version;
-  change(card);
-  await writeFile(file, JSON.stringify(card));
-}
+afterEach(() => models.remove());
 
 const open = (defaultModel?: string) => FolderRegistry.open({ modelDir, defaultModel, engine, log });
 
 test('finds versions, newest first by number, and resolves references', async () => {
-  for (const version of ['9', '10', '2']) await addVersion(version);
+  for (const version of ['9', '10', '2']) await models.add(version);
   const registry = await open();
   expect(registry.list().map(({ ref }) => ref)).toEqual([`${id}@10`, `${id}@9`, `${id}@2`]);
   expect(registry.get().ref).toBe(`${id}@10`);
@@ -46,7 +35,7 @@ test('finds versions, newest first by number, and resolves references', async ()
 });
 
 test('is ready once the default model is loaded', async () => {
-  await addVersion('1');
+  await models.add('1');
   const registry = await open();
   expect(registry.ready).toBe(false);
   expect(registry.notReadyReason).toContain('loading');
@@ -58,13 +47,10 @@ test('is ready once the default model is loaded', async () => {
   await registry.close();
 });
 
-test('a changed file is refused by its digest, and the other version still loads', async () => {
-  await addVersion('1');
-  await addVersion('2');
-  const file = path.join(folder('2'), 'unet.onnx');
-  const bytes = await readFile(file);
-  bytes[bytes.length >> 1] ^= 1;
-  await writeFile(file, bytes);
+test('a changed file is refused by its digest, and the version before it serves', async () => {
+  await models.add('1');
+  await models.add('2');
+  await models.damage('2');
   const registry = await open();
   await expect(registry.get(`${id}@2`).open()).rejects.toThrow('sha256 differs');
   expect(registry.get(`${id}@2`)).toMatchObject({
@@ -72,21 +58,27 @@ test('a changed file is refused by its digest, and the other version still loads
     reason: expect.stringContaining('unet.onnx'),
   });
   expect(registry.notReadyReason).toContain('failed to load');
-  await registry.get(`${id}@1`).open();
-  expect(registry.get(`${id}@1`).state).toBe('ready');
+  await registry.start();
+  expect(registry.ready).toBe(true);
+  expect(registry.get().ref).toBe(`${id}@1`);
+  expect(registry.get(id).ref).toBe(`${id}@1`);
   await registry.close();
+
+  const pinned = await open(`${id}@2`);
+  await expect(pinned.start()).rejects.toThrow(/@2 cannot be loaded: .*unet.onnx.*copy it again/);
+  await pinned.close();
 });
 
 test('a folder that is no model is left out and said so, naming the field', async () => {
-  await addVersion('1');
-  await addVersion('2', (card) => {
+  await models.add('1');
+  await models.add('2', (card) => {
     card.prediction = 'noise';
   });
-  await addVersion('3', (card) => {
+  await models.add('3', (card) => {
     card.version = '4';
   });
-  await mkdir(folder('5'), { recursive: true });
-  await writeFile(path.join(folder('5'), 'model.json'), '{"id":');
+  await mkdir(models.folder('5'), { recursive: true });
+  await writeFile(path.join(models.folder('5'), 'model.json'), '{"id":');
   const registry = await open();
   expect(registry.list().map(({ ref }) => ref)).toEqual([`${id}@1`]);
   expect(errors).toHaveLength(3);

@@ -48,7 +48,9 @@ export default fp(async function metricsPlugin(
   );
 
   function sampleModels() {
-    for (const gauge of [metrics.workers, metrics.engineInfo, metrics.deviceMemory]) gauge.reset(); // a fallback changes labels
+    // Versions come and go, and a fallback changes labels: what has gone is to leave no series behind.
+    const { queueDepth, active, workers, engineInfo, deviceMemory } = metrics;
+    for (const gauge of [queueDepth, active, workers, engineInfo, deviceMemory]) gauge.reset();
     for (const { ref: model, scheduler, engine, workers } of registry.list()) {
       if (!scheduler || !engine) continue;
       const { waiting, active } = scheduler.depth;

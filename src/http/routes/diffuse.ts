@@ -9,7 +9,7 @@ import { decodePicture, encodePicture, pictureToTensor } from '../../image/threa
 import { base64, sendImage } from '../answer.ts';
 import { negotiate } from '../negotiate.ts';
 import { apiProblems, binary } from '../openapi.ts';
-import { drawSeed } from '../parameters.ts';
+import { seeded } from '../parameters.ts';
 import type { Parts } from '../parts.ts';
 import { fieldProblem } from '../problem.ts';
 import { type DiffuseBody, diffuseForm, diffuseJson } from '../schemas/requests.ts';
@@ -61,8 +61,8 @@ export default async function diffuseRoute(app: FastifyInstance, { config, regis
       preValidation: (request) => request.readForm(diffuseForm),
     },
     async (request, reply) => {
-      const { image, seed = drawSeed(), quality, ...body } = request.body;
-      const { card, ref } = registry.get(body.model); // its schedule alone: it need not be loaded
+      const { image, seed, quality, ...body } = seeded(request.body);
+      const { card, ref } = registry.get(body.model, seed); // its schedule alone: it need not be loaded
       const schedule = scheduleFrom(card.schedule);
       const { timesteps = [0, 0.25, 0.5, 0.75, 1].map((part) => Math.round(part * (schedule.T - 1))) } = body;
       const late = timesteps.findIndex((t) => t >= schedule.T);

@@ -2,7 +2,7 @@ import type { FastifyInstance } from 'fastify';
 import { answer } from '../answer.ts';
 import { negotiate } from '../negotiate.ts';
 import { apiProblems, binary, events } from '../openapi.ts';
-import { chooseModel, samplingParameters } from '../parameters.ts';
+import { chooseModel, samplingParameters, seeded } from '../parameters.ts';
 import type { Parts } from '../parts.ts';
 import { type InpaintBody, inpaintForm, inpaintJson } from '../schemas/requests.ts';
 import { inpaintResponse } from '../schemas/responses.ts';
@@ -57,8 +57,8 @@ export default async function inpaintRoute(app: FastifyInstance, parts: Parts) {
       preValidation: (request) => request.readForm(inpaintForm),
     },
     async (request, reply) => {
-      const { body } = request;
-      const model = chooseModel(registry, body.model);
+      const body = seeded(request.body);
+      const model = chooseModel(registry, body);
       const sampling = samplingParameters(body, model);
       const form = negotiate(request, body.format, sampling.numImages);
       const place = model.scheduler?.reserve(sampling.numImages); // before anything is decoded

@@ -8,7 +8,7 @@ import { disconnectSignal } from '../disconnect.ts';
 import { EVENT_STREAM_HEADERS, formatEvent, withHeartbeats } from '../events.ts';
 import { decide, describeJob, openJobQueue, workOf } from '../job-queue.ts';
 import { apiProblems, binary, events } from '../openapi.ts';
-import { chooseModel, samplingParameters } from '../parameters.ts';
+import { chooseModel, seeded } from '../parameters.ts';
 import type { Parts } from '../parts.ts';
 import { fieldProblem } from '../problem.ts';
 import { type JobBody, jobForm, jobJson } from '../schemas/requests.ts';
@@ -63,15 +63,15 @@ export default async function jobRoutes(app: FastifyInstance, parts: Parts) {
     },
     async (request, reply) => {
       const key = idempotencyKey(request);
-      const { task, image, mask, webhook, ...fields } = request.body;
+      const body = seeded(request.body);
+      const { task, image, mask, webhook, ...fields } = body;
       if (webhook && !isAllowed(webhook, { origins: config.WEBHOOK_ORIGINS }))
         throw fieldProblem('invalid-request', 'webhook', 'its origin is not one of WEBHOOK_ORIGINS');
       // Seed and version are fixed now: whichever replica does the job, it is the same picture.
-      const model = chooseModel(registry, request.body.model);
-      const { seed } = samplingParameters(request.body, model);
+      const { ref: model } = chooseModel(registry, body);
       const wanted: JobRequest = {
         task,
-        fields: { ...fields, seed, model: model.ref },
+        fields: { ...fields, model },
         image,
         mask,
         webhook,

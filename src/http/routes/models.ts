@@ -39,10 +39,12 @@ export default async function modelRoutes(app: FastifyInstance, { registry }: Pa
     (request) => describe(registry.get(request.params.id)),
   );
 
-  function describe({ ref, state, reason, digest, engine, workers, card }: ServedModel): ModelResponse {
+  function describe(model: ServedModel): ModelResponse {
+    const { ref, state, reason, digest, engine, workers, card } = model;
     return {
       ref,
-      default: ref === registry.get().ref,
+      default: model === registry.get(),
+      share: registry.shareOf(model),
       state,
       reason,
       digest,

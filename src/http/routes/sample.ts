@@ -2,7 +2,7 @@ import type { FastifyInstance } from 'fastify';
 import { answer } from '../answer.ts';
 import { negotiate } from '../negotiate.ts';
 import { apiProblems, binary, events } from '../openapi.ts';
-import { chooseModel, samplingParameters } from '../parameters.ts';
+import { chooseModel, samplingParameters, seeded } from '../parameters.ts';
 import type { Parts } from '../parts.ts';
 import { type SampleBody, sampleJson } from '../schemas/requests.ts';
 import { sampleResponse } from '../schemas/responses.ts';
@@ -42,8 +42,8 @@ export default async function sampleRoute(app: FastifyInstance, { registry, metr
       },
     },
     async (request, reply) => {
-      const { body } = request;
-      const model = chooseModel(registry, body.model);
+      const body = seeded(request.body);
+      const model = chooseModel(registry, body);
       const sampling = samplingParameters(body, model);
       const form = negotiate(request, body.format, sampling.numImages);
       return answer(reply, metrics, sampleWork(body, { model, sampling, form }));

@@ -32,7 +32,8 @@ export const model = z
   .max(200)
   .optional()
   .meta({
-    description: 'id or id@version; the default model when absent',
+    description:
+      'id or id@version; the default model when absent. Of an id, the version that is the default, else its newest',
     examples: ['celeba-inpaint-64'],
   });
 

@@ -103,7 +103,8 @@ export const model = response(
   'Model',
   z.object({
     ref: z.string().meta({ examples: ['celeba-inpaint-64@1'] }),
-    default: z.boolean(),
+    default: z.boolean().meta({ description: 'Answers requests that name no model, or most of them' }),
+    share: z.number().min(0).max(1).meta({ description: 'Its part of the requests that name no model' }),
     state: z.enum(['available', 'loading', 'ready', 'failed']).meta({
       description: 'available: found and intact, loads on first use',
     }),

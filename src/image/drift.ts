@@ -1,0 +1,84 @@
+/**
+ * How far a picture is from those that the model was trained on, in a few simple features of its known pixels: cheap
+ * enough for every request, and telling enough to see that what comes in is no longer what was trained for.
+ */
+
+/** The features, as model.json names them; training/drift.py says what they are and computes the same. */
+export const FEATURES = [
+  'luma',
+  'red_green',
+  'green_blue',
+  'luma_contrast',
+  'red_green_contrast',
+  'green_blue_contrast',
+  'detail_x',
+  'detail_y',
+] as const;
+export type Features = Record<(typeof FEATURES)[number], number>;
+export type Statistics = Record<(typeof FEATURES)[number], { mean: number; std: number }>;
+
+/** Under the logarithms: a flat picture has a distance too. */
+const FLOOR = 1e-3;
+/** Of the pixels: of fewer, features say little. */
+const LEAST_KNOWN = 0.05;
+
+/**
+ * The features of the known pixels; undefined where there are too few.
+ *
+ * @param x0 [3, R, R] in -1..1
+ * @param mask [R, R], 1 in the hole
+ */
+export function knownFeatures(x0: Float32Array, mask: Float32Array): Features | undefined {
+  const pixels = mask.length;
+  const side = Math.sqrt(pixels);
+  const luma = new Float64Array(pixels);
+  const [y, redGreen, greenBlue] = [new Moments(), new Moments(), new Moments()];
+  const [right, down] = [new Moments(), new Moments()];
+  for (let p = 0; p < pixels; p++) {
+    if (mask[p] === 1) continue;
+    const [r, g, b] = [x0[p], x0[pixels + p], x0[2 * pixels + p]];
+    luma[p] = 0.299 * r + 0.587 * g + 0.114 * b;
+    y.add(luma[p]);
+    redGreen.add(r - g);
+    greenBlue.add(g - b);
+    if (p % side > 0 && mask[p - 1] === 0) right.add(Math.abs(luma[p] - luma[p - 1]));
+    if (p >= side && mask[p - side] === 0) down.add(Math.abs(luma[p] - luma[p - side]));
+  }
+  if (y.count < LEAST_KNOWN * pixels || right.count === 0 || down.count === 0) return undefined;
+  return {
+    luma: y.mean,
+    red_green: redGreen.mean,
+    green_blue: greenBlue.mean,
+    luma_contrast: Math.log(y.std + FLOOR),
+    red_green_contrast: Math.log(redGreen.std + FLOOR),
+    green_blue_contrast: Math.log(greenBlue.std + FLOOR),
+    detail_x: Math.log(right.mean + FLOOR),
+    detail_y: Math.log(down.mean + FLOOR),
+  };
+}
+
+/** Root mean square of the standardised features: about 1 for pictures like the training set's. */
+export function distance(features: Features, statistics: Statistics): number {
+  const squares = FEATURES.map((name) => {
+    const { mean, std } = statistics[name];
+    return ((features[name] - mean) / std) ** 2;
+  });
+  return Math.sqrt(squares.reduce((a, b) => a + b) / squares.length);
+}
+
+/** Mean and standard deviation of what is added (Welford). */
+class Moments {
+  count = 0;
+  mean = 0;
+  #squares = 0;
+
+  add(value: number) {
+    const off = value - this.mean;
+    this.mean += off / ++this.count;
+    this.#squares += off * (value - this.mean);
+  }
+
+  get std(): number {
+    return Math.sqrt(this.#squares / this.count);
+  }
+}

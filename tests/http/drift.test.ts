@@ -1,0 +1,40 @@
+import { readFileSync } from 'node:fs';
+import request from 'supertest';
+import { expect, test } from 'vitest';
+import { maskOf, pngOf, startApp } from '../helpers/app.ts';
+import { startFakeApp } from './fake-app.ts';
+
+test('what comes in is counted: how bright it is, and how far from what the model was trained on', async () => {
+  const { app, registry, url } = await startApp();
+  const inpaint = async (image: Buffer, mask: Buffer) => {
+    const post = request(url)
+      .post('/v1/inpaint')
+      .attach('image', image, 'i.png')
+      .attach('mask', mask, 'm.png');
+    expect((await post.field('steps', '1')).status).toBe(200);
+  };
+  const file = (name: string) => readFileSync(`examples/${name}.png`);
+  for (const n of [1, 2, 3]) await inpaint(file(`face-${n}`), file(`mask-${n}`));
+  await inpaint(await pngOf(64, 64), await maskOf(64, 64)); // a pattern
+  await inpaint(await pngOf(64, 64), await maskOf(64, 64, 1)); // nothing known: nothing to measure
+
+  const { text } = await request(url).get('/metrics');
+  const { ref } = registry.get();
+  expect(text).toContain(`ddpm_inpaint_input_distance_bucket{le="2",model="${ref}"} 3`);
+  expect(text).toContain(`ddpm_inpaint_input_distance_count{model="${ref}"} 4`);
+  expect(text).toContain('ddpm_inpaint_input_brightness_count 4');
+  expect(text).toContain('ddpm_inpaint_mask_fraction_count 5');
+  expect(text).toContain('ddpm_inpaint_picture_megapixels_count 5');
+  await app.close();
+});
+
+test('failures are counted by model, to tell a canary by', async () => {
+  const { app, registry, url } = await startFakeApp();
+  registry.engine.failing = true;
+  await request(url).post('/v1/sample').send({});
+  const { text } = await request(url).get('/metrics');
+  expect(text).toContain(
+    'ddpm_inpaint_request_failures_total{task="sample",model="fake@1",reason="engine-failure"} 1',
+  );
+  await app.close();
+});

@@ -1,0 +1,174 @@
+import { createHash } from 'node:crypto';
+import { readFile, rm, truncate, writeFile } from 'node:fs/promises';
+import path from 'node:path';
+import { afterEach, beforeEach, expect, test } from 'vitest';
+import { FolderRegistry } from '../../src/registry/registry.ts';
+import { ModelDir } from '../helpers/model-dir.ts';
+
+let models: ModelDir;
+let registry: FolderRegistry;
+let id: string;
+let said: string[];
+let reloads: string[];
+
+beforeEach(async () => {
+  models = await ModelDir.create();
+  id = models.id;
+  said = [];
+  reloads = [];
+  await models.add('1');
+});
+afterEach(async () => {
+  await registry.close();
+  await models.remove();
+});
+
+async function open(more: { defaultModel?: string; idleMs?: number } = {}) {
+  const log = {
+    info() {},
+    warn: (line: string) => said.push(line),
+    error: (line: string) => said.push(line),
+  };
+  registry = await FolderRegistry.open({
+    modelDir: models.root,
+    engine: { engine: 'onnx', device: 'cpu', queueLimit: 4 },
+    hooks: { onReload: (ref, result) => reloads.push(`${ref} ${result}`) },
+    log,
+    ...more,
+  });
+}
+
+/** Loaded, on real workers. */
+async function start(...more: Parameters<typeof open>) {
+  await open(...more);
+  await registry.start();
+}
+
+const isAlive = (pid: number) => {
+  try {
+    return process.kill(pid, 0);
+  } catch {
+    return false;
+  }
+};
+
+test('a new version takes over once it is warm; the old one answers whom it has, and goes when it is removed', async () => {
+  await start();
+  const old = registry.get();
+  const pids = old.workers?.pids ?? [];
+  const place = old.scheduler?.reserve(1); // somebody is being answered
+  await models.add('2');
+  const reloading = registry.reload();
+  await expect.poll(() => registry.list().map(({ state }) => state)).toEqual(['loading', 'ready']);
+  for (const reference of [undefined, id]) expect(registry.get(reference)).toBe(old);
+  expect(registry.ready).toBe(true);
+  await reloading;
+  for (const reference of [undefined, id]) expect(registry.get(reference).ref).toBe(`${id}@2`);
+  expect(registry.get().state).toBe('ready');
+  expect(registry.get(`${id}@1`)).toBe(old); // there is no hurry: it can still be asked for, and gone back to
+
+  await models.withdraw('1');
+  await registry.reload();
+  expect(() => registry.get(`${id}@1`)).toThrow(`there are ${id}@2`);
+  await new Promise((resolve) => setTimeout(resolve, 1200)); // longer than it takes to look whether it may go
+  expect(pids.map(isAlive)).toEqual(pids.map(() => true));
+  place?.();
+  await expect.poll(() => pids.some(isAlive)).toBe(false);
+  expect(reloads).toEqual([`${id}@2 loaded`, `${id}@1 removed`]);
+  expect(said).toEqual([]);
+});
+
+test('a folder that is being copied is refused, once, until it is whole; the old version goes on serving', async () => {
+  await start();
+  await models.add('2');
+  const onnx = path.join(models.folder('2'), 'unet.onnx');
+  const bytes = await readFile(onnx);
+  await truncate(onnx, 1000);
+  for (let look = 0; look < 3; look++) await registry.reload();
+  expect(registry.list().map(({ ref }) => ref)).toEqual([`${id}@1`]);
+  expect(said).toEqual([expect.stringMatching(/2.unet\.onnx is not of the \d+ bytes.*wait for its copy/)]);
+
+  await models.damage('2'); // of the right size at last, but not the right file
+  await writeFile(onnx, bytes);
+  await models.damage('2');
+  for (let look = 0; look < 2; look++) await registry.reload();
+  expect(said[1]).toMatch(/2.unet\.onnx is not the file that model\.json describes.*copy it again/);
+  expect(registry.get().ref).toBe(`${id}@1`);
+
+  await writeFile(onnx, bytes);
+  await registry.reload();
+  expect(registry.get().ref).toBe(`${id}@2`);
+  expect(reloads).toEqual([...Array(2).fill(`${id}@2 refused`), `${id}@2 loaded`]);
+  expect(said).toHaveLength(2);
+});
+
+test('a version whose files have changed is replaced by what they are now, or not at all', async () => {
+  await start();
+  const old = registry.get();
+  const pids = old.workers?.pids ?? [];
+  await models.add('1', (card) => {
+    card.description = 'trained for longer';
+  });
+  const reloading = registry.reload();
+  await expect.poll(() => registry.get() === old).toBe(true);
+  await reloading;
+  expect(registry.get()).toMatchObject({ ref: `${id}@1`, state: 'ready' });
+  expect(registry.get().card.description).toBe('trained for longer');
+  await expect.poll(() => pids.some(isAlive)).toBe(false);
+
+  // Weights that are no network: the digest is right, so it takes a worker to find out.
+  const serving = registry.get();
+  const noNetwork = Buffer.from('no network');
+  const sha256 = createHash('sha256').update(noNetwork).digest('hex');
+  await writeFile(path.join(models.folder('1'), 'unet.onnx'), noNetwork);
+  await models.edit('1', (card) => {
+    Object.assign(card.files as object, { 'unet.onnx': { sha256, bytes: noNetwork.length } });
+  });
+  for (let look = 0; look < 2; look++) await registry.reload();
+  expect(registry.get()).toBe(serving);
+  expect(registry.ready).toBe(true);
+  expect(reloads).toEqual([`${id}@1 loaded`, `${id}@1 refused`]);
+});
+
+test('what serves is not given up for a folder that has gone; a worker is not replaced by another network', async () => {
+  await start({ defaultModel: `${id}@1` });
+  await models.add('2');
+  await models.withdraw('1');
+  for (let look = 0; look < 2; look++) await registry.reload();
+  expect(registry.get()).toMatchObject({ ref: `${id}@1`, state: 'ready' });
+  expect(registry.get(`${id}@2`).state).toBe('available'); // nobody has asked for it
+  expect(said).toEqual([
+    expect.stringMatching(/^DEFAULT_MODEL .*@1 is not in .*: there are .*@2; .*@1 goes on serving$/),
+  ]);
+
+  const [pid] = registry.get().workers?.pids ?? [];
+  process.kill(pid, 'SIGKILL');
+  await expect.poll(() => registry.get().workers?.alive).toBeLessThan(registry.get().workers?.total ?? 0);
+  await new Promise((resolve) => setTimeout(resolve, 1000)); // the first replacement is due after 200 ms
+  expect(registry.get().workers?.alive).toBeLessThan(registry.get().workers?.total ?? 0);
+  await models.add('1');
+  await registry.reload();
+  await expect.poll(() => registry.get().workers?.alive).toBe(registry.get().workers?.total);
+});
+
+test('a version that is not the default is unloaded when nobody asks for it, and loads again for who does', async () => {
+  await models.add('2');
+  await start({ defaultModel: `${id}@1`, idleMs: 300 });
+  const other = registry.get(`${id}@2`);
+  await other.open();
+  const pids = other.workers?.pids ?? [];
+  await expect.poll(() => other.state).toBe('available');
+  await expect.poll(() => pids.some(isAlive)).toBe(false);
+  expect(registry.get().state).toBe('ready');
+  await other.open();
+  expect(other.state).toBe('ready');
+});
+
+test('a MODEL_DIR that cannot be read is said once, and nothing is given up', async () => {
+  await open();
+  await rm(models.root, { recursive: true });
+  for (let look = 0; look < 2; look++) await registry.reload();
+  expect(said).toEqual([expect.stringMatching(/^MODEL_DIR .* cannot be read.*@1 goes on serving$/)]);
+  expect(registry.get().ref).toBe(`${id}@1`);
+  await models.add('1'); // for afterEach
+});
