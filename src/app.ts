@@ -5,8 +5,9 @@ import { clientErrorHandler, frameworkErrors } from './http/malformed.ts';
 import type { Parts } from './http/parts.ts';
 import docs from './http/plugins/docs.ts';
 import errors from './http/plugins/errors.ts';
+import headers from './http/plugins/headers.ts';
 import keys from './http/plugins/keys.ts';
-import metricsPlugin from './http/plugins/metrics.ts';
+import metricsPlugin, { metricsRoute } from './http/plugins/metrics.ts';
 import rateLimit from './http/plugins/rate-limit.ts';
 import requests, { requestId } from './http/plugins/requests.ts';
 import uploads from './http/plugins/uploads.ts';
@@ -62,14 +63,23 @@ export async function buildApp(parts: Parts, logger?: FastifyBaseLogger): Promis
   app.addHook('onClose', () => registry.close());
 
   await app.register(errors, parts);
+  await app.register(headers);
   await app.register(accepts);
   await app.register(cors, { origin: config.CORS_ORIGINS.includes('*') ? '*' : config.CORS_ORIGINS });
   await app.register(keys, parts); // after CORS: a page can read that its key was refused
   await app.register(rateLimit, parts);
-  await app.register(docs);
+  if (config.DOCS) await app.register(docs);
   await app.register(uploads, parts);
   await app.register(metricsPlugin, parts);
   for (const route of [inpaint, sample, diffuse, jobs, models, health, playground])
     await app.register(route, parts);
+  return app;
+}
+
+/** GET /metrics and nothing else, for METRICS_PORT: whoever reaches that port may read it. */
+export async function buildMetricsApp(parts: Parts): Promise<FastifyInstance> {
+  const app = Fastify({ forceCloseConnections: true });
+  app.setSerializerCompiler(() => JSON.stringify);
+  await app.register(metricsRoute, parts);
   return app;
 }

@@ -195,6 +195,16 @@ export const SETTINGS = {
     description:
       'addresses or networks of the proxies in front, such as `10.0.0.0/8`: who they name in X-Forwarded-For is the client',
   },
+  DOCS: {
+    schema: oneOf(['true', 'false']).transform((docs) => docs === 'true'),
+    default: 'true',
+    description: 'whether `/docs` and `/openapi.json` and `.yaml` are served',
+  },
+  METRICS_PORT: {
+    schema: wholeNumber(0, 65_535).optional(),
+    default: undefined,
+    description: 'port of its own for `/metrics`, which needs no key there; without it, on PORT',
+  },
   SHUTDOWN_GRACE_MS: {
     schema: wholeNumber(0, 3_600_000),
     default: '30000',

@@ -1,6 +1,6 @@
 import type { FastifyInstance } from 'fastify';
 import { type Logger, pino } from 'pino';
-import { buildApp } from './app.ts';
+import { buildApp, buildMetricsApp } from './app.ts';
 import { type Config, ConfigError, readConfig, shown } from './config.ts';
 import { EngineError, type EngineInfo } from './engine/engine.ts';
 import { JobStoreError } from './jobs/job.ts';
@@ -46,10 +46,17 @@ async function start() {
     hooks: measured(metrics, log),
     log,
   });
-  const app = await buildApp({ config, registry, metrics }, log);
+  const parts = { config, registry, metrics };
+  const app = await buildApp(parts, log);
 
   drainOnSignals(app, log, config.SHUTDOWN_GRACE_MS);
-  await listen(app, config); // probes are answered while the model loads
+  if (config.METRICS_PORT !== undefined) {
+    const scrapes = await buildMetricsApp(parts);
+    app.addHook('onClose', () => scrapes.close()); // last: the end can be watched
+    await listen(scrapes, config, 'METRICS_PORT');
+    log.info(`metrics at http://localhost:${portOf(scrapes)}/metrics`);
+  }
+  await listen(app, config, 'PORT'); // probes are answered while the model loads
   followFolder(registry, config.RELOAD_INTERVAL_MS);
   await registry.start();
   const model = registry.get();
@@ -58,14 +65,15 @@ async function start() {
     { settings: shown(config) },
     `listening on http://localhost:${portOf(app)} - ${model.ref} on ${engine.engine}/${engine.device} ` +
       `(${engine.deviceName}; workers: ${engine.workers}, ${engine.workersReason}; ` +
-      `${engine.bestBatch} rows a batch) - docs at /docs`,
+      `${engine.bestBatch} rows a batch)${config.DOCS ? ' - docs at /docs' : ''}`,
   );
 }
 
-async function listen(app: FastifyInstance, { HOST: host, PORT: port, LOG_LEVEL }: Config) {
+async function listen(app: FastifyInstance, config: Config, setting: 'PORT' | 'METRICS_PORT') {
+  const { HOST: host, LOG_LEVEL, [setting]: port } = config;
   app.log.level = 'warn'; // Fastify would write a line for every network interface
   await app.listen({ host, port }).catch((error) => {
-    throw new ListenError(`cannot listen on HOST ${host}, PORT ${port}: ${error.message}`);
+    throw new ListenError(`cannot listen on HOST ${host}, ${setting} ${port}: ${error.message}`);
   });
   app.log.level = LOG_LEVEL;
 }

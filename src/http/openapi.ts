@@ -1,6 +1,6 @@
 import type { SwaggerTransform, SwaggerTransformObject } from '@fastify/swagger';
 import { z } from 'zod';
-import { isApi } from './plugins/keys.ts';
+import { needsKey } from './plugins/keys.ts';
 import { PROBLEMS, type Slug } from './problem.ts';
 import { requestSchemas, responseSchemas } from './schemas/named.ts';
 import { problem } from './schemas/responses.ts';
@@ -15,7 +15,7 @@ export const transform: SwaggerTransform = ({ schema, url }) => {
   if (!schema || schema.hide) return { schema: { hide: true }, url };
   const { body, response, params, querystring, headers, ...rest } = schema as Record<string, unknown>;
   const transformed: Record<string, unknown> = { ...rest };
-  if (isApi(url)) transformed.security = withOrWithoutKey();
+  if (needsKey(url)) transformed.security = withOrWithoutKey();
   if (params) transformed.params = jsonSchema(params, 'input');
   if (querystring) transformed.querystring = jsonSchema(querystring, 'input');
   if (headers) transformed.headers = jsonSchema(headers, 'input');

@@ -1,4 +1,5 @@
 import { type ChildProcess, spawn } from 'node:child_process';
+import { createHash } from 'node:crypto';
 import { once } from 'node:events';
 import { afterEach, expect, test } from 'vitest';
 import { MODEL_DIR } from '../helpers/model.ts';
@@ -19,7 +20,9 @@ function start(env: Record<string, string> = {}) {
   });
   const url = async () => {
     await expect.poll(() => output.text, { timeout: 60_000 }).toContain('listening on');
-    return output.text.match(/http:\/\/localhost:\d+/)?.[0].replace('localhost', '127.0.0.1');
+    return output.text
+      .match(/(?<=listening on )http:\/\/localhost:\d+/)?.[0]
+      .replace('localhost', '127.0.0.1');
   };
   return { child, output, url, exit: once(child, 'exit') as Promise<[number | null, string | null]> };
 }
@@ -67,6 +70,22 @@ test('work that outlasts the grace time is dropped, and the exit code says so', 
   expect(await dropped).toBe('dropped');
 });
 
+test('METRICS_PORT: metrics are there and only there, without a key, until the service has ended', async () => {
+  const hash = createHash('sha256').update('key').digest('hex');
+  const service = start({ METRICS_PORT: '0', API_KEYS: `alice:${hash}` });
+  const url = await service.url();
+  const metrics = service.output.text
+    .match(/http:\/\/localhost:\d+\/metrics/)?.[0]
+    .replace('localhost', '127.0.0.1');
+  expect((await fetch(`${url}/metrics`)).status).toBe(404);
+  expect((await fetch(`${url}/v1/models`)).status).toBe(401);
+  const scraped = await fetch(`${metrics}`);
+  expect(await scraped.text()).toContain('route="/v1/models",method="GET",status="401"');
+  expect((await fetch(`${metrics?.replace('/metrics', '/v1/models')}`)).status).toBe(404);
+  service.child.kill('SIGTERM');
+  expect(await service.exit).toEqual([0, null]);
+});
+
 test.each([
   [{ PORT: 'http' }, /PORT is 'http'; it must be a whole number from 0 to 65535/],
   [{ DEVICE: 'gpu' }, /DEVICE is 'gpu'; it must be one of auto, cpu, webgpu, cuda, tensorrt/],
@@ -74,6 +93,9 @@ test.each([
   [{ REDIS_URL: 'redis://127.0.0.1:1' }, /Redis cannot be reached at REDIS_URL: .*ECONNREFUSED/],
   [{ WEBHOOK_ORIGINS: 'https://example.org' }, /WEBHOOK_SECRET is not/],
   [{ CORS_ORIGINS: 'example.org' }, /CORS_ORIGINS is 'example.org'; it must be origins/],
+  [{ API_KEYS: 'a-key' }, /API_KEYS is '\*\*\*'; it must be entries like .*: entry 1 of 1 is not/],
+  [{ DOCS: 'no' }, /DOCS is 'no'; it must be one of true, false/],
+  [{ METRICS_PORT: '1', HOST: '192.0.2.1' }, /cannot listen on HOST 192.0.2.1, METRICS_PORT 1: /],
   [{ MODEL_DIR: '/nowhere' }, /MODEL_DIR \/nowhere cannot be read/],
   [{ DEFAULT_MODEL: 'nobody' }, /DEFAULT_MODEL nobody is not in/],
 ])('%j stops the start with a sentence', async (env, sentence) => {

@@ -4,8 +4,17 @@ import swaggerUi from '@fastify/swagger-ui';
 import type { FastifyInstance } from 'fastify';
 import fp from 'fastify-plugin';
 import { transform, transformObject } from '../openapi.ts';
+import { policy } from './headers.ts';
 
 const { version } = createRequire(import.meta.url)('../../../package.json') as { version: string };
+
+/** What Swagger UI needs: its own files, pictures that its styles hold, and to call this service. */
+const SWAGGER_UI = {
+  'script-src': ["'self'"],
+  'style-src': ["'self'", "'sha256-RL3ie0nH+Lzz2YNqQN83mnU0J1ot4QL7b99vMdIX99w='"], // one that its script writes
+  'img-src': ["'self'", 'data:', 'blob:'],
+  'connect-src': ["'self'"],
+};
 
 /** The OpenAPI document, made from the routes' schemas, and Swagger UI. */
 export default fp(async function docs(app: FastifyInstance) {
@@ -47,7 +56,7 @@ export default fp(async function docs(app: FastifyInstance) {
     transform,
     transformObject,
   });
-  await app.register(swaggerUi, { routePrefix: '/docs' });
+  await app.register(swaggerUi, { routePrefix: '/docs', staticCSP: policy(SWAGGER_UI) });
 
   app.get('/openapi.json', { schema: { hide: true } as never }, () => app.swagger());
   app.get('/openapi.yaml', { schema: { hide: true } as never }, (_, reply) =>

@@ -14,14 +14,16 @@ declare module 'fastify' {
 /** Whether a route is part of the API proper: probes, documents and pages are not. */
 export const isApi = (pattern: string | undefined) => pattern?.startsWith('/v1/') ?? false;
 
+/** Whether a route is for those with a key. Metrics tell who is served how; Prometheus can send a key, or ask at METRICS_PORT. */
+export const needsKey = (pattern: string | undefined) => isApi(pattern) || pattern === '/metrics';
+
 /** With API_KEYS, everything under /v1, and /metrics, is for those who send one. */
 export default fp(async function keys(app: FastifyInstance, { config }: { config: Config }) {
   app.decorateRequest('apiKey', undefined);
   const { API_KEYS: known } = config;
   if (!known) return;
   app.addHook('onRequest', async (request, reply) => {
-    const { url: pattern } = request.routeOptions; // not the path, which can be written in many ways
-    if (!isApi(pattern) && pattern !== '/metrics') return;
+    if (!needsKey(request.routeOptions.url)) return; // the pattern: a path can be written in many ways
     const presented = presentedKey(request);
     request.apiKey = presented === undefined ? undefined : findKey(known, presented);
     if (request.apiKey) return;

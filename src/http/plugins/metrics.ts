@@ -1,9 +1,8 @@
 import type { FastifyInstance } from 'fastify';
 import fp from 'fastify-plugin';
 import { openMetricsContentType, Registry } from 'prom-client';
-import type { Metrics } from '../../metrics.ts';
-import type { ModelRegistry } from '../../registry/registry.ts';
-import { text } from '../openapi.ts';
+import { problems, text } from '../openapi.ts';
+import type { Parts } from '../parts.ts';
 
 /**
  * The same metrics in a registry that renders OpenMetrics. prom-client cuts `_total` off a counter's name for good when
@@ -16,11 +15,9 @@ function asOpenMetrics(registry: Registry): Registry {
   return view;
 }
 
-/** Counts requests, and serves GET /metrics as Prometheus text or, when asked, OpenMetrics. */
-export default fp(async function metricsPlugin(
-  app: FastifyInstance,
-  { metrics, registry }: { metrics: Metrics; registry: ModelRegistry },
-) {
+/** Counts requests; serves GET /metrics too, unless that has a port of its own. */
+export default fp(async function metricsPlugin(app: FastifyInstance, parts: Parts) {
+  const { config, metrics } = parts;
   app.addHook('onResponse', async (request, reply) => {
     // The route's pattern, not the path: a path can have any value, and every value would be a series of its own.
     const route = request.routeOptions.url ?? 'unknown';
@@ -28,7 +25,11 @@ export default fp(async function metricsPlugin(
     metrics.httpRequests.inc({ route, method, status: reply.statusCode });
     metrics.httpSeconds.observe({ route, method }, reply.elapsedTime / 1000);
   });
+  if (config.METRICS_PORT === undefined) await app.register(metricsRoute, parts);
+});
 
+/** GET /metrics as Prometheus text or, when asked, OpenMetrics. */
+export async function metricsRoute(app: FastifyInstance, { metrics, registry }: Parts) {
   app.get(
     '/metrics',
     {
@@ -36,7 +37,10 @@ export default fp(async function metricsPlugin(
         operationId: 'metrics',
         tags: ['operations'],
         summary: 'Metrics, as Prometheus text or OpenMetrics',
-        response: { 200: { description: 'The metrics', content: { 'text/plain': { schema: text } } } },
+        response: {
+          200: { description: 'The metrics', content: { 'text/plain': { schema: text } } },
+          ...problems('unauthorized'),
+        },
       },
     },
     async (request, reply) => {
@@ -63,4 +67,4 @@ export default fp(async function metricsPlugin(
       if (deviceMemoryBytes) metrics.deviceMemory.set({ model }, deviceMemoryBytes);
     }
   }
-});
+}
