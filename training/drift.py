@@ -58,3 +58,19 @@ def distance(found: np.ndarray, known: dict) -> np.ndarray:
     """[N] of features [N, 8]: the root mean square of the standardised ones."""
     mean, std = (np.array([known[name][what] for name in FEATURES]) for what in ("mean", "std"))
     return np.sqrt((((found - mean) / std) ** 2).mean(1))
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("folder", type=Path, help="models/<id>/<version>")
+    parser.add_argument("--data", type=Path, default=Path(__file__).parent / "data" / "celeba")
+    args = parser.parse_args()
+    file = args.folder / "model.json"
+    card = json.loads(file.read_text())
+    card["data"]["statistics"] = statistics(load_faces(args.data, card["resolution"], "train"))
+    file.write_text(json.dumps(card, indent=2) + "\n")
+    print(json.dumps(card["data"]["statistics"], indent=2))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,6 +1,6 @@
 """Export a checkpoint as a model version that the service can load.
 
-    python export.py --checkpoint runs/celeba-inpaint-64/last.pt --out ../models --version 1
+    python export.py --checkpoint runs/celeba-inpaint-64/last.pt --out ../models        # as the next version
 
 Writes <out>/<id>/<version>/: unet.onnx (dynamic batch), weights.safetensors, model.json, README.md. The averaged (EMA)
 weights are taken. On disk they are fp16, half the size; both files are read as fp32, and what that changes of an output is
@@ -23,6 +23,8 @@ from onnx import TensorProto, helper, numpy_helper
 from safetensors.torch import save_file
 
 from data import load_faces
+from drift import statistics
+from register import next_version
 from train import build
 
 TOLERANCE = 1e-2
@@ -32,7 +34,7 @@ PAUSE_SECONDS = 600  # a longer gap between two lines of a log is a run that sto
 CARD = Path(__file__).parent / "card.md"
 
 
-def export(checkpoint: Path, out: Path, version: str, pictures: int, force: bool = False) -> Path:
+def export(checkpoint: Path, out: Path, version: str, pictures: int, force: bool = False, drift: dict | None = None) -> Path:
     """The new version's folder. Raises FileExistsError where there is one already, ValueError where the files disagree."""
     if not re.fullmatch("[0-9]+", version):
         raise ValueError(f"--version must be a whole number, not {version!r}")
@@ -59,6 +61,8 @@ def export(checkpoint: Path, out: Path, version: str, pictures: int, force: bool
 
         run = summary(checkpoint.with_name("log.jsonl"), state["step"])
         card = model_card(state, run, version, pictures, difference, [onnx_file, weights_file])
+        if drift:
+            card["data"]["statistics"] = drift
         (part / "model.json").write_text(json.dumps(card, indent=2) + "\n")
         (part / "README.md").write_text(readme(card))
         shutil.rmtree(replaced, ignore_errors=True)
@@ -192,23 +196,20 @@ def readme(card: dict) -> str:
     )
 
 
-def count_pictures(checkpoint: Path) -> int:
-    config = torch.load(checkpoint, map_location="cpu", weights_only=True, mmap=True)["config"]
-    return len(load_faces(Path(__file__).parent / config["data"], config["model"]["resolution"], "train"))
-
-
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--checkpoint", type=Path, required=True)
     parser.add_argument("--out", type=Path, default=Path("../models"))
-    parser.add_argument("--version", required=True)
-    parser.add_argument("--pictures", type=int, help="how many it was trained on (default: counted in the config's data)")
+    parser.add_argument("--version", help="default: the next that is free")
+    parser.add_argument("--data", type=Path, help="what it was trained on (default: the config's)")
     parser.add_argument("--force", action="store_true", help="replace a version that exists")
     args = parser.parse_args()
+    config = torch.load(args.checkpoint, map_location="cpu", weights_only=True, mmap=True)["config"]
     try:
-        pictures = args.pictures or count_pictures(args.checkpoint)
-        folder = export(args.checkpoint, args.out, args.version, pictures, args.force)
-    except (FileExistsError, ValueError) as error:
+        faces = load_faces(args.data or Path(__file__).parent / config["data"], config["model"]["resolution"], "train")
+        version = args.version or next_version(args.out, config["id"])
+        folder = export(args.checkpoint, args.out, version, len(faces), args.force, statistics(faces))
+    except (FileExistsError, FileNotFoundError, ValueError) as error:
         raise SystemExit(str(error)) from error
     card = json.loads((folder / "model.json").read_text())
     sizes = ", ".join(f"{name} {file['bytes'] / 1e6:.1f} MB" for name, file in card["files"].items())

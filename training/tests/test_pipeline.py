@@ -1,0 +1,127 @@
+import copy
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+import drift
+import gate
+from register import next_version, read_card, register
+from test_training import CONFIG, HERE, pictures  # noqa: F401
+
+METRICS = {
+    "how": {"faces": 606, "sampler": "ddim", "steps": 12, "eta": 0, "candidates": 8, "candidate_steps": 4},
+    "box": {
+        "telea": {"l1": 32.66, "psnr": 15.53, "frechet": 0.14},
+        "sample": {"l1": 25.0, "psnr": 17.7, "frechet": 0.035},
+        "mean_of_8": {"l1": 20.0, "psnr": 20.0},
+    },
+    "thin": {"telea": {"l1": 15.0, "psnr": 21.3, "frechet": 0.004}, "sample": {"l1": 12.0, "psnr": 22.9, "frechet": 0.001}},
+}
+
+
+def card(version="1", **changes) -> dict:
+    """A card with METRICS; a change is family__way__measure=value."""
+    metrics = copy.deepcopy(METRICS)
+    for path, value in changes.items():
+        family, way, measure = path.split("__")
+        metrics[family][way][measure] = value
+    return {"id": "toy", "version": version, "metrics": metrics}
+
+
+@pytest.mark.parametrize(
+    ("changes", "worse"),
+    [
+        ({}, []),
+        ({"box__sample__l1": 25.4, "box__sample__psnr": 17.55, "box__sample__frechet": 0.038}, []),  # within tolerance
+        ({"box__sample__l1": 10.0, "box__sample__frechet": 0.001}, []),  # better
+        ({"box__sample__l1": 25.6}, [("box", "sample", "l1")]),
+        ({"box__mean_of_8__psnr": 19.7}, [("box", "mean_of_8", "psnr")]),
+        ({"thin__sample__frechet": 0.0012}, [("thin", "sample", "frechet")]),
+        ({"thin__sample__frechet": float("nan")}, [("thin", "sample", "frechet")]),
+    ],
+)
+def test_the_gate_refuses_what_is_worse_by_more_than_its_tolerance(changes, worse):
+    rows = gate.compare(card(), card("2", **changes))
+    assert len(rows) == 8
+    assert [(r["masks"], r["of"], r["measure"]) for r in rows if not r["holds"]] == worse
+
+
+def test_the_gate_refuses_what_cannot_be_compared():
+    unlike = card("2")
+    unlike["metrics"]["how"] = {**METRICS["how"], "faces": 48}
+    with pytest.raises(ValueError, match="faces: 606 for toy@1, 48 for toy@2: evaluate both alike"):
+        gate.compare(card(), unlike)
+    with pytest.raises(ValueError, match="test pictures"):
+        gate.compare(card(), card("2", box__telea__l1=30.0))
+    with pytest.raises(ValueError, match="toy@2 has not been measured"):
+        gate.compare(card(), {**card("2"), "metrics": {}})
+    missing = card("2")
+    del missing["metrics"]["thin"]
+    with pytest.raises(ValueError, match="not measured on thin"):
+        gate.compare(card(), missing)
+
+
+@pytest.mark.parametrize(
+    ("serving", "version"),
+    [(None, "10"), ("toy@2", "2"), ("toy@2:90,@10:10", "2"), ("other@1", "10"), ("toy@7", "10"), ("toy", "10")],
+)
+def test_the_gate_compares_with_what_serves(tmp_path, serving, version):
+    for v in ("2", "10", "9"):
+        (tmp_path / "toy" / v).mkdir(parents=True)
+    if serving:
+        (tmp_path / "serving.json").write_text(json.dumps({"default": serving}))
+    assert gate.current(tmp_path, card("11")) == tmp_path / "toy" / version
+    assert gate.current(tmp_path, {**card(), "id": "new"}) is None
+
+
+def test_a_number_is_never_used_twice(tmp_path):
+    assert next_version(tmp_path, "toy") == "1"
+    for folder in ("toy/2", "toy/10", ".candidates/toy/11", "toy/.12.part"):
+        (tmp_path / folder).mkdir(parents=True)
+    assert next_version(tmp_path, "toy") == "12"
+
+
+def test_features_stand_for_the_known_pixels_and_training_pictures_lie_at_1():
+    rng = np.random.default_rng(0)
+    faces = np.clip(rng.normal(rng.uniform(60, 200, (400, 1, 1, 3)), rng.uniform(5, 50, (400, 1, 1, 1)), (400, 16, 16, 3)), 0, 255).astype(np.uint8)
+    known = drift.statistics(faces)
+    x, mask = faces.astype(np.float32) / 127.5 - 1, np.zeros((400, 16, 16), bool)
+    mask[:, 4:9, 4:9] = True
+    other = np.where(mask[..., None], 0.5, x)
+    assert np.array_equal(drift.features(x, mask), drift.features(other, mask))
+    assert float(np.sqrt((drift.distance(drift.features(x, mask), known) ** 2).mean())) == pytest.approx(1, abs=0.15)
+    assert drift.distance(drift.features(np.full((1, 16, 16, 3), -1.0), mask[:1]), known)[0] > 3
+
+
+def test_the_pipeline_from_pictures_to_a_registered_version_and_a_refused_one(tmp_path, pictures):  # noqa: F811
+    (tmp_path / "toy.toml").write_text(CONFIG.format(steps=2))
+    models = tmp_path / "models"
+    paths = ["--data", pictures, "--run", tmp_path / "run", "--models", models]
+    fast = ["--faces", "2", "--candidates", "2", "--candidate-steps", "1", "--no-compile", "--precision", "fp32", "--threads", "1", "--device", "cpu"]
+
+    def pipeline(*more):
+        command = [sys.executable, "pipeline.py", tmp_path / "toy.toml", *paths, *fast, *more]
+        return subprocess.run(command, cwd=HERE, capture_output=True, text=True)
+
+    first = pipeline("--promote")
+    assert first.returncode == 0, first.stdout + first.stderr
+    assert "PASS: toy@1 is the first version" in first.stdout
+    made = read_card(models / "toy" / "1")
+    assert set(made["metrics"]) == {"how", "thin", "wide", "box", "half"} and set(made["data"]["statistics"]) == set(drift.FEATURES)
+    assert json.loads((models / "serving.json").read_text())["default"] == "toy@1"
+
+    made["metrics"]["box"]["sample"]["l1"] /= 2  # what serves is much better than what the same training will give again
+    (models / "toy" / "1" / "model.json").write_text(json.dumps(made))
+    second = pipeline()
+    assert second.returncode == 1
+    assert "REFUSED: toy@2 is worse than toy@1: l1 of sample on box" in second.stderr
+    assert "the pipeline ends here: gate.py said 1" in second.stderr
+    assert not (models / "toy" / "2").exists() and read_card(models / ".candidates" / "toy" / "2")
+
+    weights = models / ".candidates" / "toy" / "2" / "weights.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-1])
+    with pytest.raises(ValueError, match="weights.safetensors is not the file that model.json describes: export it again"):
+        register(models / ".candidates" / "toy" / "2", models)
