@@ -15,7 +15,11 @@ from pathlib import Path
 from register import CANDIDATES, read_card, versions
 
 # How much worse a measure may be: what two trainings with other seeds differ by, seen on 606 faces.
-TOLERANCE = {"l1": ("2 %", lambda now, new: new <= now * 1.02), "psnr": ("0.2 dB", lambda now, new: new >= now - 0.2), "frechet": ("10 %", lambda now, new: new <= now * 1.1)}
+TOLERANCE = {
+    "l1": ("2 %", lambda now, new: new <= now * 1.02),
+    "psnr": ("0.2 dB", lambda now, new: new >= now - 0.2),
+    "frechet": ("10 %", lambda now, new: new <= now * 1.1),
+}
 # Measured alike is what has these in common; sampler and steps are the version's own.
 ALIKE = ("faces", "candidates", "candidate_steps")
 
@@ -59,7 +63,8 @@ def compare(now: dict, new: dict) -> list[dict]:
                 if found is None:
                     raise ValueError(f"{ref(new)} has no {measure} of {way} on {family}: evaluate both alike")
                 allowed, holds = TOLERANCE[measure]
-                rows.append({"masks": family, "of": way, "measure": measure, "now": value, "new": found, "allowed": allowed, "holds": holds(value, found)})
+                row = {"masks": family, "of": way, "measure": measure, "now": value, "new": found, "allowed": allowed}
+                rows.append({**row, "holds": holds(value, found)})
     return rows
 
 
@@ -67,7 +72,8 @@ def table(rows: list[dict], now: dict, new: dict) -> str:
     head = ["masks", "of", "measure", ref(now), ref(new), "may be worse by", ""]
     cells = [[*(str(row[k]) for k in ("masks", "of", "measure", "now", "new", "allowed")), "ok" if row["holds"] else "WORSE"] for row in rows]
     widths = [max(len(line[i]) for line in [head, *cells]) for i in range(len(head))]
-    return "\n".join("| " + " | ".join(c.ljust(w) for c, w in zip(line, widths, strict=True)) + " |" for line in [head, ["-" * w for w in widths], *cells])
+    lines = [head, ["-" * w for w in widths], *cells]
+    return "\n".join("| " + " | ".join(c.ljust(w) for c, w in zip(line, widths, strict=True)) + " |" for line in lines)
 
 
 def ref(card: dict) -> str:

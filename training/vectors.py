@@ -89,8 +89,8 @@ def features(hole: float, side: int = 6) -> dict:
     """Of a picture x [3, R, R] with a mask [R, R] of which about `hole` is 1."""
     rng = np.random.default_rng(5)
     x, mask = rng.uniform(-1, 1, (side, side, 3)).astype(np.float32), rng.random((side, side)) < hole
-    found = drift.features(x[None], mask[None])[0]
-    return {"x": x.transpose(2, 0, 1).ravel().tolist(), "mask": mask.ravel().astype(int).tolist(), "features": dict(zip(drift.FEATURES, found, strict=True))}
+    found = dict(zip(drift.FEATURES, drift.features(x[None], mask[None])[0], strict=True))
+    return {"x": x.transpose(2, 0, 1).ravel().tolist(), "mask": mask.ravel().astype(int).tolist(), "features": found}
 
 
 def record(sampler, abar, abar_next, x, x0, after, **more) -> dict:

@@ -5,11 +5,11 @@ import sys
 
 import numpy as np
 import pytest
+from test_training import CONFIG, HERE, pictures  # noqa: F401
 
 import drift
 import gate
 from register import next_version, read_card, register
-from test_training import CONFIG, HERE, pictures  # noqa: F401
 
 METRICS = {
     "how": {"faces": 606, "sampler": "ddim", "steps": 12, "eta": 0, "candidates": 8, "candidate_steps": 4},
@@ -86,7 +86,8 @@ def test_a_number_is_never_used_twice(tmp_path):
 
 def test_features_stand_for_the_known_pixels_and_training_pictures_lie_at_1():
     rng = np.random.default_rng(0)
-    faces = np.clip(rng.normal(rng.uniform(60, 200, (400, 1, 1, 3)), rng.uniform(5, 50, (400, 1, 1, 1)), (400, 16, 16, 3)), 0, 255).astype(np.uint8)
+    level, contrast = rng.uniform(60, 200, (400, 1, 1, 3)), rng.uniform(5, 50, (400, 1, 1, 1))
+    faces = np.clip(rng.normal(level, contrast, (400, 16, 16, 3)), 0, 255).astype(np.uint8)
     known = drift.statistics(faces)
     x, mask = faces.astype(np.float32) / 127.5 - 1, np.zeros((400, 16, 16), bool)
     mask[:, 4:9, 4:9] = True
@@ -100,7 +101,8 @@ def test_the_pipeline_from_pictures_to_a_registered_version_and_a_refused_one(tm
     (tmp_path / "toy.toml").write_text(CONFIG.format(steps=2))
     models = tmp_path / "models"
     paths = ["--data", pictures, "--run", tmp_path / "run", "--models", models]
-    fast = ["--faces", "2", "--candidates", "2", "--candidate-steps", "1", "--no-compile", "--precision", "fp32", "--threads", "1", "--device", "cpu"]
+    fast = ["--faces", "2", "--candidates", "2", "--candidate-steps", "1"]
+    fast += ["--no-compile", "--precision", "fp32", "--threads", "1", "--device", "cpu"]
 
     def pipeline(*more):
         command = [sys.executable, "pipeline.py", tmp_path / "toy.toml", *paths, *fast, *more]
