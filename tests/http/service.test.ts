@@ -24,11 +24,13 @@ test('probes say yes once the model is loaded', async () => {
 test('without a worker, ready says no and live yes; with one back, yes again', async () => {
   for (const pid of service.registry.get().workers?.pids ?? []) process.kill(pid, 'SIGKILL');
   await expect.poll(async () => (await get('/health/ready')).status).toBe(503);
+  expect((await get('/metrics')).text).toContain('ddpm_inpaint_ready 0');
   const { body } = await get('/health/ready');
   expect(body).toMatchObject({ type: '/problems/not-ready', detail: expect.stringContaining('no worker') });
   expect((await get('/health/live')).status).toBe(200);
   expect((await get('/health/startup')).status).toBe(200);
   await expect.poll(async () => (await get('/health/ready')).status, { timeout: 60_000 }).toBe(200);
+  expect((await get('/metrics')).text).toContain('ddpm_inpaint_ready 1');
 });
 
 test('models are described: card, digest, state, where they run', async () => {
