@@ -67,13 +67,6 @@ test('any other error fails the rows alone', async () => {
   expect(how).toEqual([]);
 });
 
-test('the only worker killed in mid-evaluation: the next evaluates', async () => {
-  const pool = closedAfterwards(await WorkerPool.start(failing));
-  const running = pool.evaluate(row);
-  process.kill(pool.pids[0], 'SIGKILL');
-  expect(await running).toEqual(expected);
-});
-
 const ON_GPU: Runtime = { engine: 'onnx', device: 'webgpu', library: 'onnxruntime-node' };
 const ON_CPU: Runtime = { ...ON_GPU, device: 'cpu' };
 
