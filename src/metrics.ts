@@ -33,6 +33,11 @@ export function createMetrics() {
       labelNames: ['reason'],
       registers,
     }),
+    ready: new Gauge({
+      name: 'ddpm_inpaint_ready',
+      help: '1 when the default model is loaded and its workers can evaluate, else 0',
+      registers,
+    }),
     queueDepth: new Gauge({
       name: 'ddpm_inpaint_queue_depth',
       help: 'Images whose first step has not begun',

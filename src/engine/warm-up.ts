@@ -19,18 +19,26 @@ export async function warmUp(
   network: Network,
   spec: NetworkSpec,
 ): Promise<{ network: Network; bestBatch: number }> {
-  await network.evaluate(zeros(1, spec), true);
-  const bestBatch = spec.maxBatch ?? (await findBestBatch(network, spec));
+  const seen = new Set<number>();
+  const evaluate: Evaluate = async (rows) => {
+    seen.add(rows);
+    return evaluateZeros(network, rows, spec);
+  };
+  await evaluate(1);
+  const bestBatch = spec.maxBatch ?? (await findBestBatch(evaluate));
   if (spec.device === 'cpu') return { network, bestBatch };
   const sizes = batchSizes(bestBatch);
-  for (const rows of sizes) await evaluate(network, rows, spec);
+  for (const rows of sizes) if (!seen.has(rows)) await evaluate(rows);
   return { network: padded(network, sizes, spec), bestBatch };
 }
 
+/** Evaluates a batch of so many rows; resolves to the milliseconds that took. */
+type Evaluate = (rows: number) => Promise<number>;
+
 /** Sizes double while a row gets clearly cheaper. On CPUs that ends at 1; on GPUs with whatever fills them. */
-async function findBestBatch(network: Network, spec: NetworkSpec): Promise<number> {
+async function findBestBatch(evaluate: Evaluate): Promise<number> {
   let best = 1;
-  while (best * 2 <= LARGEST && (await gain(network, best, spec)) < WORTHWHILE) best *= 2;
+  while (best * 2 <= LARGEST && (await gain(evaluate, best)) < WORTHWHILE) best *= 2;
   return best;
 }
 
@@ -38,20 +46,19 @@ async function findBestBatch(network: Network, spec: NetworkSpec): Promise<numbe
  * Milliseconds a row in a batch of twice `rows`, over those in one of `rows`. Measured in turns, the fastest of each:
  * what else the machine does only ever slows a run.
  */
-async function gain(network: Network, rows: number, spec: NetworkSpec): Promise<number> {
+async function gain(evaluate: Evaluate, rows: number): Promise<number> {
   let [fastestSmall, fastestLarge] = [Number.POSITIVE_INFINITY, Number.POSITIVE_INFINITY];
   for (let i = 0; i < REPEATS; i++) {
-    fastestSmall = Math.min(fastestSmall, await evaluate(network, rows, spec));
+    fastestSmall = Math.min(fastestSmall, await evaluate(rows));
     if (fastestSmall > LONGEST_MS) return Number.POSITIVE_INFINITY;
-    if (i === 0) await evaluate(network, 2 * rows, spec); // its first run is no measure
-    fastestLarge = Math.min(fastestLarge, await evaluate(network, 2 * rows, spec));
+    if (i === 0) await evaluate(2 * rows); // its first run is no measure
+    fastestLarge = Math.min(fastestLarge, await evaluate(2 * rows));
     if (fastestLarge > LONGEST_MS) return Number.POSITIVE_INFINITY;
   }
   return fastestLarge / 2 / fastestSmall;
 }
 
-/** Milliseconds of one evaluation. */
-async function evaluate(network: Network, rows: number, spec: NetworkSpec): Promise<number> {
+async function evaluateZeros(network: Network, rows: number, spec: NetworkSpec): Promise<number> {
   const batch = zeros(rows, spec);
   const started = performance.now();
   try {

@@ -10,11 +10,11 @@ import { Scheduler } from '../../src/scheduler/scheduler.ts';
 import { openRealRegistry } from '../helpers/model.ts';
 
 /** An example's hole, filled from end to end by the real model's network: the bytes inside the hole. */
-export async function fill(network: Network): Promise<Uint8Array> {
+export async function fill(network: Network, steps: number): Promise<Uint8Array> {
   const { card } = (await openRealRegistry()).get();
   const picture = await decodePicture(await readFile('examples/face-1.png'), 'image', { maxPixels: 1e6 });
   const mask = await decodeMask(await readFile('examples/mask-1.png'), 'mask', { maxPixels: 1e6 });
-  const sampling = { seed: 7, numImages: 1, sampler: 'ddpm', steps: 6, eta: 0 } as const;
+  const sampling = { seed: 7, numImages: 1, sampler: 'ddpm', steps, eta: 0 } as const;
   const parameters = { ...sampling, strategy: 'auto', maskBlur: 0 } as const;
   const { pictures } = await inpaint(served(card, network), { picture, mask, parameters });
   return pictures[0].data.filter((_, i) => mask.data[Math.floor(i / picture.channels)] > 0);

@@ -24,11 +24,13 @@ test('probes say yes once the model is loaded', async () => {
 test('without a worker, ready says no and live yes; with one back, yes again', async () => {
   for (const pid of service.registry.get().workers?.pids ?? []) process.kill(pid, 'SIGKILL');
   await expect.poll(async () => (await get('/health/ready')).status).toBe(503);
+  expect((await get('/metrics')).text).toContain('ddpm_inpaint_ready 0');
   const { body } = await get('/health/ready');
   expect(body).toMatchObject({ type: '/problems/not-ready', detail: expect.stringContaining('no worker') });
   expect((await get('/health/live')).status).toBe(200);
   expect((await get('/health/startup')).status).toBe(200);
   await expect.poll(async () => (await get('/health/ready')).status, { timeout: 60_000 }).toBe(200);
+  expect((await get('/metrics')).text).toContain('ddpm_inpaint_ready 1');
 });
 
 test('models are described: card, digest, state, where they run', async () => {
@@ -37,7 +39,15 @@ test('models are described: card, digest, state, where they run', async () => {
   expect(first).toMatchObject({
     state: 'ready',
     digest: expect.stringMatching(/^[0-9a-f]{64}$/),
-    engine: { engine: 'onnx', device: 'cpu', workers_alive: expect.any(Number) },
+    engine: {
+      engine: 'onnx',
+      device: 'cpu',
+      device_name: expect.stringMatching(/./),
+      library: 'onnxruntime-node',
+      precision: 'fp32',
+      workers_alive: expect.any(Number),
+      workers_reason: expect.stringMatching(/./),
+    },
     card: { resolution: 64, prediction: 'v' },
   });
   expect((await get(`/v1/models/${first.card.id}`)).body.card.id).toBe(first.card.id);
@@ -57,6 +67,10 @@ test('metrics count what happened, as Prometheus text and as OpenMetrics', async
   expect(plain.text).toContain('ddpm_inpaint_failures_total{reason="invalid-request"} 1');
   expect(plain.text).toMatch(/ddpm_inpaint_request_seconds_count\{.*task="sample".*\} 1/);
   expect(plain.text).toContain('ddpm_inpaint_queue_depth');
+  const { deviceName } = service.registry.get().engine ?? {};
+  expect(plain.text).toContain(
+    `ddpm_inpaint_engine_info{model="${ref}",engine="onnx",device="cpu",device_name="${deviceName}",library="onnxruntime-node",precision="fp32"} 1`,
+  );
   expect(plain.text).toContain('nodejs_eventloop_lag_seconds');
   const open = await get('/metrics')
     .set('accept', 'application/openmetrics-text; version=1.0.0')

@@ -44,6 +44,7 @@ export async function metricsRoute(app: FastifyInstance, { metrics, registry }: 
       },
     },
     async (request, reply) => {
+      metrics.ready.set(registry.ready ? 1 : 0);
       sampleModels();
       const openMetrics = request.headers.accept?.includes('application/openmetrics-text') ?? false;
       const shown = openMetrics ? asOpenMetrics(metrics.registry) : metrics.registry;

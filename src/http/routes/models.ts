@@ -58,6 +58,7 @@ export default async function modelRoutes(app: FastifyInstance, { registry }: Pa
         best_batch: engine.bestBatch,
         workers: engine.workers,
         workers_alive: workers?.alive ?? 0,
+        workers_reason: engine.workersReason,
       },
       card,
     };

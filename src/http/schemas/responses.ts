@@ -121,6 +121,7 @@ export const model = response(
         best_batch: z.int(),
         workers: z.int(),
         workers_alive: z.int(),
+        workers_reason: z.string().optional().meta({ description: 'Why so many workers' }),
       })
       .optional()
       .meta({ description: 'Where it runs, once it is loaded' }),

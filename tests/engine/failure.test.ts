@@ -1,0 +1,112 @@
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import os from 'node:os';
+import path from 'node:path';
+import { afterAll, afterEach, beforeEach, expect, onTestFinished, test } from 'vitest';
+import { gaussian } from '../../src/diffusion/noise.ts';
+import type { Engine } from '../../src/engine/engine.ts';
+import { FallbackEngine } from '../../src/engine/fallback.ts';
+import type { Runtime } from '../../src/engine/network.ts';
+import { loadOnnx } from '../../src/engine/onnx.ts';
+import { type PoolOptions, WorkerPool } from '../../src/engine/pool.ts';
+import { realModelSpec } from '../helpers/model.ts';
+
+const spec = { ...(await realModelSpec()), threads: 1, maxBatch: 1 };
+const length = spec.inChannels * spec.resolution ** 2;
+const row = { rows: 1, x: gaussian({ seed: 5, image: 0, step: 0 }, length), t: Float32Array.of(500) };
+const expected = await (await loadOnnx(spec)).evaluate(row, false);
+
+/** While it exists, the workers' device fails with the message in it. */
+const folder = mkdtempSync(path.join(os.tmpdir(), 'fault-'));
+const FAULT = path.join(folder, 'fault');
+const fail = (message: string) => writeFileSync(FAULT, message);
+const mend = () => rmSync(FAULT, { force: true });
+process.env.FAULT = FAULT; // the workers inherit it
+beforeEach(mend);
+afterAll(() => rmSync(folder, { recursive: true }));
+
+const how: string[] = [];
+afterEach(() => {
+  how.length = 0;
+});
+const failing: PoolOptions = {
+  spec,
+  workers: 1,
+  restartDelayMs: 10,
+  entry: new URL('./failing-worker.ts', import.meta.url),
+  onRestart: (text) => how.push(text),
+};
+
+function closedAfterwards<T extends Engine>(engine: T): T {
+  onTestFinished(() => engine.close());
+  return engine;
+}
+
+test.each([
+  ['CUDA failure 2: out of memory'],
+  ['WebGPU device lost (2): unknown'],
+])('%s: the worker is replaced, and its row is evaluated by the next', async (message) => {
+  const repaired = (text: string) => {
+    how.push(text);
+    mend();
+  };
+  const pool = closedAfterwards(await WorkerPool.start({ ...failing, onRestart: repaired }));
+  const [pid] = pool.pids;
+  fail(message);
+  expect(await pool.evaluate(row)).toEqual(expected);
+  expect(how).toEqual([`lost its device: ${message}`]);
+  expect(pool.alive).toBe(1);
+  expect(pool.pids).not.toContain(pid);
+  expect(() => process.kill(pid, 0)).toThrow('ESRCH');
+});
+
+test('any other error fails the rows alone', async () => {
+  const pool = closedAfterwards(await WorkerPool.start(failing));
+  fail('rows of the wrong size');
+  await expect(pool.evaluate(row)).rejects.toThrow('rows of the wrong size');
+  expect(pool.alive).toBe(1);
+  expect(how).toEqual([]);
+});
+
+const ON_GPU: Runtime = { engine: 'onnx', device: 'webgpu', library: 'onnxruntime-node' };
+const ON_CPU: Runtime = { ...ON_GPU, device: 'cpu' };
+
+async function engineWith(fallbacks: Runtime[], options: Partial<PoolOptions> = {}) {
+  const taken: string[] = [];
+  const start = (runtime: Runtime, hooks: Pick<PoolOptions, 'onFailing'>) =>
+    WorkerPool.start(
+      runtime === ON_GPU
+        ? { ...failing, ...hooks, ...options, spec: { ...spec, ...runtime } }
+        : { ...hooks, spec, workers: 1 },
+    );
+  const engine = await FallbackEngine.start({
+    candidates: [ON_GPU],
+    fallbacks: ({ device }) => (device === 'webgpu' ? fallbacks : []),
+    start,
+    onFallback: (from, to, why) => taken.push(`${from.device} to ${to.device}: ${why}`),
+  });
+  return { engine: closedAfterwards(engine), taken };
+}
+
+test('a device that stays lost: the next runtime takes over, and what was asked is answered there', async () => {
+  const { engine, taken } = await engineWith([ON_CPU]);
+  const [pid] = engine.pids;
+  let called = 0;
+  engine.onAlive = () => called++;
+  fail('WebGPU device lost');
+  expect(await engine.evaluate(row)).toEqual(expected);
+  expect(taken).toEqual(['webgpu to cpu: a batch of 1 failed (WebGPU device lost)']);
+  expect(engine.info.device).toBe('cpu');
+  expect(engine.alive).toBe(1);
+  expect(called).toBeGreaterThan(0);
+  expect(() => process.kill(pid, 0)).toThrow('ESRCH');
+});
+
+test('without a next runtime it has no worker until the device is back', async () => {
+  const { engine } = await engineWith([], { patienceMs: 100 });
+  fail('WebGPU device lost');
+  await expect(engine.evaluate(row)).rejects.toThrow('none came in its place in time');
+  expect(engine.alive).toBe(0);
+  mend();
+  await expect.poll(() => engine.alive).toBe(1);
+  expect(await engine.evaluate(row)).toEqual(expected);
+});
