@@ -6,6 +6,8 @@ import type { FromWorker, Loaded, ToWorker } from './protocol.ts';
 /** From the sources (tests, scripts) the worker needs the same TypeScript loader as its parent. */
 const FROM_SOURCE = import.meta.url.endsWith('.ts');
 const ENTRY = new URL(FROM_SOURCE ? './worker.ts' : './worker.js', import.meta.url);
+/** Of what a worker writes while it loads; the end says most. */
+const COMPLAINT_LENGTH = 2000;
 
 export interface Evaluation {
   prediction: Float32Array;
@@ -33,10 +35,11 @@ export class WorkerProcess {
     this.#child = fork(entry, {
       serialization: 'advanced', // typed arrays travel as bytes, not as JSON
       execArgv: FROM_SOURCE ? ['--import', 'tsx'] : [],
-      stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
+      stdio: ['ignore', 'inherit', 'pipe', 'ipc'],
       // onnxruntime would otherwise leave a device id in the home directory and report its use over the network.
       env: { ORT_DISABLE_TELEMETRY: '1', ...process.env },
     });
+    const complaint = this.#listen();
     this.loaded = new Promise((resolve, reject) => {
       this.#child.on('message', (message: FromWorker) => {
         if (message.type === 'loaded') resolve(message);
@@ -45,7 +48,8 @@ export class WorkerProcess {
         else this.#answer(message);
       });
       this.#child.once('exit', (code, signal) => {
-        const how = this.#lost ?? (signal ? `was ended by ${signal}` : `exited with code ${code}`);
+        const died = `${signal ? `was ended by ${signal}` : `exited with code ${code}`}${complaint()}`;
+        const how = this.#lost ?? died;
         const error = new EngineError(`the worker ${how}`);
         reject(error);
         for (const { reject } of this.#waiting.values()) reject(error);
@@ -87,6 +91,22 @@ export class WorkerProcess {
       if (this.#child.connected) this.#child.disconnect();
       else this.kill();
     });
+  }
+
+  /**
+   * While it loads, libraries complain at length of a GPU that is not there, which the error of the attempt says in a
+   * sentence: what they write is kept for a worker that dies without one. Later it is the operator's to read.
+   */
+  #listen(): () => string {
+    let [loading, written] = [true, ''];
+    this.#child.stderr?.on('data', (chunk: Buffer) => {
+      if (loading) written = (written + chunk).slice(-COMPLAINT_LENGTH);
+      else process.stderr.write(chunk);
+    });
+    this.#child.on('message', ({ type }: FromWorker) => {
+      if (type === 'loaded') loading = false;
+    });
+    return () => (loading && written ? `: ${written.trim()}` : '');
   }
 
   /** Killed, not asked: leaving by itself would wait for the driver of a device that may not answer any more. */
