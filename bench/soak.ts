@@ -17,6 +17,8 @@ const MOST_GROWTH = 0.1;
 const { child, pid, url } = await startService({
   QUEUE_LIMIT: String(QUEUE_LIMIT),
   JOB_TTL_MS: '30000', // finished jobs are kept in memory: soon as many go as come
+  MALLOC_ARENA_MAX: '2', // as in the image
+  MALLOC_MMAP_THRESHOLD_: '131072',
 });
 const tally: Tally = new Map();
 const end = new AbortController();
