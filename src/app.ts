@@ -36,7 +36,8 @@ export async function buildApp(parts: Parts, logger?: FastifyBaseLogger): Promis
   const { config, registry } = parts;
   const app = Fastify({
     loggerInstance: logger,
-    logController: new LogController({ disableRequestLogging: true }), // plugins/requests.ts writes one line a request
+    // plugins/requests.ts writes one line a request.
+    logController: new LogController({ disableRequestLogging: true, requestIdLogLabel: 'request_id' }),
     genReqId: requestId,
     bodyLimit: config.MAX_UPLOAD_BYTES,
     forceCloseConnections: 'idle', // close() waits for answers, not for idle keep-alive connections

@@ -213,6 +213,7 @@ export const SETTINGS = {
 } as const satisfies Record<string, Setting>;
 
 type Settings = typeof SETTINGS;
+const SECRETS = Object.keys(SETTINGS).filter((name) => (SETTINGS[name as keyof Settings] as Setting).secret);
 export type Config = { [Name in keyof Settings]: z.output<Settings[Name]['schema']> };
 
 /** A setting has a value it cannot have. */
@@ -235,6 +236,21 @@ export function readConfig(env: NodeJS.ProcessEnv): Config {
   }
   if (problems.length > 0) throw new ConfigError(problems.join('\n'));
   return Object.fromEntries(entries) as Config;
+}
+
+/** What must be in no log: the values of secret settings, and the parts of them that are secret by themselves. */
+export function secretsIn(env: NodeJS.ProcessEnv): string[] {
+  const values = SECRETS.flatMap((name) => env[name] || []);
+  const passwords = values.flatMap((value) => {
+    const password = URL.canParse(value) ? new URL(value).password : '';
+    return password ? [password, decodeURIComponent(password)] : [];
+  });
+  return [...values, ...passwords, ...(env.API_KEYS ?? '').split(',')];
+}
+
+/** Takes the secrets out of an environment, once they are read: no child process is to inherit them. */
+export function forgetSecrets(env: NodeJS.ProcessEnv): void {
+  for (const name of SECRETS) delete env[name];
 }
 
 /** For the log: secrets masked. */

@@ -1,9 +1,11 @@
+import { inspect } from 'node:util';
 import type { FastifyInstance } from 'fastify';
-import { type Logger, pino } from 'pino';
+import type { Logger } from 'pino';
 import { buildApp, buildMetricsApp } from './app.ts';
-import { type Config, ConfigError, readConfig, shown } from './config.ts';
+import { type Config, ConfigError, forgetSecrets, readConfig, secretsIn, shown } from './config.ts';
 import { EngineError, type EngineInfo } from './engine/engine.ts';
 import { JobStoreError } from './jobs/job.ts';
+import { createLog, describeError, redactor } from './log.ts';
 import { createMetrics, type Metrics } from './metrics.ts';
 import { ModelFolderError } from './registry/model-folder.ts';
 import type { ModelHooks } from './registry/model-version.ts';
@@ -11,6 +13,7 @@ import { FolderRegistry } from './registry/registry.ts';
 
 class ListenError extends Error {}
 
+const redact = redactor(secretsIn(process.env));
 try {
   await start();
 } catch (error) {
@@ -18,17 +21,17 @@ try {
   const expected = [ConfigError, ModelFolderError, EngineError, JobStoreError, ListenError].some(
     (of) => error instanceof of,
   );
-  console.error(expected ? (error as Error).message : error);
+  console.error(redact(expected ? (error as Error).message : inspect(describeError(error))));
   process.exit(1);
 }
 
 async function start() {
   const config = readConfig(process.env);
-  const log = pino({
-    level: config.LOG_LEVEL,
-    transport: process.stdout.isTTY
-      ? { target: 'pino-pretty', options: { ignore: 'pid,hostname' } }
-      : undefined,
+  forgetSecrets(process.env); // the workers load models: files that come from elsewhere
+  const log = createLog(config.LOG_LEVEL, redact);
+  process.on('uncaughtException', (err) => {
+    log.fatal({ err }, 'nobody foresaw this; the process ends');
+    process.exit(1);
   });
   const metrics = createMetrics();
   const registry = await FolderRegistry.open({

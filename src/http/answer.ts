@@ -34,13 +34,17 @@ export async function answer<Result extends SampleResult>(
 ) {
   const signal = disconnectSignal(reply);
   const { model, parameters, form } = work;
+  const { about } = reply.request;
   reply.header('x-seed', parameters.seed).header('x-model', model.ref).header('x-steps', parameters.steps);
   if (form.kind === 'events') {
-    return streamEvents(reply, work, async (onProgress) =>
-      json(await perform(metrics, work, { signal, onProgress })),
-    );
+    return streamEvents(reply, work, async (onProgress) => {
+      const done = await perform(metrics, work, { signal, onProgress });
+      about.timings_ms = done.about.timings_ms;
+      return json(done);
+    });
   }
   const done = await perform(metrics, work, { signal });
+  about.timings_ms = done.about.timings_ms;
   const timing = Object.entries(done.about.timings_ms).map(([name, ms]) => `${name};dur=${ms}`);
   reply.header('server-timing', timing.join(', '));
   if (form.kind === 'image') return sendImage(reply, done.files[0], form.format);
@@ -115,7 +119,8 @@ async function encode(
   return { files, timings: milliseconds(decodeMs, timings, performance.now() - started) };
 }
 
-function drawnAs({ model, parameters }: Pick<Work, 'model' | 'parameters'>) {
+/** By whom, and with which parameters, under their names in requests. */
+export function drawnAs({ model, parameters }: Pick<Work, 'model' | 'parameters'>) {
   return { model: model.ref, ...asFields(parameters) };
 }
 

@@ -74,6 +74,7 @@ export function streamEvents(
     .catch((error) => {
       if (reply.raw.destroyed) return; // the client went away
       const problem = toProblem(error, reply.log);
+      reply.request.about.problem = problem.slug; // its status has been 200 for long
       send('error', problem.toJSON(reply.request.url.split('?')[0]));
     })
     .finally(() => {

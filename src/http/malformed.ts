@@ -29,6 +29,7 @@ export function clientErrorHandler(error: Error & { code?: string }, socket: Soc
 /** Answers paths that Fastify's router refuses before any hook or handler of ours has run. */
 export function frameworkErrors(error: unknown, request: FastifyRequest, reply: FastifyReply): void {
   const problem = toProblem(error, request.log);
+  request.log.info({ status: problem.status, problem: problem.slug }, `${request.method} ${problem.status}`);
   reply
     .code(problem.status)
     .header('x-request-id', request.id)

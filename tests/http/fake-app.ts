@@ -1,7 +1,7 @@
-import { pino } from 'pino';
 import { buildApp } from '../../src/app.ts';
-import { readConfig } from '../../src/config.ts';
+import { readConfig, secretsIn } from '../../src/config.ts';
 import { type Batch, type Engine, EngineError, type EngineInfo } from '../../src/engine/engine.ts';
+import { createLog, redactor } from '../../src/log.ts';
 import { createMetrics } from '../../src/metrics.ts';
 import { modelCard } from '../../src/registry/model-card.ts';
 import { type ModelRegistry, UnknownModelError } from '../../src/registry/registry.ts';
@@ -91,12 +91,16 @@ export class FakeRegistry implements ModelRegistry {
   async close() {}
 }
 
+export type LogLine = { level: number; msg: string } & Record<string, unknown>;
+
 /** The service on the fake model, listening, with its log kept. */
 export async function startFakeApp(env: Record<string, string> = {}) {
   const registry = new FakeRegistry();
   const metrics = createMetrics();
-  const log: { level: number; msg: string }[] = [];
-  const logger = pino({ level: 'info' }, { write: (line: string) => void log.push(JSON.parse(line)) });
+  const log: LogLine[] = [];
+  const logger = createLog(env.LOG_LEVEL ?? 'info', redactor(secretsIn(env)), {
+    write: (line) => void log.push(JSON.parse(line)),
+  });
   const app = await buildApp({ config: readConfig(env), registry, metrics }, logger);
   const url = await app.listen({ host: '127.0.0.1', port: 0 });
   return { app, registry, metrics, log, url, port: Number(new URL(url).port) };

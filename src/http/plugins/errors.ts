@@ -49,6 +49,7 @@ export default fp(function errors(app: FastifyInstance, { metrics, registry }: O
 
   function send(problem: Problem, request: FastifyRequest, reply: FastifyReply) {
     metrics.failures.inc({ reason: problem.slug });
+    request.about.problem = problem.slug;
     if (problem.retryAfterS !== undefined) reply.header('retry-after', problem.retryAfterS);
     // Fastify would close the connection on a body it has refused: what the client is still sending would then be
     // answered with a reset, which can overtake this answer. uploads.ts reads it and puts an end to it.

@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import type { IncomingMessage } from 'node:http';
-import type { FastifyInstance } from 'fastify';
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import fp from 'fastify-plugin';
 import type { Metrics } from '../../metrics.ts';
 
@@ -14,23 +14,39 @@ export function requestId(request: IncomingMessage): string {
   return typeof given === 'string' && SANE_ID.test(given) ? given : randomUUID();
 }
 
+declare module 'fastify' {
+  interface FastifyRequest {
+    /** What the log's line about it says beside how it went: parameters, problem, timings. Nothing of a picture. */
+    about: Record<string, unknown>;
+  }
+}
+
 /** x-request-id on every response, and one log line for every request: never a body, a file name or a header. */
 export default fp(async function requests(app: FastifyInstance, { metrics }: { metrics: Metrics }) {
+  app.decorateRequest('about');
   app.addHook('onRequest', async (request, reply) => {
+    request.about = {};
     reply.header('x-request-id', request.id);
     // Seen on the response's side, from the first byte on: an upload cut short has no handler yet that could see it.
     reply.raw.once('close', () => {
       if (reply.raw.writableFinished) return;
       metrics.disconnects.inc();
-      const { method, url } = request;
-      const path = url.split('?')[0];
-      request.log.info({ method, path }, `${method} ${path}: the client went away`);
+      logRequest(request, reply, 'the client went away');
     });
   });
-  app.addHook('onResponse', async (request, reply) => {
-    const { method, url } = request;
-    const path = url.split('?')[0];
-    const line = { method, path, status: reply.statusCode, ms: Math.round(reply.elapsedTime) };
-    request.log[QUIET.test(path) ? 'debug' : 'info'](line, `${method} ${path} ${reply.statusCode}`);
-  });
+  app.addHook('onResponse', async (request, reply) => logRequest(request, reply));
 });
+
+function logRequest(request: FastifyRequest, reply: FastifyReply, gone?: string) {
+  const { method, url, routeOptions, apiKey, about } = request;
+  const path = url.split('?')[0];
+  const line = {
+    method,
+    route: routeOptions.url,
+    status: gone ? undefined : reply.statusCode,
+    ms: Math.round(reply.elapsedTime),
+    key: apiKey?.name,
+    ...about,
+  };
+  request.log[QUIET.test(path) ? 'debug' : 'info'](line, `${method} ${path} ${gone ?? reply.statusCode}`);
+}

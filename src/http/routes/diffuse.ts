@@ -63,6 +63,7 @@ export default async function diffuseRoute(app: FastifyInstance, { config, regis
     async (request, reply) => {
       const { image, seed, quality, ...body } = seeded(request.body);
       const { card, ref } = registry.get(body.model, seed); // its schedule alone: it need not be loaded
+      Object.assign(request.about, { model: ref, seed });
       const schedule = scheduleFrom(card.schedule);
       const { timesteps = [0, 0.25, 0.5, 0.75, 1].map((part) => Math.round(part * (schedule.T - 1))) } = body;
       const late = timesteps.findIndex((t) => t >= schedule.T);

@@ -1,5 +1,5 @@
 import type { FastifyInstance } from 'fastify';
-import { answer } from '../answer.ts';
+import { answer, drawnAs } from '../answer.ts';
 import { negotiate } from '../negotiate.ts';
 import { apiProblems, binary, events } from '../openapi.ts';
 import { chooseModel, samplingParameters, seeded } from '../parameters.ts';
@@ -60,6 +60,7 @@ export default async function inpaintRoute(app: FastifyInstance, parts: Parts) {
       const body = seeded(request.body);
       const model = chooseModel(registry, body);
       const sampling = samplingParameters(body, model);
+      Object.assign(request.about, drawnAs({ model, parameters: sampling }));
       const form = negotiate(request, body.format, sampling.numImages);
       const place = model.scheduler?.reserve(sampling.numImages); // before anything is decoded
       try {

@@ -4,6 +4,7 @@ import type { FastifyInstance, FastifyRequest } from 'fastify';
 import { z } from 'zod';
 import { JOB_STATUSES, type Job, type JobEvent, type JobRequest, UnknownJobError } from '../../jobs/job.ts';
 import { isAllowed } from '../../jobs/webhook.ts';
+import { drawnAs } from '../answer.ts';
 import { disconnectSignal } from '../disconnect.ts';
 import { EVENT_STREAM_HEADERS, formatEvent, withHeartbeats } from '../events.ts';
 import { decide, describeJob, openJobQueue, workOf } from '../job-queue.ts';
@@ -77,8 +78,14 @@ export default async function jobRoutes(app: FastifyInstance, parts: Parts) {
         webhook,
         owner: request.apiKey?.name,
       };
-      await workOf(parts, wanted, decide(parts, wanted)); // what is wrong with the request is said now, not by a job that fails
+      const decided = decide(parts, wanted);
+      Object.assign(request.about, {
+        task,
+        ...drawnAs({ model: decided.model, parameters: decided.sampling }),
+      });
+      await workOf(parts, wanted, decided); // what is wrong with the request is said now, not by a job that fails
       const { job, known } = await jobs.submit(wanted, key);
+      request.about.job = job.id;
       return reply
         .code(known ? 200 : 202)
         .header('location', `/v1/jobs/${job.id}`)

@@ -1,5 +1,5 @@
 import type { FastifyInstance } from 'fastify';
-import { answer } from '../answer.ts';
+import { answer, drawnAs } from '../answer.ts';
 import { negotiate } from '../negotiate.ts';
 import { apiProblems, binary, events } from '../openapi.ts';
 import { chooseModel, samplingParameters, seeded } from '../parameters.ts';
@@ -45,6 +45,7 @@ export default async function sampleRoute(app: FastifyInstance, { registry, metr
       const body = seeded(request.body);
       const model = chooseModel(registry, body);
       const sampling = samplingParameters(body, model);
+      Object.assign(request.about, drawnAs({ model, parameters: sampling }));
       const form = negotiate(request, body.format, sampling.numImages);
       return answer(reply, metrics, sampleWork(body, { model, sampling, form }));
     },
