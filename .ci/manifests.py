@@ -1,0 +1,124 @@
+"""Checks k8s/. Every problem is a sentence that names the overlay or the file, and the field."""
+
+import copy
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import cloudcoil.pydantic
+import kubernetes_validate
+import yaml
+from pydantic import ValidationError
+
+# The operators' models, made from their CRDs, let unknown fields pass unless they are told before they are defined.
+cloudcoil.pydantic.BaseModel.model_config["extra"] = "forbid"
+from cloudcoil.models.keda import v1alpha1 as keda  # noqa: E402
+from cloudcoil.models.prometheus_operator import v1 as operator  # noqa: E402
+
+KUBERNETES = ["1.30", "1.37"]  # the oldest that knows all our fields, and the newest
+CUSTOM = {
+    "ServiceMonitor": operator.ServiceMonitorSpec,
+    "PrometheusRule": operator.PrometheusRuleSpec,
+    "ScaledObject": keda.ScaledObjectSpec,
+}
+# What KServe's predictor has beside the fields of a pod; ours only.
+PREDICTOR = {"minReplicas": int, "maxReplicas": int, "scaleMetric": str, "scaleTarget": int}
+FILES = sorted(Path("k8s").rglob("*.yaml"))
+
+
+def problems_of(document: dict) -> list[str]:
+    """What the schema of its kind has against a document."""
+    kind, spec = document["kind"], document.get("spec", {})
+    if kind in CUSTOM:
+        try:
+            CUSTOM[kind].model_validate_json(json.dumps(spec), strict=True)
+        except ValidationError as error:
+            return [f"{'.'.join(map(str, ('spec', *e['loc'])))}: {e['msg']}" for e in error.errors()]
+        return []
+    if kind == "InferenceService":
+        predictor = dict(spec.get("predictor", {}))
+        extra = {name: predictor.pop(name, None) for name in PREDICTOR}
+        pod = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "predictor"}, "spec": predictor}
+        return (
+            [f"spec.{name}: not a field" for name in spec if name != "predictor"]
+            + [f"spec.predictor.{name}: must be {of.__name__}" for name, of in PREDICTOR.items() if not isinstance(extra[name], of)]
+            + [f"predictor: {problem}" for problem in problems_of(pod)]
+        )
+    for version in KUBERNETES:
+        try:
+            kubernetes_validate.validate(document, version, strict=True)
+        except kubernetes_validate.ValidationError as error:
+            return [f"{'.'.join(map(str, error.path)) or 'the document'}: {error.message} (Kubernetes {version})"]
+    return []
+
+
+def written_in(problem: str) -> str:
+    """The files that a name in a problem stands in: an overlay is made of many."""
+    names = re.findall(r"'([\w.]+)'", problem.split(":", 1)[1]) or [problem.split(":")[0].rsplit(".", 1)[-1]]
+    files = [str(file) for file in FILES if any(re.search(rf"\b{re.escape(name)}\b['\"]?:", file.read_text()) for name in names)]
+    return f" - see {', '.join(files)}" if 0 < len(files) < 4 else ""
+
+
+def kustomize(folder: Path) -> list[dict]:
+    run = subprocess.run(["kubectl", "kustomize", folder], capture_output=True, text=True)
+    if run.returncode:
+        sys.exit(f"{folder} does not build: {run.stderr.strip()}")
+    return [document for document in yaml.safe_load_all(run.stdout) if document]
+
+
+def check_pod(of: str, pod: dict, settings: dict[str, str]) -> list[str]:
+    """What no schema knows: the times fit together, and every setting is one."""
+    container = pod["containers"][0]
+    settings = settings | {variable["name"]: variable.get("value", "") for variable in container.get("env", [])}
+    known = set(re.findall(r"^\| `(\w+)`", Path("README.md").read_text(), re.M))
+    found = [f"{of}: {name} is no setting of the service (README.md, Settings)" for name in settings if name not in known and not name.startswith("OTEL_")]
+    needed = container["lifecycle"]["preStop"]["sleep"]["seconds"] + int(settings["SHUTDOWN_GRACE_MS"]) / 1000
+    if pod["terminationGracePeriodSeconds"] <= needed:
+        found.append(f"{of}: terminationGracePeriodSeconds must be more than preStop's sleep and SHUTDOWN_GRACE_MS, {needed:g} s")
+    return found
+
+
+found: list[str] = []
+seen: list[dict] = []
+ours: dict[str, dict] = {}
+for folder in [*sorted(Path("k8s/overlays").iterdir()), Path("k8s/components/volume/models-pod.yaml")]:
+    documents = list(yaml.safe_load_all(folder.read_text())) if folder.is_file() else kustomize(folder)
+    settings = next((d["data"] for d in documents if d["kind"] == "ConfigMap"), {})
+    for document in documents:
+        name = f"{folder}: {document['kind']} {document['metadata']['name']}"
+        if document["kind"] == "Deployment":
+            ours[folder.name] = document["spec"]["template"]["spec"]
+        if document["kind"] == "InferenceService":
+            ours[folder.name] = document["spec"]["predictor"]
+        if document in seen:
+            continue
+        seen.append(document)
+        problems = problems_of(document)
+        found += [f"{name}: {problem}{written_in(problem)}" for problem in problems]
+        misspelt = copy.deepcopy(document)
+        misspelt.get("spec", misspelt)["misspelt"] = 1
+        if not problems_of(misspelt):
+            found.append(f"{name}: an unknown field would pass, the schema is not strict")
+    if folder.name in ours:
+        found += check_pod(str(folder), ours[folder.name], settings)
+
+# A copy that must not drift from what it is a copy of.
+probes = [key for key in ours["cpu"]["containers"][0] if key.endswith(("Probe", "lifecycle", "securityContext", "resources"))]
+for key in probes:
+    there, here = (json.dumps(ours[overlay]["containers"][0].get(key)) for overlay in ("cpu", "kserve"))
+    if there.replace('"http"', "8000") != here:
+        found.append(f"k8s/overlays/kserve/inference-service.yaml: {key} is not that of the cpu overlay")
+alerts = yaml.safe_load(Path("k8s/base/alerts.yaml").read_text())["spec"]
+if alerts != yaml.safe_load(Path("docker/prometheus/rules.yml").read_text()):
+    found.append("k8s/base/alerts.yaml: its groups are not those of docker/prometheus/rules.yml; its first lines say how to copy them")
+metrics = Path("src/metrics.ts").read_text()
+for file in FILES:
+    for metric in sorted(set(re.findall(r"\bddpm_inpaint_\w+", file.read_text()))):
+        if f"'{re.sub('_(sum|count|bucket)$', '', metric)}'" not in metrics:
+            found.append(f"{file}: {metric} is no metric of the service (src/metrics.ts)")
+
+if found:
+    sys.exit("\n".join(found))
+print(f"k8s/: {len(seen)} different objects are valid for Kubernetes {' and '.join(KUBERNETES)}")
