@@ -2,7 +2,7 @@ import type { FastifyBaseLogger, FastifyError, FastifyInstance, FastifyReply, Fa
 import fp from 'fastify-plugin';
 import type { Metrics } from '../../metrics.ts';
 import type { ModelRegistry } from '../../registry/registry.ts';
-import { domainProblem, Problem, RETRY_AFTER_S, type Slug } from '../problem.ts';
+import { domainProblem, PROBLEMS, Problem, RETRY_AFTER_S, type Slug } from '../problem.ts';
 import { validationProblem } from '../validation.ts';
 
 /** What Fastify and its plugins throw by themselves, as problems of ours. */
@@ -24,6 +24,7 @@ interface Options {
 
 /** Every error is answered as application/problem+json; what nobody foresaw is logged and tells nothing of the inside. */
 export default fp(function errors(app: FastifyInstance, { metrics, registry }: Options, done: () => void) {
+  for (const reason of Object.keys(PROBLEMS)) metrics.failures.inc({ reason }, 0); // the first of a kind is an increase too
   app.setErrorHandler((error, request, reply) => {
     if (reply.raw.destroyed) return void reply.hijack(); // the client went away: nobody to answer, nothing to mend
     const problem = toProblem(error, request.log);

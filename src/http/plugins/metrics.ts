@@ -66,6 +66,7 @@ export async function metricsRoute(app: FastifyInstance, { metrics, registry }: 
       const labels = { model, engine: name, device, device_name: deviceName, library, precision };
       metrics.engineInfo.set(labels, 1);
       if (deviceMemoryBytes) metrics.deviceMemory.set({ model }, deviceMemoryBytes);
+      metrics.workerRestarts.inc({ model }, 0); // there from the start: the first restart is an increase too
     }
   }
 }
