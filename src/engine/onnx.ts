@@ -16,7 +16,10 @@ export function loadOnnx(spec: NetworkSpec): Promise<Network> {
  * all threads for an evaluation that is alone. onnxruntime's result is the same bit for bit whichever is used.
  */
 async function onCpu(spec: NetworkSpec): Promise<Network> {
-  const one = await createSession(spec, ['cpu'], 1);
+  const one = await createSession(spec, ['cpu'], 1).catch(({ message }: Error) => {
+    throw new EngineError(`${fileOf(spec)} cannot be loaded (${message.trim()}): export the model again`);
+  });
+  checkContract(one, spec);
   const all = spec.threads > 1 ? await createSession(spec, ['cpu'], spec.threads) : one;
   return {
     deviceName: os.cpus()[0]?.model.trim() ?? 'unknown CPU',
@@ -33,6 +36,7 @@ async function onGpu(spec: NetworkSpec, device: keyof typeof PROVIDERS): Promise
   const session = await createSession(spec, PROVIDERS[device], 1).catch((error: Error) => {
     throw new EngineError(whyNot(device, error.message), { cause: error });
   });
+  checkContract(session, spec);
   const gpu = gpuInUse(device);
   if (spec.hardware && gpu.software) {
     throw new EngineError(
@@ -51,12 +55,40 @@ async function onGpu(spec: NetworkSpec, device: keyof typeof PROVIDERS): Promise
   };
 }
 
+const fileOf = ({ folder }: NetworkSpec) => path.join(folder, 'unet.onnx');
+
+/** Throws EngineError unless the network takes and gives what model.json says. */
+function checkContract(session: InferenceSession, spec: NetworkSpec) {
+  const { inChannels, outChannels, resolution: r } = spec;
+  const wanted: Record<string, Shape> = {
+    x: ['N', inChannels, r, r],
+    t: ['N'],
+    prediction: ['N', outChannels, r, r],
+  };
+  const found = [...session.inputMetadata, ...session.outputMetadata];
+  const fits = found.every((value) => value.isTensor && isOfShape(value.shape, wanted[value.name]));
+  if (fits && session.inputNames.length === 2 && session.outputNames.length === 1) return;
+  const list = (shapes: [string, Shape][]) => shapes.map(([name, shape]) => `${name} [${shape}]`).join(', ');
+  throw new EngineError(
+    `${fileOf(spec)} has ${list(found.map((value) => [value.name, value.isTensor ? value.shape : []]))}; ` +
+      `as model.json says, it has to have ${list(Object.entries(wanted))}: export the model again`,
+  );
+}
+
+type Shape = readonly (number | string)[];
+
+/** Dimensions that the file leaves open fit; the batch has to be one. */
+function isOfShape(shape: Shape, wanted: Shape | undefined): boolean {
+  const fits = (size: number | string, i: number) => typeof size === 'string' || size === wanted?.[i];
+  return shape.length === wanted?.length && shape.every(fits);
+}
+
 function createSession(
-  { folder }: NetworkSpec,
+  spec: NetworkSpec,
   executionProviders: InferenceSession.SessionOptions['executionProviders'],
   threads: number,
 ): Promise<InferenceSession> {
-  return InferenceSession.create(path.join(folder, 'unet.onnx'), {
+  return InferenceSession.create(fileOf(spec), {
     executionProviders,
     intraOpNumThreads: threads,
     interOpNumThreads: 1,

@@ -20,6 +20,9 @@ interface Entry {
   why?: string;
 }
 
+/** The fingerprint of a folder that may not be read. */
+const DENIED = 'denied';
+
 /** Follows what lies in MODEL_DIR. */
 export class Catalogue {
   readonly #root: string;
@@ -49,9 +52,12 @@ export class Catalogue {
 
   async #lookAt(folder: string, verify: boolean, { found, refused }: Changes) {
     const before = this.#entries.get(folder);
-    const now = await fingerprint(folder).catch(() => ''); // it goes while it is being looked at
+    const now = await fingerprint(folder).catch(
+      ({ code }: NodeJS.ErrnoException) => (code === 'EACCES' ? DENIED : ''), // else it goes while it is being looked at
+    );
     if (now === before?.fingerprint) return;
-    if (!before?.card && !/^model\.json /m.test(now)) return; // nothing yet: model.json is written last
+    const begun = before?.card || now === DENIED || /^model\.json /m.test(now); // model.json is written last
+    if (!begun) return;
     const entry: Entry = { ...before, fingerprint: now, why: undefined };
     this.#entries.set(folder, entry);
     try {

@@ -1,8 +1,7 @@
 import { z } from 'zod';
 import { FEATURES } from '../image/drift.ts';
 
-/** What `models/<id>/<version>/model.json` says: the whole contract between training and serving. */
-export const modelCard = z.object({
+const fields = z.object({
   id: z.string().regex(/^[a-z0-9][a-z0-9._-]*$/),
   version: z.string().regex(/^[0-9]+$/),
   description: z.string(),
@@ -57,5 +56,18 @@ export const modelCard = z.object({
   precision: z.object({ weights: z.enum(['fp32', 'fp16']), max_difference: z.number() }),
   /** Every other file of the folder that is loaded, with its digest. */
   files: z.record(z.string(), z.object({ sha256: z.string().regex(/^[0-9a-f]{64}$/), bytes: z.int() })),
+});
+
+/** What `models/<id>/<version>/model.json` says: the whole contract between training and serving. */
+export const modelCard = fields.superRefine(({ conditioning, in_channels, defaults, schedule }, context) => {
+  const needed = conditioning === 'inpaint' ? 4 : 3; // the picture, and the mask where the network is shown it
+  if (in_channels !== needed) {
+    const message = `must be ${needed} where conditioning is ${conditioning}`;
+    context.addIssue({ code: 'custom', path: ['in_channels'], message });
+  }
+  if (defaults.steps > schedule.T) {
+    const message = `must be ${schedule.T} at most, the schedule's T`;
+    context.addIssue({ code: 'custom', path: ['defaults', 'steps'], message });
+  }
 });
 export type ModelCard = z.infer<typeof modelCard>;

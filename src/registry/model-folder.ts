@@ -11,6 +11,16 @@ export class ModelFolderError extends Error {
   override name = 'ModelFolderError';
 }
 
+const AGAIN = 'copy the version again, or export it again';
+
+function unreadable(file: string, { code, message }: NodeJS.ErrnoException): ModelFolderError {
+  const known: Record<string, string> = {
+    ENOENT: `it is not there; ${AGAIN}`,
+    EACCES: `the service's user may not; chmod -R a+rX ${path.dirname(file)}`,
+  };
+  return new ModelFolderError(`${file} cannot be read: ${known[code ?? ''] ?? message}`);
+}
+
 /**
  * Folders `<root>/<id>/<version>`, in no particular order; links are followed, hidden ones (a copy under way) are not.
  * Rejects when root cannot be read.
@@ -34,12 +44,12 @@ async function subfolders(folder: string): Promise<string[]> {
   return paths.filter((_, i) => isFolder[i]);
 }
 
-/** Names, sizes and times of a folder's files, as a text that is another when any of them is. */
+/** Names, sizes, times and permissions of a folder's files, as a text that is another when any of them is. */
 export async function fingerprint(folder: string): Promise<string> {
   const names = (await readdir(folder)).sort();
   const describe = async (name: string) => {
-    const { size, mtimeMs, ino } = await stat(path.join(folder, name));
-    return [name, size, mtimeMs, ino].join(' ');
+    const { size, mtimeMs, ino, mode, uid, gid } = await stat(path.join(folder, name));
+    return [name, size, mtimeMs, ino, mode, uid, gid].join(' ');
   };
   return (await Promise.all(names.map((name) => describe(name).catch(() => name)))).join('\n');
 }
@@ -47,15 +57,22 @@ export async function fingerprint(folder: string): Promise<string> {
 /** Reads and checks model.json. Throws ModelFolderError. */
 export async function readModelCard(folder: string): Promise<ModelCard> {
   const file = path.join(folder, 'model.json');
+  const text = await readFile(file, 'utf8').catch((error) => {
+    throw unreadable(file, error);
+  });
   let json: unknown;
   try {
-    json = JSON.parse(await readFile(file, 'utf8'));
+    json = JSON.parse(text);
   } catch (error) {
-    throw new ModelFolderError(`${file} cannot be read: ${(error as Error).message}`);
+    throw new ModelFolderError(
+      `${file} cannot be read: it is no JSON (${(error as Error).message}); ${AGAIN}`,
+    );
   }
   const parsed = modelCard.safeParse(json);
   if (!parsed.success)
-    throw new ModelFolderError(`${file} is not a model card:\n${z.prettifyError(parsed.error)}`);
+    throw new ModelFolderError(
+      `${file} is not a model card: export the model with the training/export.py of this release\n${z.prettifyError(parsed.error)}`,
+    );
   const { id, version, files } = parsed.data;
   const [idFolder, versionFolder] = folder.split(path.sep).slice(-2);
   if (id !== idFolder || version !== versionFolder) {
@@ -63,7 +80,7 @@ export async function readModelCard(folder: string): Promise<ModelCard> {
       `${file} says ${id}/${version}, but lies in ${idFolder}/${versionFolder}: rename one`,
     );
   }
-  if (!files['unet.onnx']) throw new ModelFolderError(`${file} names no unet.onnx: export the model again`);
+  if (!files['unet.onnx']) throw new ModelFolderError(`${file} names no unet.onnx: ${AGAIN}`);
   return parsed.data;
 }
 
@@ -81,7 +98,7 @@ export async function verifyDigests(folder: string, card: ModelCard): Promise<vo
       await pipeline(createReadStream(file), hash);
     } catch (error) {
       if (error instanceof ModelFolderError) throw error;
-      throw new ModelFolderError(`${file} cannot be read: ${(error as Error).message}`);
+      throw unreadable(file, error as NodeJS.ErrnoException);
     }
     if (hash.digest('hex') !== sha256) {
       throw new ModelFolderError(

@@ -219,7 +219,7 @@ export class FolderRegistry implements ModelRegistry {
     const there = this.#versions.filter((model) => !this.#withdrawn.has(model));
     if (there.length === 0) {
       throw new ModelFolderError(
-        `there is no model in ${modelDir}: set MODEL_DIR to a folder with <id>/<version>/`,
+        `there is no model in ${modelDir}: set MODEL_DIR to a folder with <id>/<version>/model.json`,
       );
     }
     const { text, source } = await this.#setting();

@@ -15,7 +15,7 @@ const CARD = modelCard.parse({
   licence: 'none',
   conditioning: 'inpaint',
   resolution: 8,
-  in_channels: 7,
+  in_channels: 4,
   out_channels: 3,
   prediction: 'epsilon',
   schedule: { type: 'cosine', T: 100 },
