@@ -54,11 +54,12 @@ def problems_of(document: dict) -> list[str]:
     return []
 
 
-def written_in(problem: str) -> str:
-    """The files that a name in a problem stands in: an overlay is made of many."""
-    names = re.findall(r"'([\w.]+)'", problem.split(":", 1)[1]) or [problem.split(":")[0].rsplit(".", 1)[-1]]
-    files = [str(file) for file in FILES if any(re.search(rf"\b{re.escape(name)}\b['\"]?:", file.read_text()) for name in names)]
-    return f" - see {', '.join(files)}" if 0 < len(files) < 4 else ""
+def written_in(kind: str, problem: str) -> str:
+    """The files that an object is made of; of those, the ones with the unknown field."""
+    files = {file: file.read_text() for file in FILES if re.search(rf"\bkind: {kind}$", file.read_text(), re.M)}
+    for name in re.findall(r"'(\w+)' (?:was|were) unexpected|(\w+): Extra inputs", problem):
+        files = {file: text for file, text in files.items() if re.search(rf"\b{''.join(name)}['\"]?:", text)} or files
+    return ", ".join(map(str, files))
 
 
 def kustomize(folder: Path) -> list[dict]:
@@ -96,7 +97,7 @@ for folder in [*sorted(Path("k8s/overlays").iterdir()), Path("k8s/components/vol
             continue
         seen.append(document)
         problems = problems_of(document)
-        found += [f"{name}: {problem}{written_in(problem)}" for problem in problems]
+        found += [f"{name}: {problem} - see {written_in(document['kind'], problem)}" for problem in problems]
         misspelt = copy.deepcopy(document)
         misspelt.get("spec", misspelt)["misspelt"] = 1
         if not problems_of(misspelt):
