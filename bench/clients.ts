@@ -52,8 +52,21 @@ export async function keepAsking(
     const created = await send('/v1/jobs', { method: 'POST', body: form(oneOf(pictures)) });
     if (!created) return;
     const { id } = JSON.parse(created.toString());
-    await send(`/v1/jobs/${id}/events`);
-    await send(`/v1/jobs/${id}/images/0`);
+    if (await follow(id)) await send(`/v1/jobs/${id}/images/0`);
+  };
+  /** As an EventSource does it: a stream that ends before the job does is asked for again, from where it ended. */
+  const follow = async (id: string): Promise<boolean> => {
+    for (let last = '0'; ; ) {
+      const events = await send(`/v1/jobs/${id}/events`, { headers: { 'last-event-id': last } });
+      if (!events) return false;
+      const text = events.toString();
+      if (/^event: (result|error|cancelled)$/m.test(text)) return true;
+      last =
+        text
+          .match(/^id: \d+$/gm)
+          ?.at(-1)
+          ?.slice(4) ?? last;
+    }
   };
 
   const kinds = [

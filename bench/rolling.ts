@@ -1,0 +1,163 @@
+/**
+ * npm run bench:rolling -- [seconds]: two processes of the service behind nginx, one Redis, clients of every kind; the
+ * processes are told to end (SIGTERM) and started again in turn. No request may be lost: each is answered 2xx, or 429 for
+ * want of room.
+ *
+ * Starts the built service, nginx and redis-server itself. CLIENTS and FIRST_PORT change the size and place of it.
+ */
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { chmod, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { RedisServer } from '../tests/helpers/redis.ts';
+import { keepAsking, type Tally } from './clients.ts';
+
+const SECONDS = Number(process.argv[2] ?? 60);
+const CLIENTS = Number(process.env.CLIENTS ?? 8);
+const SHORT_CLIENTS = 4;
+/** For a busy machine: what is measured is whether requests are lost, not how fast it is. */
+const GRACE_MS = 120_000;
+const FIRST_PORT = Number(process.env.FIRST_PORT ?? 18_000 + Math.floor(Math.random() * 1000) * 3);
+
+const [front, ...ports] = [0, 1, 2].map((n) => FIRST_PORT + n);
+const folder = await mkdtemp(join(tmpdir(), 'ddpm-rolling-'));
+const redis = await RedisServer.start();
+const replicas = new Map<number, ChildProcess>();
+for (const port of ports) start(port);
+await Promise.all(ports.map(ready));
+const nginx = await startNginx();
+
+const tally: Tally = new Map();
+const end = new AbortController();
+const count = (what: string) => tally.set(what, (tally.get(what) ?? 0) + 1);
+const url = `http://127.0.0.1:${front}`;
+const face = new Blob([await readFile('examples/face-1.png')]);
+const asking = Promise.all([
+  keepAsking(url, CLIENTS, count, end.signal),
+  ...Array.from({ length: SHORT_CLIENTS }, askShortly),
+]);
+const started = performance.now();
+let restarts = 0;
+let unclean = 0;
+const drains: number[] = [];
+while (performance.now() - started < SECONDS * 1000 || restarts % ports.length !== 0) {
+  await sleep(5000);
+  await restart(ports[restarts % ports.length]);
+  restarts++;
+}
+end.abort();
+await asking;
+const seconds = (performance.now() - started) / 1000;
+
+nginx.kill('SIGQUIT');
+for (const child of replicas.values()) child.kill('SIGTERM');
+await Promise.all([nginx, ...replicas.values()].map((child) => once(child, 'exit')));
+await redis.remove();
+await rm(folder, { recursive: true });
+
+const lost = [...tally].filter(([what]) => !/^2\d\d$|^429$|^hung up$/.test(what));
+console.log(
+  `${restarts} restarts in ${seconds.toFixed(0)} s; from SIGTERM to the end ${drains.map((s) => s.toFixed(1)).join(', ')} s`,
+);
+console.log(
+  `answers: ${JSON.stringify(Object.fromEntries(tally))}; processes that did not exit with 0: ${unclean}`,
+);
+console.log(lost.length === 0 ? 'no request was lost' : `LOST: ${JSON.stringify(Object.fromEntries(lost))}`);
+process.exit(lost.length === 0 && unclean === 0 ? 0 : 1);
+
+function start(port: number) {
+  const env = {
+    DEVICE: 'cpu', // starts soonest
+    SHUTDOWN_GRACE_MS: String(GRACE_MS),
+    ...process.env,
+    PORT: String(port),
+    HOST: '127.0.0.1',
+    REDIS_URL: redis.url,
+    LOG_LEVEL: 'warn',
+  };
+  const child = spawn(process.execPath, ['dist/main.js'], { env, stdio: ['ignore', 'ignore', 'inherit'] });
+  replicas.set(port, child);
+}
+
+async function ready(port: number) {
+  const url = `http://127.0.0.1:${port}/health/ready`;
+  while (!(await fetch(url).catch(() => undefined))?.ok) await sleep(200);
+}
+
+/** As a rolling update does it: the next one only when this one is ready again. */
+async function restart(port: number) {
+  const child = replicas.get(port);
+  if (!child) throw new Error(`nothing runs on ${port}`);
+  const asked = performance.now();
+  child.kill('SIGTERM');
+  const [code] = await once(child, 'exit');
+  drains.push((performance.now() - asked) / 1000);
+  if (code !== 0) unclean++;
+  start(port);
+  await ready(port);
+}
+
+/** Many short requests, for the moments in which a connection is being closed. */
+async function askShortly() {
+  while (!end.signal.aborted) {
+    const body = new FormData();
+    body.set('image', face, 'face.png');
+    body.set('timesteps', '500');
+    await fetch(`${url}/v1/diffuse`, { method: 'POST', body }).then(
+      async (answer) => {
+        await answer.arrayBuffer();
+        count(String(answer.status));
+      },
+      (error) => count(String(error)),
+    );
+    await sleep(50);
+  }
+}
+
+async function startNginx(): Promise<ChildProcess> {
+  await chmod(folder, 0o755); // its workers may be another user
+  const file = join(folder, 'nginx.conf');
+  await writeFile(file, nginxConf());
+  const child = spawn('nginx', ['-c', file, '-g', 'daemon off;'], {
+    stdio: ['ignore', 'inherit', 'inherit'],
+  });
+  while (!(await fetch(`http://127.0.0.1:${front}/health/live`).catch(() => undefined))?.ok) await sleep(100);
+  return child;
+}
+
+/**
+ * nginx does not ask whether a replica is ready: it learns it from a refused connection, or from the 503 with which a
+ * replica that ends, or has not loaded its model yet, answers before it has begun anything; and asks the other.
+ * non_idempotent is what lets it ask again for a POST. Where a replica dies in mid-work it repeats that work, which does
+ * no harm here: a fill or a sample leaves nothing behind, and a job has its Idempotency-Key.
+ */
+function nginxConf(): string {
+  const temporary = ['client_body', 'proxy', 'fastcgi', 'uwsgi', 'scgi'];
+  return `
+pid ${folder}/nginx.pid;
+error_log ${folder}/error.log;
+events {}
+http {
+  access_log off;
+  ${temporary.map((kind) => `${kind}_temp_path ${folder}/${kind};`).join('\n  ')}
+  upstream replicas {
+    ${ports.map((port) => `server 127.0.0.1:${port} max_fails=0;`).join('\n    ')} # never without anyone to ask
+    keepalive 16;
+  }
+  server {
+    listen 127.0.0.1:${front};
+    client_max_body_size 32m; # MAX_UPLOAD_BYTES
+    location / {
+      proxy_pass http://replicas;
+      proxy_http_version 1.1;
+      proxy_set_header Connection "";
+      proxy_buffering off; # events as they come
+      proxy_read_timeout 300s;
+      proxy_next_upstream error http_503 non_idempotent;
+    }
+  }
+}
+`;
+}
