@@ -64,8 +64,9 @@ describe('a library that cannot be used is a sentence', () => {
   test.skipIf(!missing)('not installed: how to install it', async () => {
     // In a worker: the test runner's own import() words it differently.
     const start = WorkerPool.start({ spec: { ...spec, ...missing } as NetworkSpec, workers: 1 });
+    const kind = missing?.library.endsWith('gpu') ? 'gpu' : 'cpu';
     await expect(start).rejects.toThrow(
-      `${missing?.library} is not installed: npm install ${missing?.library}`,
+      `${missing?.library} is not installed: docker/install-tfjs.sh ${kind}`,
     );
   });
 

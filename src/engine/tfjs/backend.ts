@@ -9,6 +9,12 @@ const BACKENDS: Partial<Record<string, string>> = {
   '@tensorflow/tfjs-backend-cpu': 'cpu',
 };
 
+/** Their own install scripts fetch a TensorFlow of 2022 for CUDA 11. */
+const INSTALL: Partial<Record<string, string>> = {
+  '@tensorflow/tfjs-node-gpu': 'docker/install-tfjs.sh gpu',
+  '@tensorflow/tfjs-node': 'docker/install-tfjs.sh cpu',
+};
+
 /**
  * Loads the package and makes its backend the one in use; resolves to tfjs-core. They are optional peer dependencies:
  * rejects with EngineError, a sentence, when one is not installed or does not work here.
@@ -41,6 +47,6 @@ function restoreUtil() {
 function why(library: string, { code, message }: NodeJS.ErrnoException): string {
   const [missing] = /@tensorflow\/[\w-]+/.exec(message) ?? [];
   return missing && (code === 'ERR_MODULE_NOT_FOUND' || code === 'MODULE_NOT_FOUND')
-    ? `${missing} is not installed: npm install ${missing}`
+    ? `${missing} is not installed: ${INSTALL[missing] ?? `npm install ${missing}`}`
     : `${library} cannot be used: ${message.split('\n')[0]}`;
 }
