@@ -7,6 +7,7 @@ export async function startService(env: Record<string, string> = {}) {
     env: { ...process.env, PORT: '0', HOST: '127.0.0.1', LOG_LEVEL: 'info', ...env },
     stdio: ['ignore', 'pipe', 'inherit'],
   });
+  process.once('exit', () => child.kill('SIGKILL')); // whatever ends this one
   const url = await listening(child);
   return { child, url, pid: child.pid ?? 0 };
 }

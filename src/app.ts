@@ -42,12 +42,15 @@ export async function buildApp(parts: Parts, logger?: FastifyBaseLogger): Promis
     bodyLimit: config.MAX_UPLOAD_BYTES,
     forceCloseConnections: 'idle', // close() waits for answers, not for idle keep-alive connections
     requestTimeout: REQUEST_TIMEOUT_MS,
+    http: { requireHostHeader: false }, // Node's refusal has no body; plugins/requests.ts says it as a problem
     trustProxy: config.TRUST_PROXY,
     pluginTimeout: 0, // it counts for closing too, which waits for jobs: the grace time is the limit there
     clientErrorHandler,
     frameworkErrors,
     return503OnClosing: false, // the hook below says it as a problem
   });
+  // RFC 9110, 10.1.1: what else a client may expect is ignored. Node would answer by itself, with a 417 without a body.
+  app.server.on('checkExpectation', (request, response) => app.server.emit('request', request, response));
   app.setValidatorCompiler(zodValidator as never);
   app.setSerializerCompiler(() => JSON.stringify);
   app.decorate('draining', false);
@@ -66,7 +69,10 @@ export async function buildApp(parts: Parts, logger?: FastifyBaseLogger): Promis
   await app.register(errors, parts);
   await app.register(headers);
   await app.register(accepts);
-  await app.register(cors, { origin: config.CORS_ORIGINS.includes('*') ? '*' : config.CORS_ORIGINS });
+  await app.register(cors, {
+    origin: config.CORS_ORIGINS.includes('*') ? '*' : config.CORS_ORIGINS,
+    strictPreflight: false, // OPTIONS that is no preflight is harmless; its refusal would be a text, not a problem
+  });
   await app.register(keys, parts); // after CORS: a page can read that its key was refused
   await app.register(rateLimit, parts);
   if (config.DOCS) await app.register(docs);

@@ -1,4 +1,5 @@
 import { isIP } from 'node:net';
+import querystring from 'node:querystring';
 import { z } from 'zod';
 import { apiKeys, parseRate } from './api-keys.ts';
 import { parseSplit } from './registry/split.ts';
@@ -243,7 +244,7 @@ export function secretsIn(env: NodeJS.ProcessEnv): string[] {
   const values = SECRETS.flatMap((name) => env[name] || []);
   const passwords = values.flatMap((value) => {
     const password = URL.canParse(value) ? new URL(value).password : '';
-    return password ? [password, decodeURIComponent(password)] : [];
+    return [password, querystring.unescape(password)]; // which forgives bad escapes
   });
   return [...values, ...passwords, ...(env.API_KEYS ?? '').split(',')];
 }

@@ -1,6 +1,7 @@
 import type { Metadata, SharpOptions } from 'sharp';
 import { sniffFormat } from './format.ts';
 import { type Picture, PictureError } from './picture.ts';
+import { isSound } from './profiled.ts';
 import sharp from './sharp.ts';
 
 export interface Limits {
@@ -17,7 +18,7 @@ const STRICT: SharpOptions = { failOn: 'warning', sequentialRead: true };
  *
  * Colours: with an RGB profile the values stay in that profile's space, untouched, and the profile is kept in
  * `icc`. With a CMYK, grey or Lab profile they are converted to sRGB and no profile is kept, since it would not
- * describe RGB. 16-bit channels keep their upper 8 bits.
+ * describe RGB; nor is a damaged one. 16-bit channels keep their upper 8 bits.
  *
  * @param field the part of the request the bytes came in, for the error
  * @throws PictureError 'unreadable' (empty, truncated, damaged), 'unsupported' (another format), 'too-large'
@@ -43,7 +44,8 @@ export async function decodePicture(bytes: Buffer, field: string, limits: Limits
     throw new PictureError(field, 'unsupported', `${field} has ${info.channels} channels; send RGB or RGBA`);
   }
   const picture: Picture = { width: info.width, height: info.height, channels: info.channels, data };
-  if (profile === 'RGB ' && KEEPS_VALUES.has(header.space)) picture.icc = header.icc;
+  const { icc, space } = header;
+  if (icc && profile === 'RGB ' && KEEPS_VALUES.has(space) && (await isSound(icc))) picture.icc = icc;
   return picture;
 }
 

@@ -1,4 +1,5 @@
 import type { Picture } from './picture.ts';
+import sharp from './sharp.ts';
 
 const SHORT = 3;
 const LONG = 4;
@@ -45,4 +46,14 @@ export function asProfiledTiff(picture: Picture, icc: Buffer): Buffer {
   tiff.set(icc, iccAt);
   tiff.set(data, pixelsAt);
   return tiff;
+}
+
+/** Whether a profile is sound enough to be embedded: libpng, the strictest of those that write one, decides. */
+export async function isSound(icc: Buffer): Promise<boolean> {
+  const dot: Picture = { width: 1, height: 1, channels: 3, data: new Uint8Array(3) };
+  const file = sharp(asProfiledTiff(dot, icc)).keepIccProfile().png().toBuffer();
+  return file.then(
+    () => true,
+    () => false,
+  );
 }

@@ -1,5 +1,6 @@
 import { beforeAll, describe, expect, test } from 'vitest';
 import { decodePicture } from '../../src/image/decode.ts';
+import { encodePicture } from '../../src/image/encode.ts';
 import type { Picture } from '../../src/image/picture.ts';
 import sharp from '../../src/image/sharp.ts';
 import {
@@ -159,6 +160,19 @@ describe('ICC profiles', () => {
     const read = await decode(withJpegProfile(grey, p3));
     expectNear(read, [90, 90, 90], 0);
     expect(read.icc).toEqual(p3);
+  });
+
+  test('a damaged profile goes, and does not keep the picture from being written', async () => {
+    const damaged = Buffer.from(p3);
+    damaged[0] = 0x7f; // its length, which libpng checks
+    const jpeg = await raw(noise(16, 16, 3))
+      .jpeg()
+      .toBuffer();
+    const read = await decode(withJpegProfile(jpeg, damaged));
+    expect(Buffer.compare(read.data, (await decode(jpeg)).data)).toBe(0);
+    expect(read.icc).toBeUndefined();
+    const written = await encodePicture(read, { format: 'png' });
+    expect(Buffer.compare((await decode(written)).data, read.data)).toBe(0);
   });
 
   test('a grey profile is applied, and not put on RGB', async () => {

@@ -3,6 +3,7 @@ import type { IncomingMessage } from 'node:http';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import fp from 'fastify-plugin';
 import type { Metrics } from '../../metrics.ts';
+import { Problem } from '../problem.ts';
 
 const SANE_ID = /^[\w.:-]{1,128}$/;
 /** Asked every few seconds by machines: not worth a line each. */
@@ -33,6 +34,8 @@ export default fp(async function requests(app: FastifyInstance, { metrics }: { m
       metrics.disconnects.inc();
       logRequest(request, reply, 'the client went away');
     });
+    if (request.headers.host === undefined && request.raw.httpVersion === '1.1')
+      throw new Problem('invalid-request', 'the request has no Host header');
   });
   app.addHook('onResponse', async (request, reply) => logRequest(request, reply));
 });

@@ -39,13 +39,18 @@ export default fp(async function uploads(app: FastifyInstance, { config }: { con
     }
   });
 
+  // A part never waits to be read: all of them fit in memory, and the parser (@fastify/busboy 3.2) would wait for ever
+  // after one that it skips for having no name, if that is the last and larger than fileHwm.
+  const options = { limits: { ...LIMITS, fileSize: limit + 1 }, fileHwm: limit + 1 };
+
   app.decorateRequest('readForm', async function (this: FastifyRequest, schema: z.ZodObject) {
     if (!this.isMultipart()) return;
     const body: Record<string, unknown> = {};
     let left = limit;
     try {
-      for await (const part of this.parts({ limits: { ...LIMITS, fileSize: limit + 1 } })) {
+      for await (const part of this.parts(options)) {
         const name = part.fieldname;
+        if (name === undefined) throw new Problem('invalid-request', 'a part of the form has no name');
         if (Object.hasOwn(body, name))
           throw fieldProblem('invalid-request', name, `${name} is sent twice; send one`);
         if (part.type === 'field') {

@@ -1,0 +1,96 @@
+/**
+ * npm run fuzz -- [cases] [seed] [first]: malformed pictures, forms, JSON, headers, paths, keys and HTTP against the built
+ * service and its real model. The same cases for the same seed: case N alone is `npm run fuzz -- 1 SEED N`. Exits 1 when
+ * an answer is wrong (tests/fuzz/ask.ts says what is), a process died, memory has grown by more than a tenth between the
+ * second quarter and the last, or a good request is no longer answered with the same bytes.
+ */
+import { hashKey, newKey } from '../src/api-keys.ts';
+import { ask, complaint } from '../tests/fuzz/ask.ts';
+import { drawCase } from '../tests/fuzz/cases.ts';
+import { drawCorpus } from '../tests/fuzz/pictures.ts';
+import { type Memory, mean, memoryOf } from './memory.ts';
+import { startService } from './service.ts';
+
+const [CASES = 20_000, SEED = 1, FIRST = 0] = process.argv.slice(2).map(Number);
+const CLIENTS = 8;
+const LOOKS = 80;
+const MOST_GROWTH = 0.1;
+
+const apiKey = newKey();
+const target = { corpus: await drawCorpus(), apiKey };
+const { child, pid, url } = await startService({
+  API_KEYS: `fuzz:${hashKey(apiKey).toString('hex')}`,
+  MAX_UPLOAD_BYTES: '1000000',
+  JOB_TTL_MS: '1000',
+  LOG_LEVEL: 'info',
+  MALLOC_ARENA_MAX: '2', // as in the Dockerfile
+  MALLOC_MMAP_THRESHOLD_: '131072',
+});
+let ended = false;
+child.once('exit', () => {
+  ended = true;
+});
+
+const before = await good();
+const answers = new Map<string, number>();
+const complaints: string[] = [];
+const memory: Memory[] = [];
+const started = performance.now();
+const last = FIRST + CASES;
+let next = FIRST;
+await Promise.all(Array.from({ length: CLIENTS }, client));
+const seconds = (performance.now() - started) / 1000;
+const same = !ended && before.equals(await good());
+const restarts = ended ? 'the service died' : await restarted();
+child.kill('SIGTERM');
+
+const statuses = [...answers].sort(([a], [b]) => a.localeCompare(b));
+console.log(`${CASES} cases of seed ${SEED} in ${seconds.toFixed(0)} s`);
+console.log(statuses.map(([status, n]) => `${status}: ${n}`).join(', '));
+const quarter = memory.length >> 2;
+const [early, late] = [mean(memory.slice(quarter, 2 * quarter)), mean(memory.slice(-quarter))];
+console.log(
+  `HTTP process ${early.http.toFixed(0)} MB in the second quarter, ${late.http.toFixed(0)} in the last`,
+);
+console.log(`workers ${early.workers.toFixed(0)} MB, ${late.workers.toFixed(0)}; restarted: ${restarts}`);
+console.log(`a good request afterwards: ${same ? 'the same bytes as before' : 'NOT the same bytes'}`);
+for (const line of complaints.slice(0, 50)) console.log(line);
+console.log(`${complaints.length} wrong`);
+const grown =
+  quarter > 1 &&
+  (late.http > early.http * (1 + MOST_GROWTH) || late.workers > early.workers * (1 + MOST_GROWTH));
+if (grown) console.log('memory has grown');
+if (complaints.length > 0 || !same || restarts !== 0 || grown) process.exitCode = 1;
+
+async function client() {
+  while (next < last && !ended) {
+    const number = next++;
+    if ((number - FIRST) % Math.ceil(CASES / LOOKS) === 0) memory.push(memoryOf(pid));
+    const drawn = drawCase(SEED, number, target);
+    const answer = await ask(url, drawn).catch((error: Error) => error);
+    const wrong = answer instanceof Error ? answer.message : complaint(drawn, answer);
+    if (wrong) complaints.push(`${drawn.kind}, case ${number}: ${wrong.slice(0, 500)}`);
+    const status = answer instanceof Error ? 'error' : String(answer?.status ?? 'closed');
+    answers.set(status, (answers.get(status) ?? 0) + 1);
+  }
+}
+
+/** The picture that a request with nothing wrong is answered with. */
+async function good(): Promise<Buffer> {
+  const { image, mask } = target.corpus.good;
+  const fields = { image: image.toString('base64'), mask: mask.toString('base64'), seed: 7, steps: 3 };
+  const response = await fetch(`${url}/v1/inpaint`, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json', accept: 'image/png', 'x-api-key': apiKey },
+    body: JSON.stringify(fields),
+  });
+  if (!response.ok)
+    throw new Error(`a good request is answered with ${response.status}: ${await response.text()}`);
+  return Buffer.from(await response.arrayBuffer());
+}
+
+async function restarted(): Promise<number> {
+  const metrics = await (await fetch(`${url}/metrics`, { headers: { 'x-api-key': apiKey } })).text();
+  const found = metrics.matchAll(/^ddpm_inpaint_worker_restarts_total\S* (\d+)/gm);
+  return [...found].reduce((sum, [, n]) => sum + Number(n), 0);
+}
