@@ -25,6 +25,7 @@ export async function loadBackend(library: string): Promise<typeof import('@tens
   // Read when TensorFlow is loaded. A worker a core, of one thread each, is what serves most requests.
   process.env.TF_NUM_INTRAOP_THREADS ??= '1';
   process.env.OMP_NUM_THREADS ??= '1';
+  process.env.TF_ENABLE_ONEDNN_OPTS ??= '0'; // without it a row alone, and few are not, costs less: bench/README.md
   process.env.TF_CPP_MIN_LOG_LEVEL ??= '2';
   restoreUtil();
   try {

@@ -1,0 +1,74 @@
+/**
+ * npm run bench:engines: rows a second of every runtime that starts here, and over those of onnx on the CPU.
+ *
+ * Each has one worker: on a CPU of one thread and a row at a time, elsewhere with its best batch. They take short turns,
+ * many of them, and the fastest counts: what else the machine does only ever slows one.
+ */
+import type { Runtime } from '../src/engine/network.ts';
+import { WorkerPool } from '../src/engine/pool.ts';
+import { runtimes } from '../src/engine/runtimes.ts';
+import { FolderRegistry } from '../src/registry/registry.ts';
+
+const ROUNDS = 15;
+const TURN_MS = 300;
+
+const candidates: Runtime[] = [
+  ...runtimes({ engine: 'onnx', device: 'cpu' }),
+  ...runtimes({ engine: 'onnx', device: 'cuda' }),
+  ...runtimes({ engine: 'onnx', device: 'webgpu' }),
+  // Without every operation in plain JavaScript, which takes seconds for a row.
+  ...runtimes({ engine: 'tfjs', device: 'auto' }).filter(({ library }) => !library.endsWith('backend-cpu')),
+];
+
+const registry = await FolderRegistry.open({
+  modelDir: process.env.MODEL_DIR ?? 'models',
+  engine: { engine: 'onnx', device: 'cpu', queueLimit: 1 },
+});
+const { card, folder, ref } = registry.get();
+const { architecture, resolution, in_channels: inChannels, out_channels: outChannels } = card;
+const model = { folder, architecture, resolution, inChannels, outChannels, threads: 1 };
+
+const pools: WorkerPool[] = [];
+for (const runtime of candidates) {
+  try {
+    const maxBatch = runtime.device === 'cpu' ? 1 : undefined;
+    pools.push(await WorkerPool.start({ spec: { ...model, ...runtime, maxBatch }, workers: 1 }));
+  } catch (error) {
+    console.log(`not on ${runtime.library} (${runtime.device}): ${(error as Error).message}`);
+  }
+}
+
+/** Rows a second of one turn: of one evaluation, where that takes longer. */
+async function turn(pool: WorkerPool): Promise<number> {
+  const rows = pool.info.bestBatch;
+  const x = new Float32Array(rows * inChannels * resolution ** 2);
+  const batch = { rows, x, t: new Float32Array(rows).fill(500) };
+  const started = performance.now();
+  let [evaluations, took] = [0, 0];
+  while (took < TURN_MS) {
+    await pool.evaluate(batch);
+    evaluations++;
+    took = performance.now() - started;
+  }
+  return (1000 * evaluations * rows) / took;
+}
+
+const measured = pools.map(() => [] as number[]);
+for (let round = 0; round < ROUNDS; round++) {
+  for (const [i, pool] of pools.entries()) measured[i].push(await turn(pool));
+}
+
+const [onnx] = measured;
+const median = (values: number[]) => values.toSorted((a, b) => a - b)[ROUNDS >> 1];
+console.log(`\n${ref}, ${ROUNDS} rounds`);
+for (const [i, { info }] of pools.entries()) {
+  const fastest = Math.max(...measured[i]);
+  const ofFastest = fastest / Math.max(...onnx);
+  const ofRounds = median(measured[i].map((rowsPerSecond, round) => rowsPerSecond / onnx[round]));
+  console.log(
+    `${info.library} on ${info.device} (${info.deviceName}), batch ${info.bestBatch}: ${fastest.toFixed(1)} rows/s, ` +
+      `${ofFastest.toFixed(3)} of onnx on the CPU (median of the rounds ${ofRounds.toFixed(3)})`,
+  );
+}
+await Promise.all(pools.map((pool) => pool.close()));
+await registry.close();
