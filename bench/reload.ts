@@ -17,6 +17,7 @@ const TIMES = Number(process.argv[2] ?? 100);
 const ID = 'celeba-inpaint-64';
 const CLIENTS = 2;
 const MOST_GROWTH = 0.1;
+const SAID_EVERY = 10;
 const LONGEST_RELOAD_MS = 60_000;
 
 const folder = await mkdtemp(path.join(os.tmpdir(), 'reload-'));
@@ -27,6 +28,7 @@ const { child, pid, url } = await startService({
   MODEL_DIR: folder,
   RELOAD_INTERVAL_MS: '100',
   DEVICE: 'cpu',
+  JOB_TTL_MS: '30000', // finished jobs are kept in memory: soon as many go as come
   MALLOC_ARENA_MAX: '2',
   MALLOC_MMAP_THRESHOLD_: '131072',
 });
@@ -36,6 +38,7 @@ const count = (what: string) => void tally.set(what, (tally.get(what) ?? 0) + 1)
 const clients = keepAsking(url, CLIENTS, count, end.signal);
 
 const after: Memory[] = [];
+console.log('| reloads | HTTP process, MB | workers, MB |\n| --- | --- | --- |');
 const started = performance.now();
 for (let version = 2; version <= TIMES + 1; version++) {
   await drop(version);
@@ -44,6 +47,10 @@ for (let version = 2; version <= TIMES + 1; version++) {
   await untilDefault(version);
   await rm(path.join(folder, ID, String(version - 1)), { recursive: true });
   after.push(memoryOf(pid));
+  if (after.length % SAID_EVERY === 0) {
+    const { http, workers } = mean(after.slice(-SAID_EVERY));
+    console.log(`| ${after.length} | ${http.toFixed(0)} | ${workers.toFixed(0)} |`);
+  }
 }
 const seconds = (performance.now() - started) / 1000;
 end.abort();
