@@ -2,7 +2,7 @@
  * npm run fuzz -- [cases] [seed] [first]: malformed pictures, forms, JSON, headers, paths, keys and HTTP against the built
  * service and its real model. The same cases for the same seed: case N alone is `npm run fuzz -- 1 SEED N`. Exits 1 when
  * an answer is wrong (tests/fuzz/ask.ts says what is), a process died, memory has grown by more than a tenth between the
- * second quarter and the last, or a good request is no longer answered with the same bytes.
+ * third quarter of the run and the fourth, or a good request is no longer answered with the same bytes.
  */
 import { hashKey, newKey } from '../src/api-keys.ts';
 import { ask, complaint } from '../tests/fuzz/ask.ts';
@@ -47,18 +47,19 @@ child.kill('SIGTERM');
 const statuses = [...answers].sort(([a], [b]) => a.localeCompare(b));
 console.log(`${CASES} cases of seed ${SEED} in ${seconds.toFixed(0)} s`);
 console.log(statuses.map(([status, n]) => `${status}: ${n}`).join(', '));
-const quarter = memory.length >> 2;
-const [early, late] = [mean(memory.slice(quarter, 2 * quarter)), mean(memory.slice(-quarter))];
+const eighth = memory.length >> 3;
+const series = Array.from({ length: 8 }, (_, i) => mean(memory.slice(i * eighth, (i + 1) * eighth)));
+const inMegabytes = (of: keyof Memory) => series.map((each) => each[of].toFixed(0)).join(', ');
 console.log(
-  `HTTP process ${early.http.toFixed(0)} MB in the second quarter, ${late.http.toFixed(0)} in the last`,
+  `resident MB by eighths of the run: HTTP process ${inMegabytes('http')}; workers ${inMegabytes('workers')}`,
 );
-console.log(`workers ${early.workers.toFixed(0)} MB, ${late.workers.toFixed(0)}; restarted: ${restarts}`);
+console.log(`workers restarted: ${restarts}`);
 console.log(`a good request afterwards: ${same ? 'the same bytes as before' : 'NOT the same bytes'}`);
 for (const line of complaints.slice(0, 50)) console.log(line);
 console.log(`${complaints.length} wrong`);
+const [third, fourth] = [mean(series.slice(4, 6)), mean(series.slice(6))];
 const grown =
-  quarter > 1 &&
-  (late.http > early.http * (1 + MOST_GROWTH) || late.workers > early.workers * (1 + MOST_GROWTH));
+  eighth > 0 && Math.max(fourth.http / third.http, fourth.workers / third.workers) > 1 + MOST_GROWTH;
 if (grown) console.log('memory has grown');
 if (complaints.length > 0 || !same || restarts !== 0 || grown) process.exitCode = 1;
 

@@ -3,6 +3,7 @@ import cors from '@fastify/cors';
 import Fastify, { type FastifyBaseLogger, type FastifyInstance, LogController } from 'fastify';
 import { clientErrorHandler, frameworkErrors } from './http/malformed.ts';
 import type { Parts } from './http/parts.ts';
+import connections from './http/plugins/connections.ts';
 import docs from './http/plugins/docs.ts';
 import errors from './http/plugins/errors.ts';
 import headers from './http/plugins/headers.ts';
@@ -28,8 +29,8 @@ declare module 'fastify' {
   }
 }
 
-/** For a request to arrive in full: an upload that stalls is ended. Node's own default, which Fastify turns off. */
-const REQUEST_TIMEOUT_MS = 300_000;
+/** How often Node looks for requests that have taken too long to arrive; its own 30 s would double a short limit. */
+const CHECK_CONNECTIONS_MS = 1000;
 
 /** Puts the parts together. Does not listen. Closing the app closes the registry, and with it the workers. */
 export async function buildApp(parts: Parts, logger?: FastifyBaseLogger): Promise<FastifyInstance> {
@@ -41,8 +42,11 @@ export async function buildApp(parts: Parts, logger?: FastifyBaseLogger): Promis
     genReqId: requestId,
     bodyLimit: config.MAX_UPLOAD_BYTES,
     forceCloseConnections: 'idle', // close() waits for answers, not for idle keep-alive connections
-    requestTimeout: REQUEST_TIMEOUT_MS,
-    http: { requireHostHeader: false }, // Node's refusal has no body; plugins/requests.ts says it as a problem
+    requestTimeout: config.REQUEST_TIMEOUT_MS,
+    http: {
+      requireHostHeader: false, // Node's refusal has no body; plugins/requests.ts says it as a problem
+      connectionsCheckingInterval: CHECK_CONNECTIONS_MS,
+    },
     trustProxy: config.TRUST_PROXY,
     pluginTimeout: 0, // it counts for closing too, which waits for jobs: the grace time is the limit there
     clientErrorHandler,
@@ -66,6 +70,7 @@ export async function buildApp(parts: Parts, logger?: FastifyBaseLogger): Promis
   });
   app.addHook('onClose', () => registry.close());
 
+  await app.register(connections, parts);
   await app.register(errors, parts);
   await app.register(headers);
   await app.register(accepts);

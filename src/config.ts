@@ -167,6 +167,23 @@ export const SETTINGS = {
     default: String(25 * MEGA),
     description: 'largest picture in pixels; past it 413',
   },
+  MAX_CONNECTIONS: {
+    schema: wholeNumber(1, 1_000_000),
+    default: '1000',
+    description: 'connections at a time; more are closed at once',
+  },
+  REQUEST_TIMEOUT_MS: {
+    schema: wholeNumber(1000, 3_600_000),
+    default: '300000',
+    description:
+      'milliseconds that a request may take to arrive in full, its headers 15000 at most; past it 408',
+  },
+  SEND_TIMEOUT_MS: {
+    schema: wholeNumber(1000, 3_600_000),
+    default: '60000',
+    description:
+      'milliseconds that a client may take nothing of its answer; past it the connection is closed',
+  },
   CORS_ORIGINS: {
     schema: origins(['*'], 'must be origins such as https://example.org, separated by commas, or *'),
     default: '',

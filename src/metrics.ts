@@ -27,6 +27,11 @@ export function createMetrics() {
       help: 'Clients that went away before their answer',
       registers,
     }),
+    connectionsRefused: new Counter({
+      name: 'ddpm_inpaint_connections_refused_total',
+      help: 'Connections closed at once because there were MAX_CONNECTIONS',
+      registers,
+    }),
     failures: new Counter({
       name: 'ddpm_inpaint_failures_total',
       help: 'Requests refused or failed, by problem type',
