@@ -231,7 +231,11 @@ export const SETTINGS = {
 } as const satisfies Record<string, Setting>;
 
 type Settings = typeof SETTINGS;
-const SECRETS = Object.keys(SETTINGS).filter((name) => (SETTINGS[name as keyof Settings] as Setting).secret);
+const SECRETS = [
+  ...Object.keys(SETTINGS).filter((name) => (SETTINGS[name as keyof Settings] as Setting).secret),
+  'OTEL_EXPORTER_OTLP_HEADERS', // OpenTelemetry's own, often with a token
+  'OTEL_EXPORTER_OTLP_TRACES_HEADERS',
+];
 export type Config = { [Name in keyof Settings]: z.output<Settings[Name]['schema']> };
 
 /** A setting has a value it cannot have. */

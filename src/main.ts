@@ -10,6 +10,7 @@ import { createMetrics, type Metrics } from './metrics.ts';
 import { ModelFolderError } from './registry/model-folder.ts';
 import type { ModelHooks } from './registry/model-version.ts';
 import { FolderRegistry } from './registry/registry.ts';
+import { startTracing, TracingError } from './tracing.ts';
 
 class ListenError extends Error {}
 
@@ -18,22 +19,28 @@ try {
   await start();
 } catch (error) {
   // What the operator can mend is a sentence; anything else shows where it came from.
-  const expected = [ConfigError, ModelFolderError, EngineError, JobStoreError, ListenError].some(
-    (of) => error instanceof of,
-  );
+  const expected = [
+    ConfigError,
+    ModelFolderError,
+    EngineError,
+    JobStoreError,
+    ListenError,
+    TracingError,
+  ].some((of) => error instanceof of);
   console.error(redact(expected ? (error as Error).message : inspect(describeError(error))));
   process.exit(1);
 }
 
 async function start() {
   const config = readConfig(process.env);
-  forgetSecrets(process.env); // the workers load models: files that come from elsewhere
   const log = createLog(config.LOG_LEVEL, redact);
   process.on('uncaughtException', (err) => {
     log.fatal({ err }, 'nobody foresaw this; the process ends');
     process.exit(1);
   });
   const metrics = createMetrics();
+  const stopTracing = await startTracing(process.env, log);
+  forgetSecrets(process.env); // the workers load models: files that come from elsewhere
   const registry = await FolderRegistry.open({
     modelDir: config.MODEL_DIR,
     defaultModel: config.DEFAULT_MODEL,
@@ -52,7 +59,7 @@ async function start() {
   const parts = { config, registry, metrics };
   const app = await buildApp(parts, log);
 
-  drainOnSignals(app, log, config.SHUTDOWN_GRACE_MS);
+  drainOnSignals(app, log, config.SHUTDOWN_GRACE_MS, stopTracing);
   if (config.METRICS_PORT !== undefined) {
     const scrapes = await buildMetricsApp(parts);
     app.addHook('onClose', () => scrapes.close()); // last: the end can be watched
@@ -87,7 +94,7 @@ function portOf(app: FastifyInstance): number | undefined {
 }
 
 /** Ready turns false, what is in flight finishes, the process exits 0; 1 when the grace time runs out or when asked twice. */
-function drainOnSignals(app: FastifyInstance, log: Logger, graceMs: number) {
+function drainOnSignals(app: FastifyInstance, log: Logger, graceMs: number, atLast: () => Promise<void>) {
   const drain = (signal: NodeJS.Signals) => {
     if (app.draining) process.exit(1);
     app.draining = true;
@@ -96,7 +103,11 @@ function drainOnSignals(app: FastifyInstance, log: Logger, graceMs: number) {
       log.warn('the grace time is over; what is left is dropped');
       process.exit(1);
     }, graceMs).unref();
-    void app.close().then(() => process.exit(0));
+    void app
+      .close()
+      .then(atLast)
+      .catch((err) => log.warn({ err }, 'tracing: the last spans are lost'))
+      .then(() => process.exit(0));
   };
   process.on('SIGTERM', drain);
   process.on('SIGINT', drain);

@@ -4,6 +4,7 @@ import { encodePicture } from '../image/threads.ts';
 import type { Options, SampleResult, SamplingParameters, Timings } from '../inpainting/parameters.ts';
 import type { Metrics } from '../metrics.ts';
 import type { ServedModel } from '../registry/served-model.ts';
+import { traced } from '../tracing.ts';
 import { disconnectSignal } from './disconnect.ts';
 import { streamEvents } from './events.ts';
 import type { Form } from './negotiate.ts';
@@ -65,7 +66,7 @@ export async function perform<Result extends SampleResult>(
   options: Options,
 ): Promise<Done> {
   const result = await measured(metrics, work, options);
-  const { files, timings } = await encode(work, result);
+  const { files, timings } = await traced('encode', () => encode(work, result));
   const about = {
     ...drawnAs(work),
     format: work.form.format,

@@ -4,6 +4,7 @@ import { MemoryJobQueue } from '../jobs/memory-queue.ts';
 import { RedisJobQueue } from '../jobs/redis/queue.ts';
 import { post } from '../jobs/webhook.ts';
 import { UnknownModelError } from '../registry/registry.ts';
+import { tracedApart } from '../tracing.ts';
 import { perform } from './answer.ts';
 import { describeProgress } from './events.ts';
 import { samplingParameters } from './parameters.ts';
@@ -22,20 +23,21 @@ export async function openJobQueue({ log }: FastifyInstance, parts: Parts): Prom
     ttlMs: config.JOB_TTL_MS,
     describeError: (error) => toProblem(error, log).toJSON('/v1/jobs'),
     notify: (job) => post(job.webhook, job.id, describeJob(job), webhooks),
-    perform: async (request, { signal, onProgress }) => {
-      const decided = await decideAgain(parts, request);
-      const { scheduler } = await decided.model.open();
-      // A job waits for room before its pictures are decoded, it is not refused.
-      const place = await scheduler.whenRoom(decided.sampling.numImages, signal);
-      try {
-        const work = await workOf(parts, request, { ...decided, place });
-        const options = { signal, onProgress: describeProgress(work, onProgress) };
-        const { files, about } = await perform(metrics, work, options);
-        return { files, mediaType: `image/${work.form.format}`, answer: about };
-      } finally {
-        place();
-      }
-    },
+    perform: (request, { signal, onProgress }) =>
+      tracedApart('job', async () => {
+        const decided = await decideAgain(parts, request);
+        const { scheduler } = await decided.model.open();
+        // A job waits for room before its pictures are decoded, it is not refused.
+        const place = await scheduler.whenRoom(decided.sampling.numImages, signal);
+        try {
+          const work = await workOf(parts, request, { ...decided, place });
+          const options = { signal, onProgress: describeProgress(work, onProgress) };
+          const { files, about } = await perform(metrics, work, options);
+          return { files, mediaType: `image/${work.form.format}`, answer: about };
+        } finally {
+          place();
+        }
+      }),
   };
   if (!config.REDIS_URL) return new MemoryJobQueue(options);
   const onError = (err: Error) => log.warn({ err }, 'jobs on Redis');

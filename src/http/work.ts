@@ -8,6 +8,7 @@ import type { InpaintResult, SampleResult, SamplingParameters } from '../inpaint
 import { sample } from '../inpainting/sample.ts';
 import type { Metrics } from '../metrics.ts';
 import type { ServedModel } from '../registry/served-model.ts';
+import { traced } from '../tracing.ts';
 import { base64, type Work } from './answer.ts';
 import type { Form } from './negotiate.ts';
 import type { Parts } from './parts.ts';
@@ -31,11 +32,14 @@ export async function inpaintWork(
 ): Promise<Work<InpaintResult>> {
   const limits = { maxPixels: config.MAX_PIXELS };
   const started = performance.now();
-  const picture = await decodePicture(body.image, 'image', limits);
-  assertFits(picture, form.format);
-  const mask = body.mask ? await decodeMask(body.mask, 'mask', limits) : await alphaMask(picture);
-  assertSameSize(picture, mask);
-  await measureHole(mask); // a stream of events or a job cannot answer 400 any more
+  const { picture, mask } = await traced('decode', async () => {
+    const picture = await decodePicture(body.image, 'image', limits);
+    assertFits(picture, form.format);
+    const mask = body.mask ? await decodeMask(body.mask, 'mask', limits) : await alphaMask(picture);
+    assertSameSize(picture, mask);
+    await measureHole(mask); // a stream of events or a job cannot answer 400 any more
+    return { picture, mask };
+  });
   metrics.pictureMegapixels.observe((picture.width * picture.height) / 1e6);
 
   const { strategy, padding, mask_blur: maskBlur, quality, priority } = body;

@@ -1,6 +1,7 @@
 import { createSampler } from '../diffusion/samplers/index.ts';
 import { scheduleFrom } from '../diffusion/schedule.ts';
 import type { ServedModel } from '../registry/served-model.ts';
+import { startSpan } from '../tracing.ts';
 import { ConditionalTrajectory, type Known } from './conditional.ts';
 import type { Options, SamplingParameters, Timings } from './parameters.ts';
 import { RepaintTrajectory } from './repaint.ts';
@@ -30,15 +31,18 @@ export async function denoise(
       : new RepaintTrajectory(sampler, schedule, known, seed, image),
   );
   let started = arrived;
-  await scheduler.run(trajectories, {
+  const queue = startSpan('queue');
+  const run = scheduler.run(trajectories, {
     signal,
     priority,
     place,
     onStart: () => {
       started = performance.now();
+      queue.end();
     },
     onStep: (step, of) => onProgress?.({ step, of, estimate: () => trajectories[0].x0 }),
   });
+  await run.finally(() => queue.end()); // where it never began
   return {
     candidates: trajectories.map(({ x0 }) => x0),
     timings: { queueMs: started - arrived, denoiseMs: performance.now() - started },

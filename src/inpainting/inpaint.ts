@@ -2,6 +2,7 @@ import { assertSameSize } from '../image/mask.ts';
 import { tensorToPicture } from '../image/region.ts';
 import { composite, knownRegion, measureHole, uncertainty } from '../image/threads.ts';
 import type { ServedModel } from '../registry/served-model.ts';
+import { traced } from '../tracing.ts';
 import { denoise } from './denoise.ts';
 import type { InpaintRequest, InpaintResult, Options } from './parameters.ts';
 import { chooseRegion } from './region.ts';
@@ -29,8 +30,10 @@ export async function inpaint(
 
   const started = performance.now();
   const { maskBlur } = parameters;
-  const pictures = await Promise.all(
-    candidates.map((x0) => composite(picture, mask, tensorToPicture(x0, resolution), box, { maskBlur })),
+  const pictures = await traced('composite', () =>
+    Promise.all(
+      candidates.map((x0) => composite(picture, mask, tensorToPicture(x0, resolution), box, { maskBlur })),
+    ),
   );
   return {
     pictures,

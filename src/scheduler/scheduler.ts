@@ -1,4 +1,6 @@
+import type { Span } from '@opentelemetry/api';
 import { type Engine, EngineError } from '../engine/engine.ts';
+import { activeSpan, startShared } from '../tracing.ts';
 import { Pace } from './pace.ts';
 import { type Claim, type Priority, stretch } from './policy.ts';
 import type { Trajectory } from './trajectory.ts';
@@ -50,6 +52,8 @@ interface Request extends Claim {
   /** Images not finished yet. */
   left: number;
   options: RunOptions;
+  /** What asked for it, where that is traced. */
+  span: Span | undefined;
   resolve(): void;
   reject(reason: unknown): void;
 }
@@ -164,6 +168,7 @@ export class Scheduler {
       started: false,
       left: trajectories.length,
       options,
+      span: activeSpan(),
       resolve,
       reject,
     };
@@ -238,6 +243,8 @@ export class Scheduler {
         row.request.options.onStart?.();
       }
     }
+    const spans = rows.map(({ request }) => request.span);
+    const batch = startShared('batch', spans, { 'ddpm_inpaint.rows': rows.length });
     try {
       this.#onBatch(rows.length);
       const prediction = await this.#engine.evaluate(gather(rows), { alone });
@@ -249,6 +256,7 @@ export class Scheduler {
     } catch (error) {
       for (const { request } of rows) this.#leave(request, error);
     } finally {
+      batch.end();
       this.#inFlight--;
       for (const row of rows) row.inFlight = false;
       this.#dispatch();

@@ -6,6 +6,7 @@ import { scheduleFrom } from '../../diffusion/schedule.ts';
 import type { Picture } from '../../image/picture.ts';
 import { tensorToPicture } from '../../image/region.ts';
 import { decodePicture, encodePicture, pictureToTensor } from '../../image/threads.ts';
+import { traced } from '../../tracing.ts';
 import { base64, sendImage } from '../answer.ts';
 import { negotiate } from '../negotiate.ts';
 import { apiProblems, binary } from '../openapi.ts';
@@ -73,7 +74,9 @@ export default async function diffuseRoute(app: FastifyInstance, { config, regis
       }
       const form = negotiate(request, body.format, 1, { events: false });
 
-      const picture = await decodePicture(image, 'image', { maxPixels: config.MAX_PIXELS });
+      const picture = await traced('decode', () =>
+        decodePicture(image, 'image', { maxPixels: config.MAX_PIXELS }),
+      );
       const side = Math.min(picture.width, picture.height);
       const left = (picture.width - side) >> 1;
       const top = (picture.height - side) >> 1;
