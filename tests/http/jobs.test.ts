@@ -13,7 +13,7 @@ let image: string;
 let mask: string;
 beforeAll(async () => {
   receiver = await startReceiver();
-  const webhooks = { WEBHOOK_ORIGINS: receiver.origin, WEBHOOK_SECRET: 'secret' };
+  const webhooks = { WEBHOOK_ORIGINS: receiver.origin, WEBHOOK_SECRET: 'a-secret-for-tests' };
   service = await startApp({ QUEUE_LIMIT: '8', JOB_LIMIT: '20', ...webhooks });
   image = (await pngOf(64, 64)).toString('base64');
   mask = (await maskOf(64, 64)).toString('base64');
@@ -134,7 +134,7 @@ test('a webhook gets the job that has ended, signed; no other origin is ever cal
   expect(url).toBe('/done?x=1');
   expect(headers['webhook-id']).toBe(body.id);
   const signed = `${body.id}.${headers['webhook-timestamp']}.${text}`;
-  const signature = createHmac('sha256', 'secret').update(signed).digest('base64');
+  const signature = createHmac('sha256', 'a-secret-for-tests').update(signed).digest('base64');
   expect(headers['webhook-signature']).toBe(`v1,${signature}`);
   expect(JSON.parse(text)).toEqual((await get(`/v1/jobs/${body.id}`)).body);
 
