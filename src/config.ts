@@ -140,7 +140,9 @@ export const SETTINGS = {
   REDIS_URL: {
     schema: z
       .string()
-      .regex(/^rediss?:\/\/./, 'must be like redis://host:6379 or rediss://user:password@host:6379')
+      .refine((url) => /^rediss?:\/\/./.test(url) && URL.canParse(url), {
+        error: 'must be like redis://host:6379 or rediss://user:password@host:6379',
+      })
       .optional(),
     default: undefined,
     description: 'Redis that keeps jobs, for any number of replicas; without it they are kept in memory',
@@ -152,9 +154,16 @@ export const SETTINGS = {
     description: 'origins that webhooks of jobs may be sent to, separated by commas; none by default',
   },
   WEBHOOK_SECRET: {
-    schema: z.string().optional(),
+    schema: z
+      .string()
+      .regex(
+        /^(whsec_(?:[A-Za-z0-9+/]{4}){8,}(?:[A-Za-z0-9+/]{2,3}={1,2})?|(?!whsec_).{16,})$/,
+        'must be whsec_ and at least 24 bytes as base64, or any 16 characters or more (openssl rand -hex 32)',
+      )
+      .optional(),
     default: undefined,
-    description: 'key that webhooks are signed with; needed where WEBHOOK_ORIGINS is set',
+    description:
+      'key that webhooks are signed with, 16 characters or more; needed where WEBHOOK_ORIGINS is set',
     secret: true,
   },
   MAX_UPLOAD_BYTES: {

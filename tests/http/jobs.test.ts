@@ -13,7 +13,7 @@ let image: string;
 let mask: string;
 beforeAll(async () => {
   receiver = await startReceiver();
-  const webhooks = { WEBHOOK_ORIGINS: receiver.origin, WEBHOOK_SECRET: 'secret' };
+  const webhooks = { WEBHOOK_ORIGINS: receiver.origin, WEBHOOK_SECRET: 'a-secret-for-tests' };
   service = await startApp({ QUEUE_LIMIT: '8', JOB_LIMIT: '20', ...webhooks });
   image = (await pngOf(64, 64)).toString('base64');
   mask = (await maskOf(64, 64)).toString('base64');
@@ -121,9 +121,11 @@ test('more jobs than the network has room for wait; past the limit 429; cancelle
 test('events carry a preview every so many steps', async () => {
   const { body } = await post({ task: 'sample', steps: 4, preview_every: 2 });
   const { text } = await get(`/v1/jobs/${body.id}/events`).buffer(true);
+  // Of 2 and 4; who comes late hears of the newest alone.
   const previews = text.match(/data:image\/webp;base64,[\w+/=]+/g) ?? [];
-  expect(previews).toHaveLength(2);
-  const { width, format } = await sharp(Buffer.from(String(previews[0]).split(',')[1], 'base64')).metadata();
+  expect(previews.length).toBeGreaterThan(0);
+  expect(previews.length).toBeLessThanOrEqual(2);
+  const { width, format } = await sharp(Buffer.from(previews[0].split(',')[1], 'base64')).metadata();
   expect([width, format]).toEqual([64, 'webp']);
 });
 
@@ -134,7 +136,7 @@ test('a webhook gets the job that has ended, signed; no other origin is ever cal
   expect(url).toBe('/done?x=1');
   expect(headers['webhook-id']).toBe(body.id);
   const signed = `${body.id}.${headers['webhook-timestamp']}.${text}`;
-  const signature = createHmac('sha256', 'secret').update(signed).digest('base64');
+  const signature = createHmac('sha256', 'a-secret-for-tests').update(signed).digest('base64');
   expect(headers['webhook-signature']).toBe(`v1,${signature}`);
   expect(JSON.parse(text)).toEqual((await get(`/v1/jobs/${body.id}`)).body);
 

@@ -1,0 +1,133 @@
+import { spawnSync } from 'node:child_process';
+import { describe, expect, test } from 'vitest';
+import { ConfigError, readConfig, SETTINGS, secretsIn, shown } from '../src/config.ts';
+
+const HASH = 'ab'.repeat(32);
+
+/** Of every setting values that are fine, and values that it cannot have; none only where any text will do. */
+const VALUES: Record<keyof typeof SETTINGS, { good: string[]; bad: string[] }> = {
+  HOST: { good: ['127.0.0.1', '::'], bad: [] }, // main.ts says what cannot be listened on
+  PORT: { good: ['0', '65535'], bad: ['-1', '65536', '80.5', '8o', ' 80', '1e3'] },
+  LOG_LEVEL: { good: ['trace', 'silent'], bad: ['verbose', 'INFO'] },
+  MODEL_DIR: { good: ['/models'], bad: [] }, // the registry says what it does not find
+  DEFAULT_MODEL: {
+    good: ['celeba', 'celeba@1', 'celeba@1:90,@2:10'],
+    bad: ['celeba@1:90,@2', 'celeba@1:0', 'a@1:x,@2:1'],
+  },
+  SERVING_FILE: { good: ['/run/serving.json'], bad: [] },
+  RELOAD_INTERVAL_MS: { good: ['0', '60000'], bad: ['-1', '3600001', 'often'] },
+  MODEL_IDLE_MS: { good: ['0'], bad: ['never', '-1'] },
+  ENGINE: { good: ['onnx', 'tfjs'], bad: ['torch', 'ONNX'] },
+  DEVICE: { good: ['cpu', 'cuda'], bad: ['gpu', 'cuda:0'] },
+  ENGINE_FALLBACK: { good: ['true'], bad: ['yes', '1', 'TRUE'] },
+  MAX_BATCH: { good: ['auto', '16'], bad: ['0', '1025', 'large'] },
+  QUEUE_LIMIT: { good: ['8'], bad: ['7', '1e9', 'none'] },
+  JOB_LIMIT: { good: ['1'], bad: ['0', 'x'] },
+  JOB_TTL_MS: { good: ['1000'], bad: ['999', '1h'] },
+  REDIS_URL: {
+    good: ['redis://localhost', 'rediss://user:password@host:6379/1'],
+    bad: ['localhost:6379', 'http://host', 'redis://', 'redis://user:hunter22@host:port'],
+  },
+  WEBHOOK_ORIGINS: {
+    good: ['https://a.example, http://b:81'],
+    bad: ['a.example', 'https://a.example/path', '*'],
+  },
+  WEBHOOK_SECRET: {
+    good: [
+      `whsec_${Buffer.alloc(24, 7).toString('base64')}`,
+      `whsec_${Buffer.alloc(32, 7).toString('base64')}`,
+      'x'.repeat(16),
+    ],
+    bad: ['too-short', 'whsec_c2hvcnQ=', 'whsec_not/base64!not/base64!not/base64!'],
+  },
+  MAX_UPLOAD_BYTES: { good: ['1024'], bad: ['1023', '32MB'] },
+  MAX_PIXELS: { good: ['1'], bad: ['0', '25M'] },
+  MAX_CONNECTIONS: { good: ['1'], bad: ['0', 'many'] },
+  REQUEST_TIMEOUT_MS: { good: ['1000'], bad: ['0', '999', '30s'] },
+  SEND_TIMEOUT_MS: { good: ['1000'], bad: ['0', '1m'] },
+  CORS_ORIGINS: { good: ['*', 'https://a.example'], bad: ['a.example', 'https://a.example/', 'null'] },
+  API_KEYS: {
+    good: [`alice:${HASH}`, `alice:${HASH}:60/minute`],
+    bad: ['ddpm_a-key-itself', `alice:${HASH}x`, `alice:${HASH}:60`, `:${HASH}`, ','],
+  },
+  RATE_LIMIT: { good: ['60/minute', '1/day'], bad: ['60', '0/minute', '60/min', '-1/hour'] },
+  TRUST_PROXY: { good: ['loopback', '10.0.0.0/8, ::1'], bad: ['true', '10.0.0.0/33', 'proxy.example'] },
+  DOCS: { good: ['false'], bad: ['no', '0'] },
+  METRICS_PORT: { good: ['9090'], bad: ['-1', 'none'] },
+  SHUTDOWN_GRACE_MS: { good: ['0'], bad: ['-1', '30s'] },
+};
+const cases = (kind: 'good' | 'bad') =>
+  Object.entries(VALUES).flatMap(([name, values]) => values[kind].map((value) => [name, value] as const));
+const isSecret = (name: string) => 'secret' in SETTINGS[name as keyof typeof SETTINGS];
+
+function refusal(env: Record<string, string>): string {
+  try {
+    readConfig(env);
+  } catch (error) {
+    expect(error).toBeInstanceOf(ConfigError);
+    return (error as Error).message;
+  }
+  throw new Error(`${JSON.stringify(env)} is not refused`);
+}
+
+/** What a setting needs beside it. */
+const needs = (name: string): Record<string, string> =>
+  name === 'WEBHOOK_ORIGINS' ? { WEBHOOK_SECRET: 'x'.repeat(16) } : {};
+
+test('every setting is here', () => {
+  expect(Object.keys(VALUES)).toEqual(Object.keys(SETTINGS));
+  expect(Object.values(VALUES).every(({ good }) => good.length > 0)).toBe(true);
+});
+
+test.each(cases('good'))('%s=%s is fine', (name, value) => {
+  const config = readConfig({ [name]: value, ...needs(name) });
+  if (isSecret(name)) expect(JSON.stringify(shown(config))).not.toContain(value);
+});
+
+test.each(cases('bad'))('%s=%s is refused with a sentence that says what it must be', (name, value) => {
+  const sentence = refusal({ [name]: value, ...needs(name) });
+  expect(sentence).toMatch(new RegExp(`^${name} is '.*'; it must .{8,}\\.$`, 's'));
+  expect(sentence.split('\n')).toHaveLength(1);
+  if (isSecret(name)) expect(sentence).toMatch(/ is '\*\*\*'; /);
+  if (isSecret(name) && value.length > 10) expect(sentence).not.toContain(value);
+  if (!isSecret(name)) expect(sentence).toContain(`'${value}'`);
+});
+
+test('all that is wrong is said at once', () => {
+  const env = Object.fromEntries(
+    Object.entries(VALUES).flatMap(([name, { bad }]) => (bad[0] ? [[name, bad[0]]] : [])),
+  );
+  const sentences = refusal({ ...env, WEBHOOK_SECRET: '' }).split('\n');
+  expect(sentences).toHaveLength(Object.keys(env).length); // WEBHOOK_SECRET's place takes that it is missing
+});
+
+test('an empty variable is one that is not set', () => {
+  const empty = Object.fromEntries(Object.keys(SETTINGS).map((name) => [name, '']));
+  expect(readConfig(empty)).toEqual(readConfig({}));
+});
+
+test('secrets are known as a whole and by their parts', () => {
+  const env = {
+    REDIS_URL: 'redis://u:p%C3%A4ss%zz@h',
+    API_KEYS: `a:${HASH},b:${HASH}`,
+    OTEL_EXPORTER_OTLP_HEADERS: 'x=y',
+  };
+  const secrets = secretsIn(env);
+  for (const each of [...Object.values(env), 'p%C3%A4ss%zz', `b:${HASH}`]) expect(secrets).toContain(each);
+});
+
+describe('npm run key', () => {
+  const run = (...names: string[]) =>
+    spawnSync(process.execPath, ['--import', 'tsx', 'src/new-key.ts', ...names], { encoding: 'utf8' });
+
+  test('a bad name is a sentence', () => {
+    const { status, stderr, stdout } = run('alice smith');
+    expect({ status, stdout }).toEqual({ status: 1, stdout: '' });
+    expect(stderr.trim()).toBe("'alice smith' cannot be a name: up to 64 letters, digits, '.', '_' and '-'.");
+  });
+
+  test('what it prints is an entry that API_KEYS takes', () => {
+    const entry = run('alice').stdout.match(/alice:[0-9a-f]{64}/)?.[0] ?? '';
+    expect(readConfig({ API_KEYS: entry }).API_KEYS).toMatchObject([{ name: 'alice' }]);
+  });
+});
