@@ -125,7 +125,7 @@ test('events carry a preview every so many steps', async () => {
   const previews = text.match(/data:image\/webp;base64,[\w+/=]+/g) ?? [];
   expect(previews.length).toBeGreaterThan(0);
   expect(previews.length).toBeLessThanOrEqual(2);
-  const { width, format } = await sharp(Buffer.from(previews[0].split(',')[1], 'base64')).metadata();
+  const { width, format } = await sharp(Buffer.from(String(previews[0]).split(',')[1], 'base64')).metadata();
   expect([width, format]).toEqual([64, 'webp']);
 });
 
