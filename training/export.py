@@ -109,6 +109,8 @@ def write_onnx(model: torch.nn.Module, path: Path):
         program.optimize()
     proto = program.model_proto
     store_as_fp16(proto.graph)
+    for node in proto.graph.node:
+        del node.metadata_props[:]  # a stack trace each: the folders of whoever exports
     onnx.checker.check_model(proto, full_check=True)
     onnx.save(proto, path)
 
