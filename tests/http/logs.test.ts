@@ -108,7 +108,7 @@ test.skipIf(!hasRedis)(
     const password = 'horse-battery-staple';
     const admin = new Redis(redis.url);
     await admin.config('SET', 'requirepass', password);
-    const secret = 'whsec_c2VjcmV0LXNlY3JldC1zZWNyZXQ=';
+    const secret = 'whsec_c2VjcmV0LXNlY3JldC1zZWNyZXQtc2VjcmV0';
     const { child, output } = startProcess({
       LOG_LEVEL: 'trace',
       DEVICE: 'cpu',
