@@ -98,7 +98,6 @@ test('a client that goes away, or reads nothing, holds up nobody', async () => {
   const body = JSON.stringify({ steps: 1000, preview_every: 1 });
   const open = () => {
     const socket = createConnection({ port: Number(port), host: '127.0.0.1' });
-    socket.pause();
     socket.write(
       `POST /v1/sample HTTP/1.1\r\nhost: x\r\naccept: text/event-stream\r\ncontent-type: application/json\r\n` +
         `content-length: ${body.length}\r\n\r\n${body}`,
@@ -106,7 +105,11 @@ test('a client that goes away, or reads nothing, holds up nobody', async () => {
     return socket;
   };
   const sockets = [open(), open()];
-  await Promise.all(sockets.map((socket) => once(socket, 'connect')));
+  for (const socket of sockets) {
+    const [begun] = await once(socket, 'data'); // its answer has begun; from here on nobody reads it
+    expect(String(begun)).toContain('HTTP/1.1 200');
+    socket.pause();
+  }
   await expect.poll(() => service.registry.get().scheduler?.depth.active).toBe(2);
   const { list } = await events('/v1/sample', { steps: 5 });
   expect(list.at(-1)?.event).toBe('result');
