@@ -9,6 +9,12 @@ const LONGEST_STAY_MS = 3000;
 /** How often each thing came of a request: a status, 'hung up', or what fetch said. */
 export type Tally = Map<string, number>;
 
+/** An empty tally, and what adds one to it. */
+export function startTally(): { tally: Tally; count: (what: string) => void } {
+  const tally: Tally = new Map();
+  return { tally, count: (what) => void tally.set(what, (tally.get(what) ?? 0) + 1) };
+}
+
 const random = (below: number) => Math.floor(Math.random() * below);
 const oneOf = <T>(list: readonly T[]): T => list[random(list.length)];
 

@@ -9,7 +9,7 @@ import { ask, complaint } from '../tests/fuzz/ask.ts';
 import { drawCase } from '../tests/fuzz/cases.ts';
 import { drawCorpus } from '../tests/fuzz/pictures.ts';
 import { type Memory, mean, memoryOf } from './memory.ts';
-import { startService } from './service.ts';
+import { IMAGE_MALLOC, startService } from './service.ts';
 
 const [CASES = 20_000, SEED = 1, FIRST = 0] = process.argv.slice(2).map(Number);
 const CLIENTS = 8;
@@ -23,8 +23,7 @@ const { child, pid, url } = await startService({
   MAX_UPLOAD_BYTES: '1000000',
   JOB_TTL_MS: '1000',
   LOG_LEVEL: 'info',
-  MALLOC_ARENA_MAX: '2', // as in the Dockerfile
-  MALLOC_MMAP_THRESHOLD_: '131072',
+  ...IMAGE_MALLOC,
 });
 let ended = false;
 child.once('exit', () => {

@@ -9,9 +9,9 @@ import os from 'node:os';
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { promote } from '../src/registry/serving-file.ts';
-import { keepAsking, type Tally } from './clients.ts';
+import { keepAsking, startTally } from './clients.ts';
 import { type Memory, mean, memoryOf } from './memory.ts';
-import { startService } from './service.ts';
+import { IMAGE_MALLOC, startService } from './service.ts';
 
 const TIMES = Number(process.argv[2] ?? 100);
 const ID = 'celeba-inpaint-64';
@@ -29,12 +29,10 @@ const { child, pid, url } = await startService({
   RELOAD_INTERVAL_MS: '100',
   DEVICE: 'cpu',
   JOB_TTL_MS: '30000', // finished jobs are kept in memory: soon as many go as come
-  MALLOC_ARENA_MAX: '2',
-  MALLOC_MMAP_THRESHOLD_: '131072',
+  ...IMAGE_MALLOC,
 });
-const tally: Tally = new Map();
+const { tally, count } = startTally();
 const end = new AbortController();
-const count = (what: string) => void tally.set(what, (tally.get(what) ?? 0) + 1);
 const clients = keepAsking(url, CLIENTS, count, end.signal);
 
 const after: Memory[] = [];

@@ -12,7 +12,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { RedisServer } from '../tests/helpers/redis.ts';
-import { keepAsking, type Tally } from './clients.ts';
+import { keepAsking, startTally } from './clients.ts';
 
 const SECONDS = Number(process.argv[2] ?? 60);
 const CLIENTS = Number(process.env.CLIENTS ?? 8);
@@ -29,9 +29,8 @@ for (const port of ports) start(port);
 await Promise.all(ports.map(ready));
 const nginx = await startNginx();
 
-const tally: Tally = new Map();
+const { tally, count } = startTally();
 const end = new AbortController();
-const count = (what: string) => tally.set(what, (tally.get(what) ?? 0) + 1);
 const url = `http://127.0.0.1:${front}`;
 const face = new Blob([await readFile('examples/face-1.png')]);
 const asking = Promise.all([

@@ -4,9 +4,9 @@
  * never came, or when memory has grown by more than a tenth between minutes 3 to 6 and the last three.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
-import { keepAsking, type Tally } from './clients.ts';
+import { keepAsking, startTally } from './clients.ts';
 import { type Memory, mean, memoryOf } from './memory.ts';
-import { startService } from './service.ts';
+import { IMAGE_MALLOC, startService } from './service.ts';
 
 const MINUTES = Number(process.argv[2] ?? 20);
 const CLIENTS = 24;
@@ -17,12 +17,10 @@ const MOST_GROWTH = 0.1;
 const { child, pid, url } = await startService({
   QUEUE_LIMIT: String(QUEUE_LIMIT),
   JOB_TTL_MS: '30000', // finished jobs are kept in memory: soon as many go as come
-  MALLOC_ARENA_MAX: '2', // as in the image
-  MALLOC_MMAP_THRESHOLD_: '131072',
+  ...IMAGE_MALLOC,
 });
-const tally: Tally = new Map();
+const { tally, count } = startTally();
 const end = new AbortController();
-const count = (what: string) => void tally.set(what, (tally.get(what) ?? 0) + 1);
 const clients = keepAsking(url, CLIENTS, count, end.signal);
 
 const minutes: Memory[] = [];

@@ -32,6 +32,8 @@ const split = z.string().superRefine((text, context) => {
 const oneOf = <const T extends readonly string[]>(values: T) =>
   z.enum(values, { error: `must be one of ${values.join(', ')}` });
 
+const flag = oneOf(['true', 'false']).transform((value) => value === 'true');
+
 const isOrigin = (text: string) =>
   /^https?:/.test(text) && URL.canParse(text) && new URL(text).origin === text;
 
@@ -111,7 +113,7 @@ export const SETTINGS = {
     description: 'where it runs: auto (the fastest that works), cpu, webgpu, cuda, tensorrt',
   },
   ENGINE_FALLBACK: {
-    schema: oneOf(['true', 'false']).transform((value) => value === 'true'),
+    schema: flag,
     default: 'false',
     description: 'whether the next runtime takes over when the workers keep failing',
   },
@@ -223,7 +225,7 @@ export const SETTINGS = {
       'addresses or networks of the proxies in front, such as `10.0.0.0/8`: who they name in X-Forwarded-For is the client',
   },
   DOCS: {
-    schema: oneOf(['true', 'false']).transform((docs) => docs === 'true'),
+    schema: flag,
     default: 'true',
     description: 'whether `/docs` and `/openapi.json` and `.yaml` are served',
   },

@@ -95,6 +95,9 @@ export interface JobFilter {
   limit: number;
 }
 
+export const isListed = (job: Job, { owner, status }: JobFilter): boolean =>
+  job.owner === owner && (!status || job.status === status);
+
 /** Jobs: taken, done, watched, fetched. Every method that takes an id rejects with UnknownJobError. */
 export interface JobQueue {
   /**
@@ -137,6 +140,10 @@ export const CONCURRENCY = 8;
 export class UnknownJobError extends Error {
   override name = 'UnknownJobError';
 }
+
+/** Of a job that is not there, has been forgotten, or is somebody else's: all are told alike. */
+export const noSuchJob = (id: string) =>
+  new UnknownJobError(`there is no job ${id}; finished jobs are kept for a while only`);
 
 /** The same Idempotency-Key came with another request. */
 export class IdempotencyConflictError extends Error {

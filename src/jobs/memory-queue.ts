@@ -7,6 +7,7 @@ import {
   EVENTS_KEPT,
   IdempotencyConflictError,
   type IdempotencyKey,
+  isListed,
   type Job,
   type JobEvent,
   type JobFilter,
@@ -14,6 +15,7 @@ import {
   type JobQueueOptions,
   type JobRequest,
   lastEvent,
+  noSuchJob,
   type Outcome,
   RESULT_BYTES,
   UnknownJobError,
@@ -95,13 +97,13 @@ export class MemoryJobQueue implements JobQueue {
     return this.#find(id).job;
   }
 
-  async list({ owner, status, limit }: JobFilter): Promise<Job[]> {
+  async list(filter: JobFilter): Promise<Job[]> {
     this.#forget();
     const jobs = this.#all().map(({ job }) => job);
     return jobs
-      .filter((job) => job.owner === owner && (!status || job.status === status))
+      .filter((job) => isListed(job, filter))
       .reverse()
-      .slice(0, limit);
+      .slice(0, filter.limit);
   }
 
   async image(id: string, n: number): Promise<{ file: Uint8Array; mediaType: string }> {
@@ -218,7 +220,7 @@ export class MemoryJobQueue implements JobQueue {
   #find(id: string): Entry {
     this.#forget();
     const entry = this.#entries.get(id);
-    if (!entry) throw new UnknownJobError(`there is no job ${id}; finished jobs are kept for a while only`);
+    if (!entry) throw noSuchJob(id);
     return entry;
   }
 

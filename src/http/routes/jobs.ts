@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import { Readable } from 'node:stream';
 import type { FastifyInstance, FastifyRequest } from 'fastify';
 import { z } from 'zod';
-import { JOB_STATUSES, type Job, type JobEvent, type JobRequest, UnknownJobError } from '../../jobs/job.ts';
+import { JOB_STATUSES, type Job, type JobEvent, type JobRequest, noSuchJob } from '../../jobs/job.ts';
 import { isAllowed } from '../../jobs/webhook.ts';
 import { drawnAs } from '../answer.ts';
 import { disconnectSignal } from '../disconnect.ts';
@@ -205,7 +205,7 @@ export default async function jobRoutes(app: FastifyInstance, parts: Parts) {
   async function own({ params: { id }, apiKey }: FastifyRequest<{ Params: { id: string } }>): Promise<Job> {
     const job = await jobs.get(id);
     if (job.owner === apiKey?.name) return job;
-    throw new UnknownJobError(`there is no job ${id}; finished jobs are kept for a while only`);
+    throw noSuchJob(id);
   }
 }
 

@@ -14,6 +14,7 @@ import {
   type JobQueueOptions,
   type JobRequest,
   JobStoreError,
+  noSuchJob,
   RESULT_BYTES,
   UnknownJobError,
 } from '../job.ts';
@@ -137,7 +138,7 @@ export class RedisJobQueue implements JobQueue {
 
   async get(id: string): Promise<Job> {
     const job = await asked(() => this.#asked.get(id));
-    if (!job) throw new UnknownJobError(`there is no job ${id}; finished jobs are kept for a while only`);
+    if (!job) throw noSuchJob(id);
     return job;
   }
 

@@ -6,6 +6,7 @@ import {
   EVENTS_KEPT,
   IdempotencyConflictError,
   type IdempotencyKey,
+  isListed,
   type Job,
   type JobEvent,
   type JobFilter,
@@ -62,23 +63,19 @@ export class JobStore {
   }
 
   /** Newest first; those whose time is over leave the list as it is read. */
-  async list({ owner, status, limit }: JobFilter): Promise<Job[]> {
+  async list(filter: JobFilter): Promise<Job[]> {
     const index = `${this.#options.prefix}jobs`;
     const found: Job[] = [];
-    for (let from = 0; found.length < limit; from += PAGE) {
+    for (let from = 0; found.length < filter.limit; from += PAGE) {
       const ids = await this.#redis.zrange(index, from, from + PAGE - 1, 'REV');
       if (ids.length === 0) break;
       const jobs = await Promise.all(ids.map((id) => this.get(id)));
       const gone = ids.filter((_, i) => !jobs[i]);
       if (gone.length > 0) await this.#redis.zrem(index, ...gone);
       from -= gone.length;
-      found.push(
-        ...jobs
-          .filter((job) => job !== undefined)
-          .filter((job) => job.owner === owner && (!status || job.status === status)),
-      );
+      found.push(...jobs.filter((job) => job !== undefined).filter((job) => isListed(job, filter)));
     }
-    return found.slice(0, limit);
+    return found.slice(0, filter.limit);
   }
 
   async image(id: string, n: number): Promise<Buffer | null> {
