@@ -42,7 +42,9 @@ export async function denoise(
     },
     onStep: (step, of) => onProgress?.({ step, of, estimate: () => trajectories[0].x0 }),
   });
-  await run.finally(() => queue.end()); // where it never began
+  await run.finally(() => {
+    if (queue.isRecording()) queue.end(); // it never began; a span that has ended complains of a second end
+  });
   return {
     candidates: trajectories.map(({ x0 }) => x0),
     timings: { queueMs: started - arrived, denoiseMs: performance.now() - started },
