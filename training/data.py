@@ -1,16 +1,18 @@
 """Pictures as one array: decoded once, shrunk to the model's resolution, cached as .npy.
 
 Two sources are understood:
-- a folder with `manifest.csv` (columns file, archive, identity, split) and the tar archives it
-  names: what `data/celeba` holds;
-- any folder of pictures, for people with their own: centre-cropped to a square, every 50th kept
-  for testing.
+- a folder with `manifest.csv` (columns file, archive, identity, split) and the tar archives that it names;
+- any folder of pictures: centre-cropped to squares, every 50th kept for testing, every 50th for validation.
+
+Splits: `train`; `test`, for the figures of a model card only; `validation`, for the loss curve and for choices
+during training. With a manifest, validation holds the training identities of one hash bucket in 64.
 """
 
 import csv
 import hashlib
 import io
 import tarfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -18,17 +20,20 @@ from PIL import Image
 
 CACHE = Path(__file__).parent / ".cache"
 SUFFIXES = {".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff"}
-TEST_EVERY = 50
+SPLITS = ("train", "validation", "test")
+EVERY = 50
+VALIDATION_BUCKETS = 64
 
 
 def load_faces(root: str | Path, resolution: int, split: str) -> np.ndarray:
-    """All pictures of `split` ("train" or "test") as uint8 [N, resolution, resolution, 3].
+    """All pictures of `split` as uint8 [N, resolution, resolution, 3], memory-mapped from the cache.
 
-    Order is that of the manifest (or of the sorted file names), so fixed draws stay fixed.
-    Raises FileNotFoundError when `root` holds no pictures, ValueError for an unknown split.
+    The order is that of the manifest (or of the sorted file names), so that fixed draws stay fixed.
+    Raises FileNotFoundError when `root` or the split holds no pictures, or a listed file is missing from its
+    archive; ValueError for an unknown split, or for an identity in both `train` and `test`.
     """
-    if split not in ("train", "test"):
-        raise ValueError(f"split must be 'train' or 'test', not {split!r}")
+    if split not in SPLITS:
+        raise ValueError(f"split must be one of {', '.join(SPLITS)}, not {split!r}")
     root = Path(root)
     if not root.is_dir():
         raise FileNotFoundError(f"no data folder at {root}: link or copy your pictures there, or pass --data")
@@ -42,34 +47,57 @@ def load_faces(root: str | Path, resolution: int, split: str) -> np.ndarray:
         with part.open("wb") as f:
             np.save(f, faces)
         part.rename(cache)
-    return np.load(cache)
+    return np.load(cache, mmap_mode="r")
 
 
 def check(root: str | Path, resolution: int) -> dict:
-    """What a data set holds, in figures: for the first step of the pipeline."""
+    """The number of pictures in each split, and their mean and standard deviation per channel in -1..1."""
     out = {}
-    for split in ("train", "test"):
+    for split in SPLITS:
         x = load_faces(root, resolution, split).astype(np.float32) / 127.5 - 1
         out[split] = {"pictures": len(x), "mean": x.mean(axis=(0, 1, 2)).round(4).tolist(), "std": x.std(axis=(0, 1, 2)).round(4).tolist()}
     return out
 
 
 def _fingerprint(root: Path) -> str:
+    """A hash of every name and every byte that decides what load_faces returns."""
     manifest = root / "manifest.csv"
-    listing = manifest.read_bytes() if manifest.exists() else "\n".join(p.name for p in _pictures(root)).encode()
-    return hashlib.sha256(listing).hexdigest()[:12]
+    files = [manifest, *(root / name for name in sorted({row["archive"] for row in _rows(root)}))] if manifest.exists() else _pictures(root)
+    digest = hashlib.sha256()
+    for path in files:
+        digest.update(f"{path.relative_to(root)}\0".encode())
+        with path.open("rb") as f:
+            digest.update(hashlib.file_digest(f, "sha256").digest())
+    return digest.hexdigest()[:12]
 
 
-def _manifest(root: Path, split: str):
+def _rows(root: Path) -> list[dict]:
     with (root / "manifest.csv").open(newline="") as f:
-        wanted = {row["file"]: (i, row["archive"]) for i, row in enumerate(csv.DictReader(f)) if row["split"] == split}
+        return list(csv.DictReader(f))
+
+
+def _validation(identity: str) -> bool:
+    return int(hashlib.sha256(identity.encode()).hexdigest(), 16) % VALIDATION_BUCKETS == 0
+
+
+def _manifest(root: Path, split: str) -> Iterator[io.BytesIO]:
+    rows = _rows(root)
+    identities = {kind: {row["identity"] for row in rows if row["split"] == kind} for kind in ("train", "test")}
+    if both := identities["train"] & identities["test"]:
+        raise ValueError(f"{root / 'manifest.csv'}: identity {min(both)} is in both splits ({len(both)} in all)")
+    listed = [row for row in rows if row["split"] == ("test" if split == "test" else "train")]
+    if split != "test":
+        listed = [row for row in listed if _validation(row["identity"]) == (split == "validation")]
+    wanted = {(row["archive"], row["file"]): i for i, row in enumerate(listed)}
     found = {}
-    for archive in sorted({archive for _, archive in wanted.values()}):
+    for archive in sorted({archive for archive, _ in wanted}):
         with tarfile.open(root / archive) as tar:
             for member in tar:
-                if member.isfile() and (name := Path(member.name).name) in wanted:
-                    found[wanted[name][0]] = tar.extractfile(member).read()
-    for i in sorted(found):
+                if member.isfile() and (key := (archive, Path(member.name).name)) in wanted:
+                    found[wanted[key]] = tar.extractfile(member).read()
+    if missing := [row for i, row in enumerate(listed) if i not in found]:
+        raise FileNotFoundError(f"{root / missing[0]['archive']} lacks {missing[0]['file']} ({len(missing)} listed files are missing in all)")
+    for i in range(len(listed)):
         yield io.BytesIO(found[i])
 
 
@@ -77,13 +105,14 @@ def _pictures(root: Path) -> list[Path]:
     return sorted(p for p in root.rglob("*") if p.suffix.lower() in SUFFIXES)
 
 
-def _folder(root: Path, split: str):
+def _folder(root: Path, split: str) -> Iterator[Path]:
+    special = {0: "test", EVERY // 2: "validation"}
     for i, path in enumerate(_pictures(root)):
-        if (i % TEST_EVERY == 0) == (split == "test"):
+        if special.get(i % EVERY, "train") == split:
             yield path
 
 
-def _decode(sources, resolution: int) -> np.ndarray:
+def _decode(sources: Iterator, resolution: int) -> np.ndarray:
     faces = []
     for source in sources:
         with Image.open(source) as image:

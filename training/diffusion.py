@@ -118,13 +118,35 @@ def network_input(x_t: torch.Tensor, x0: torch.Tensor, mask: torch.Tensor) -> to
     return torch.cat([x_t * mask + x0 * (1 - mask), mask * 2 - 1], 1)
 
 
-def loss(model, schedule: Schedule, x0: torch.Tensor, mask: torch.Tensor, t: torch.Tensor, eps: torch.Tensor) -> torch.Tensor:
-    """Hole-only v loss with min-SNR-5 weights (Hang et al. 2023): min(SNR, 5) / (SNR + 1) * |v - v_hat|^2, a row each [N]."""
+def loss_weight(schedule: Schedule, t: torch.Tensor, snr_cap: float = 5.0, floor: float = 0.0) -> torch.Tensor:
+    """The weight of a row's squared error in v: max(min(SNR, snr_cap) / (SNR + 1), floor), float32 [N].
+
+    snr_cap 5, floor 0: min-SNR-5 (Hang et al. 2023). Its weight at t = T - 1 is about 1e-5, so the noisiest timesteps,
+    which decide the layout, are hardly trained; the floor gives them a share. floor 1: uniform weights on v, close to
+    EDM's (Karras et al. 2022).
+    """
+    snr = schedule.snr(t)
+    return (snr.clamp(max=snr_cap) / (snr + 1)).clamp(min=floor)
+
+
+def loss(
+    model,
+    schedule: Schedule,
+    x0: torch.Tensor,
+    mask: torch.Tensor,
+    t: torch.Tensor,
+    eps: torch.Tensor,
+    snr_cap: float = 5.0,
+    floor: float = 0.0,
+) -> torch.Tensor:
+    """Weighted mean of |v - v_hat|^2 over the hole: a value for each row, [N].
+
+    x0, eps: [N, 3, H, W]; mask: [N, 1, H, W], 1 in the hole; t: int64 [N]; snr_cap, floor: see loss_weight.
+    """
     x_t = q_sample(schedule, x0, t, eps)
     error = (model(network_input(x_t, x0, mask), t).float() - v_target(schedule, x0, t, eps)) ** 2
     per_row = (error * mask).sum((1, 2, 3)) / (mask.sum((1, 2, 3)) * x0.shape[1])
-    snr = schedule.snr(t)
-    return per_row * snr.clamp(max=5) / (snr + 1)
+    return per_row * loss_weight(schedule, t, snr_cap, floor)
 
 
 @torch.no_grad()

@@ -4,10 +4,18 @@ import torch
 from torch import nn
 
 
+def fast_bf16(device: str) -> bool:
+    """Whether the device multiplies bfloat16 in hardware. A CPU without it emulates it, some fifty times slower than fp32."""
+    return device.startswith("cuda") or torch.cpu._is_avx512_bf16_supported()
+
+
 def orthogonalise(g: torch.Tensor, iterations: int = 5) -> torch.Tensor:
-    """The nearest semi-orthogonal matrix to g, roughly: Newton-Schulz iteration in bf16 (Jordan 2024)."""
+    """The nearest semi-orthogonal matrix to g [rows, columns], approximately: Newton-Schulz iteration (Jordan 2024).
+
+    In bf16 where the hardware has it: the iteration tolerates its rounding.
+    """
     a, b, c = 3.4445, -4.7750, 2.0315
-    x = g.bfloat16()
+    x = g.bfloat16() if fast_bf16(g.device.type) else g.float()
     if tall := g.shape[0] > g.shape[1]:
         x = x.T
     x = x / (x.norm() + 1e-7)
@@ -42,9 +50,15 @@ class Muon(torch.optim.Optimizer):
 
 
 def optimisers(model: nn.Module, muon_lr: float, adam_lr: float) -> list[torch.optim.Optimizer]:
-    """Muon takes every matrix between the first and the last convolution, except those of the timestep."""
-    inside = lambda name, p: p.ndim >= 2 and not name.startswith(("stem", "head", "time")) and ".emb." not in name  # noqa: E731
-    matrices = [p for n, p in model.named_parameters() if inside(n, p)]
-    rest = [p for n, p in model.named_parameters() if not inside(n, p)]
-    adam = lambda params: torch.optim.AdamW(params, lr=adam_lr, betas=(0.9, 0.99), weight_decay=0.01)  # noqa: E731
-    return [Muon(matrices, lr=muon_lr), adam(rest)] if muon_lr else [adam(model.parameters())]
+    """Muon for every matrix between the first and the last convolution, except the timestep's; AdamW for the rest.
+
+    muon_lr 0: AdamW for all.
+    """
+    matrices = [p for n, p in model.named_parameters() if _inside(n, p)] if muon_lr else []
+    rest = [p for n, p in model.named_parameters() if not (muon_lr and _inside(n, p))]
+    adam = torch.optim.AdamW(rest, lr=adam_lr, betas=(0.9, 0.99), weight_decay=0.01)
+    return [Muon(matrices, lr=muon_lr), adam] if matrices else [adam]
+
+
+def _inside(name: str, p: nn.Parameter) -> bool:
+    return p.ndim >= 2 and not name.startswith(("stem", "head", "time")) and ".emb." not in name

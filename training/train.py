@@ -18,66 +18,53 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from PIL import Image
 from tqdm import tqdm
 
 import diffusion
-import masks
+from batches import Sources, batch_at, to_device
 from data import load_faces
-from optim import optimisers
+from optim import fast_bf16, optimisers
+from sheet import plot, sample_sheet
 from unet import UNet, UNetConfig
 
 HERE = Path(__file__).parent
 VALIDATION_ROWS = 512
-KEYS = {"steps", "batch", "muon_lr", "adam_lr", "warmup", "decay", "clip", "ema", "zoom", "seed"}
+LOG_EVERY = 50
+KEYS = {
+    "mix": {"zoom", "zoom_from", "photos", "photos_data"},
+    "loss": {"snr_cap", "weight_floor"},
+    "train": {"steps", "batch", "muon_lr", "adam_lr", "warmup", "decay", "clip", "ema", "seed"},
+}
+"""The keys that each part of a config must have, no more and no less."""
 
 
 def load_config(path: Path) -> dict:
-    """The TOML file as a dict; a missing or unknown key is an error that names it."""
+    """The TOML file as a dict; a missing or unknown key ends the program with a sentence that names it."""
     config = tomllib.loads(path.read_text())
-    for part in ("id", "data", "model", "schedule", "train"):
+    for part in ("id", "data", "model", "schedule", *KEYS):
         if part not in config:
             raise SystemExit(f"{path}: {part} is missing")
-    if wrong := KEYS ^ config["train"].keys():
-        raise SystemExit(f"{path}: [train] must have exactly {sorted(KEYS)}; look at {sorted(wrong)}")
+    for part, keys in KEYS.items():
+        if wrong := keys ^ config[part].keys():
+            raise SystemExit(f"{path}: [{part}] must have exactly {sorted(keys)}; look at {sorted(wrong)}")
     return config
 
 
 def build(config: dict) -> tuple[UNet, diffusion.Schedule]:
+    """The network with fresh weights, and the schedule, of a config."""
     model = {k: tuple(v) if isinstance(v, list) else v for k, v in config["model"].items()}
     schedule = dict(config["schedule"])
     return UNet(UNetConfig(**model)), diffusion.SCHEDULES[schedule.pop("type")](**schedule)
 
 
-def batch_at(step: int, faces: np.ndarray, config: dict, T: int) -> list[torch.Tensor]:
-    """(x0 uint8 [N,H,W,3], mask bool [N,1,H,W], t int64 [N], eps [N,3,H,W]): a function of the seed and the step alone."""
-    train, n = config["train"], config["train"]["batch"]
-    per_epoch = len(faces) // n
-    epoch, i = divmod(step, per_epoch)
-    order = np.random.default_rng([train["seed"], 0, epoch]).permutation(len(faces))
-    rng = np.random.default_rng([train["seed"], 1, step])
-    x0 = faces[order[i * n : (i + 1) * n]]
-    if train["zoom"][0] < 1:
-        x0 = np.stack([zoomed(rng, x, train["zoom"]) for x in x0])
-    flip = rng.random(n) < 0.5
-    x0 = np.where(flip[:, None, None, None], x0[:, :, ::-1], x0)
-    mask = np.stack([masks.training_mask(rng, x0.shape[1]) for _ in range(n)])[:, None]
-    t = ((rng.permutation(n) + rng.random(n)) * T / n).astype(np.int64)  # one stratum a row: lower variance
-    eps = torch.randn(n, 3, *x0.shape[1:3], generator=torch.Generator().manual_seed(int(rng.integers(2**31))))
-    return [torch.from_numpy(np.ascontiguousarray(x0)), torch.from_numpy(mask), torch.from_numpy(t), eps]
-
-
-def zoomed(rng: np.random.Generator, x: np.ndarray, zoom: list[float]) -> np.ndarray:
-    size = x.shape[0]
-    side = round(size * rng.uniform(*zoom))
-    top, left = rng.integers(0, size - side + 1, 2)
-    return np.asarray(Image.fromarray(x[top : top + side, left : left + side]).resize((size, size), Image.BICUBIC))
-
-
-def to_device(batch: list[torch.Tensor], device: str) -> list[torch.Tensor]:
-    x0, mask, t, eps = (b.to(device, non_blocking=True) for b in batch)
-    x0 = (x0.permute(0, 3, 1, 2).float() / 127.5 - 1).contiguous(memory_format=torch.channels_last)
-    return [x0, mask.float(), t, eps.contiguous(memory_format=torch.channels_last)]
+def load_sources(config: dict, data: Path, photos: Path, split: str) -> Sources:
+    """The arrays of `split` that the config's [mix] asks for."""
+    mix, resolution = config["mix"], config["model"]["resolution"]
+    return Sources(
+        load_faces(data, resolution, split),
+        load_faces(data, mix["zoom_from"], split) if mix["zoom"] else None,
+        load_faces(photos, 4 * resolution, split) if mix["photos"] else None,
+    )
 
 
 def learning_rate(step: int, train: dict) -> float:
@@ -112,78 +99,172 @@ class Ema:
             self.model.train()
 
 
-def validate(model, schedule, test: np.ndarray, config: dict, device: str) -> float:
-    """Mean loss on fixed test faces, masks, timesteps and noise: the figure that tells two recipes apart."""
-    test = test[:VALIDATION_ROWS]
-    fixed = {**config, "train": {**config["train"], "seed": 0, "batch": min(64, len(test)), "zoom": [1, 1]}}
+def validate(model, schedule: diffusion.Schedule, sources: Sources, config: dict, device: str) -> dict:
+    """The figures that tell two recipes apart, on fixed pictures, masks, timesteps and noise.
+
+    validation: mean min-SNR-5 loss of faces, whatever weights are trained with. validation_photos: of photographs.
+    x0_error: mean squared error of x0 at t = T - 1 where everything is hole; the mean face's is about 0.25.
+    """
+    fixed = {**config, "train": {**config["train"], "seed": 0, "batch": 32}}
+    out = {"validation": _mean_loss(model, schedule, sources, {**fixed, "mix": {"zoom": 0, "photos": 0}}, device)}
+    if config["mix"]["photos"]:
+        out["validation_photos"] = _mean_loss(model, schedule, sources, {**fixed, "mix": {"zoom": 0, "photos": 1}}, device)
+    errors = []
+    for i in range(3):
+        x0, mask, t, eps = to_device(batch_at(i, _at_most(sources), {**fixed, "mix": {"zoom": 0, "photos": 0}}, schedule.T), device)
+        t, mask = torch.full_like(t, schedule.T - 1), torch.ones_like(mask)
+        x = diffusion.q_sample(schedule, x0, t, eps)
+        x0_hat, _ = diffusion.to_x0_eps(schedule, "v", x, t, model(diffusion.network_input(x, x0, mask), t).float())
+        errors.append(float(((x0_hat - x0) ** 2).mean()))
+    return {**out, "x0_error": float(np.mean(errors))}
+
+
+def _at_most(sources: Sources) -> Sources:
+    return Sources(sources.faces[:VALIDATION_ROWS], None, sources.photos)
+
+
+def _mean_loss(model, schedule: diffusion.Schedule, sources: Sources, config: dict, device: str) -> float:
+    some = _at_most(sources)
+    config = {**config, "train": {**config["train"], "batch": min(config["train"]["batch"], len(some.faces))}}
     rows = [
-        diffusion.loss(model, schedule, *to_device(batch_at(i, test, fixed, schedule.T), device))
-        for i in range(len(test) // fixed["train"]["batch"])
+        diffusion.loss(model, schedule, *to_device(batch_at(i, some, config, schedule.T), device))
+        for i in range(len(some.faces) // config["train"]["batch"])
     ]
     return float(torch.cat(rows).mean())
 
 
-def sample_sheet(model, schedule, test: np.ndarray, device: str, path: Path, steps: int = 25):
-    """A PNG: rows are faces; columns are pairs (with the hole, filled) for each test family and the whole picture."""
-    families = {**masks.FAMILIES, "whole": masks.whole}
-    rng = np.random.default_rng(0)
-    cells = []
-    for face in test[:6]:
-        for kind in families.values():
-            cells.append((face, kind(rng, test.shape[1])[None]))
-    x0, mask, _, noise = to_device(
-        [
-            torch.from_numpy(np.stack([c[0] for c in cells])),
-            torch.from_numpy(np.stack([c[1] for c in cells])),
-            torch.zeros(1),
-            torch.randn(len(cells), 3, *test.shape[1:3], generator=torch.Generator().manual_seed(0)),
-        ],
-        device,
-    )
-    filled = diffusion.sample(model, schedule, x0, mask, noise, steps)
-    pair = torch.cat([x0 * (1 - mask), filled], 3).permute(0, 2, 3, 1).cpu()
-    pixels = ((pair + 1) * 127.5).round().clamp(0, 255).byte().numpy()
-    rows = [np.concatenate(pixels[i : i + len(families)], 1) for i in range(0, len(pixels), len(families))]
-    Image.fromarray(np.concatenate(rows, 0)).save(path)
+class Training:
+    """A run: the network, its average, its optimisers, and the step that it has reached."""
 
+    def __init__(self, config: dict, run: Path, device: str, precision: str, compiled: bool):
+        self.config, self.run, self.device = config, run, device
+        self.model, self.schedule = build(config)
+        self.model.to(device, memory_format=torch.channels_last)
+        train = config["train"]
+        self.ema = Ema(self.model, train["ema"])
+        self.optimisers = optimisers(self.model, train["muon_lr"], train["adam_lr"])
+        self.base_rates = [[group["lr"] for group in optimiser.param_groups] for optimiser in self.optimisers]
+        self.forward = torch.compile(self.model) if compiled else self.model
+        self.autocast = torch.autocast(device.split(":")[0], torch.bfloat16) if precision == "bf16" else nullcontext()
+        self.step = 0
 
-def plot(log: Path, path: Path):
-    import matplotlib
+    def resume(self, checkpoint: Path):
+        """Go on from a checkpoint; refused where it is of another network, schedule or seed."""
+        state = torch.load(checkpoint, map_location=self.device, weights_only=True)
+        for part, here, there in [
+            ("[model]", self.config["model"], state["config"]["model"]),
+            ("[schedule]", self.config["schedule"], state["config"]["schedule"]),
+            ("seed", self.config["train"]["seed"], state["config"]["train"]["seed"]),
+        ]:
+            if here != there:
+                raise SystemExit(f"{checkpoint} was trained with another {part}: {there}, not {here}; choose another --run")
+        self.model.load_state_dict(state["model"])
+        self.ema.shadow = state["ema"]
+        for optimiser, saved in zip(self.optimisers, state["optimisers"], strict=True):
+            optimiser.load_state_dict(saved)
+        self.step = state["step"]
 
-    matplotlib.use("Agg")
-    import matplotlib.pyplot as plt
+    def start_from(self, folder: Path):
+        """Take the weights of an exported model's folder."""
+        from safetensors.torch import load_file
 
-    lines = [json.loads(line) for line in log.read_text().splitlines()]
-    figure, axes = plt.subplots(figsize=(8, 4))
-    for key, style, label in [("loss", "-", "training (mean of 50)"), ("validation", "o-", "validation (EMA, fixed draws)")]:
-        points = [(x["step"], x[key]) for x in lines if key in x]
-        if points:
-            axes.plot(*zip(*points, strict=True), style, label=label)
-    axes.set(xlabel="step", ylabel="loss", yscale="log")
-    axes.legend()
-    figure.tight_layout()
-    figure.savefig(path)
-    plt.close(figure)
+        self.model.load_state_dict({k: v.float() for k, v in load_file(folder / "weights.safetensors").items()})
+        self.ema.shadow = {k: v.clone() for k, v in self.model.state_dict().items()}
 
+    def train_step(self, sources: Sources) -> torch.Tensor:
+        """One batch, one update of the weights; the mean loss, a scalar."""
+        train, loss = self.config["train"], self.config["loss"]
+        torch.manual_seed(train["seed"] * 1_000_003 + self.step)  # dropout
+        batch = to_device(batch_at(self.step, sources, self.config, self.schedule.T), self.device)
+        with self.autocast:
+            value = diffusion.loss(self.forward, self.schedule, *batch, loss["snr_cap"], loss["weight_floor"]).mean()
+        value.backward()
+        torch.nn.utils.clip_grad_norm_(self.model.parameters(), train["clip"])
+        factor = learning_rate(self.step, train)
+        for optimiser, rates in zip(self.optimisers, self.base_rates, strict=True):
+            for group, rate in zip(optimiser.param_groups, rates, strict=True):
+                group["lr"] = rate * factor
+            optimiser.step()
+            optimiser.zero_grad(set_to_none=True)
+        self.step += 1
+        self.ema.update(self.step)
+        return value.detach()
 
-def save(path: Path, **state):
-    """Written beside, then renamed: a crash never leaves half a checkpoint."""
-    part = path.with_suffix(".part")
-    torch.save(state, part)
-    part.rename(path)
+    def log(self, **figures: float):
+        line = {"step": self.step, **{k: round(v, 5) for k, v in figures.items()}, "time": round(time.time())}
+        with (self.run / "log.jsonl").open("a") as f:
+            f.write(json.dumps(line) + "\n")
+
+    def save(self, name: str):
+        """Written beside, then renamed: a crash never leaves half a checkpoint."""
+        part = self.run / f"{name}.part"
+        torch.save(
+            {
+                "step": self.step,
+                "config": self.config,
+                "model": self.model.state_dict(),
+                "ema": self.ema.shadow,
+                "optimisers": [optimiser.state_dict() for optimiser in self.optimisers],
+            },
+            part,
+        )
+        part.rename(self.run / name)
+
+    def report(self, held_out: Sources):
+        """Validation figures, a sheet of fills, the loss curve, and a checkpoint."""
+        with self.ema.applied(), torch.no_grad(), self.autocast:
+            figures = validate(self.model, self.schedule, held_out, self.config, self.device)
+            sample_sheet(self.model, self.schedule, held_out.faces, self.device, self.run / "samples.png")
+        self.log(**figures)
+        self.save("last.pt")
+        plot(self.run / "log.jsonl", self.run / "loss.png")
+        tqdm.write(f"step {self.step}: " + ", ".join(f"{k} {v:.5f}" for k, v in figures.items()))
+
+    def loop(self, sources: Sources, held_out: Sources, every_minutes: float):
+        """Train to the config's last step, or until SIGINT or SIGTERM; a report every so many minutes and at the end."""
+        train = self.config["train"]
+        stopping = []
+        for s in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(s, lambda *_: stopping.append(True))
+        decay_from = round(train["steps"] * (1 - train["decay"]))
+        bar = tqdm(initial=self.step, total=train["steps"], unit="step", mininterval=10, dynamic_ncols=True)
+        self.model.train()
+        recent, reported, started, since = [], time.time(), time.time(), self.step
+        while self.step < train["steps"] and not stopping:
+            if self.step == decay_from:
+                self.save("before-decay.pt")
+            recent.append(self.train_step(sources))
+            bar.update()
+            if len(recent) == LOG_EVERY:
+                speed = (self.step - since) * train["batch"] / (time.time() - started)
+                mean = float(torch.stack(recent).mean())
+                bar.set_postfix(loss=f"{mean:.4f}", images_s=f"{speed:.1f}")
+                self.log(loss=mean, images_s=round(speed, 1))
+                recent, started, since = [], time.time(), self.step
+            if time.time() - reported > every_minutes * 60 and not stopping:
+                self.report(held_out)
+                reported = started = time.time()
+                since = self.step
+        bar.close()
+        if stopping:
+            self.save("last.pt")
+            print(f"stopped and saved at step {self.step}: run the same command to go on")
+        else:
+            self.report(held_out)
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("config", type=Path)
     parser.add_argument("--data", type=Path, help="a folder of pictures, or one with manifest.csv (default: the config's)")
+    parser.add_argument("--photos", type=Path, help="a folder made by photos.py (default: the config's)")
     parser.add_argument("--steps", type=int, help="in place of the config's")
     parser.add_argument("--run", type=Path, help="where checkpoints and logs go (default: runs/<id>)")
     parser.add_argument("--resume", type=Path, help="a checkpoint (default: last.pt of the run, if there is one)")
     parser.add_argument("--init", type=Path, help="start from the weights of an exported model's folder")
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     parser.add_argument("--threads", type=int, default=2, help="CPU threads")
-    parser.add_argument("--precision", choices=["bf16", "fp32"], default="bf16")
+    parser.add_argument("--precision", choices=["bf16", "fp32"], help="of the forward and backward pass (default: bf16 where the device has it)")
     parser.add_argument("--no-compile", action="store_true")
     parser.add_argument("--every-minutes", type=float, default=10, help="between validations, sheets and checkpoints")
     args = parser.parse_args()
@@ -191,99 +272,27 @@ def main():
     config = load_config(args.config)
     if args.steps:
         config["train"]["steps"] = args.steps
-    train, device = config["train"], args.device
-    data = args.data or HERE / config["data"]
     run = args.run or HERE / "runs" / config["id"]
     run.mkdir(parents=True, exist_ok=True)
     torch.set_num_threads(args.threads)
-    torch.manual_seed(train["seed"])
+    torch.manual_seed(config["train"]["seed"])
     torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = True
 
-    faces = load_faces(data, config["model"]["resolution"], "train")
-    test = load_faces(data, config["model"]["resolution"], "test")
-    model, schedule = build(config)
-    model.to(device, memory_format=torch.channels_last)
-    ema, optims, step = Ema(model, train["ema"]), optimisers(model, train["muon_lr"], train["adam_lr"]), 0
-    base_lrs = [[g["lr"] for g in o.param_groups] for o in optims]
-
-    resume = args.resume or (run / "last.pt" if (run / "last.pt").exists() else None)
-    if resume:
-        state = torch.load(resume, map_location=device, weights_only=True)
-        model.load_state_dict(state["model"])
-        ema.shadow = state["ema"]
-        for o, s in zip(optims, state["optimisers"], strict=True):
-            o.load_state_dict(s)
-        step = state["step"]
+    data, photos = args.data or HERE / config["data"], args.photos or HERE / config["mix"]["photos_data"]
+    sources, held_out = (load_sources(config, data, photos, split) for split in ("train", "validation"))
+    precision = args.precision or ("bf16" if fast_bf16(args.device) else "fp32")
+    training = Training(config, run, args.device, precision, not args.no_compile)
+    checkpoint = args.resume or run / "last.pt"
+    if args.resume or checkpoint.exists():
+        training.resume(checkpoint)
     elif args.init:
-        from safetensors.torch import load_file
-
-        weights = {k: v.float() for k, v in load_file(args.init / "weights.safetensors").items()}
-        model.load_state_dict(weights)
-        ema.shadow = {k: v.clone() for k, v in model.state_dict().items()}
-    weights = sum(p.numel() for p in model.parameters()) / 1e6
-    print(f"{config['id']}: {weights:.2f} M weights, {len(faces)} faces, {device}, step {step} of {train['steps']}", flush=True)
-
-    checkpoint = lambda name: save(  # noqa: E731
-        run / name, step=step, config=config, model=model.state_dict(), ema=ema.shadow, optimisers=[o.state_dict() for o in optims]
+        training.start_from(args.init)
+    weights = sum(p.numel() for p in training.model.parameters()) / 1e6
+    print(
+        f"{config['id']}: {weights:.2f} M weights, {len(sources.faces)} faces, {args.device}, step {training.step} of {config['train']['steps']}",
+        flush=True,
     )
-    stopping = []
-    for s in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(s, lambda *_: stopping.append(True))
-
-    autocast = torch.autocast(device.split(":")[0], torch.bfloat16) if args.precision == "bf16" else nullcontext()
-    compiled = model if args.no_compile else torch.compile(model)
-    log, recent, reported = run / "log.jsonl", [], time.time()
-    decay_from = round(train["steps"] * (1 - train["decay"]))
-    bar = tqdm(initial=step, total=train["steps"], unit="step", mininterval=10, dynamic_ncols=True)
-
-    def report():
-        with ema.applied(), torch.no_grad(), autocast:
-            value = validate(model, schedule, test, config, device)
-            sample_sheet(model, schedule, test, device, run / "samples.png")
-        with log.open("a") as f:
-            f.write(json.dumps({"step": step, "validation": round(value, 5), "time": round(time.time())}) + "\n")
-        checkpoint("last.pt")
-        plot(log, run / "loss.png")
-        tqdm.write(f"step {step}: validation {value:.5f}")
-
-    model.train()
-    started, since = time.time(), step
-    while step < train["steps"] and not stopping:
-        if step == decay_from:
-            checkpoint("before-decay.pt")
-        torch.manual_seed(train["seed"] * 1_000_003 + step)  # dropout
-        x0, mask, t, eps = to_device(batch_at(step, faces, config, schedule.T), device)
-        with autocast:
-            loss = diffusion.loss(compiled, schedule, x0, mask, t, eps).mean()
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(model.parameters(), train["clip"])
-        factor = learning_rate(step, train)
-        for o, lrs in zip(optims, base_lrs, strict=True):
-            for group, lr in zip(o.param_groups, lrs, strict=True):
-                group["lr"] = lr * factor
-            o.step()
-            o.zero_grad(set_to_none=True)
-        step += 1
-        ema.update(step)
-        recent.append(loss.detach())
-        bar.update()
-        if len(recent) == 50:
-            mean = float(torch.stack(recent).mean())
-            speed = (step - since) * train["batch"] / (time.time() - started)
-            bar.set_postfix(loss=f"{mean:.4f}", images_s=f"{speed:.1f}")
-            with log.open("a") as f:
-                f.write(json.dumps({"step": step, "loss": round(mean, 5), "images_s": round(speed, 1), "time": round(time.time())}) + "\n")
-            recent, started, since = [], time.time(), step
-        if time.time() - reported > args.every_minutes * 60 and not stopping:
-            report()
-            reported = started = time.time()
-            since = step
-    bar.close()
-    if stopping:
-        checkpoint("last.pt")
-        print(f"stopped and saved at step {step}: run the same command to go on")
-    else:
-        report()
+    training.loop(sources, held_out, args.every_minutes)
 
 
 if __name__ == "__main__":

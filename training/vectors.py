@@ -1,6 +1,6 @@
 """Writes tests/vectors/diffusion.json: what this side's maths gives, for the TypeScript side to be held against.
 
-    python vectors.py
+python vectors.py
 """
 
 import json

@@ -23,27 +23,74 @@ def test_a_folder_of_pictures_is_squared_and_split(tmp_path):
     for i in range(60):
         picture(i).save(tmp_path / f"{i:03}.png")
     picture(9, (8, 8)).save(tmp_path / "small.png")
-    train, test = (data.load_faces(tmp_path, 32, split) for split in ("train", "test"))
-    assert train.shape == (58, 32, 32, 3) and test.shape == (2, 32, 32, 3)
-    assert test[:, 0, 0, 0].tolist() == [0, 50]
+    train, validation, test = (data.load_faces(tmp_path, 32, split) for split in ("train", "validation", "test"))
+    assert train.shape == (57, 32, 32, 3) and test.shape == (2, 32, 32, 3)
+    assert test[:, 0, 0, 0].tolist() == [0, 50] and validation[:, 0, 0, 0].tolist() == [25]
     assert np.array_equal(data.load_faces(tmp_path, 32, "train"), train)  # from the cache
 
 
-def test_a_manifest_with_archives_keeps_its_order_and_splits(tmp_path):
-    rows = [("b.png", "one.tar", 5, "train"), ("a.png", "two.tar", 5, "train"), ("c.png", "one.tar", 6, "test")]
-    with (tmp_path / "manifest.csv").open("w", newline="") as f:
+def write_manifest(root, rows, leave_out=()):
+    """A manifest of (file, archive, identity, split) and its archives; picture i has the value 100 + i."""
+    with (root / "manifest.csv").open("w", newline="") as f:
         csv.writer(f).writerows([("file", "archive", "identity", "split"), *rows])
-    for archive in ("one.tar", "two.tar"):
-        with tarfile.open(tmp_path / archive, "w") as tar:
+    for archive in {row[1] for row in rows}:
+        with tarfile.open(root / archive, "w") as tar:
             for i, (name, where, *_) in enumerate(rows):
-                if where == archive:
+                if where == archive and name not in leave_out:
                     buffer = io.BytesIO()
                     picture(100 + i).save(buffer, "png")
                     member = tarfile.TarInfo(name)
                     member.size = buffer.tell()
                     tar.addfile(member, io.BytesIO(buffer.getvalue()))
+
+
+ROWS = [("b.png", "one.tar", 5, "train"), ("a.png", "two.tar", 5, "train"), ("c.png", "one.tar", 6, "test")]
+
+
+def test_a_manifest_with_archives_keeps_its_order_and_splits(tmp_path):
+    write_manifest(tmp_path, ROWS)
     assert data.load_faces(tmp_path, 16, "train")[:, 0, 0, 0].tolist() == [100, 101]
     assert data.load_faces(tmp_path, 16, "test")[:, 0, 0, 0].tolist() == [102]
+
+
+def test_an_identity_in_both_splits_is_an_error(tmp_path):
+    write_manifest(tmp_path, [*ROWS, ("d.png", "one.tar", 5, "test")])
+    for split in data.SPLITS:
+        with pytest.raises(ValueError, match="identity 5 is in both splits"):
+            data.load_faces(tmp_path, 16, split)
+
+
+def test_a_listed_file_that_is_missing_from_its_archive_is_an_error(tmp_path):
+    write_manifest(tmp_path, ROWS, leave_out=("a.png",))
+    with pytest.raises(FileNotFoundError, match=r"two\.tar lacks a\.png"):
+        data.load_faces(tmp_path, 16, "train")
+
+
+TRAINED = [1, 2, 2, 3]
+HELD_OUT = [identity for identity in range(1000) if data._validation(str(identity))][:2]
+HELD_OUT = [HELD_OUT[0], HELD_OUT[0], HELD_OUT[1]]
+
+
+def test_validation_holds_whole_training_identities_out(tmp_path):
+    write_manifest(tmp_path, [(f"{i}.png", "one.tar", identity, "train") for i, identity in enumerate(HELD_OUT + TRAINED)])
+    train, validation = (data.load_faces(tmp_path, 16, s)[:, 0, 0, 0].tolist() for s in ("train", "validation"))
+    assert validation == [100, 101, 102] and train == [103, 104, 105, 106]
+
+
+@pytest.mark.parametrize("kind", ["archive", "folder"])
+def test_the_cache_is_not_used_when_the_content_has_changed(tmp_path, kind):
+    if kind == "archive":
+        write_manifest(tmp_path, ROWS)
+    else:
+        for i in range(3):
+            picture(1).save(tmp_path / f"{i}.png")
+    before = data.load_faces(tmp_path, 16, "train")[0, 0, 0, 0]
+    if kind == "archive":
+        write_manifest(tmp_path, [("new.png", "one.tar", 9, "test"), *ROWS])  # the same names, other pictures
+        (tmp_path / "manifest.csv").write_text("file,archive,identity,split\n" + "".join(",".join(map(str, r)) + "\n" for r in ROWS))
+    else:
+        picture(2).save(tmp_path / "1.png")
+    assert data.load_faces(tmp_path, 16, "train")[0, 0, 0, 0] != before
 
 
 def test_what_is_missing_is_said(tmp_path):

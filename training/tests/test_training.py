@@ -11,6 +11,7 @@ from safetensors.torch import load_file
 
 import export
 import train
+from batches import Sources, batch_at, zoomed
 from optim import orthogonalise
 
 HERE = Path(__file__).parent.parent
@@ -26,6 +27,14 @@ dropout = 0.1
 [schedule]
 type = "cosine"
 T = 1000
+[mix]
+zoom = 0.3
+zoom_from = 24
+photos = 0.3
+photos_data = "unused"
+[loss]
+snr_cap = 5.0
+weight_floor = 0.4
 [train]
 steps = {steps}
 batch = 4
@@ -35,7 +44,6 @@ warmup = 2
 decay = 0.0
 clip = 1.0
 ema = 0.99
-zoom = [0.8, 1.0]
 seed = 1
 """
 
@@ -45,7 +53,7 @@ def pictures(tmp_path_factory):
     folder = tmp_path_factory.mktemp("pictures")
     rng = np.random.default_rng(0)
     for i in range(80):
-        Image.fromarray(rng.integers(0, 256, (16, 16, 3), dtype=np.uint8)).save(folder / f"{i:03}.png")
+        Image.fromarray(rng.integers(0, 256, (64, 64, 3), dtype=np.uint8)).save(folder / f"{i:03}.png")
     return folder
 
 
@@ -53,9 +61,13 @@ def run(folder: Path, pictures: Path, steps: int) -> dict:
     """The checkpoint after training to `steps`, from where the run in `folder` stands."""
     folder.mkdir(exist_ok=True)
     (folder / "toy.toml").write_text(CONFIG.format(steps=steps))
-    options = ["--data", pictures, "--run", folder, "--no-compile", "--precision", "fp32", "--threads", "1", "--device", "cpu"]
+    options = ["--data", pictures, "--photos", pictures, "--run", folder, "--no-compile", "--precision", "fp32", "--threads", "1", "--device", "cpu"]
     subprocess.run([sys.executable, "train.py", folder / "toy.toml", *options], cwd=HERE, check=True, capture_output=True)
     return torch.load(folder / "last.pt", weights_only=True)
+
+
+def last_line(log: Path) -> dict:
+    return json.loads(log.read_text().splitlines()[-1])
 
 
 def test_a_resumed_run_repeats_one_that_was_not_stopped(tmp_path, pictures):
@@ -66,8 +78,9 @@ def test_a_resumed_run_repeats_one_that_was_not_stopped(tmp_path, pictures):
     for part in ("model", "ema"):
         for name, value in straight[part].items():
             assert torch.equal(value, resumed[part][name]), name
-    last = lambda folder: json.loads((folder / "log.jsonl").read_text().splitlines()[-1])["validation"]  # noqa: E731
-    assert last(tmp_path / "straight") == last(tmp_path / "resumed")
+    straight_log, resumed_log = (last_line(tmp_path / name / "log.jsonl") for name in ("straight", "resumed"))
+    for figure in ("validation", "validation_photos", "x0_error"):
+        assert straight_log[figure] == resumed_log[figure]
     assert (tmp_path / "straight" / "samples.png").exists() and (tmp_path / "straight" / "loss.png").exists()
 
 
@@ -123,6 +136,30 @@ def test_ema_follows_the_weights():
 def test_orthogonalise_evens_the_singular_values(shape):
     values = torch.linalg.svdvals(orthogonalise(torch.randn(shape, generator=torch.Generator().manual_seed(0))).float())
     assert float(values.min()) > 0.4 and float(values.max()) < 1.4
+
+
+def test_a_run_does_not_go_on_from_another_seed(tmp_path, pictures):
+    run(tmp_path, pictures, 1)
+    config = train.load_config(tmp_path / "toy.toml")
+    config["train"]["seed"] = 2
+    with pytest.raises(SystemExit, match="another seed: 1, not 2"):
+        train.Training(config, tmp_path, "cpu", "fp32", compiled=False).resume(tmp_path / "last.pt")
+
+
+def test_rows_come_from_faces_zoomed_crops_and_photographs_in_the_shares_of_the_mix():
+    faces, large, photos = (np.full((50, side, side, 3), value, np.uint8) for side, value in [(16, 10), (32, 20), (64, 30)])
+    config = {"train": {"seed": 1, "batch": 50}, "mix": {"zoom": 0.2, "photos": 0.3}}
+    rows = torch.cat([batch_at(step, Sources(faces, large, photos), config, 1000)[0] for step in range(20)])
+    values, counts = np.unique(rows[:, 0, 0, 0].numpy(), return_counts=True)
+    assert values.tolist() == [10, 20, 30]
+    assert counts / 1000 == pytest.approx([0.5, 0.2, 0.3], abs=0.05)
+
+
+def test_zoomed_crops_keep_what_they_show():
+    ramp = np.broadcast_to(np.arange(128, dtype=np.uint8)[None, :, None], (128, 128, 3))
+    rng = np.random.default_rng(0)
+    spans = [int(crop[32, -3, 0]) - int(crop[32, 2, 0]) for crop in (zoomed(rng, ramp, 64) for _ in range(50))]
+    assert min(spans) >= 58 and max(spans) <= 120 and max(spans) > 100  # 64 to 128 px of the ramp, on 64 px
 
 
 def test_a_config_with_a_wrong_key_is_refused_by_name(tmp_path):

@@ -1,0 +1,70 @@
+"""Training batches: pictures, masks, timesteps and noise as a function of (seed, step) alone."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from PIL import Image
+
+import masks
+
+
+@dataclass(frozen=True)
+class Sources:
+    """The pictures that rows are drawn from, all uint8 [N, side, side, 3].
+
+    faces: whole, at the model's resolution R. large: faces at a larger side, for zoomed crops. photos: crops of
+    photographs at a side of at least R, for windows. An empty source (None) needs a share of 0 in [mix].
+    """
+
+    faces: np.ndarray
+    large: np.ndarray | None = None
+    photos: np.ndarray | None = None
+
+
+def batch_at(step: int, sources: Sources, config: dict, T: int) -> list[torch.Tensor]:
+    """(x0 uint8 [N, R, R, 3], mask bool [N, 1, R, R], t int64 [N], eps float32 [N, 3, R, R]) of this step.
+
+    Every face is visited once an epoch; then a share of the rows is replaced by zoomed crops and photographs.
+    """
+    train, mix, n = config["train"], config["mix"], config["train"]["batch"]
+    per_epoch = len(sources.faces) // n
+    epoch, i = divmod(step, per_epoch)
+    order = np.random.default_rng([train["seed"], 0, epoch]).permutation(len(sources.faces))
+    rng = np.random.default_rng([train["seed"], 1, step])
+    x0 = np.stack([_picture(rng, index, sources, mix) for index in order[i * n : (i + 1) * n]])
+    flip = rng.random(n) < 0.5
+    x0 = np.where(flip[:, None, None, None], x0[:, :, ::-1], x0)
+    mask = np.stack([masks.training_mask(rng, x0.shape[1]) for _ in range(n)])[:, None]
+    t = ((rng.permutation(n) + rng.random(n)) * T / n).astype(np.int64)  # one stratum a row: lower variance
+    eps = torch.randn(n, 3, *x0.shape[1:3], generator=torch.Generator().manual_seed(int(rng.integers(2**31))))
+    return [torch.from_numpy(np.ascontiguousarray(x0)), torch.from_numpy(mask), torch.from_numpy(t), eps]
+
+
+def _picture(rng: np.random.Generator, index: int, sources: Sources, mix: dict) -> np.ndarray:
+    size = sources.faces.shape[1]
+    u = rng.random()
+    if u < mix["photos"]:
+        return window(rng, sources.photos[rng.integers(len(sources.photos))], size)
+    if u < mix["photos"] + mix["zoom"]:
+        return zoomed(rng, sources.large[rng.integers(len(sources.large))], size)
+    return sources.faces[index]
+
+
+def window(rng: np.random.Generator, picture: np.ndarray, size: int) -> np.ndarray:
+    """A random square of `size` px, at the picture's own scale."""
+    top, left = rng.integers(0, picture.shape[0] - size + 1), rng.integers(0, picture.shape[1] - size + 1)
+    return picture[top : top + size, left : left + size]
+
+
+def zoomed(rng: np.random.Generator, picture: np.ndarray, size: int) -> np.ndarray:
+    """A random square of between `size` px and the whole picture, shrunk to `size`: never enlarged."""
+    crop = window(rng, picture, int(rng.integers(size, picture.shape[0] + 1)))
+    return np.asarray(Image.fromarray(crop).resize((size, size), Image.LANCZOS))
+
+
+def to_device(batch: list[torch.Tensor], device: str) -> list[torch.Tensor]:
+    """A batch as float32 on the device: x0 [N, 3, R, R] in -1..1, mask [N, 1, R, R], t [N], eps [N, 3, R, R]."""
+    x0, mask, t, eps = (b.to(device, non_blocking=True) for b in batch)
+    x0 = (x0.permute(0, 3, 1, 2).float() / 127.5 - 1).contiguous(memory_format=torch.channels_last)
+    return [x0, mask.float(), t, eps.contiguous(memory_format=torch.channels_last)]

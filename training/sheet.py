@@ -1,0 +1,50 @@
+"""Pictures of a training run: a sheet of fills, and the loss curve."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image
+
+import diffusion
+import masks
+
+
+def sample_sheet(model, schedule: diffusion.Schedule, faces: np.ndarray, device: str, path: Path, steps: int = 25):
+    """Write a PNG of fills. A row for each of the first six faces; pairs (hole, fill) for each test family and the whole picture.
+
+    faces: uint8 [N, R, R, 3].
+    """
+    families = {**masks.FAMILIES, "whole": masks.whole}
+    rng = np.random.default_rng(0)
+    size = faces.shape[1]
+    cells = [(face, kind(rng, size)[None]) for face in faces[:6] for kind in families.values()]
+    x0 = torch.from_numpy(np.stack([face for face, _ in cells])).permute(0, 3, 1, 2).float().to(device) / 127.5 - 1
+    mask = torch.from_numpy(np.stack([hole for _, hole in cells])).float().to(device)
+    noise = torch.randn(len(cells), 3, size, size, generator=torch.Generator().manual_seed(0)).to(device)
+    filled = diffusion.sample(model, schedule, x0, mask, noise, steps)
+    pair = torch.cat([x0 * (1 - mask), filled], 3).permute(0, 2, 3, 1).cpu()
+    pixels = ((pair + 1) * 127.5).round().clamp(0, 255).byte().numpy()
+    rows = [np.concatenate(pixels[i : i + len(families)], 1) for i in range(0, len(pixels), len(families))]
+    Image.fromarray(np.concatenate(rows, 0)).save(path)
+
+
+def plot(log: Path, path: Path):
+    """Write the loss curve as a PNG. log: JSON lines with `step` and `loss` or `validation`."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    import matplotlib.pyplot as plt
+
+    lines = [json.loads(line) for line in log.read_text().splitlines()]
+    figure, axes = plt.subplots(figsize=(8, 4))
+    for key, style, label in [("loss", "-", "training (mean of 50 steps)"), ("validation", "o-", "validation (EMA, fixed draws)")]:
+        points = [(x["step"], x[key]) for x in lines if key in x]
+        if points:
+            axes.plot(*zip(*points, strict=True), style, label=label)
+    axes.set(xlabel="step", ylabel="loss", yscale="log")
+    axes.legend()
+    figure.tight_layout()
+    figure.savefig(path)
+    plt.close(figure)
