@@ -1,17 +1,17 @@
 # syntax=docker/dockerfile:1
-# The service on the CPU. Build: docker build -t ddpm-inpaint .
+# The service on the CPU. Build it with: docker build -t ddpm-inpaint .
 ARG NODE=docker.io/library/node:24.21.0-bookworm-slim
 
 FROM ${NODE} AS production
 WORKDIR /app
 COPY package.json package-lock.json .npmrc ./
-# No dependency needs an install script: what is native comes built, in packages of its own for each platform. But
-# onnxruntime-node carries every platform's libraries, 288 MB: those of the others go.
+# No dependency needs its install script: native code comes prebuilt, in a package for each platform. onnxruntime-node
+# is the exception: it contains the libraries of all platforms (288 MB), so those of other platforms are removed.
 RUN npm ci --omit=dev --ignore-scripts --no-update-notifier \
  && npm cache clean --force \
  && cd node_modules/onnxruntime-node/bin/napi-v6 \
- && node -e 'const { platform, arch } = process; console.log(`./${platform}/${arch}`)' > /tmp/ours \
- && find . -mindepth 2 -maxdepth 2 ! -path "$(cat /tmp/ours)" -exec rm -r {} +
+ && node -e 'const { platform, arch } = process; console.log(`./${platform}/${arch}`)' > /tmp/platform \
+ && find . -mindepth 2 -maxdepth 2 ! -path "$(cat /tmp/platform)" -exec rm -r {} +
 
 FROM ${NODE} AS build
 WORKDIR /app
@@ -30,7 +30,7 @@ LABEL org.opencontainers.image.title="ddpm-inpaint" \
       org.opencontainers.image.revision="${REVISION}" \
       org.opencontainers.image.licenses="Apache-2.0" \
       org.opencontainers.image.documentation="/app/README.md"
-# Freed memory does not stay resident: bench/README.md, "Soak".
+# These settings make glibc return freed memory to the system: bench/README.md, "Soak".
 ENV NODE_ENV=production \
     MALLOC_ARENA_MAX=2 \
     MALLOC_MMAP_THRESHOLD_=131072
@@ -43,6 +43,6 @@ COPY --from=build /app/dist dist
 USER 1000:1000
 EXPOSE 8000
 HEALTHCHECK --interval=10s --timeout=5s --start-period=60s CMD ["node", "docker/healthcheck.js"]
-# Node itself is process 1: it handles SIGTERM, and it waits for the workers it starts.
+# Node.js runs as process 1: it handles SIGTERM and waits for the workers that it started.
 STOPSIGNAL SIGTERM
 CMD ["node", "dist/main.js"]

@@ -1,4 +1,4 @@
-"""Checks k8s/. Every problem is a sentence that names the overlay or the file, and the field."""
+"""Checks the manifests in k8s/. Each problem is reported with the overlay or file, and the field."""
 
 import copy
 import json
@@ -12,24 +12,24 @@ import kubernetes_validate
 import yaml
 from pydantic import ValidationError
 
-# The operators' models, made from their CRDs, let unknown fields pass unless they are told before they are defined.
+# The operators' models, generated from their CRDs, accept unknown fields unless this is set before they are imported.
 cloudcoil.pydantic.BaseModel.model_config["extra"] = "forbid"
 from cloudcoil.models.keda import v1alpha1 as keda  # noqa: E402
 from cloudcoil.models.prometheus_operator import v1 as operator  # noqa: E402
 
-KUBERNETES = ["1.30", "1.37"]  # the oldest that knows all our fields, and the newest
+KUBERNETES = ["1.30", "1.37"]  # the oldest version with all the fields used here, and the newest
 CUSTOM = {
     "ServiceMonitor": operator.ServiceMonitorSpec,
     "PrometheusRule": operator.PrometheusRuleSpec,
     "ScaledObject": keda.ScaledObjectSpec,
 }
-# What KServe's predictor has beside the fields of a pod; ours only.
+# Fields of KServe's predictor that are not fields of a pod; only those used here.
 PREDICTOR = {"minReplicas": int, "maxReplicas": int, "scaleMetric": str, "scaleTarget": int}
 FILES = sorted(Path("k8s").rglob("*.yaml"))
 
 
 def problems_of(document: dict) -> list[str]:
-    """What the schema of its kind has against a document."""
+    """Violations of the schema of the document's kind."""
     kind, spec = document["kind"], document.get("spec", {})
     if kind in CUSTOM:
         try:
@@ -55,7 +55,7 @@ def problems_of(document: dict) -> list[str]:
 
 
 def written_in(kind: str, problem: str) -> str:
-    """The files that an object is made of; of those, the ones with the unknown field."""
+    """The files that define an object; if the problem is an unknown field, only those that contain it."""
     files = {file: file.read_text() for file in FILES if re.search(rf"\bkind: {kind}$", file.read_text(), re.M)}
     for name in re.findall(r"'(\w+)' (?:was|were) unexpected|(\w+): Extra inputs", problem):
         files = {file: text for file, text in files.items() if re.search(rf"\b{''.join(name)}['\"]?:", text)} or files
@@ -70,14 +70,14 @@ def kustomize(folder: Path) -> list[dict]:
 
 
 def check_pod(of: str, pod: dict, settings: dict[str, str]) -> list[str]:
-    """What no schema knows: the times fit together, and every setting is one."""
+    """Checks that no schema expresses: the grace periods fit together, and every setting exists."""
     container = pod["containers"][0]
     settings = settings | {variable["name"]: variable.get("value", "") for variable in container.get("env", [])}
     known = set(re.findall(r"^\| `(\w+)`", Path("README.md").read_text(), re.M))
-    found = [f"{of}: {name} is no setting of the service (README.md, Settings)" for name in settings if name not in known and not name.startswith("OTEL_")]
+    found = [f"{of}: {name} is not a setting of the service (README.md, Settings)" for name in settings if name not in known and not name.startswith("OTEL_")]
     needed = container["lifecycle"]["preStop"]["sleep"]["seconds"] + int(settings["SHUTDOWN_GRACE_MS"]) / 1000
     if pod["terminationGracePeriodSeconds"] <= needed:
-        found.append(f"{of}: terminationGracePeriodSeconds must be more than preStop's sleep and SHUTDOWN_GRACE_MS, {needed:g} s")
+        found.append(f"{of}: terminationGracePeriodSeconds must exceed preStop's sleep plus SHUTDOWN_GRACE_MS, {needed:g} s")
     return found
 
 
@@ -101,24 +101,24 @@ for folder in [*sorted(Path("k8s/overlays").iterdir()), Path("k8s/components/vol
         misspelt = copy.deepcopy(document)
         misspelt.get("spec", misspelt)["misspelt"] = 1
         if not problems_of(misspelt):
-            found.append(f"{name}: an unknown field would pass, the schema is not strict")
+            found.append(f"{name}: the schema is not strict: it accepts an unknown field")
     if folder.name in ours:
         found += check_pod(str(folder), ours[folder.name], settings)
 
-# A copy that must not drift from what it is a copy of.
+# Copies must be equal to their originals.
 probes = [key for key in ours["cpu"]["containers"][0] if key.endswith(("Probe", "lifecycle", "securityContext", "resources"))]
 for key in probes:
     there, here = (json.dumps(ours[overlay]["containers"][0].get(key)) for overlay in ("cpu", "kserve"))
     if there.replace('"http"', "8000") != here:
-        found.append(f"k8s/overlays/kserve/inference-service.yaml: {key} is not that of the cpu overlay")
+        found.append(f"k8s/overlays/kserve/inference-service.yaml: {key} differs from the cpu overlay")
 alerts = yaml.safe_load(Path("k8s/base/alerts.yaml").read_text())["spec"]
 if alerts != yaml.safe_load(Path("docker/prometheus/rules.yml").read_text()):
-    found.append("k8s/base/alerts.yaml: its groups are not those of docker/prometheus/rules.yml; its first lines say how to copy them")
+    found.append("k8s/base/alerts.yaml: its groups differ from docker/prometheus/rules.yml; its first lines show how to copy them")
 metrics = Path("src/metrics.ts").read_text()
 for file in FILES:
     for metric in sorted(set(re.findall(r"\bddpm_inpaint_\w+", file.read_text()))):
         if f"'{re.sub('_(sum|count|bucket)$', '', metric)}'" not in metrics:
-            found.append(f"{file}: {metric} is no metric of the service (src/metrics.ts)")
+            found.append(f"{file}: {metric} is not a metric of the service (src/metrics.ts)")
 
 if found:
     sys.exit("\n".join(found))

@@ -1,8 +1,8 @@
 /**
- * npm run bench:chaos: 1,000 jobs on three replicas and one Redis, while a replica is killed with -9 every few seconds and
- * Redis is restarted once. Every job must end once, with the picture that its seed gives anywhere.
+ * npm run bench:chaos: runs 1,000 jobs on three replicas and one Redis, while a replica is killed with SIGKILL every few
+ * seconds and Redis is restarted once. Exits 1 unless every job ends exactly once, with the picture of its seed.
  *
- * Starts the built service and redis-server itself. JOBS and KILL_EVERY_S change the size of it.
+ * Starts the built service and redis-server. The environment variables JOBS and KILL_EVERY_S change the scale.
  */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { createHash } from 'node:crypto';
@@ -38,7 +38,7 @@ const body = (i: number) => ({ task: 'sample', seed: i % SEEDS, steps: 4 + (i % 
 const ids: string[] = [];
 let next = 0;
 await Promise.all(Array.from({ length: SUBMITTERS }, submitSome));
-console.log(`${ids.length} jobs taken`);
+console.log(`${ids.length} jobs accepted`);
 await redis.stop();
 await sleep(1000);
 await redis.start();
@@ -55,7 +55,7 @@ over = true;
 await killing;
 const seconds = (performance.now() - started) / 1000;
 
-// What each seed gives when it is asked for directly.
+// The picture of each seed, requested directly.
 const expected = new Map<string, string>();
 for (let i = 0; i < JOBS; i++) {
   const { task, ...wanted } = body(i);
@@ -79,13 +79,13 @@ const statuses = [...jobs.values()].reduce<Record<string, number>>((sum, { statu
 console.log(
   `\n${JOBS} jobs in ${seconds.toFixed(0)} s, ${counts.killed} replicas killed, Redis restarted once`,
 );
-console.log(`requests sent again, to another replica: ${counts.triedAgain}`);
+console.log(`requests retried on another replica: ${counts.triedAgain}`);
 console.log(
   `ended: ${JSON.stringify(statuses)}; result events: ${results}; distinct ids: ${new Set(ids).size}`,
 );
 for (const { status, error } of [...jobs.values()].filter(({ status }) => status !== 'succeeded').slice(0, 3))
   console.log(status, JSON.stringify(error));
-console.log(`pictures that differ from the same seed's asked for directly: ${different}`);
+console.log(`pictures that differ from those requested directly with the same seed: ${different}`);
 
 for (const child of replicas.values()) child.kill('SIGKILL');
 await redis.remove();
@@ -111,7 +111,7 @@ async function ready(port: number) {
   while (!(await fetch(url).catch(() => undefined))?.ok) await sleep(200);
 }
 
-/** One after the other, and only while the two others stand: that is what three replicas promise. */
+/** Kills one replica after the other, each only after the previous one is ready again. */
 async function killNowAndThen() {
   for (let n = 0; !over; n = (n + 1) % ports.length) {
     await sleep(KILL_EVERY_S * 1000);
@@ -135,7 +135,7 @@ async function submitSome() {
   }
 }
 
-/** As a careful client does it: again, elsewhere, until it is answered. */
+/** Retries on the next replica until the request succeeds; throws on a 4xx other than 429. */
 async function fetched(path: string, init: RequestInit = {}): Promise<Buffer> {
   for (let turn = 0; ; turn++) {
     const port = ports[turn % ports.length];
@@ -143,7 +143,7 @@ async function fetched(path: string, init: RequestInit = {}): Promise<Buffer> {
     try {
       if (answer?.ok) return Buffer.from(await answer.arrayBuffer());
     } catch {
-      // killed in mid-answer
+      // the replica was killed while it answered
     }
     if (answer && answer.status < 500 && answer.status !== 429 && !answer.ok)
       throw new Error(`${path}: ${answer.status} ${await answer.text()}`);

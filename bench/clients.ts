@@ -6,10 +6,10 @@ const SIDES = [64, 200, 512, 1600];
 const SAMPLERS = ['ddim', 'ddpm', 'dpmpp_2m'];
 const LONGEST_STAY_MS = 3000;
 
-/** How often each thing came of a request: a status, 'hung up', or what fetch said. */
+/** The number of requests by outcome: a status, 'disconnected', or the error of fetch. */
 export type Tally = Map<string, number>;
 
-/** An empty tally, and what adds one to it. */
+/** An empty tally, and a function that adds one to an outcome. */
 export function startTally(): { tally: Tally; count: (what: string) => void } {
   const tally: Tally = new Map();
   return { tally, count: (what) => void tally.set(what, (tally.get(what) ?? 0) + 1) };
@@ -18,7 +18,7 @@ export function startTally(): { tally: Tally; count: (what: string) => void } {
 const random = (below: number) => Math.floor(Math.random() * below);
 const oneOf = <T>(list: readonly T[]): T => list[random(list.length)];
 
-/** Clients of every kind, that ask again and again until the signal aborts; `count` hears what comes of it. */
+/** Runs clients that send every kind of request until the signal aborts; reports each outcome to `count`. */
 export async function keepAsking(
   url: string,
   clients: number,
@@ -28,7 +28,7 @@ export async function keepAsking(
   const pictures = await Promise.all(SIDES.map(drawPictures));
   setMaxListeners(clients, signal);
 
-  /** Gives the answer's body where there is one. Whoever is refused for want of room waits as long as it is told. */
+  /** Resolves to the body of a 2xx response, else to undefined. After a 429, waits for the time in Retry-After. */
   async function send(path: string, init: RequestInit = {}): Promise<Buffer | undefined> {
     try {
       const response = await fetch(url + path, init);
@@ -38,10 +38,10 @@ export async function keepAsking(
       if (status.startsWith('2')) return body;
       if (status === '429') {
         const seconds = Number(response.headers.get('retry-after') ?? 1);
-        await sleep(seconds * 1000, undefined, { signal }).catch(() => {}); // the end has come
+        await sleep(seconds * 1000, undefined, { signal }).catch(() => {}); // the run is over
       }
     } catch (error) {
-      count(init.signal?.aborted ? 'hung up' : String(error));
+      count(init.signal?.aborted ? 'disconnected' : String(error));
     }
   }
 
@@ -60,7 +60,7 @@ export async function keepAsking(
     const { id } = JSON.parse(created.toString());
     if (await follow(id)) await send(`/v1/jobs/${id}/images/0`);
   };
-  /** As an EventSource does it: a stream that ends before the job does is asked for again, from where it ended. */
+  /** Like an EventSource: a stream that ends before the job does is requested again, from the last event on. */
   const follow = async (id: string): Promise<boolean> => {
     for (let last = '0'; ; ) {
       const events = await send(`/v1/jobs/${id}/events`, { headers: { 'last-event-id': last } });
@@ -90,7 +90,7 @@ export async function keepAsking(
   await Promise.all(Array.from({ length: clients }, (_, client) => ask(client)));
 }
 
-/** A stream of events has answered 200 before it knows: its problem, if any, is its last event. */
+/** The status of a response. An event stream always starts with 200; an error is reported in its last event. */
 function statusOf({ status, headers }: Response, body: Buffer): string {
   const events = headers.get('content-type')?.includes('event-stream');
   const problem = events && body.toString().match(/event: error\ndata: .*"status":(\d+)/);

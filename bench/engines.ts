@@ -1,8 +1,8 @@
 /**
- * npm run bench:engines: rows a second of every runtime that starts here, and over those of onnx on the CPU.
+ * npm run bench:engines: rows per second of every runtime that starts on this machine, relative to onnxruntime on the CPU.
  *
- * Each has one worker: on a CPU of one thread and a row at a time, elsewhere with its best batch. They take short turns,
- * many of them, and the fastest counts: what else the machine does only ever slows one.
+ * Each runtime has one worker: on the CPU with one thread and one row at a time, elsewhere with its best batch. They run
+ * in many short turns, and the fastest turn of each counts, because other work on the machine only slows it down.
  */
 import type { Runtime } from '../src/engine/network.ts';
 import { WorkerPool } from '../src/engine/pool.ts';
@@ -10,7 +10,7 @@ import { runtimes } from '../src/engine/runtimes.ts';
 import { FolderRegistry } from '../src/registry/registry.ts';
 
 const ROUNDS = 15;
-/** Of a runtime that takes longer than a second for a row, such as WebGPU on a driver that computes on the CPU. */
+/** For runtimes that need more than a second per row, such as WebGPU on a driver that computes on the CPU. */
 const SLOW_ROUNDS = 3;
 const TURN_MS = 300;
 
@@ -18,7 +18,7 @@ const candidates: Runtime[] = [
   ...runtimes({ engine: 'onnx', device: 'cpu' }),
   ...runtimes({ engine: 'onnx', device: 'cuda' }),
   ...runtimes({ engine: 'onnx', device: 'webgpu' }),
-  // Without every operation in plain JavaScript, which takes seconds for a row.
+  // Without the plain JavaScript backend, which needs seconds per row.
   ...runtimes({ engine: 'tfjs', device: 'auto' }).filter(({ library }) => !library.endsWith('backend-cpu')),
 ];
 
@@ -40,7 +40,7 @@ for (const runtime of candidates) {
   }
 }
 
-/** Rows a second of one turn: of one evaluation, where that takes longer. */
+/** Rows per second in one turn, of at least one evaluation. */
 async function turn(pool: WorkerPool): Promise<number> {
   const rows = pool.info.bestBatch;
   const x = new Float32Array(rows * inChannels * resolution ** 2);

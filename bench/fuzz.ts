@@ -1,8 +1,8 @@
 /**
- * npm run fuzz -- [cases] [seed] [first]: malformed pictures, forms, JSON, headers, paths, keys and HTTP against the built
- * service and its real model. The same cases for the same seed: case N alone is `npm run fuzz -- 1 SEED N`. Exits 1 when
- * an answer is wrong (tests/fuzz/ask.ts says what is), a process died, memory has grown by more than a tenth between the
- * third quarter of the run and the fourth, or a good request is no longer answered with the same bytes.
+ * npm run fuzz -- [cases] [seed] [first]: sends malformed pictures, forms, JSON, headers, paths, keys and HTTP to the built
+ * service with its real model. The same seed gives the same cases; `npm run fuzz -- 1 SEED N` runs only case N. Exits 1
+ * if a response is wrong (tests/fuzz/ask.ts defines this), a process died, memory grew by more than a tenth between the
+ * third and the fourth quarter of the run, or a valid request no longer returns the same bytes.
  */
 import { hashKey, newKey } from '../src/api-keys.ts';
 import { ask, complaint } from '../tests/fuzz/ask.ts';
@@ -40,7 +40,7 @@ let next = FIRST;
 await Promise.all(Array.from({ length: CLIENTS }, client));
 const seconds = (performance.now() - started) / 1000;
 const same = !ended && before.equals(await good());
-const restarts = ended ? 'the service died' : await restarted();
+const restarts = ended ? 'the service exited' : await restarted();
 child.kill('SIGTERM');
 
 const statuses = [...answers].sort(([a], [b]) => a.localeCompare(b));
@@ -53,7 +53,7 @@ console.log(
   `resident MB by eighths of the run: HTTP process ${inMegabytes('http')}; workers ${inMegabytes('workers')}`,
 );
 console.log(`workers restarted: ${restarts}`);
-console.log(`a good request afterwards: ${same ? 'the same bytes as before' : 'NOT the same bytes'}`);
+console.log(`a valid request afterwards: ${same ? 'the same bytes as before' : 'NOT the same bytes'}`);
 for (const line of complaints.slice(0, 50)) console.log(line);
 console.log(`${complaints.length} wrong`);
 const [third, fourth] = [mean(series.slice(4, 6)), mean(series.slice(6))];
@@ -75,7 +75,7 @@ async function client() {
   }
 }
 
-/** The picture that a request with nothing wrong is answered with. */
+/** The response to a valid request. */
 async function good(): Promise<Buffer> {
   const { image, mask } = target.corpus.good;
   const fields = { image: image.toString('base64'), mask: mask.toString('base64'), seed: 7, steps: 3 };
@@ -84,8 +84,7 @@ async function good(): Promise<Buffer> {
     headers: { 'content-type': 'application/json', accept: 'image/png', 'x-api-key': apiKey },
     body: JSON.stringify(fields),
   });
-  if (!response.ok)
-    throw new Error(`a good request is answered with ${response.status}: ${await response.text()}`);
+  if (!response.ok) throw new Error(`a valid request got ${response.status}: ${await response.text()}`);
   return Buffer.from(await response.arrayBuffer());
 }
 

@@ -1,6 +1,6 @@
 /**
- * npm run bench:health: do probes answer while everything is busy? Saturates the built service with sampling requests
- * and large uploads, and asks /health/live all the while.
+ * npm run bench:health: latency of health probes under load. Saturates the built service with sampling requests and
+ * large uploads, and requests /health/live meanwhile.
  */
 import sharp from 'sharp';
 import { startService } from './service.ts';
@@ -37,7 +37,7 @@ async function probe(seconds: number): Promise<number[]> {
     const started = performance.now();
     const response = await fetch(`${url}/health/live`);
     await response.arrayBuffer();
-    if (!response.ok) throw new Error(`/health/live said ${response.status}`);
+    if (!response.ok) throw new Error(`/health/live got ${response.status}`);
     times.push(performance.now() - started);
     await new Promise((resolve) => setTimeout(resolve, PROBE_EVERY_MS));
   }

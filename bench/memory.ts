@@ -1,12 +1,12 @@
 import { readFileSync } from 'node:fs';
 
-/** Resident megabytes: of a process, and of its children together. */
+/** Resident memory in MB: of a process, and of all its children. */
 export interface Memory {
   http: number;
   workers: number;
 }
 
-/** As /proc has it, so on Linux only. */
+/** Read from /proc, so Linux only. */
 export function memoryOf(pid: number): Memory {
   const children = readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8').split(' ').filter(Boolean);
   return { http: resident(pid), workers: sum(children.map(resident)) };

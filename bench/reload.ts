@@ -1,8 +1,8 @@
 /**
- * npm run bench:reload -- [times]: does renewing the model lose a request, or memory? A version is dropped into
- * MODEL_DIR of the running service, promoted, and the one before taken away, again and again, while clients fill holes.
- * Exits 1 on an answer that is neither 2xx nor the queue's 429, or when the service's own process has grown by more than
- * a tenth between the first third of the reloads and the last.
+ * npm run bench:reload -- [times]: do model reloads lose requests or leak memory? Repeatedly copies a version into
+ * MODEL_DIR of the running service, promotes it, and removes the previous one, while clients fill holes. Exits 1 on a
+ * response other than 2xx and 429, or if the memory of the HTTP process grew by more than a tenth between the first and
+ * the last third of the reloads.
  */
 import { cp, mkdir, mkdtemp, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import os from 'node:os';
@@ -28,7 +28,7 @@ const { child, pid, url } = await startService({
   MODEL_DIR: folder,
   RELOAD_INTERVAL_MS: '100',
   DEVICE: 'cpu',
-  JOB_TTL_MS: '30000', // finished jobs are kept in memory: soon as many go as come
+  JOB_TTL_MS: '30000', // finished jobs are kept in memory; this reaches a steady state soon
   ...IMAGE_MALLOC,
 });
 const { tally, count } = startTally();
@@ -65,10 +65,10 @@ console.log(
   `HTTP process: ${first.http.toFixed(0)} MB in the first third, ${last.http.toFixed(0)} MB in the last ` +
     `(${(growth * 100).toFixed(1)} %); workers: ${first.workers.toFixed(0)} and ${last.workers.toFixed(0)} MB`,
 );
-const lost = [...tally.keys()].filter((what) => !/^(2..|429|hung up)$/.test(what));
+const lost = [...tally.keys()].filter((what) => !/^(2..|429|disconnected)$/.test(what));
 if (lost.length > 0 || growth > MOST_GROWTH) process.exitCode = 1;
 
-/** The committed model under another number, in one step: a folder that is half there would be looked at. */
+/** Copies the committed model under another version number, and renames it at the end: an incomplete folder is refused. */
 async function drop(version: number) {
   const [part, to] = [path.join(folder, `.${version}.part`), path.join(folder, ID, String(version))];
   await cp(path.join('models', ID, '1'), part, { recursive: true });
@@ -97,7 +97,7 @@ interface Listed {
 async function until(holds: () => Promise<boolean>) {
   const late = performance.now() + LONGEST_RELOAD_MS;
   while (!(await holds())) {
-    if (performance.now() > late) throw new Error('a version was not taken up in five minutes');
+    if (performance.now() > late) throw new Error('a version was not loaded within five minutes');
     await sleep(50);
   }
 }

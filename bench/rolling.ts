@@ -1,9 +1,9 @@
 /**
- * npm run bench:rolling -- [seconds]: two processes of the service behind nginx, one Redis, clients of every kind; the
- * processes are told to end (SIGTERM) and started again in turn. No request may be lost: each is answered 2xx, or 429 for
- * want of room.
+ * npm run bench:rolling -- [seconds]: restarts two processes of the service in turn with SIGTERM, behind nginx and with
+ * one Redis, while clients send every kind of request. Exits 1 if a request is lost: each must be answered with 2xx, or
+ * with 429 when the queue is full.
  *
- * Starts the built service, nginx and redis-server itself. CLIENTS and FIRST_PORT change the size and place of it.
+ * Starts the built service, nginx and redis-server. The environment variables CLIENTS and FIRST_PORT change scale and ports.
  */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
@@ -17,7 +17,7 @@ import { keepAsking, startTally } from './clients.ts';
 const SECONDS = Number(process.argv[2] ?? 60);
 const CLIENTS = Number(process.env.CLIENTS ?? 8);
 const SHORT_CLIENTS = 4;
-/** For a busy machine: what is measured is whether requests are lost, not how fast it is. */
+/** Long enough for a busy machine: this benchmark counts lost requests and does not measure speed. */
 const GRACE_MS = 120_000;
 const FIRST_PORT = Number(process.env.FIRST_PORT ?? 18_000 + Math.floor(Math.random() * 1000) * 3);
 
@@ -56,9 +56,9 @@ await Promise.all([nginx, ...replicas.values()].map((child) => once(child, 'exit
 await redis.remove();
 await rm(folder, { recursive: true });
 
-const lost = [...tally].filter(([what]) => !/^2\d\d$|^429$|^hung up$/.test(what));
+const lost = [...tally].filter(([what]) => !/^2\d\d$|^429$|^disconnected$/.test(what));
 console.log(
-  `${restarts} restarts in ${seconds.toFixed(0)} s; from SIGTERM to the end ${drains.map((s) => s.toFixed(1)).join(', ')} s`,
+  `${restarts} restarts in ${seconds.toFixed(0)} s; from SIGTERM to exit ${drains.map((s) => s.toFixed(1)).join(', ')} s`,
 );
 console.log(
   `answers: ${JSON.stringify(Object.fromEntries(tally))}; processes that did not exit with 0: ${unclean}`,
@@ -68,7 +68,7 @@ process.exit(lost.length === 0 && unclean === 0 ? 0 : 1);
 
 function start(port: number) {
   const env = {
-    DEVICE: 'cpu', // starts soonest
+    DEVICE: 'cpu', // starts fastest
     SHUTDOWN_GRACE_MS: String(GRACE_MS),
     ...process.env,
     PORT: String(port),
@@ -85,7 +85,7 @@ async function ready(port: number) {
   while (!(await fetch(url).catch(() => undefined))?.ok) await sleep(200);
 }
 
-/** As a rolling update does it: the next one only when this one is ready again. */
+/** Restarts a replica and waits until it is ready, like a rolling update. */
 async function restart(port: number) {
   const child = replicas.get(port);
   if (!child) throw new Error(`nothing runs on ${port}`);
@@ -98,7 +98,7 @@ async function restart(port: number) {
   await ready(port);
 }
 
-/** Many short requests, for the moments in which a connection is being closed. */
+/** Sends many short requests, to hit the moments in which a connection is being closed. */
 async function askShortly() {
   while (!end.signal.aborted) {
     const body = new FormData();
@@ -116,7 +116,7 @@ async function askShortly() {
 }
 
 async function startNginx(): Promise<ChildProcess> {
-  await chmod(folder, 0o755); // its workers may be another user
+  await chmod(folder, 0o755); // nginx workers may run as another user
   const file = join(folder, 'nginx.conf');
   await writeFile(file, nginxConf());
   const child = spawn('nginx', ['-c', file, '-g', 'daemon off;'], {
@@ -127,10 +127,10 @@ async function startNginx(): Promise<ChildProcess> {
 }
 
 /**
- * nginx does not ask whether a replica is ready: it learns it from a refused connection, or from the 503 with which a
- * replica that ends, or has not loaded its model yet, answers before it has begun anything; and asks the other.
- * non_idempotent is what lets it ask again for a POST. Where a replica dies in mid-work it repeats that work, which does
- * no harm here: a fill or a sample leaves nothing behind, and a job has its Idempotency-Key.
+ * nginx does not check readiness. It tries the other replica after a refused connection, or after the 503 with which a
+ * replica that is stopping or loading its model answers before it starts any work. non_idempotent allows this for POST.
+ * If a replica dies while working, the work is repeated, which is harmless: fills and samples have no side effects, and
+ * jobs have an Idempotency-Key.
  */
 function nginxConf(): string {
   const temporary = ['client_body', 'proxy', 'fastcgi', 'uwsgi', 'scgi'];
@@ -142,7 +142,7 @@ http {
   access_log off;
   ${temporary.map((kind) => `${kind}_temp_path ${folder}/${kind};`).join('\n  ')}
   upstream replicas {
-    ${ports.map((port) => `server 127.0.0.1:${port} max_fails=0;`).join('\n    ')} # never without anyone to ask
+    ${ports.map((port) => `server 127.0.0.1:${port} max_fails=0;`).join('\n    ')} # never mark a replica as unavailable
     keepalive 16;
   }
   server {
@@ -152,7 +152,7 @@ http {
       proxy_pass http://replicas;
       proxy_http_version 1.1;
       proxy_set_header Connection "";
-      proxy_buffering off; # events as they come
+      proxy_buffering off; # deliver events immediately
       proxy_read_timeout 300s;
       proxy_next_upstream error http_503 non_idempotent;
     }

@@ -1,8 +1,8 @@
 /**
- * npm run bench:scheduler: what step-level batching costs and gains, as ratios within one run.
+ * npm run bench:scheduler: costs and benefits of step-level batching, as ratios within one run.
  *
- * 1. Throughput of 64 requests with mixed samplers and 5 to 100 steps, over the bare engine's at its best batch.
- * 2. A 5-step request behind eight 200-step ones, over its own time on an idle service.
+ * 1. Throughput of 64 requests with mixed samplers and 5 to 100 steps, relative to the bare engine at its best batch.
+ * 2. Time of a 5-step request behind eight 200-step requests, relative to its time on an idle service.
  */
 import { sample } from '../src/inpainting/sample.ts';
 import { ModelVersion } from '../src/registry/model-version.ts';
@@ -34,7 +34,7 @@ const seconds = async (work: () => Promise<unknown>) => {
   return (performance.now() - started) / 1000;
 };
 
-/** Evaluations a second with every worker kept busy at the best batch. */
+/** Rows per second with every worker kept busy at the best batch. */
 async function bareEngine(evaluations: number): Promise<number> {
   const { in_channels, resolution } = model.card;
   const rows = engine.bestBatch;
@@ -69,7 +69,7 @@ for (let round = 0; round < 3; round++) {
     `64 mixed clients: ${mixed.toFixed(1)} evaluations/s, bare engine ${before.toFixed(1)} and ${after.toFixed(1)}`,
   );
 }
-console.log(`throughput over the bare engine's: ${ratios.map((r) => r.toFixed(3)).join(', ')}`);
+console.log(`throughput relative to the bare engine: ${ratios.map((r) => r.toFixed(3)).join(', ')}`);
 
 const own = await seconds(() => sample(model, parameters(1, 5)));
 const long = Array.from({ length: 8 }, (_, i) => sample(model, parameters(i, 200)));

@@ -1,16 +1,16 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { on } from 'node:events';
 
-/** The allocator's settings, as in the image: with them memory that is freed is given back. */
+/** The allocator settings of the image, with which freed memory is returned to the system. */
 export const IMAGE_MALLOC = { MALLOC_ARENA_MAX: '2', MALLOC_MMAP_THRESHOLD_: '131072' };
 
-/** Starts the built service (npm run build first) as a process of its own, on a free port. */
+/** Starts the built service (run `npm run build` first) as a separate process on a free port. */
 export async function startService(env: Record<string, string> = {}) {
   const child = spawn(process.execPath, ['dist/main.js'], {
     env: { ...process.env, PORT: '0', HOST: '127.0.0.1', LOG_LEVEL: 'info', ...env },
     stdio: ['ignore', 'pipe', 'inherit'],
   });
-  process.once('exit', () => child.kill('SIGKILL')); // whatever ends this one
+  process.once('exit', () => child.kill('SIGKILL')); // however this process ends
   const url = await listening(child);
   return { child, url, pid: child.pid ?? 0 };
 }
@@ -22,7 +22,7 @@ async function listening({ stdout }: ChildProcess): Promise<string> {
     log += data;
     const port = log.match(/listening on http:\/\/localhost:(\d+)/)?.[1];
     if (!port) continue;
-    stdout.resume(); // what it logs from here on is nobody's business, but has to be read
+    stdout.resume(); // the rest of the log is discarded, but must be read
     return `http://127.0.0.1:${port}`;
   }
   throw new Error('the service did not start');

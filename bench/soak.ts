@@ -1,7 +1,7 @@
 /**
- * npm run bench:soak -- [minutes]: does memory stay where it is? Saturates the built service with clients of every
- * kind, more than its queue holds, and watches the resident memory of its processes. Exits 1 on a 5xx or an answer that
- * never came, or when memory has grown by more than a tenth between minutes 3 to 6 and the last three.
+ * npm run bench:soak -- [minutes]: does memory stay constant? Saturates the built service with every kind of request, more
+ * than its queue holds, and records the resident memory of its processes. Exits 1 on a 5xx, on a request without a
+ * response, or if memory grew by more than a tenth between minutes 3 to 6 and the last three minutes.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { keepAsking, startTally } from './clients.ts';
@@ -16,7 +16,7 @@ const MOST_GROWTH = 0.1;
 
 const { child, pid, url } = await startService({
   QUEUE_LIMIT: String(QUEUE_LIMIT),
-  JOB_TTL_MS: '30000', // finished jobs are kept in memory: soon as many go as come
+  JOB_TTL_MS: '30000', // finished jobs are kept in memory; this reaches a steady state soon
   ...IMAGE_MALLOC,
 });
 const { tally, count } = startTally();
@@ -25,7 +25,7 @@ const clients = keepAsking(url, CLIENTS, count, end.signal);
 
 const minutes: Memory[] = [];
 const failures = new Set<string>();
-console.log('| minute | HTTP process, MB | workers, MB | answered | 429 | hung up | other |');
+console.log('| minute | HTTP process, MB | workers, MB | answered | 429 | disconnected | other |');
 console.log('| --- | --- | --- | --- | --- | --- | --- |');
 for (let minute = 1; minute <= MINUTES; minute++) {
   const samples: Memory[] = [];
@@ -45,7 +45,7 @@ const grown = growth();
 const percent = (share: number) => `${(share * 100).toFixed(1)} %`;
 console.log(
   tooShort
-    ? '\ntoo short to tell growth: that takes 9 minutes'
+    ? '\ntoo short to measure growth, which takes 9 minutes'
     : `\ngrown from minutes 3-6 to the last three: HTTP process ${percent(grown.http)}, workers ${percent(grown.workers)}`,
 );
 console.log(`failures: ${[...failures].join(', ') || 'none'}`);
@@ -58,7 +58,7 @@ function growth(): Memory {
   return { http: after.http / before.http - 1, workers: after.workers / before.workers - 1 };
 }
 
-/** The minute's line; its counts begin again at 0. */
+/** Prints the line for a minute and resets the counts. */
 function report(minute: number) {
   const take = (wanted: (what: string) => boolean) => {
     const found = [...tally].filter(([what]) => wanted(what));
@@ -73,7 +73,7 @@ function report(minute: number) {
     workers.toFixed(0),
     total((what) => what.startsWith('2')),
     total((what) => what === '429'),
-    total((what) => what === 'hung up'),
+    total((what) => what === 'disconnected'),
   ];
   const others = take(() => true);
   for (const [what] of others) if (!what.startsWith('4')) failures.add(what);

@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
-# Builds the Dockerfile unchanged, runs the image as a locked-down pod would (its own user, as process 1, read-only
-# root, no capabilities, nothing mounted to write on), fills a hole over HTTP, asks its health check, ends it with
-# SIGTERM, and says how large it is. Needs root on Debian, but no container engine and no image registry: where the
-# base image is not in reach, docker/stand-in-base.sh takes its place. Everything is thrown away afterwards.
+# Builds the Dockerfile unchanged and runs the image like a locked-down pod: as its own user, as process 1, with a
+# read-only root, without capabilities and without writable mounts. Then it fills a hole over HTTP, runs the health
+# check, stops the service with SIGTERM, and prints the size of the image. It needs root on Debian, but no container
+# engine and no image registry: docker/stand-in-base.sh builds a replacement for the base image. All files are temporary.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -15,7 +15,7 @@ store=(--storage-driver vfs --root "$work/store" --runroot "$work/run")
 container=
 service=
 cleanup() {
-  [ -z "$service" ] || pkill -KILL --parent "$service" || true # process 1: all of its namespace ends with it
+  [ -z "$service" ] || pkill -KILL --parent "$service" || true # process 1: the whole PID namespace ends with it
   [ -z "$container" ] || buildah "${store[@]}" umount "$container" > /dev/null || true
   rm -rf "$work"
 }
@@ -33,15 +33,15 @@ docker/stand-in-base.sh "$node" "$version" "${store[@]}"
 buildah "${store[@]}" bud --isolation chroot --pull-never --format docker --tag ddpm-inpaint . > "$work/build.log" 2>&1 \
   || { cat "$work/build.log"; exit 1; }
 
-# The image's own configuration, in the words of the OCI runtime.
+# The configuration stored in the image.
 image=$(buildah "${store[@]}" inspect --type image ddpm-inpaint)
 config=$(jq .Docker.config <<< "$image")
 label=$(jq -r '.Labels["org.opencontainers.image.version"]' <<< "$config")
-[ "$label" = "$(jq -r .version package.json)" ] || fail "the Dockerfile's VERSION is $label, package.json's is another"
+[ "$label" = "$(jq -r .version package.json)" ] || fail "VERSION in the Dockerfile is $label, which differs from package.json"
 container=$(buildah "${store[@]}" from --pull-never ddpm-inpaint)
 root=$(buildah "${store[@]}" mount "$container")
 for unwanted in node_modules/typescript node_modules/vitest training src; do
-  [ ! -e "$root/app/$unwanted" ] || fail "the image carries $unwanted"
+  [ ! -e "$root/app/$unwanted" ] || fail "the image contains $unwanted"
 done
 mapfile -t env < <(jq -r '.Env[]' <<< "$config")
 mapfile -t command < <(jq -r '.Cmd[]' <<< "$config")
@@ -50,7 +50,7 @@ IFS=: read -r uid gid < <(jq -r .User <<< "$config")
 as_user=(env -i "${env[@]}" "PORT=$PORT" env --chdir "$(jq -r .WorkingDir <<< "$config")"
   setpriv --reuid "$uid" --regid "$gid" --clear-groups --bounding-set=-all --inh-caps=-all --no-new-privs)
 
-# Namespaces of its own but for the network, and a root that nobody can write: what a container engine would do.
+# As a container engine does: separate namespaces (except the network) and a read-only root.
 unshare --mount --pid --ipc --uts --fork --kill-child bash -ec '
   root=$1
   mount --bind "$root" "$root"
@@ -74,22 +74,22 @@ done
 first=$(inside sh -c 'id -u; tr "\0" " " < /proc/1/cmdline; grep -E "^(CapEff|NoNewPrivs)" /proc/1/status' | tr -s '\n\t' ' ')
 [ "$first" = "$uid ${command[*]} CapEff: 0000000000000000 NoNewPrivs: 1 " ] || fail "process 1 runs as: $first"
 [ "$uid" != 0 ] || fail "it runs as root"
-! inside sh -c 'touch /app/x /tmp/x 2> /dev/null' || fail "the root filesystem can be written"
-inside "${health[@]}" || fail "the health check says no"
+! inside sh -c 'touch /app/x /tmp/x 2> /dev/null' || fail "the root file system is writable"
+inside "${health[@]}" || fail "the health check failed"
 
-# The README's first curl.
+# The first curl of the README.
 curl -sf "http://localhost:$PORT/v1/inpaint" \
-  -F image=@examples/face-1.png -F mask=@examples/mask-1.png -F seed=7 -o "$work/filled.png" || fail "no hole was filled"
-# As large as is accepted, interlaced and of 16 bits: 200 MB that must not need a temporary file.
+  -F image=@examples/face-1.png -F mask=@examples/mask-1.png -F seed=7 -o "$work/filled.png" || fail "the hole was not filled"
+# The largest accepted picture, interlaced with 16 bits per channel: 200 MB, decoded without a temporary file.
 node -e '
   require("sharp")({ create: { width: 5000, height: 5000, channels: 4, background: "#aa8866" } })
     .toColourspace("rgb16").png({ compressionLevel: 1, progressive: true }).toFile(process.argv[1])' "$work/large.png"
 status=$(curl -s "http://localhost:$PORT/v1/diffuse" -F image=@"$work/large.png" -F timesteps=10 -o "$work/large.json" -w '%{http_code}')
-[ "$status" = 200 ] || fail "a large picture was answered with $status: $(head -c 400 "$work/large.json")"
+[ "$status" = 200 ] || fail "a large picture got $status: $(head -c 400 "$work/large.json")"
 
 kill -TERM "$(pgrep --parent $service)"
-wait $service || fail "SIGTERM ended it with $?"
+wait $service || fail "it exited with $? on SIGTERM"
 service=
 inner=$(du -sm "$root/app" | cut -f1)
 all=$(du -smx "$root" | cut -f1)
-echo "the image fills a hole as user $uid on a read-only root; $all MB unpacked, $inner of them the service and its model"
+echo "the image fills a hole as user $uid on a read-only root; unpacked $all MB, of which $inner MB are the service and its model"

@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
 # Usage, in the repository after npm ci: docker/install-tfjs.sh cpu|gpu
 #
-# Installs @tensorflow/tfjs-node or tfjs-node-gpu without its install script, which fetches an old libtensorflow from a
-# host of its own: PyPI's wheel carries the same C API, and the addon is two source files of the npm package. For the
-# GPU, CUDA's wheels are unpacked beside it; the driver is the machine's. Linux x86-64; needs g++ and python3 with pip.
-# With npm_config_omit=dev it leaves development packages out, as npm ci does.
+# Installs @tensorflow/tfjs-node or tfjs-node-gpu without its install script, which downloads an old libtensorflow from
+# another host. Instead, it takes the same C API from TensorFlow's wheel on PyPI and compiles the addon, two source files
+# in the npm package. For the GPU, it also unpacks CUDA's wheels; the driver must be installed on the machine.
+# Requires Linux x86-64, g++, and python3 with pip. npm_config_omit=dev omits development packages, as for npm ci.
 set -euo pipefail
 
 TFJS=4.22.0
@@ -15,23 +15,23 @@ case "${1:-}" in
   gpu) name=tfjs-node-gpu ;;
   *) echo "usage: $0 cpu|gpu" >&2; exit 1 ;;
 esac
-[ "$(uname -sm)" = "Linux x86_64" ] || { echo "$0: Linux on x86-64 only, this is $(uname -sm)" >&2; exit 1; }
+[ "$(uname -sm)" = "Linux x86_64" ] || { echo "$0: Linux on x86-64 only, not $(uname -sm)" >&2; exit 1; }
 
 wheels=$(dirname "$0")/tensorflow-$1.txt
 package=$PWD/node_modules/@tensorflow/$name
-# Beside the package: some gigabytes for the GPU, more than a /tmp in memory may have.
+# Next to the package: the GPU needs several gigabytes, too much for a /tmp that is kept in memory.
 work=$(mktemp -d "$PWD/node_modules/.tfjs-XXXXXX")
 trap 'rm -rf "$work"' EXIT
 
-# --save-prod: as the optional peer that package.json calls it, npm would leave the package itself out.
+# --save-prod, because package.json lists the package as an optional peer, which npm would otherwise skip.
 npm install --no-save --save-prod --ignore-scripts --no-audit --no-fund \
   "@tensorflow/$name@$TFJS" "node-api-headers@$NODE_API_HEADERS"
 
-# The tags name the wheel, not the Python at hand: nothing of it is ever imported.
+# The tags select the wheel independently of the installed Python; nothing in it is ever imported.
 python3 -m pip download --quiet --no-cache-dir --no-deps --require-hashes --only-binary=:all: \
   --implementation cp --python-version 3.11 --abi cp311 --abi none --requirement "$wheels" --dest "$work"
 
-# deps/lib has the libraries, deps/nvidia CUDA's: where they look for them, relative to each other.
+# The libraries go to deps/lib and CUDA's to deps/nvidia, where they expect each other.
 rm -rf "$package/deps" "$package/lib"
 mkdir -p "$package/deps" "$package/lib/napi-v8"
 python3 - "$package/deps" "$work"/*.whl <<'PY'
@@ -56,7 +56,7 @@ for wheel in wheels:
 PY
 strip --strip-unneeded "$package"/deps/lib/*
 
-# What the package's binding.gyp says: two sources, two libraries, found beside the addon.
+# As in the package's binding.gyp: two source files and two libraries, which are found relative to the addon.
 g++ -std=c++17 -O2 -w -fPIC -shared -DNAPI_VERSION=8 \
   -I node_modules/node-api-headers/include -I "$package/deps/include" \
   "$package/binding/tfjs_backend.cc" "$package/binding/tfjs_binding.cc" \
@@ -66,15 +66,15 @@ g++ -std=c++17 -O2 -w -fPIC -shared -DNAPI_VERSION=8 \
 
 TF_CPP_MIN_LOG_LEVEL=2 TF_FORCE_GPU_ALLOW_GROWTH=true node - "$1" "$name" <<'JS'
 const [, , kind, name] = process.argv;
-require("util").isNullOrUndefined ??= (value) => value == null; // Node 23 removed it, tfjs-node calls it
+require("util").isNullOrUndefined ??= (value) => value == null; // removed in Node 23, but called by tfjs-node
 const tf = require(`@tensorflow/${name}`);
 const [corner, , , , , inside] = tf.conv2d(tf.ones([1, 4, 4, 2]), tf.ones([3, 3, 2, 1]), 1, "same").dataSync();
-if (corner !== 8 || inside !== 18) throw new Error("TensorFlow computes nonsense");
+if (corner !== 8 || inside !== 18) throw new Error("TensorFlow returned a wrong convolution");
 const { binding, isUsingGpuDevice } = tf.backend();
 const where = isUsingGpuDevice
-  ? "it finds a GPU and computes on it"
+  ? "runs on a GPU"
   : kind === "cpu"
-    ? "it computes on the CPU"
-    : "it finds no GPU here and computes on the CPU; where nvidia-smi lists one (docker run --gpus all) it takes it";
+    ? "runs on the CPU"
+    : "found no GPU and runs on the CPU; it uses a GPU that nvidia-smi lists (docker run --gpus all)";
 console.log(`${name} ${tf.version["tfjs-node"] ?? tf.version.tfjs} on TensorFlow ${binding.TF_Version}: ${where}`);
 JS

@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
 # Usage: docker/stand-in-base.sh NAME VERSION [BUILDAH OPTIONS]
 #
-# Puts a stand-in for node:VERSION-bookworm-slim under NAME into buildah's store, for machines that reach Debian's
-# packages and npm but no image registry: Debian's minimal system, that very Node.js from npm, this machine's npm
-# and trusted certificates. As root.
+# Builds a replacement for node:VERSION-bookworm-slim and stores it as NAME in buildah's store. It is for machines that
+# can reach Debian's packages and npm but no image registry. It consists of a minimal Debian system, Node.js VERSION from
+# npm, and this machine's npm and trusted certificates. Run it as root.
 set -euo pipefail
 name=$1 version=$2
 options=("${@:3}")

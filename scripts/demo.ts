@@ -1,6 +1,6 @@
 /**
- * npm run demo: fills the hole of one of the examples through the service's own code, without starting it,
- * and writes out/demo.png: the hole, then four candidates.
+ * npm run demo: fills the hole of an example with the service's code, without starting a server, and writes
+ * out/demo.png: the picture with its hole, then four candidates.
  */
 import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import sharp from 'sharp';

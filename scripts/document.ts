@@ -3,7 +3,7 @@ import { readConfig, settingsTable } from '../src/config.ts';
 import { createMetrics } from '../src/metrics.ts';
 import type { ModelRegistry } from '../src/registry/registry.ts';
 
-/** The OpenAPI document of the service, as it would answer GET /openapi.yaml; no model is needed for that. */
+/** The OpenAPI document, as served at GET /openapi.yaml. No model is loaded. */
 export async function openapiYaml(): Promise<string> {
   const registry = { close: async () => {} } as ModelRegistry;
   const app = await buildApp({ config: readConfig({}), registry, metrics: createMetrics() });
@@ -15,7 +15,7 @@ export async function openapiYaml(): Promise<string> {
 
 const SETTINGS_PLACE = /(<!-- settings -->\n)[\s\S]*(<!-- \/settings -->)/;
 
-/** The README with its table of settings as config.ts has it. */
+/** The README with its table of settings generated from config.ts. */
 export function withSettings(readme: string): string {
   return readme.replace(SETTINGS_PLACE, (_, before, after) => `${before}${settingsTable()}\n${after}`);
 }

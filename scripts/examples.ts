@@ -1,6 +1,6 @@
 /**
- * npm run examples -- SEED SEED SEED: draws three faces from the default model, gives each a mask, and writes examples/
- * and the README's picture docs/fills.png. No photograph is in this repository: these faces are nobody's.
+ * npm run examples -- SEED SEED SEED: draws three faces with the default model, one for each seed, and writes them with
+ * their masks to examples/, and the README's picture to docs/fills.png. The repository contains no photographs.
  */
 import { mkdir, writeFile } from 'node:fs/promises';
 import sharp from 'sharp';
@@ -12,12 +12,13 @@ import { sample } from '../src/inpainting/sample.ts';
 import { FolderRegistry } from '../src/registry/registry.ts';
 
 const seeds = process.argv.slice(2).map(Number);
-if (seeds.length !== 3 || seeds.some(Number.isNaN)) throw new Error('give three seeds');
+if (seeds.length !== 3 || seeds.some(Number.isNaN))
+  throw new Error('usage: npm run examples -- SEED SEED SEED');
 const CANDIDATES = 4;
 const FILL_SEED = 7;
 const SHOWN = 160;
 
-/** Holes in a 64 x 64 picture: over the eyes, scribbled across the face, the right half. */
+/** Holes in a 64 x 64 picture: over the eyes, strokes across the face, the right half. */
 const HOLES = [
   '<rect x="12" y="20" width="40" height="14" rx="4"/>',
   '<path d="M8 50 Q24 34 40 46 T58 30 M20 8 Q30 20 22 34" fill="none" stroke="white" stroke-width="7" stroke-linecap="round"/>',

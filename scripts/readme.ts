@@ -1,4 +1,4 @@
-/** npm run readme: writes the README's table of settings from config.ts. */
+/** npm run readme: writes the README's table of settings from the descriptions in config.ts. */
 import { readFile, writeFile } from 'node:fs/promises';
 import { withSettings } from './document.ts';
 

@@ -49,7 +49,8 @@ const proxies = z
   .transform((list) => list.split(',').map((proxy) => proxy.trim()))
   .refine((list) => list.every(isNetwork), {
     error:
-      'must be addresses or networks such as 10.0.0.0/8, or loopback, linklocal, uniquelocal, separated by commas',
+      'must be addresses or networks such as 10.0.0.0/8, or loopback, linklocal, uniquelocal, ' +
+      'separated by commas',
   });
 
 function isNetwork(text: string): boolean {
@@ -63,81 +64,88 @@ const MEGA = 1_000_000;
 
 /** Every setting, in one place: the README's table and the start-up log are made from it. */
 export const SETTINGS = {
-  HOST: { schema: z.string(), default: '0.0.0.0', description: 'address to listen on' },
+  HOST: { schema: z.string(), default: '0.0.0.0', description: 'Address to listen on' },
   PORT: {
     schema: wholeNumber(0, 65_535),
     default: '8000',
-    description: 'port to listen on; 0: any free one',
+    description: 'Port to listen on; `0` picks a free one',
   },
   LOG_LEVEL: {
     schema: oneOf(['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent']),
     default: 'info',
-    description: 'least severe level that is logged',
+    description:
+      'Lowest level that is logged: `fatal`, `error`, `warn`, `info`, `debug`, `trace` or `silent`',
   },
   MODEL_DIR: {
     schema: z.string(),
     default: 'models',
-    description: 'folder with `<id>/<version>/model.json`',
+    description: 'Folder with the models, as `<id>/<version>/model.json`',
   },
   DEFAULT_MODEL: {
     schema: split.optional(),
     default: undefined,
     description:
-      '`id`, `id@version` or a split `id@1:90,@2:10` for requests that name no model; else what SERVING_FILE says, ' +
-      'else the first id, newest version',
+      'Model for requests that name none: `id`, `id@version` or a weighted split such as ' +
+      '`id@1:90,@2:10`. If unset, SERVING_FILE decides; without that file, the newest version of the ' +
+      'first id in alphabetical order',
   },
   SERVING_FILE: {
     schema: z.string().optional(),
     default: undefined,
-    description: 'what `npm run promote` writes and the service follows; else `serving.json` in MODEL_DIR',
+    description:
+      'File that `npm run promote` writes and the service follows. If unset, `serving.json` in MODEL_DIR',
   },
   RELOAD_INTERVAL_MS: {
     schema: wholeNumber(0, 3_600_000),
     default: '10000',
-    description: 'milliseconds between looks at MODEL_DIR and SERVING_FILE; 0: on SIGHUP alone',
+    description:
+      'Milliseconds between checks of MODEL_DIR and SERVING_FILE for changes; `0` checks only on SIGHUP',
   },
   MODEL_IDLE_MS: {
     schema: wholeNumber(0, 7 * 24 * 3_600_000),
     default: '300000',
     description:
-      'milliseconds after which a model that is not the default and not asked for is unloaded; 0: never',
+      'Milliseconds without a request after which a model that is not the default is unloaded; `0` ' +
+      'never unloads',
   },
   ENGINE: {
     schema: oneOf(['auto', 'onnx', 'tfjs']),
     default: 'auto',
-    description: 'what evaluates the network: auto, onnx, tfjs',
+    description: 'Library that evaluates the network: `auto`, `onnx` or `tfjs`',
   },
   DEVICE: {
     schema: oneOf(['auto', 'cpu', 'webgpu', 'cuda', 'tensorrt']),
     default: 'auto',
-    description: 'where it runs: auto (the fastest that works), cpu, webgpu, cuda, tensorrt',
+    description:
+      'Device that the network runs on: `auto` (the fastest that works), `cpu`, `webgpu`, `cuda` or ' +
+      '`tensorrt`',
   },
   ENGINE_FALLBACK: {
     schema: flag,
     default: 'false',
-    description: 'whether the next runtime takes over when the workers keep failing',
+    description: 'Whether to switch to the next runtime when the workers of the current one keep failing',
   },
   MAX_BATCH: {
     schema: z.union([z.literal('auto').transform(() => undefined), wholeNumber(1, 1024)], {
       error: 'must be auto or a whole number from 1 to 1024',
     }),
     default: 'auto',
-    description: 'rows an evaluation has at most; auto: measured at start',
+    description: 'Maximum number of rows in one evaluation of the network; `auto` measures the best size',
   },
   QUEUE_LIMIT: {
     schema: wholeNumber(8, 100_000), // one request may ask for eight
     default: '64',
-    description: 'images in the system, running ones included; past it 429',
+    description: 'Maximum number of images waiting or running, for each model; beyond it, requests get 429',
   },
   JOB_LIMIT: {
     schema: wholeNumber(1, 1_000_000),
     default: '1000',
-    description: 'jobs waiting or running; past it 429',
+    description: 'Maximum number of jobs waiting or running; beyond it, new jobs get 429',
   },
   JOB_TTL_MS: {
     schema: wholeNumber(1000, 7 * 24 * 3_600_000),
     default: '3600000',
-    description: 'milliseconds that a finished job and its pictures are kept',
+    description: 'Milliseconds for which a finished job and its pictures are kept',
   },
   REDIS_URL: {
     schema: z
@@ -147,13 +155,15 @@ export const SETTINGS = {
       })
       .optional(),
     default: undefined,
-    description: 'Redis that keeps jobs, for any number of replicas; without it they are kept in memory',
+    description:
+      'Redis that stores jobs and rate-limit counters for all replicas. If unset, each process keeps ' +
+      'its own in memory',
     secret: true,
   },
   WEBHOOK_ORIGINS: {
     schema: origins([], 'must be origins such as https://example.org, separated by commas'),
     default: '',
-    description: 'origins that webhooks of jobs may be sent to, separated by commas; none by default',
+    description: 'Comma-separated origins that job webhooks may be sent to; none by default',
   },
   WEBHOOK_SECRET: {
     schema: z
@@ -164,48 +174,49 @@ export const SETTINGS = {
       )
       .optional(),
     default: undefined,
-    description:
-      'key that webhooks are signed with, 16 characters or more; needed where WEBHOOK_ORIGINS is set',
+    description: 'Secret that signs webhooks, at least 16 characters; required when WEBHOOK_ORIGINS is set',
     secret: true,
   },
   MAX_UPLOAD_BYTES: {
     schema: wholeNumber(1024, 1024 * MEGA),
     default: String(32 * MEGA),
-    description: 'largest request body in bytes; past it 413',
+    description: 'Maximum size of a request body in bytes; larger ones get 413',
   },
   MAX_PIXELS: {
     schema: wholeNumber(1, 1000 * MEGA),
     default: String(25 * MEGA),
-    description: 'largest picture in pixels; past it 413',
+    description: 'Maximum size of a picture in pixels (width × height); larger ones get 413',
   },
   MAX_CONNECTIONS: {
     schema: wholeNumber(1, 1_000_000),
     default: '1000',
-    description: 'connections at a time; more are closed at once',
+    description: 'Maximum number of open connections; further ones are closed immediately',
   },
   REQUEST_TIMEOUT_MS: {
     schema: wholeNumber(1000, 3_600_000),
     default: '300000',
     description:
-      'milliseconds that a request may take to arrive in full, its headers 15000 at most; past it 408',
+      'Milliseconds in which a request must arrive completely (its headers: 15000 at most); later, ' +
+      'it gets 408',
   },
   SEND_TIMEOUT_MS: {
     schema: wholeNumber(1000, 3_600_000),
     default: '60000',
     description:
-      'milliseconds that a client may take nothing of its answer; past it the connection is closed',
+      'Milliseconds for which a client may read nothing of its response before the connection is closed',
   },
   CORS_ORIGINS: {
     schema: origins(['*'], 'must be origins such as https://example.org, separated by commas, or *'),
     default: '',
-    description: 'origins whose pages may call the service, separated by commas; none by default',
+    description: 'Comma-separated origins whose pages may call the service, or `*`; none by default',
   },
   API_KEYS: {
     schema: apiKeys.optional(),
     default: undefined,
     description:
-      'who may use `/v1`, as `name:sha256` of each key (`npm run key`), with `:60/minute` for a limit of its own; ' +
-      'without it, everybody',
+      'Comma-separated API keys that may use `/v1`, each as `name:sha256` (`npm run key` creates ' +
+      'one), optionally with its own rate limit, as `name:sha256:60/minute`. If unset, no key is ' +
+      'needed',
     secret: true,
   },
   RATE_LIMIT: {
@@ -216,28 +227,31 @@ export const SETTINGS = {
       .optional(),
     default: undefined,
     description:
-      'requests to `/v1` that a key, or without keys an address, may make, such as `60/minute`; past it 429',
+      'Maximum rate of requests to `/v1`, such as `60/minute`, for each API key or, without keys, ' +
+      'for each client address; beyond it, requests get 429',
   },
   TRUST_PROXY: {
     schema: proxies.optional(),
     default: undefined,
     description:
-      'addresses or networks of the proxies in front, such as `10.0.0.0/8`: who they name in X-Forwarded-For is the client',
+      'Comma-separated addresses or networks of proxies, such as `10.0.0.0/8`, whose X-Forwarded-For ' +
+      'header is trusted to name the client',
   },
   DOCS: {
     schema: flag,
     default: 'true',
-    description: 'whether `/docs` and `/openapi.json` and `.yaml` are served',
+    description: 'Whether to serve `/docs`, `/openapi.json` and `/openapi.yaml`',
   },
   METRICS_PORT: {
     schema: wholeNumber(0, 65_535).optional(),
     default: undefined,
-    description: 'port of its own for `/metrics`, which needs no key there; without it, on PORT',
+    description:
+      'Separate port for `/metrics`, where no API key is needed. If unset, `/metrics` is served on PORT',
   },
   SHUTDOWN_GRACE_MS: {
     schema: wholeNumber(0, 3_600_000),
     default: '30000',
-    description: 'milliseconds that work in flight has to finish after SIGTERM',
+    description: 'Milliseconds that requests in progress have to finish after SIGTERM',
   },
 } as const satisfies Record<string, Setting>;
 

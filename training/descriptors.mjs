@@ -1,7 +1,7 @@
 /**
- * node descriptors.mjs RGB DESCRIPTORS SIZE: 128-d face descriptors (@vladmandic/face-api's recognition network, whose
- * weights come with its npm package) of aligned faces. RGB: uint8 [N, SIZE, SIZE, 3]; DESCRIPTORS: float32 [N, 128].
- * No detection comes before: every picture is a face, and a bad one must not be left out of the statistics.
+ * node descriptors.mjs RGB DESCRIPTORS SIZE: computes 128-d descriptors of aligned faces with the recognition network of
+ * @vladmandic/face-api, whose weights are part of its npm package. RGB is read as uint8 [N, SIZE, SIZE, 3]; DESCRIPTORS
+ * is written as float32 [N, 128]. Faces are not detected first: a bad picture must not be left out of the statistics.
  */
 import { readFileSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
@@ -19,7 +19,7 @@ const side = Number(size);
 const models = path.join(path.dirname(require.resolve('@vladmandic/face-api/package.json')), 'model');
 await faceapi.nets.faceRecognitionNet.loadFromDisk(models);
 
-const INPUT = 150; // the network's own size
+const INPUT = 150; // input size of the network, px
 const BATCH = 16;
 const rgb = readFileSync(rgbFile);
 const count = rgb.length / (side * side * 3);
