@@ -8,7 +8,7 @@ import { cp, mkdir, mkdtemp, readFile, rename, rm, writeFile } from 'node:fs/pro
 import os from 'node:os';
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { promote } from '../src/registry/serving-file.ts';
+import { promote } from '../src/registry/promotions.ts';
 import { keepAsking, startTally } from './clients.ts';
 import { type Memory, mean, memoryOf } from './memory.ts';
 import { IMAGE_MALLOC, startService } from './service.ts';

@@ -4,7 +4,7 @@
  * 1. Throughput of 64 requests with mixed samplers and 5 to 100 steps, relative to the bare engine at its best batch.
  * 2. Time of a 5-step request behind eight 200-step requests, relative to its time on an idle service.
  */
-import { sample } from '../src/inpainting/sample.ts';
+import { sample } from '../src/generation/sample.ts';
 import { ModelVersion } from '../src/registry/model-version.ts';
 import { FolderRegistry } from '../src/registry/registry.ts';
 

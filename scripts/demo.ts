@@ -4,10 +4,10 @@
  */
 import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import sharp from 'sharp';
+import { inpaint } from '../src/generation/inpaint.ts';
 import { decodePicture } from '../src/image/decode.ts';
 import { encodePicture } from '../src/image/encode.ts';
 import { decodeMask } from '../src/image/mask.ts';
-import { inpaint } from '../src/inpainting/inpaint.ts';
 import { FolderRegistry } from '../src/registry/registry.ts';
 
 const limits = { maxPixels: 1e6 };

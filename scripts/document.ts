@@ -1,5 +1,5 @@
 import { buildApp } from '../src/app.ts';
-import { readConfig, settingsTable } from '../src/config.ts';
+import { readConfig, settingsTable } from '../src/config/settings.ts';
 import { createMetrics } from '../src/metrics.ts';
 import type { ModelRegistry } from '../src/registry/registry.ts';
 

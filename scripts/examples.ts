@@ -4,11 +4,11 @@
  */
 import { mkdir, writeFile } from 'node:fs/promises';
 import sharp from 'sharp';
+import { inpaint } from '../src/generation/inpaint.ts';
+import { sample } from '../src/generation/sample.ts';
 import { encodeMask, encodePicture } from '../src/image/encode.ts';
 import { decodeMask } from '../src/image/mask.ts';
 import type { Mask, Picture } from '../src/image/picture.ts';
-import { inpaint } from '../src/inpainting/inpaint.ts';
-import { sample } from '../src/inpainting/sample.ts';
 import { FolderRegistry } from '../src/registry/registry.ts';
 
 const seeds = process.argv.slice(2).map(Number);

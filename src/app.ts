@@ -1,8 +1,8 @@
 import accepts from '@fastify/accepts';
 import cors from '@fastify/cors';
 import Fastify, { type FastifyBaseLogger, type FastifyInstance, LogController } from 'fastify';
+import type { Parts } from './http/dependencies.ts';
 import { clientErrorHandler, frameworkErrors } from './http/malformed.ts';
-import type { Parts } from './http/parts.ts';
 import connections from './http/plugins/connections.ts';
 import docs from './http/plugins/docs.ts';
 import errors from './http/plugins/errors.ts';

@@ -1,6 +1,6 @@
 import { spawnSync } from 'node:child_process';
 import { describe, expect, test } from 'vitest';
-import { ConfigError, readConfig, SETTINGS, secretsIn, shown } from '../src/config.ts';
+import { ConfigError, readConfig, SETTINGS, secretsIn, shown } from '../src/config/settings.ts';
 
 const HASH = 'ab'.repeat(32);
 
@@ -118,7 +118,7 @@ test('secrets are known as a whole and by their parts', () => {
 
 describe('npm run key', () => {
   const run = (...names: string[]) =>
-    spawnSync(process.execPath, ['--import', 'tsx', 'src/new-key.ts', ...names], { encoding: 'utf8' });
+    spawnSync(process.execPath, ['--import', 'tsx', 'src/cli/key.ts', ...names], { encoding: 'utf8' });
 
   test('a bad name is a sentence', () => {
     const { status, stderr, stdout } = run('alice smith');

@@ -1,4 +1,4 @@
-import type { ModelCard } from '../registry/model-card.ts';
+import type { ModelCard } from '../model/card.ts';
 
 /**
  * A noise schedule: x_t = sqrt(abar_t) x_0 + sqrt(1 - abar_t) epsilon, for t in 0..T-1.

@@ -1,6 +1,5 @@
 import { randomUUID } from 'node:crypto';
 import { QueueFullError } from '../scheduler/scheduler.ts';
-import { Bell } from './bell.ts';
 import {
   CONCURRENCY,
   type Ending,
@@ -20,6 +19,7 @@ import {
   RESULT_BYTES,
   UnknownJobError,
 } from './job.ts';
+import { Bell } from './notifier.ts';
 import { retried } from './webhook.ts';
 
 export interface MemoryQueueOptions extends JobQueueOptions {

@@ -1,6 +1,6 @@
 import { isDeepStrictEqual } from 'node:util';
-import type { ModelCard } from './model-card.ts';
-import { findFolders, fingerprint, ModelFolderError, readModelCard, verifyDigests } from './model-folder.ts';
+import type { ModelCard } from '../model/card.ts';
+import { findFolders, fingerprint, ModelFolderError, readModelCard, verifyDigests } from '../model/folder.ts';
 
 /** What is another than at the last look. */
 export interface Changes {

@@ -6,9 +6,9 @@ import { FallbackEngine } from '../engine/fallback.ts';
 import type { Runtime } from '../engine/network.ts';
 import { type PoolOptions, WorkerPool } from '../engine/pool.ts';
 import { fallbacks, type RuntimeChoice, runtimes } from '../engine/runtimes.ts';
+import type { ModelCard } from '../model/card.ts';
+import { verifyDigests } from '../model/folder.ts';
 import { Scheduler } from '../scheduler/scheduler.ts';
-import type { ModelCard } from './model-card.ts';
-import { verifyDigests } from './model-folder.ts';
 import type { ModelState, ServedModel } from './served-model.ts';
 
 /** What happens while a model serves; all optional. */

@@ -1,12 +1,12 @@
 import path from 'node:path';
 import type { Logger } from 'pino';
+import type { ModelCard } from '../model/card.ts';
+import { ModelFolderError } from '../model/folder.ts';
+import { parseSplit, partOf } from '../model/traffic-split.ts';
 import { Catalogue } from './catalogue.ts';
-import type { ModelCard } from './model-card.ts';
-import { ModelFolderError } from './model-folder.ts';
 import { type EngineSettings, type ModelHooks, ModelVersion } from './model-version.ts';
+import { readServing, servingFileIn } from './promotions.ts';
 import type { ServedModel } from './served-model.ts';
-import { readServing, servingFileIn } from './serving-file.ts';
-import { parseSplit, partOf } from './split.ts';
 
 export interface RegistryOptions {
   /** Folder with <id>/<version>/model.json. */

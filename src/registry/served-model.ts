@@ -1,6 +1,6 @@
 import type { EngineInfo } from '../engine/engine.ts';
+import type { ModelCard } from '../model/card.ts';
 import type { Scheduler } from '../scheduler/scheduler.ts';
-import type { ModelCard } from './model-card.ts';
 
 /** available: found and intact, loads on first use. */
 export type ModelState = 'available' | 'loading' | 'ready' | 'failed';

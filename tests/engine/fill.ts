@@ -1,10 +1,10 @@
 import { readFile } from 'node:fs/promises';
 import type { Engine, EngineInfo } from '../../src/engine/engine.ts';
 import type { Network } from '../../src/engine/network.ts';
+import { inpaint } from '../../src/generation/inpaint.ts';
 import { decodePicture } from '../../src/image/decode.ts';
 import { decodeMask } from '../../src/image/mask.ts';
-import { inpaint } from '../../src/inpainting/inpaint.ts';
-import type { ModelCard } from '../../src/registry/model-card.ts';
+import type { ModelCard } from '../../src/model/card.ts';
 import type { ServedModel } from '../../src/registry/served-model.ts';
 import { Scheduler } from '../../src/scheduler/scheduler.ts';
 import { openRealRegistry } from '../helpers/model.ts';

@@ -1,9 +1,9 @@
 import { buildApp } from '../../src/app.ts';
-import { readConfig, secretsIn } from '../../src/config.ts';
+import { readConfig, secretsIn } from '../../src/config/settings.ts';
 import { type Batch, type Engine, EngineError, type EngineInfo } from '../../src/engine/engine.ts';
 import { createLog, redactor } from '../../src/log.ts';
 import { createMetrics } from '../../src/metrics.ts';
-import { modelCard } from '../../src/registry/model-card.ts';
+import { modelCard } from '../../src/model/card.ts';
 import { type ModelRegistry, UnknownModelError } from '../../src/registry/registry.ts';
 import type { ServedModel } from '../../src/registry/served-model.ts';
 import { Scheduler } from '../../src/scheduler/scheduler.ts';

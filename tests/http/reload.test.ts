@@ -1,10 +1,10 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { buildApp } from '../../src/app.ts';
-import { readConfig } from '../../src/config.ts';
+import { readConfig } from '../../src/config/settings.ts';
 import { CONCURRENCY } from '../../src/jobs/job.ts';
 import { createMetrics, type Metrics } from '../../src/metrics.ts';
+import { promote, servingFileIn } from '../../src/registry/promotions.ts';
 import { FolderRegistry } from '../../src/registry/registry.ts';
-import { promote, servingFileIn } from '../../src/registry/serving-file.ts';
 import { ModelDir } from '../helpers/model-dir.ts';
 
 const STEPS = 3;

@@ -1,6 +1,6 @@
 import type { FastifyInstance } from 'fastify';
 import fp from 'fastify-plugin';
-import type { Parts } from '../parts.ts';
+import type { Parts } from '../dependencies.ts';
 
 /** Headers are small: whoever takes longer over them than this only holds the connection. */
 const HEADERS_TIMEOUT_MS = 15_000;

@@ -1,7 +1,7 @@
 import type { FastifyInstance, FastifyRequest } from 'fastify';
 import fp from 'fastify-plugin';
 import { type ApiKey, findKey } from '../../api-keys.ts';
-import type { Config } from '../../config.ts';
+import type { Config } from '../../config/settings.ts';
 import { Problem } from '../problem.ts';
 
 declare module 'fastify' {

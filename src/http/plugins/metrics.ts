@@ -1,8 +1,8 @@
 import type { FastifyInstance } from 'fastify';
 import fp from 'fastify-plugin';
 import { openMetricsContentType, Registry } from 'prom-client';
+import type { Parts } from '../dependencies.ts';
 import { problems, text } from '../openapi.ts';
-import type { Parts } from '../parts.ts';
 
 /**
  * The same metrics in a registry that renders OpenMetrics. prom-client cuts `_total` off a counter's name for good when

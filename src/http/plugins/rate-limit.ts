@@ -3,7 +3,7 @@ import type { FastifyInstance, FastifyRequest } from 'fastify';
 import fp from 'fastify-plugin';
 import { Redis } from 'ioredis';
 import type { RateLimit } from '../../api-keys.ts';
-import type { Config } from '../../config.ts';
+import type { Config } from '../../config/settings.ts';
 import { Problem } from '../problem.ts';
 import { isApi } from './keys.ts';
 

@@ -2,7 +2,7 @@ import multipart from '@fastify/multipart';
 import type { FastifyInstance, FastifyRequest } from 'fastify';
 import fp from 'fastify-plugin';
 import { z } from 'zod';
-import type { Config } from '../../config.ts';
+import type { Config } from '../../config/settings.ts';
 import { fieldProblem, Problem } from '../problem.ts';
 
 const LINGER_MS = 5_000;

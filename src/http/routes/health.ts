@@ -1,6 +1,6 @@
 import type { FastifyInstance } from 'fastify';
+import type { Parts } from '../dependencies.ts';
 import { problems } from '../openapi.ts';
-import type { Parts } from '../parts.ts';
 import { Problem, RETRY_AFTER_S } from '../problem.ts';
 import { health } from '../schemas/responses.ts';
 

@@ -1,12 +1,12 @@
 import type { FastifyInstance } from 'fastify';
-import { answer, drawnAs } from '../answer.ts';
+import { inpaintWork } from '../../generation/prepare.ts';
+import { chooseModel, samplingParameters, seeded } from '../../generation/resolve.ts';
+import type { Parts } from '../dependencies.ts';
 import { negotiate } from '../negotiate.ts';
 import { apiProblems, binary, events } from '../openapi.ts';
-import { chooseModel, samplingParameters, seeded } from '../parameters.ts';
-import type { Parts } from '../parts.ts';
+import { answer, drawnAs } from '../reply.ts';
 import { type InpaintBody, inpaintForm, inpaintJson } from '../schemas/requests.ts';
 import { inpaintResponse } from '../schemas/responses.ts';
-import { inpaintWork } from '../work.ts';
 
 export default async function inpaintRoute(app: FastifyInstance, parts: Parts) {
   const { registry, metrics } = parts;

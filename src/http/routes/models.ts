@@ -1,8 +1,8 @@
 import type { FastifyInstance } from 'fastify';
 import { z } from 'zod';
 import type { ServedModel } from '../../registry/served-model.ts';
+import type { Parts } from '../dependencies.ts';
 import { apiProblems } from '../openapi.ts';
-import type { Parts } from '../parts.ts';
 import { type ModelResponse, modelList, model as modelSchema } from '../schemas/responses.ts';
 
 export default async function modelRoutes(app: FastifyInstance, { registry }: Parts) {

@@ -1,12 +1,12 @@
 import type { FastifyInstance } from 'fastify';
-import { answer, drawnAs } from '../answer.ts';
+import { sampleWork } from '../../generation/prepare.ts';
+import { chooseModel, samplingParameters, seeded } from '../../generation/resolve.ts';
+import type { Parts } from '../dependencies.ts';
 import { negotiate } from '../negotiate.ts';
 import { apiProblems, binary, events } from '../openapi.ts';
-import { chooseModel, samplingParameters, seeded } from '../parameters.ts';
-import type { Parts } from '../parts.ts';
+import { answer, drawnAs } from '../reply.ts';
 import { type SampleBody, sampleJson } from '../schemas/requests.ts';
 import { sampleResponse } from '../schemas/responses.ts';
-import { sampleWork } from '../work.ts';
 
 export default async function sampleRoute(app: FastifyInstance, { registry, metrics }: Parts) {
   app.post<{ Body: SampleBody }>(

@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { JOB_STATUSES } from '../../jobs/job.ts';
-import { modelCard } from '../../registry/model-card.ts';
+import { modelCard } from '../../model/card.ts';
 import { response } from './named.ts';
 
 export const problem = response(

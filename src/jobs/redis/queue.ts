@@ -1,7 +1,6 @@
 import { type Job as Delivery, Queue, Worker } from 'bullmq';
 import { Redis } from 'ioredis';
 import { EngineError } from '../../engine/engine.ts';
-import { Bell } from '../bell.ts';
 import {
   CONCURRENCY,
   type Ending,
@@ -18,6 +17,7 @@ import {
   RESULT_BYTES,
   UnknownJobError,
 } from '../job.ts';
+import { Bell } from '../notifier.ts';
 import { WEBHOOK_DELAY_MS, WEBHOOK_TRIES } from '../webhook.ts';
 import { JobStore } from './store.ts';
 

@@ -1,8 +1,8 @@
-import { qSample } from '../diffusion/forward.ts';
-import { gaussian } from '../diffusion/noise.ts';
-import type { Sampler, SamplerState } from '../diffusion/samplers/sampler.ts';
-import type { Schedule } from '../diffusion/schedule.ts';
-import type { Trajectory } from '../scheduler/trajectory.ts';
+import { qSample } from '../../diffusion/forward.ts';
+import { gaussian } from '../../diffusion/noise.ts';
+import type { Sampler, SamplerState } from '../../diffusion/samplers/sampler.ts';
+import type { Schedule } from '../../diffusion/schedule.ts';
+import type { Trajectory } from '../../scheduler/trajectory.ts';
 import type { Known } from './conditional.ts';
 
 export interface Resampling {

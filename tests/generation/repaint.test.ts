@@ -2,7 +2,7 @@ import { expect, test } from 'vitest';
 import { gaussian } from '../../src/diffusion/noise.ts';
 import { createSampler } from '../../src/diffusion/samplers/index.ts';
 import { cosine } from '../../src/diffusion/schedule.ts';
-import { RepaintTrajectory, repaintPlan } from '../../src/inpainting/repaint.ts';
+import { RepaintTrajectory, repaintPlan } from '../../src/generation/trajectories/repaint.ts';
 
 /**
  * Data whose exact score is known: pairs (a, b) of unit variance and correlation RHO. Knowing a, b is

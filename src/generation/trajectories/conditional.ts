@@ -1,6 +1,6 @@
-import { gaussian } from '../diffusion/noise.ts';
-import type { Sampler, SamplerState } from '../diffusion/samplers/sampler.ts';
-import type { Trajectory } from '../scheduler/trajectory.ts';
+import { gaussian } from '../../diffusion/noise.ts';
+import type { Sampler, SamplerState } from '../../diffusion/samplers/sampler.ts';
+import type { Trajectory } from '../../scheduler/trajectory.ts';
 
 /** What the network is shown of the picture, at its resolution. */
 export interface Known {

@@ -1,18 +1,18 @@
 import type { FastifyInstance } from 'fastify';
-import type { Job, JobQueue, JobQueueOptions, JobRequest } from '../jobs/job.ts';
-import { MemoryJobQueue } from '../jobs/memory-queue.ts';
-import { RedisJobQueue } from '../jobs/redis/queue.ts';
-import { post } from '../jobs/webhook.ts';
+import { type Decided, inpaintWork, sampleWork } from '../generation/prepare.ts';
+import { samplingParameters } from '../generation/resolve.ts';
+import type { Parts } from '../http/dependencies.ts';
+import { toProblem } from '../http/plugins/errors.ts';
+import { perform } from '../http/reply.ts';
+import type { JobBody } from '../http/schemas/requests.ts';
+import type { JobResponse } from '../http/schemas/responses.ts';
+import { describeProgress } from '../http/sse.ts';
 import { UnknownModelError } from '../registry/registry.ts';
 import { tracedApart } from '../tracing.ts';
-import { perform } from './answer.ts';
-import { describeProgress } from './events.ts';
-import { samplingParameters } from './parameters.ts';
-import type { Parts } from './parts.ts';
-import { toProblem } from './plugins/errors.ts';
-import type { JobBody } from './schemas/requests.ts';
-import type { JobResponse } from './schemas/responses.ts';
-import { type Decided, inpaintWork, sampleWork } from './work.ts';
+import type { Job, JobQueue, JobQueueOptions, JobRequest } from './job.ts';
+import { MemoryJobQueue } from './memory-queue.ts';
+import { RedisJobQueue } from './redis/queue.ts';
+import { post } from './webhook.ts';
 
 /** Jobs on Redis where REDIS_URL says so, else in memory. Rejects with JobStoreError when Redis cannot be reached. */
 export async function openJobQueue({ log }: FastifyInstance, parts: Parts): Promise<JobQueue> {

@@ -1,11 +1,11 @@
 import { PassThrough, pipeline, type Readable } from 'node:stream';
 import type { FastifyReply } from 'fastify';
+import type { Progress } from '../generation/types.ts';
 import { tensorToPicture } from '../image/region.ts';
 import { encodePicture } from '../image/threads.ts';
-import type { Progress } from '../inpainting/parameters.ts';
 import type { JobProgress } from '../jobs/job.ts';
-import { base64, type Work } from './answer.ts';
 import { toProblem } from './plugins/errors.ts';
+import { base64, type Work } from './reply.ts';
 
 const HEARTBEAT_MS = 15_000;
 const HEARTBEAT = ': still here\n\n';

@@ -1,9 +1,9 @@
 import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { inpaint } from '../../src/generation/inpaint.ts';
+import { sample } from '../../src/generation/sample.ts';
+import type { InpaintParameters } from '../../src/generation/types.ts';
 import type { Mask, Picture } from '../../src/image/picture.ts';
-import { inpaint } from '../../src/inpainting/inpaint.ts';
-import type { InpaintParameters } from '../../src/inpainting/parameters.ts';
-import { sample } from '../../src/inpainting/sample.ts';
 import type { FolderRegistry } from '../../src/registry/registry.ts';
 import { openRealRegistry } from '../helpers/model.ts';
 

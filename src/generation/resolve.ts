@@ -1,9 +1,9 @@
 import { randomInt } from 'node:crypto';
-import type { SamplingParameters } from '../inpainting/parameters.ts';
+import { fieldProblem, Problem, RETRY_AFTER_S } from '../http/problem.ts';
+import type { SampleBody } from '../http/schemas/requests.ts';
 import type { ModelRegistry } from '../registry/registry.ts';
 import type { ServedModel } from '../registry/served-model.ts';
-import { fieldProblem, Problem, RETRY_AFTER_S } from './problem.ts';
-import type { SampleBody } from './schemas/requests.ts';
+import type { SamplingParameters } from './types.ts';
 
 /**
  * The model asked for. Where requests without one are split between versions the seed decides, so that the same request

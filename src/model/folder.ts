@@ -4,7 +4,7 @@ import { readdir, readFile, stat } from 'node:fs/promises';
 import path from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import { z } from 'zod';
-import { type ModelCard, modelCard } from './model-card.ts';
+import { type ModelCard, modelCard } from './card.ts';
 
 /** A model's folder cannot be served; the message says which file and what to do. */
 export class ModelFolderError extends Error {

@@ -1,11 +1,11 @@
 /**
- * npm run promote -- celeba-inpaint-64@2 and npm run rollback (in a container: node dist/serving.js promote ...): say
+ * npm run promote -- celeba-inpaint-64@2 and npm run rollback (in a container: node dist/cli/promote.js promote ...): say
  * in serving.json which model serves. Running services follow it without a restart.
  */
-import { ConfigError, readConfig } from './config.ts';
-import { ModelFolderError } from './registry/model-folder.ts';
-import { promote, rollBack, servingFileIn } from './registry/serving-file.ts';
-import { SplitError } from './registry/split.ts';
+import { ConfigError, readConfig } from '../config/settings.ts';
+import { ModelFolderError } from '../model/folder.ts';
+import { SplitError } from '../model/traffic-split.ts';
+import { promote, rollBack, servingFileIn } from '../registry/promotions.ts';
 
 const USAGE = 'say promote <id>@<version>, promote <id>@1:90,@2:10 or rollback';
 

@@ -4,8 +4,8 @@ import { composite, knownRegion, measureHole, uncertainty } from '../image/threa
 import type { ServedModel } from '../registry/served-model.ts';
 import { traced } from '../tracing.ts';
 import { denoise } from './denoise.ts';
-import type { InpaintRequest, InpaintResult, Options } from './parameters.ts';
 import { chooseRegion } from './region.ts';
+import type { InpaintRequest, InpaintResult, Options } from './types.ts';
 
 /**
  * Fills the hole: the region around it is brought to the model's resolution, filled, brought back, and pasted inside

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { parseSplit, partOf } from '../../src/registry/split.ts';
+import { parseSplit, partOf } from '../../src/model/traffic-split.ts';
 
 test.each([
   ['faces', [{ reference: 'faces', weight: 1 }]],

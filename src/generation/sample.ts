@@ -1,7 +1,7 @@
 import { tensorToPicture } from '../image/region.ts';
 import type { ServedModel } from '../registry/served-model.ts';
 import { denoise } from './denoise.ts';
-import type { Options, SampleResult, SamplingParameters } from './parameters.ts';
+import type { Options, SampleResult, SamplingParameters } from './types.ts';
 
 /** Pictures from pure noise, R x R: inpainting where everything is hole. Rejects as Scheduler.run does. */
 export async function sample(

@@ -1,4 +1,4 @@
-import type { Config } from '../config.ts';
+import type { Config } from '../config/settings.ts';
 import type { Metrics } from '../metrics.ts';
 import type { ModelRegistry } from '../registry/registry.ts';
 

@@ -1,5 +1,5 @@
 import type { Box, Picture } from '../image/picture.ts';
-import type { InpaintParameters } from './parameters.ts';
+import type { InpaintParameters } from './types.ts';
 
 export interface Region {
   strategy: 'crop' | 'resize';

@@ -1,19 +1,19 @@
+import type { Parts } from '../http/dependencies.ts';
+import type { Form } from '../http/negotiate.ts';
+import { fieldProblem } from '../http/problem.ts';
+import { base64, type Work } from '../http/reply.ts';
+import type { InpaintBody, SampleBody } from '../http/schemas/requests.ts';
 import { distance } from '../image/drift.ts';
 import { assertFits } from '../image/encode.ts';
 import { assertSameSize } from '../image/mask.ts';
 import type { Mask, Picture } from '../image/picture.ts';
 import { decodeMask, decodePicture, encodeMask, maskFromAlpha, measureHole } from '../image/threads.ts';
-import { inpaint } from '../inpainting/inpaint.ts';
-import type { InpaintResult, SampleResult, SamplingParameters } from '../inpainting/parameters.ts';
-import { sample } from '../inpainting/sample.ts';
 import type { Metrics } from '../metrics.ts';
 import type { ServedModel } from '../registry/served-model.ts';
 import { traced } from '../tracing.ts';
-import { base64, type Work } from './answer.ts';
-import type { Form } from './negotiate.ts';
-import type { Parts } from './parts.ts';
-import { fieldProblem } from './problem.ts';
-import type { InpaintBody, SampleBody } from './schemas/requests.ts';
+import { inpaint } from './inpaint.ts';
+import { sample } from './sample.ts';
+import type { InpaintResult, SampleResult, SamplingParameters } from './types.ts';
 
 /** What has been decided about a request before its pictures are looked at. */
 export interface Decided {

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { chooseRegion } from '../../src/inpainting/region.ts';
+import { chooseRegion } from '../../src/generation/region.ts';
 
 const R = 64;
 const whole = (width: number, height: number) => ({ left: 0, top: 0, width, height });

@@ -1,8 +1,8 @@
 import { isIP } from 'node:net';
 import querystring from 'node:querystring';
 import { z } from 'zod';
-import { apiKeys, parseRate } from './api-keys.ts';
-import { parseSplit } from './registry/split.ts';
+import { apiKeys, parseRate } from '../api-keys.ts';
+import { parseSplit } from '../model/traffic-split.ts';
 
 /** A setting: an environment variable's meaning, default and range. */
 interface Setting {

@@ -1,15 +1,15 @@
 import type { FastifyReply } from 'fastify';
+import { asFields } from '../generation/resolve.ts';
+import type { Options, SampleResult, SamplingParameters, Timings } from '../generation/types.ts';
 import type { OutputFormat } from '../image/picture.ts';
 import { encodePicture } from '../image/threads.ts';
-import type { Options, SampleResult, SamplingParameters, Timings } from '../inpainting/parameters.ts';
 import type { Metrics } from '../metrics.ts';
 import type { ServedModel } from '../registry/served-model.ts';
 import { traced } from '../tracing.ts';
 import { disconnectSignal } from './disconnect.ts';
-import { streamEvents } from './events.ts';
 import type { Form } from './negotiate.ts';
-import { asFields } from './parameters.ts';
 import { domainProblem } from './problem.ts';
+import { streamEvents } from './sse.ts';
 
 /** A request that has been checked and decoded: what is left is to do it. */
 export interface Work<Result extends SampleResult = SampleResult> {

@@ -1,8 +1,8 @@
 import { readFile, rename, rm, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { z } from 'zod';
-import { ModelFolderError, readModelCard, verifyDigests } from './model-folder.ts';
-import { parseSplit } from './split.ts';
+import { ModelFolderError, readModelCard, verifyDigests } from '../model/folder.ts';
+import { parseSplit } from '../model/traffic-split.ts';
 
 /** What serving.json says: which model serves, and which ones did before. */
 const serving = z.strictObject({

@@ -2,9 +2,9 @@ import { createSampler } from '../diffusion/samplers/index.ts';
 import { scheduleFrom } from '../diffusion/schedule.ts';
 import type { ServedModel } from '../registry/served-model.ts';
 import { startSpan } from '../tracing.ts';
-import { ConditionalTrajectory, type Known } from './conditional.ts';
-import type { Options, SamplingParameters, Timings } from './parameters.ts';
-import { RepaintTrajectory } from './repaint.ts';
+import { ConditionalTrajectory, type Known } from './trajectories/conditional.ts';
+import { RepaintTrajectory } from './trajectories/repaint.ts';
+import type { Options, SamplingParameters, Timings } from './types.ts';
 
 export interface Denoised {
   /** [3, R, R] in -1..1, a candidate each. */

@@ -3,8 +3,8 @@ import { readdir, readFile, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { promisify } from 'node:util';
 import { afterEach, beforeEach, expect, test } from 'vitest';
+import { promote, rollBack, servingFileIn } from '../../src/registry/promotions.ts';
 import { FolderRegistry } from '../../src/registry/registry.ts';
-import { promote, rollBack, servingFileIn } from '../../src/registry/serving-file.ts';
 import { ModelDir } from '../helpers/model-dir.ts';
 
 let models: ModelDir;
