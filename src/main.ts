@@ -2,7 +2,9 @@ import { inspect } from 'node:util';
 import type { FastifyInstance } from 'fastify';
 import type { Logger } from 'pino';
 import { buildApp, buildMetricsApp } from './app.ts';
-import { type Config, ConfigError, forgetSecrets, readConfig, secretsIn, shown } from './config/settings.ts';
+import { ConfigError, readConfig } from './config/read.ts';
+import { forgetSecrets, maskSecrets, secretsIn } from './config/secrets.ts';
+import type { Config } from './config/settings.ts';
 import { EngineError, type EngineInfo } from './engine/engine.ts';
 import { JobStoreError } from './jobs/job.ts';
 import { createLog, describeError, redactor } from './log.ts';
@@ -72,7 +74,7 @@ async function start() {
   const model = registry.get();
   const { engine } = await model.open();
   log.info(
-    { settings: shown(config) },
+    { settings: maskSecrets(config) },
     `listening on http://localhost:${portOf(app)} - ${model.ref} on ${engine.engine}/${engine.device} ` +
       `(${engine.deviceName}; workers: ${engine.workers}, ${engine.workersReason}; ` +
       `${engine.bestBatch} rows a batch)${config.DOCS ? ' - docs at /docs' : ''}`,

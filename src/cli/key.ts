@@ -1,5 +1,5 @@
 /** npm run key -- NAME: a new API key, and the entry for API_KEYS that lets it in. */
-import { apiKeys, hashKey, newKey } from '../api-keys.ts';
+import { apiKeys, hashKey, newKey } from '../config/api-keys.ts';
 
 const [name = 'client'] = process.argv.slice(2);
 const key = newKey();

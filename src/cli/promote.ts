@@ -2,7 +2,7 @@
  * npm run promote -- celeba-inpaint-64@2 and npm run rollback (in a container: node dist/cli/promote.js promote ...): say
  * in serving.json which model serves. Running services follow it without a restart.
  */
-import { ConfigError, readConfig } from '../config/settings.ts';
+import { ConfigError, readConfig } from '../config/read.ts';
 import { ModelFolderError } from '../model/folder.ts';
 import { SplitError } from '../model/traffic-split.ts';
 import { promote, rollBack, servingFileIn } from '../registry/promotions.ts';

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { buildApp } from '../../src/app.ts';
-import { readConfig } from '../../src/config/settings.ts';
+import { readConfig } from '../../src/config/read.ts';
 import { CONCURRENCY } from '../../src/jobs/job.ts';
 import { createMetrics, type Metrics } from '../../src/metrics.ts';
 import { promote, servingFileIn } from '../../src/registry/promotions.ts';
