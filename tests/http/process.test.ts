@@ -93,11 +93,11 @@ test.each([
   [{ REDIS_URL: 'redis://127.0.0.1:1' }, /Redis cannot be reached at REDIS_URL: .*ECONNREFUSED/],
   [{ WEBHOOK_ORIGINS: 'https://example.org' }, /WEBHOOK_SECRET is not/],
   [{ CORS_ORIGINS: 'example.org' }, /CORS_ORIGINS is 'example.org'; it must be origins/],
-  [{ API_KEYS: 'a-key' }, /API_KEYS is '\*\*\*'; it must be entries like .*: entry 1 of 1 is not/],
+  [{ API_KEYS: 'a-key' }, /API_KEYS is '\*\*\*'; it must be entries like .*: entry 1 of 1 is invalid/],
   [{ DOCS: 'no' }, /DOCS is 'no'; it must be one of true, false/],
   [{ METRICS_PORT: '1', HOST: '192.0.2.1' }, /cannot listen on HOST 192.0.2.1, METRICS_PORT 1: /],
   [{ MODEL_DIR: '/nowhere' }, /MODEL_DIR \/nowhere cannot be read/],
-  [{ DEFAULT_MODEL: 'nobody' }, /DEFAULT_MODEL nobody is not in/],
+  [{ DEFAULT_MODEL: 'nobody' }, /DEFAULT_MODEL: nobody is not in/],
 ])('%j stops the start with a sentence', async (env, sentence) => {
   const service = start(env);
   expect(await service.exit).toEqual([1, null]);
