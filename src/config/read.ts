@@ -21,7 +21,7 @@ export function readConfig(env: NodeJS.ProcessEnv): Config {
   });
   if (env.WEBHOOK_ORIGINS && !env.WEBHOOK_SECRET) {
     problems.push(
-      'WEBHOOK_ORIGINS is set, but WEBHOOK_SECRET is not: receivers could not verify that a webhook is genuine.',
+      'WEBHOOK_ORIGINS is set, but WEBHOOK_SECRET is not; receivers could not verify that a webhook is genuine.',
     );
   }
   if (problems.length > 0) throw new ConfigError(problems.join('\n'));
