@@ -1,13 +1,13 @@
 /**
- * Noise without state: a counter-based generator (Philox 4x32-10, Salmon et al. 2011) keyed by
- * (seed, image, step). The same key gives the same numbers, whatever was drawn before, in whatever batch.
+ * The key of a noise draw. Noise comes from a counter-based generator (Philox 4x32-10, Salmon et al. 2011), which has no
+ * state: the same key gives the same numbers, whatever was drawn before and whatever else is in the batch.
  */
 export interface NoiseKey {
   /** 0..2^32-1 */
   seed: number;
   /** Index of the candidate. */
-  image: number;
-  /** Which draw of this image: 0 is x_T, i + 1 what step i adds. */
+  candidate: number;
+  /** Which draw of this candidate: 0 is x_T, i + 1 the noise that step i adds. */
   step: number;
 }
 
@@ -53,7 +53,7 @@ function mulHigh(a: number, b: number): number {
   const bHigh = b >>> 16;
   const cross = aHigh * bLow + ((aLow * bLow) >>> 16);
   const middle = aLow * bHigh + (cross & 0xffff);
-  // Sums of two products of 16 bits stay below 2^33: exact in a double, so divide instead of shifting.
+  // These sums stay below 2^33: exact in a double, but too large for JavaScript's 32-bit shifts.
   return (aHigh * bHigh + Math.floor(cross / 0x10000) + Math.floor(middle / 0x10000)) | 0;
 }
 
@@ -64,7 +64,7 @@ export function gaussian(key: NoiseKey, length: number): Float32Array {
   const out = new Float32Array(length);
   const words = new Uint32Array(4);
   for (let i = 0; i < length; i += 4) {
-    philox(i >>> 2, key.step, key.image, 0, key.seed, 0, words);
+    philox(i >>> 2, key.step, key.candidate, 0, key.seed, 0, words);
     for (let pair = 0; pair < 4; pair += 2) {
       // (w + 1/2) / 2^32 lies strictly between 0 and 1: its logarithm is finite.
       const radius = Math.sqrt(-2 * Math.log((words[pair] + 0.5) * UNIT));

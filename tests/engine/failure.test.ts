@@ -12,7 +12,7 @@ import { realModelSpec } from '../helpers/model.ts';
 
 const spec = { ...(await realModelSpec()), threads: 1, maxBatch: 1 };
 const length = spec.inChannels * spec.resolution ** 2;
-const row = { rows: 1, x: gaussian({ seed: 5, image: 0, step: 0 }, length), t: Float32Array.of(500) };
+const row = { rows: 1, x: gaussian({ seed: 5, candidate: 0, step: 0 }, length), t: Float32Array.of(500) };
 const expected = await (await loadOnnx(spec)).evaluate(row, false);
 
 /** While it exists, the workers' device fails with the message in it. */

@@ -7,6 +7,7 @@ import { decodeMask } from '../../src/image/mask.ts';
 import type { ModelCard } from '../../src/model/card.ts';
 import type { ServedModel } from '../../src/registry/served-model.ts';
 import { Scheduler } from '../../src/scheduler/scheduler.ts';
+import { holed } from '../helpers/holed.ts';
 import { openRealRegistry } from '../helpers/model.ts';
 
 /** An example's hole, filled from end to end by the real model's network: the bytes inside the hole. */
@@ -16,7 +17,7 @@ export async function fill(network: Network, steps: number): Promise<Uint8Array>
   const mask = await decodeMask(await readFile('examples/mask-1.png'), 'mask', { maxPixels: 1e6 });
   const sampling = { seed: 7, numImages: 1, sampler: 'ddpm', steps, eta: 0 } as const;
   const parameters = { ...sampling, strategy: 'auto', maskBlur: 0 } as const;
-  const { pictures } = await inpaint(served(card, network), { picture, mask, parameters });
+  const { pictures } = await inpaint(served(card, network), holed(picture, mask), parameters);
   return pictures[0].data.filter((_, i) => mask.data[Math.floor(i / picture.channels)] > 0);
 }
 

@@ -12,7 +12,7 @@ const rowLength = spec.inChannels * spec.resolution ** 2;
 function batchOf(rows: number, from = 0) {
   const x = new Float32Array(rows * rowLength);
   for (let i = 0; i < rows; i++) {
-    x.set(gaussian({ seed: 5, image: from + i, step: 0 }, rowLength), i * rowLength);
+    x.set(gaussian({ seed: 5, candidate: from + i, step: 0 }, rowLength), i * rowLength);
   }
   return { rows, x, t: Float32Array.from({ length: rows }, (_, i) => (137 * (from + i)) % 1000) };
 }

@@ -41,7 +41,7 @@ export function engineSuite(
   const batchOf = (t: number[], from = 0): Batch => {
     const x = new Float32Array(t.length * rowLength);
     for (const i of t.keys()) {
-      x.set(gaussian({ seed: 5, image: from + i, step: 0 }, rowLength), i * rowLength);
+      x.set(gaussian({ seed: 5, candidate: from + i, step: 0 }, rowLength), i * rowLength);
     }
     return { rows: t.length, x, t: Float32Array.from(t) };
   };

@@ -46,7 +46,7 @@ function flatMemory(runtime: Runtime) {
     const tiny = await tinyModelSpec(spec);
     onTestFinished(() => rm(tiny.folder, { recursive: true }));
     const network = await loadTfjs({ ...tiny, ...runtime });
-    const x = gaussian({ seed: 5, image: 0, step: 0 }, tiny.inChannels * tiny.resolution ** 2);
+    const x = gaussian({ seed: 5, candidate: 0, step: 0 }, tiny.inChannels * tiny.resolution ** 2);
     const evaluate = (t: number) => network.evaluate({ rows: 1, x, t: Float32Array.of(t) }, false);
     const inUse = () => {
       const { numTensors, numDataBuffers, numBytes } = tf.memory();

@@ -33,10 +33,10 @@ function exactV(x: Float32Array, t: number): Float32Array {
 function run(resampling: { jump: number; times: number }) {
   const known = { x0: new Float32Array(2 * PAIRS).fill(1), mask: new Float32Array(2 * PAIRS) };
   known.mask.fill(1, PAIRS); // the second of each pair is the hole; the first is known to be 1
-  known.x0.set(gaussian({ seed: 99, image: 0, step: 0 }, PAIRS), PAIRS); // must not matter
+  known.x0.set(gaussian({ seed: 99, candidate: 0, step: 0 }, PAIRS), PAIRS); // must not matter
   const sampler = createSampler('ddpm', { schedule, prediction: 'v', steps: 100, clip: false });
   const trajectory = new RepaintTrajectory(sampler, schedule, known, 3, 0, resampling);
-  while (trajectory.step < trajectory.of) {
+  while (trajectory.step < trajectory.total) {
     const { x, t } = trajectory.input();
     trajectory.advance(exactV(x, t));
   }

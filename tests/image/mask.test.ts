@@ -1,12 +1,12 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import {
-  assertHole,
   assertSameSize,
   boundingBox,
   decodeMask,
   maskFraction,
   maskFromAlpha,
+  measureHole,
 } from '../../src/image/mask.ts';
 import type { Picture } from '../../src/image/picture.ts';
 import { LIMITS, maskOf, noise, plain, raw, scene } from './make.ts';
@@ -70,9 +70,9 @@ test('assertSameSize names both sizes', () => {
   );
 });
 
-test('assertHole wants at least one pixel', () => {
-  expect(() => assertHole(maskOf(9, 9, (x, y) => x === 8 && y === 8))).not.toThrow();
-  expect(() => assertHole(maskOf(9, 9, () => false))).toThrow(
+test('measureHole needs at least one pixel', () => {
+  expect(() => measureHole(maskOf(9, 9, (x, y) => x === 8 && y === 8))).not.toThrow();
+  expect(() => measureHole(maskOf(9, 9, () => false))).toThrow(
     expect.objectContaining({ code: 'empty-mask', field: 'mask' }),
   );
 });

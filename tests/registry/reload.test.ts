@@ -56,7 +56,7 @@ test('a new version takes over once it is warm; the old one answers whom it has,
   await start();
   const old = registry.get();
   const pids = old.workers?.pids ?? [];
-  const place = old.scheduler?.reserve(1); // somebody is being answered
+  const reservation = old.scheduler?.admission.reserve(1); // somebody is being answered
   await models.add('2');
   const reloading = registry.reload();
   await expect.poll(() => registry.list().map(({ state }) => state)).toEqual(['loading', 'ready']);
@@ -72,7 +72,7 @@ test('a new version takes over once it is warm; the old one answers whom it has,
   expect(() => registry.get(`${id}@1`)).toThrow(`there are ${id}@2`);
   await new Promise((resolve) => setTimeout(resolve, 1200)); // longer than it takes to look whether it may go
   expect(pids.map(isAlive)).toEqual(pids.map(() => true));
-  place?.();
+  reservation?.release();
   await expect.poll(() => pids.some(isAlive)).toBe(false);
   expect(reloads).toEqual([`${id}@2 loaded`, `${id}@1 removed`]);
   expect(said).toEqual([]);

@@ -3,7 +3,7 @@ import { gaussian } from '../../diffusion/noise.ts';
 import type { Sampler, SamplerState } from '../../diffusion/samplers/sampler.ts';
 import type { Schedule } from '../../diffusion/schedule.ts';
 import type { Trajectory } from '../../scheduler/trajectory.ts';
-import type { Known } from './conditional.ts';
+import type { Conditioning } from './conditional.ts';
 
 export interface Resampling {
   /** Steps that a jump goes back (the paper's j). */
@@ -27,8 +27,8 @@ export const RESAMPLING: Resampling = { jump: 5, times: 3 };
 export class RepaintTrajectory implements Trajectory {
   readonly #sampler: Sampler;
   readonly #schedule: Schedule;
-  readonly #known: Known;
-  readonly #key: { seed: number; image: number };
+  readonly #conditioning: Conditioning;
+  readonly #key: { seed: number; candidate: number };
   /** The sampler's step that each evaluation takes. */
   readonly #plan: number[];
   #state: SamplerState;
@@ -38,26 +38,26 @@ export class RepaintTrajectory implements Trajectory {
   constructor(
     sampler: Sampler,
     schedule: Schedule,
-    known: Known,
+    conditioning: Conditioning,
     seed: number,
-    image: number,
+    candidate: number,
     resampling = RESAMPLING,
   ) {
     this.#sampler = sampler;
     this.#schedule = schedule;
-    this.#known = known;
-    this.#key = { seed, image };
+    this.#conditioning = conditioning;
+    this.#key = { seed, candidate };
     this.#plan = repaintPlan(sampler.timesteps.length, resampling);
     this.#state = { step: 0, x: this.#noise() };
   }
 
-  get of(): number {
+  get total(): number {
     return this.#plan.length;
   }
 
   /** The current estimate of the clean picture, [3, R, R] in -1..1: the result when all steps are done. */
   get x0(): Float32Array {
-    return this.step === this.of ? this.#state.x : (this.#state.x0 ?? this.#state.x);
+    return this.step === this.total ? this.#state.x : (this.#state.x0 ?? this.#state.x);
   }
 
   input(): { x: Float32Array; t: number } {
@@ -69,11 +69,11 @@ export class RepaintTrajectory implements Trajectory {
     this.#state = { ...next, x: this.#withKnown(next) };
     this.step++;
     const planned = this.#plan[this.step];
-    if (this.step < this.of && planned < this.#state.step) this.#jumpBack(planned);
+    if (this.step < this.total && planned < this.#state.step) this.#jumpBack(planned);
   }
 
   #withKnown({ x, step }: SamplerState): Float32Array {
-    const { x0, mask } = this.#known;
+    const { x0, mask } = this.#conditioning;
     const t = this.#sampler.timesteps[step];
     const known = t === undefined ? x0 : qSample(this.#schedule, x0, t, this.#noise());
     return x.map((xi, i) => (mask[i % mask.length] === 1 ? xi : known[i]));
@@ -88,7 +88,7 @@ export class RepaintTrajectory implements Trajectory {
   }
 
   #noise(): Float32Array {
-    return gaussian({ ...this.#key, step: this.#draws++ }, this.#known.x0.length);
+    return gaussian({ ...this.#key, step: this.#draws++ }, this.#conditioning.x0.length);
   }
 }
 

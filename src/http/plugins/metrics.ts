@@ -1,7 +1,7 @@
 import type { FastifyInstance } from 'fastify';
 import fp from 'fastify-plugin';
 import { openMetricsContentType, Registry } from 'prom-client';
-import type { Parts } from '../dependencies.ts';
+import type { Dependencies } from '../dependencies.ts';
 import { problems, text } from '../openapi.ts';
 
 /**
@@ -16,8 +16,8 @@ function asOpenMetrics(registry: Registry): Registry {
 }
 
 /** Counts requests; serves GET /metrics too, unless that has a port of its own. */
-export default fp(async function metricsPlugin(app: FastifyInstance, parts: Parts) {
-  const { config, metrics } = parts;
+export default fp(async function metricsPlugin(app: FastifyInstance, dependencies: Dependencies) {
+  const { config, metrics } = dependencies;
   app.addHook('onResponse', async (request, reply) => {
     // The route's pattern, not the path: a path can have any value, and every value would be a series of its own.
     const route = request.routeOptions.url ?? 'unknown';
@@ -25,11 +25,11 @@ export default fp(async function metricsPlugin(app: FastifyInstance, parts: Part
     metrics.httpRequests.inc({ route, method, status: reply.statusCode });
     metrics.httpSeconds.observe({ route, method }, reply.elapsedTime / 1000);
   });
-  if (config.METRICS_PORT === undefined) await app.register(metricsRoute, parts);
+  if (config.METRICS_PORT === undefined) await app.register(metricsRoute, dependencies);
 });
 
 /** GET /metrics as Prometheus text or, when asked, OpenMetrics. */
-export async function metricsRoute(app: FastifyInstance, { metrics, registry }: Parts) {
+export async function metricsRoute(app: FastifyInstance, { metrics, registry }: Dependencies) {
   app.get(
     '/metrics',
     {

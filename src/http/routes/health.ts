@@ -1,5 +1,5 @@
 import type { FastifyInstance } from 'fastify';
-import type { Parts } from '../dependencies.ts';
+import type { Dependencies } from '../dependencies.ts';
 import { problems } from '../openapi.ts';
 import { Problem, RETRY_AFTER_S } from '../problem.ts';
 import { health } from '../schemas/responses.ts';
@@ -7,7 +7,7 @@ import { health } from '../schemas/responses.ts';
 const notReady = (why: string) => new Problem('not-ready', why, { retryAfterS: RETRY_AFTER_S });
 
 /** Probes, as Kubernetes asks them. */
-export default async function healthRoutes(app: FastifyInstance, { registry }: Parts) {
+export default async function healthRoutes(app: FastifyInstance, { registry }: Dependencies) {
   let started = false;
   const ok = { 200: { description: 'Yes', content: { 'application/json': { schema: health } } } };
   const about = (operationId: string, summary: string) => ({ operationId, tags: ['operations'], summary });

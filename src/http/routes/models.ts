@@ -1,11 +1,11 @@
 import type { FastifyInstance } from 'fastify';
 import { z } from 'zod';
 import type { ServedModel } from '../../registry/served-model.ts';
-import type { Parts } from '../dependencies.ts';
+import type { Dependencies } from '../dependencies.ts';
 import { apiProblems } from '../openapi.ts';
 import { type ModelResponse, modelList, model as modelSchema } from '../schemas/responses.ts';
 
-export default async function modelRoutes(app: FastifyInstance, { registry }: Parts) {
+export default async function modelRoutes(app: FastifyInstance, { registry }: Dependencies) {
   app.get(
     '/v1/models',
     {
