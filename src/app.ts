@@ -3,15 +3,16 @@ import cors from '@fastify/cors';
 import Fastify, { type FastifyBaseLogger, type FastifyInstance, LogController } from 'fastify';
 import type { Dependencies } from './http/dependencies.ts';
 import { clientErrorHandler, frameworkErrors } from './http/malformed.ts';
+import bodies from './http/plugins/bodies.ts';
 import connections from './http/plugins/connections.ts';
 import docs from './http/plugins/docs.ts';
 import errors from './http/plugins/errors.ts';
 import headers from './http/plugins/headers.ts';
 import keys from './http/plugins/keys.ts';
 import metricsPlugin, { metricsRoute } from './http/plugins/metrics.ts';
+import forms from './http/plugins/multipart.ts';
 import rateLimit from './http/plugins/rate-limit.ts';
 import requests, { requestId } from './http/plugins/requests.ts';
-import uploads from './http/plugins/uploads.ts';
 import { Problem } from './http/problem.ts';
 import diffuse from './http/routes/diffuse.ts';
 import health from './http/routes/health.ts';
@@ -84,7 +85,8 @@ export async function buildApp(
   await app.register(keys, dependencies); // after CORS: a page can read that its key was refused
   await app.register(rateLimit, dependencies);
   if (config.DOCS) await app.register(docs);
-  await app.register(uploads, dependencies);
+  await app.register(bodies, dependencies);
+  await app.register(forms, dependencies);
   await app.register(metricsPlugin, dependencies);
   for (const route of [inpaint, sample, diffuse, jobs, models, health, playground])
     await app.register(route, dependencies);

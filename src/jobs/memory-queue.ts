@@ -150,7 +150,7 @@ export class MemoryJobQueue implements JobQueue {
     await Promise.all(this.#running);
   }
 
-  /** Starts waiting jobs while there is room for them. */
+  /** Starts waiting jobs while fewer than `concurrency` run. */
   #pump() {
     if (this.#closing.signal.aborted) return;
     for (const entry of this.#all()) {
@@ -186,7 +186,7 @@ export class MemoryJobQueue implements JobQueue {
     }
   }
 
-  /** The first end counts: a job that was cancelled at the last moment stays cancelled. */
+  /** The first outcome counts: a job that was cancelled at the last moment stays cancelled. */
   #end(entry: Entry, outcome: JobOutcome) {
     const { job } = entry;
     if (job.finishedAt) return;

@@ -8,11 +8,11 @@ import type { Conditioning } from './conditional.ts';
 export interface Resampling {
   /** Steps that a jump goes back (the paper's j). */
   jump: number;
-  /** How often each stretch of `jump` steps is taken (the paper's r); 1 takes it once, without jumps. */
+  /** Times that each stretch of `jump` steps is taken (the paper's r); 1: once, without jumps. */
   times: number;
 }
 
-/** Lugmayr et al. take j = r = 10 at 250 steps; a fifth of that time keeps most of it. */
+/** A compromise between quality and time; Lugmayr et al. use j = r = 10 with 250 steps. */
 export const RESAMPLING: Resampling = { jump: 5, times: 3 };
 
 /**
@@ -21,15 +21,16 @@ export const RESAMPLING: Resampling = { jump: 5, times: 3 };
  *
  *   x_next = m x_next' + (1 - m) (sqrt(abar_next) x_0 + sqrt(1 - abar_next) z),
  *
- * and every `jump` steps x goes back by as many, x_back = sqrt(a) x + sqrt(1 - a) z with a = abar_back / abar_next, to
- * be taken again: that lets the hole agree with what is around it. The last step puts in x_0 itself.
+ * and after every `jump` steps x is noised back by as many, x_back = sqrt(a) x + sqrt(1 - a) z with
+ * a = abar_back / abar_next, and denoised again, so that the hole can adapt to its surroundings. The last step puts in x_0
+ * itself.
  */
 export class RepaintTrajectory implements Trajectory {
   readonly #sampler: Sampler;
   readonly #schedule: Schedule;
   readonly #conditioning: Conditioning;
   readonly #key: { seed: number; candidate: number };
-  /** The sampler's step that each evaluation takes. */
+  /** For each evaluation, the index of the sampler's step. */
   readonly #plan: number[];
   #state: SamplerState;
   #draws = 0;
@@ -83,7 +84,7 @@ export class RepaintTrajectory implements Trajectory {
     const { abar } = this.#schedule;
     const a = abar[this.#sampler.timesteps[step]] / abar[this.#sampler.timesteps[this.#state.step]];
     const z = this.#noise();
-    // Without x0: what a multistep sampler remembers belongs to another stretch.
+    // Without x0: a multistep sampler must not combine estimates from before and after the jump.
     this.#state = { step, x: this.#state.x.map((xi, i) => Math.sqrt(a) * xi + Math.sqrt(1 - a) * z[i]) };
   }
 
@@ -92,12 +93,12 @@ export class RepaintTrajectory implements Trajectory {
   }
 }
 
-/** The sampler's steps in the order they are taken: each full stretch of `jump` steps `times` times, but for the last. */
+/** The sampler's steps in the order in which they are taken: each stretch of `jump` steps `times` times, the last one once. */
 export function repaintPlan(steps: number, { jump, times }: Resampling): number[] {
   const plan: number[] = [];
   for (let start = 0; start < steps; start += jump) {
     const stretch = Array.from({ length: Math.min(jump, steps - start) }, (_, i) => start + i);
-    // A jump back from abar = 1 would forget nothing of the known pixels' noise: the last stretch is taken once.
+    // After the last stretch the known pixels are exact, and noising them back would lose that: it is taken once.
     const repeats = start + jump < steps ? times : 1;
     for (let i = 0; i < repeats; i++) plan.push(...stretch);
   }

@@ -41,7 +41,7 @@ export default fp(function errors(app: FastifyInstance, { metrics, registry }: O
     request.logFields.problem = problem.slug;
     if (problem.retryAfterS !== undefined) reply.header('retry-after', problem.retryAfterS);
     // Fastify would close the connection after refusing a body. A client that is still sending would then get a TCP reset,
-    // which can overtake this answer. uploads.ts reads and discards the rest instead.
+    // which can overtake this answer. bodies.ts reads and discards the rest instead.
     if (reply.hasHeader('connection')) reply.removeHeader('connection');
     return reply
       .code(problem.status)

@@ -12,7 +12,7 @@ export default async function modelRoutes(app: FastifyInstance, { registry }: De
       schema: {
         operationId: 'listModels',
         tags: ['models'],
-        summary: 'What can be served, newest version first',
+        summary: 'All models, newest version first',
         response: {
           200: { description: 'All models', content: { 'application/json': { schema: modelList } } },
           ...apiProblems(),

@@ -25,40 +25,40 @@ import { JobStore } from './store.ts';
 
 export interface RedisQueueOptions extends JobQueueOptions {
   url: string;
-  /** Of every key; with a hash tag. */
+  /** Prefix of every key; with a hash tag, for Redis Cluster. */
   prefix?: string;
-  /** What goes wrong with Redis, beside requests. */
+  /** Called with errors of connections that no request waits for. */
   onError: (error: Error) => void;
 }
 
 const PREFIX = '{ddpm-inpaint}:';
-/** A replica that has not been heard of for so long is dead, and its jobs are taken over. */
+/** A replica whose locks are not renewed for this long is taken for dead, and others take over its jobs. */
 const LOCK_MS = 10_000;
-/** Replicas a job may take down with it. */
+/** Times that a job is taken over from a dead replica before it fails: a job that crashes replicas must not crash all. */
 const TAKEOVERS = 20;
-/** When this replica's engine fails, others may do better. */
+/** Attempts after engine failures: another replica may succeed. */
 const TRIES = 3;
-/** Commands of a request fail after so many reconnections, a second or two: its client is told, it does not hang. */
+/** Reconnections, about two seconds, after which a command of a request fails, so that its client gets an answer. */
 const RECONNECTIONS = 8;
-/** For news that were missed while Redis was away. */
-const LOOK_AGAIN_MS = 2000;
-/** For jobs that were taken by a replica which died before it had handed them to BullMQ. */
-const HAND_OVER_MS = 30_000;
+/** Interval for checking a job's events, in case notifications were missed while Redis was down. */
+const POLL_MS = 2000;
+/** Interval for adding jobs to BullMQ that a replica stored, but died before adding. */
+const ADD_MISSING_MS = 30_000;
 
 interface Payload {
   id: string;
 }
 
 /**
- * Jobs on Redis, for any number of replicas: each takes, runs, reports and serves any job. BullMQ hands out ids, and hands
- * out again those of a replica that died; the store is the truth about a job. A job may so be run twice, and ends once:
- * with the same pictures, since its seed was drawn when it was taken.
+ * Jobs on Redis, for any number of replicas: each accepts, runs, reports and serves any job. BullMQ distributes the ids,
+ * and redistributes those of a replica that died; JobStore holds everything else. A job may therefore run twice, but ends
+ * once, and with the same pictures, since its seed was drawn when it was accepted.
  */
 export class RedisJobQueue implements JobQueue {
   readonly #options: RedisQueueOptions;
-  /** For requests: fails soon. */
+  /** For commands of requests: fails soon. */
   readonly #requestClient: Redis;
-  /** For jobs under way: waits until Redis is back. */
+  /** For running jobs: waits until Redis is back. */
   readonly #workerClient: Redis;
   readonly #subscriber: Redis;
   readonly #requestStore: JobStore;
@@ -69,7 +69,7 @@ export class RedisJobQueue implements JobQueue {
   readonly #notifier = new JobNotifier();
   readonly #reservations = new JobReservations();
   readonly #closing = new AbortController();
-  readonly #handOver: NodeJS.Timeout;
+  readonly #addMissingTimer: NodeJS.Timeout;
 
   /** Rejects with JobStoreError when Redis cannot be reached. */
   static async connect(options: RedisQueueOptions): Promise<RedisJobQueue> {
@@ -127,7 +127,7 @@ export class RedisJobQueue implements JobQueue {
     this.#workers = [jobs, webhooks];
     for (const queue of [this.#queue, this.#webhooks]) queue.on('error', onError);
     for (const worker of this.#workers) worker.on('error', onError);
-    this.#handOver = setInterval(() => void this.#handOverAgain().catch(onError), HAND_OVER_MS).unref();
+    this.#addMissingTimer = setInterval(() => void this.#addMissing().catch(onError), ADD_MISSING_MS).unref();
   }
 
   find(key: IdempotencyKey, owner: string | undefined): Promise<Job | undefined> {
@@ -185,26 +185,26 @@ export class RedisJobQueue implements JobQueue {
         return job;
       }
       await this.#requestStore.finish(id, { status: 'cancelled' });
-      await this.#queue.remove(id).catch(() => {}); // one that runs leaves at its next step
+      await this.#queue.remove(id).catch(() => {}); // a running job stops at its next step
       return this.get(id);
     });
   }
 
   async *events(id: string, after: number, signal: AbortSignal): AsyncGenerator<JobEvent> {
     for (let last = after; !signal.aborted && !this.#closing.signal.aborted; ) {
-      const news = this.#notifier.wait(id, signal, LOOK_AGAIN_MS); // before looking: nothing is missed in between
-      const job = await this.#store.get(id); // a follower waits for Redis to come back
+      const change = this.#notifier.wait(id, signal, POLL_MS); // before reading, so that no change is missed
+      const job = await this.#store.get(id); // waits until Redis is back
       for (const event of await this.#store.events(id, last)) {
         yield event;
         last = event.id;
       }
       if (!job || job.finishedAt) return;
-      await news;
+      await change;
     }
   }
 
   async close(): Promise<void> {
-    clearInterval(this.#handOver);
+    clearInterval(this.#addMissingTimer);
     this.#closing.abort();
     this.#notifier.notifyAll();
     await Promise.all(this.#workers.map((worker) => worker.close()));
@@ -231,21 +231,22 @@ export class RedisJobQueue implements JobQueue {
     if (!controller.signal.aborted) await this.#end(id, outcome);
   }
 
-  /** BullMQ hands it out no more: it has taken too many replicas down. */
+  /** Called when BullMQ gives up on a job, because too many replicas died while they ran it. */
   async #gaveUp(delivery: Delivery<Payload> | undefined, error: Error) {
     if (!delivery?.finishedOn) return;
     await this.#end(delivery.data.id, { status: 'failed', error: this.#options.describeError(error) });
   }
 
-  /** BullMQ knows an id only once, however often it is added. */
-  async #handOverAgain() {
+  /** Adds every unfinished job to BullMQ, which ignores the ids that it already has. */
+  async #addMissing() {
     const ids = await this.#store.unfinished();
     await this.#queue.addBulk(ids.map((id) => ({ name: 'job', data: { id }, opts: { jobId: id } })));
   }
 
   async #end(id: string, outcome: JobOutcome) {
     const { webhook } = (await this.#store.get(id)) ?? {};
-    // Before the end, so that a replica which dies here leaves nobody untold: the delivery waits for the end.
+    // Added before the job ends, so that the webhook is called even if this replica dies here. Until the job has ended, the
+    // delivery fails and is tried again.
     if (webhook) await this.#webhooks.add('ended', { id }, { jobId: id, delay: 100 });
     await this.#store.finish(id, outcome);
   }
@@ -258,7 +259,8 @@ export class RedisJobQueue implements JobQueue {
   }
 }
 
-const AWAY = ['MaxRetriesPerRequestError', 'ReplyError', 'AbortError'];
+/** Names of the errors that ioredis throws while Redis cannot answer. */
+const UNAVAILABLE = ['MaxRetriesPerRequestError', 'ReplyError', 'AbortError'];
 
 /** Turns a failure of Redis into JobStoreError: it is not the client's fault. */
 async function translated<T>(command: () => Promise<T>): Promise<T> {
@@ -266,7 +268,7 @@ async function translated<T>(command: () => Promise<T>): Promise<T> {
     return await command();
   } catch (error) {
     const { name, message } = error as Error;
-    if (AWAY.includes(name) || message === 'Connection is closed.')
+    if (UNAVAILABLE.includes(name) || message === 'Connection is closed.')
       throw new JobStoreError('Redis cannot be reached', { cause: error });
     throw error;
   }

@@ -17,7 +17,7 @@ import {
 import { FINISH, FORGET, PROGRESS, START, SUBMIT } from './scripts.ts';
 
 export interface StoreOptions {
-  /** Of every key; with a hash tag. */
+  /** Prefix of every key; with a hash tag, for Redis Cluster. */
   prefix: string;
   limit: number;
   retryAfterS: () => number;
@@ -27,7 +27,7 @@ export interface StoreOptions {
 
 const PAGE = 200;
 
-/** Jobs' records, pictures and events in Redis: the truth about them, whoever runs them. Times are this process's. */
+/** The records, pictures and events of jobs in Redis, shared by all replicas. Times are from this process's clock. */
 export class JobStore {
   readonly #redis: Redis;
   readonly #options: StoreOptions;
@@ -76,7 +76,7 @@ export class JobStore {
     return read(id, await this.#redis.hgetall(this.#key(id)));
   }
 
-  /** Newest first; those whose time is over leave the list as it is read. */
+  /** Newest first. Expired jobs are removed from the list as it is read. */
   async list(filter: JobFilter): Promise<Job[]> {
     const index = `${this.#options.prefix}jobs`;
     const found: Job[] = [];
@@ -100,7 +100,7 @@ export class JobStore {
     return (await this.#redis.hget(this.#key(id), 'mediaType')) ?? '';
   }
 
-  /** The request, for it to be done now; undefined when it has ended. */
+  /** Marks a job as running and returns its request; undefined when it has ended. */
   async start(id: string): Promise<JobRequest | undefined> {
     if (!(await this.#run(START, id, Date.now()))) return undefined;
     const [job, input] = await Promise.all([
@@ -110,13 +110,13 @@ export class JobStore {
     return job && { id, task: job.task, fields: job.parameters, image: input.image, mask: input.mask };
   }
 
-  /** Whether it is to go on: not when it was cancelled, or done by another meanwhile. */
+  /** Records progress; false if the job should stop, because it was cancelled or another replica finished it. */
   async progress(id: string, data: ProgressEvent): Promise<boolean> {
     const { step, of } = data;
     return Boolean(await this.#run(PROGRESS, id, step, of, EVENTS_KEPT, JSON.stringify(data)));
   }
 
-  /** Whether it ended so; not when it had ended before. */
+  /** Records the outcome; false if the job had ended before. */
   async finish(id: string, outcome: JobOutcome): Promise<boolean> {
     const { ttlMs, resultBytes } = this.#options;
     const { event, data } = lastEvent(outcome);
