@@ -122,7 +122,7 @@ export const SETTINGS = {
       error: 'must be auto or a whole number from 1 to 1024',
     }),
     default: 'auto',
-    description: 'rows an evaluation has at most; auto: measured at start',
+    description: 'most rows of one evaluation; auto: 1 on a CPU, measured at start on a GPU',
   },
   QUEUE_LIMIT: {
     schema: wholeNumber(8, 100_000), // one request may ask for eight

@@ -40,10 +40,11 @@ export class QueueFullError extends Error {
 }
 
 /**
- * Batches of several rows that a worker may hold: one running and one at hand, so that a GPU never waits for the way
- * there and back. Single rows (a CPU) are long beside that way: held ahead, they would only share their turn.
+ * Batches sent to a worker and not answered yet, where a batch has several rows: while one runs, the next is already in
+ * the worker, so that a GPU never waits for IPC. Batches of one row (a CPU) take much longer than IPC, so each worker has
+ * one at a time.
  */
-const HELD = 2;
+const MAX_IN_FLIGHT_PER_WORKER = 2;
 const OUTAGE_MS = 30_000;
 
 interface Request extends Claim {
@@ -98,7 +99,7 @@ export class Scheduler {
     this.#now = now;
     this.#onBatch = onBatch;
     this.#pace = new Pace(now);
-    engine.onAlive = () => {
+    engine.onAliveChange = () => {
       clearTimeout(this.#outage);
       if (engine.alive === 0) this.#outage = setTimeout(() => this.#giveUp(), outageMs).unref();
       else this.#dispatch();
@@ -210,8 +211,8 @@ export class Scheduler {
   /** Evaluates for as long as the engine has room and rows are ready. */
   #dispatch() {
     const { bestBatch } = this.#engine.info;
-    const held = bestBatch > 1 ? HELD : 1;
-    while (this.#inFlight < this.#engine.alive * held) {
+    const maxInFlight = bestBatch > 1 ? MAX_IN_FLIGHT_PER_WORKER : 1;
+    while (this.#inFlight < this.#engine.alive * maxInFlight) {
       const batch = this.#strongest(bestBatch);
       if (batch.length === 0) return;
       // A batch that is not full waits for an idle worker: meanwhile more rows may come to share it.
@@ -234,7 +235,7 @@ export class Scheduler {
   }
 
   async #evaluate(rows: Row[]) {
-    const alone = this.#rows.size === 1;
+    const exclusive = this.#rows.size === 1;
     this.#inFlight++;
     for (const row of rows) {
       row.inFlight = true;
@@ -247,7 +248,7 @@ export class Scheduler {
     const batch = startShared('batch', spans, { 'ddpm_inpaint.rows': rows.length });
     try {
       this.#onBatch(rows.length);
-      const prediction = await this.#engine.evaluate(gather(rows), { alone });
+      const prediction = await this.#engine.evaluate(gather(rows), { exclusive });
       const length = prediction.length / rows.length;
       rows.forEach((row, i) => {
         this.#advance(row, prediction.subarray(i * length, (i + 1) * length));
