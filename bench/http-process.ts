@@ -3,7 +3,8 @@
  *
  * 1. The CPU time of each part of a denoising step, in milliseconds per row, by running the service's own code: noise,
  *    samplers, IPC to a worker, and the scheduler's batch buffers.
- * 2. How long the event loop is blocked at most while 8 rows advance, in batches of one row and of eight.
+ * 2. How long the event loop is blocked at most while a request for 8 images starts, and while 8 rows advance in batches
+ *    of one row and of eight.
  *
  * The worker predicts zeros at once (zero-worker.ts), so nothing else happens in the process.
  */
@@ -113,31 +114,38 @@ async function measureParts(resolution: number): Promise<Record<string, number>>
   return parts;
 }
 
-/** Longest time in milliseconds for which the event loop did not turn, over a few runs; undefined work: idle. */
+/**
+ * Longest time in milliseconds for which the event loop did not turn during `work`: the smallest of some runs, because
+ * whatever else the machine does only makes it longer.
+ */
 async function longestBlockMs(work: () => Promise<unknown>): Promise<number> {
   const blocked: number[] = [];
-  for (let i = 0; i < 5; i++) {
-    await sleep(50);
+  for (let i = 0; i < REPEATS; i++) {
     const delay = monitorEventLoopDelay({ resolution: 1 });
     delay.enable();
+    await sleep(5); // the histogram starts with its first tick
     await work();
-    await sleep(5); // the histogram learns of a block when its timer runs next
+    await sleep(5); // a block is recorded when the timer ticks next
     delay.disable();
     blocked.push(delay.max / 1e6);
   }
-  return blocked.sort((a, b) => a - b)[blocked.length >> 1];
+  return Math.min(...blocked);
 }
 
 async function measureBlocks(resolution: number): Promise<Record<string, number>> {
-  const blocks: Record<string, number> = { idle: await longestBlockMs(() => sleep(500)) };
+  const blocks: Record<string, number> = {};
+  blocks['nothing to do'] = await longestBlockMs(() => sleep(100));
+  blocks[`a request for ${ROWS} images draws its first noise`] = await longestBlockMs(async () =>
+    trajectories(resolution),
+  );
   for (const maxBatch of [1, ROWS]) {
     const pool = await startPool(resolution, maxBatch);
-    const scheduler = new Scheduler({ engine: pool, limit: ROWS });
-    blocks[`batches of ${maxBatch}`] = await longestBlockMs(async () => {
-      const rows = trajectories(resolution); // their x_T is drawn when a request arrives
-      await sleep(5);
-      return scheduler.run(rows);
-    });
+    const scheduler = new Scheduler({ engine: pool, limit: ROWS * REPEATS });
+    const requests = Array.from({ length: REPEATS }, () => trajectories(resolution));
+    const rows = () => requests.pop() ?? [];
+    blocks[`${ROWS} rows advance in batches of ${maxBatch}`] = await longestBlockMs(() =>
+      scheduler.run(rows()),
+    );
     await pool.close();
   }
   return blocks;
@@ -154,4 +162,4 @@ async function print(title: string, measure: (resolution: number) => Promise<Rec
 }
 
 await print('CPU milliseconds per row and step', measureParts);
-await print(`Longest block of the event loop in milliseconds, ${ROWS} rows with ddpm`, measureBlocks);
+await print('Longest block of the event loop in milliseconds, sampler ddpm', measureBlocks);
