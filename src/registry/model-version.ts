@@ -15,9 +15,11 @@ import type { ModelState, ServedModel } from './served-model.ts';
 export interface ModelHooks {
   onBatch?(card: ModelCard, rows: number): void;
   onEvaluation?(card: ModelCard, engine: EngineInfo, rows: number, seconds: number): void;
-  onRestart?(card: ModelCard, how: string): void;
-  /** This runtime does not work here; the next is tried. */
-  onPassedOver?(card: ModelCard, runtime: Runtime, why: string): void;
+  onRestart?(card: ModelCard, reason: string): void;
+  /** Its workers are warm and it can answer requests. */
+  onLoaded?(card: ModelCard, engine: EngineInfo): void;
+  /** A runtime does not start here; the next one is tried. */
+  onRuntimeSkipped?(card: ModelCard, runtime: Runtime, reason: string): void;
   /** The workers of `from` kept failing; `to` serves. */
   onFallback?(card: ModelCard, from: EngineInfo, to: EngineInfo, why: string): void;
   /** A version was found and can be asked for, cannot be served, or is no longer there. */
@@ -28,7 +30,7 @@ export interface ModelHooks {
 const DRAIN_MS = 500;
 
 export interface EngineSettings extends RuntimeChoice {
-  /** Overrides the best batch found at warm-up. */
+  /** Most rows of an evaluation; chosen at warm-up when absent. */
   maxBatch?: number;
   /** Whether the next runtime takes over when the workers keep failing. */
   fallback?: boolean;
@@ -74,8 +76,8 @@ export class ModelVersion implements ServedModel {
     return pool && { alive: pool.alive, total: pool.info.workers, pids: pool.pids };
   }
 
-  /** Loaded, and with a worker alive. */
-  get up(): boolean {
+  /** Loaded, with at least one worker alive. */
+  get isHealthy(): boolean {
     return this.state === 'ready' && (this.pool?.alive ?? 0) > 0;
   }
 
@@ -123,7 +125,7 @@ export class ModelVersion implements ServedModel {
       candidates: runtimes(this.#settings),
       fallbacks: (failed) => (this.#settings.fallback ? fallbacks(this.#settings, failed) : []),
       start: (runtime, options) => this.#start(runtime, options),
-      onPassedOver: (runtime, why) => this.#hooks.onPassedOver?.(card, runtime, why),
+      onRuntimeSkipped: (runtime, reason) => this.#hooks.onRuntimeSkipped?.(card, runtime, reason),
       onFallback: (from, to, why) => this.#hooks.onFallback?.(card, from, to, why),
     });
     this.pool = pool;
@@ -134,6 +136,7 @@ export class ModelVersion implements ServedModel {
     });
     this.state = 'ready';
     this.reason = undefined;
+    this.#hooks.onLoaded?.(card, pool.info);
     return {
       scheduler: this.scheduler,
       get engine() {
@@ -159,7 +162,7 @@ export class ModelVersion implements ServedModel {
       // A file that has been changed under a running version must not be mixed with what runs.
       beforeReplacing: () => verifyDigests(folder, card),
       onEvaluation: (rows, seconds) => this.#hooks.onEvaluation?.(card, pool.info, rows, seconds),
-      onRestart: (how) => this.#hooks.onRestart?.(card, how),
+      onRestart: (reason) => this.#hooks.onRestart?.(card, reason),
     });
     return pool;
   }

@@ -135,7 +135,7 @@ export class FolderRegistry implements ModelRegistry {
   }
 
   get notReadyReason(): string | undefined {
-    if (this.#shares.some(({ model }) => model.up)) return undefined;
+    if (this.#shares.some(({ model }) => model.isHealthy)) return undefined;
     const { ref, state, reason } = this.#shares[0].model;
     if (state === 'failed') return `${ref} failed to load: ${reason}`;
     if (state !== 'ready') return `${ref} is loading`;
@@ -177,7 +177,7 @@ export class FolderRegistry implements ModelRegistry {
     const { ref } = model;
     const old = this.#versions.find((other) => other.ref === ref);
     // Nobody waits for it: until it is warm, the old one is what they get.
-    if ((old?.up || this.#isAwaited(model)) && !(await this.#opened(model))) return;
+    if ((old?.isHealthy || this.#isAwaited(model)) && !(await this.#opened(model))) return;
     this.#versions = [...this.#versions.filter((other) => other !== old), model].sort(byIdThenNewest);
     this.#shares = this.#shares.map((share) => (share.model === old ? { ...share, model } : share));
     if (old) this.#retire(old);
@@ -191,7 +191,7 @@ export class FolderRegistry implements ModelRegistry {
   #isAwaited(model: ModelVersion): boolean {
     const ofItsId = this.#versions.filter(({ card }) => card.id === model.card.id);
     if (ofItsId.some((other) => this.#isDefault(other))) return false;
-    return ofItsId.some((other) => other.up && byIdThenNewest(model, other) < 0);
+    return ofItsId.some((other) => other.isHealthy && byIdThenNewest(model, other) < 0);
   }
 
   /** Makes serve what is to, once it is loaded. Rejects with ModelFolderError when it cannot. */
@@ -201,7 +201,7 @@ export class FolderRegistry implements ModelRegistry {
       const failed = wanted.find(({ model }) => model.state === 'failed')?.model;
       if (failed) throw new ModelFolderError(`${failed.ref} cannot be loaded: ${failed.reason}`);
       let opened = true;
-      for (const { model } of wanted) opened = (await this.#opened(model)) && opened; // in turn: each is measured alone
+      for (const { model } of wanted) opened = (await this.#opened(model)) && opened; // in turn: a GPU's batch size is measured
       if (opened) return this.#serve(wanted);
     }
   }
@@ -307,8 +307,8 @@ export class FolderRegistry implements ModelRegistry {
 function shareFor(shares: Share[], seed: number | undefined): ModelVersion {
   if (seed === undefined) return shares.reduce((a, b) => (b.weight > a.weight ? b : a)).model;
   const { model } = partOf(shares, seed);
-  const others = shares.filter((share) => share.model.up);
-  return model.up || others.length === 0 ? model : partOf(others, seed).model;
+  const others = shares.filter((share) => share.model.isHealthy);
+  return model.isHealthy || others.length === 0 ? model : partOf(others, seed).model;
 }
 
 /** Of versions in order, the newest that has not failed. */

@@ -1,9 +1,10 @@
 import type { Span } from '@opentelemetry/api';
-import { type Engine, EngineError } from '../engine/engine.ts';
+import { type Batch, type Engine, EngineError } from '../engine/engine.ts';
 import { activeSpan, startShared } from '../tracing.ts';
 import { Admission, type Reservation } from './admission.ts';
 import { Pace } from './pace.ts';
 import { type Claim, type Priority, stretch } from './policy.ts';
+import { forEachInSlices } from './time-slices.ts';
 import type { Trajectory } from './trajectory.ts';
 
 export interface SchedulerOptions {
@@ -87,7 +88,7 @@ export class Scheduler {
     this.#now = now;
     this.#onBatch = onBatch;
     this.#pace = new Pace(now);
-    engine.onAlive = () => {
+    engine.onAliveChange = () => {
       clearTimeout(this.#outage);
       if (engine.alive === 0) this.#outage = setTimeout(() => this.#failAll(), outageMs).unref();
       else this.#dispatch();
@@ -187,10 +188,12 @@ export class Scheduler {
     const spans = rows.map(({ request }) => request.span);
     const batch = startShared('batch', spans, { 'ddpm_inpaint.rows': rows.length });
     try {
+      const inputs = await this.#gather(rows);
+      if (this.#engine.alive === 0) return; // the workers died meanwhile: the rows wait for a replacement
       this.#onBatch(rows.length);
-      const prediction = await this.#engine.evaluate(gather(rows), { alone: exclusive });
+      const prediction = await this.#engine.evaluate(inputs, { exclusive });
       const length = prediction.length / rows.length;
-      rows.forEach((row, i) => {
+      await forEachInSlices(rows, this.#now, (row, i) => {
         this.#advance(row, prediction.subarray(i * length, (i + 1) * length));
       });
       this.#pace.count(rows.length);
@@ -202,6 +205,19 @@ export class Scheduler {
       for (const row of rows) row.inFlight = false;
       this.#dispatch();
     }
+  }
+
+  /** The inputs of the rows' current steps as one batch: x [N, C, R, R] and t [N]. */
+  async #gather(rows: Row[]): Promise<Batch> {
+    let x = new Float32Array();
+    const t = new Float32Array(rows.length);
+    await forEachInSlices(rows, this.#now, ({ trajectory }, i) => {
+      const input = trajectory.input();
+      if (i === 0) x = new Float32Array(rows.length * input.x.length);
+      x.set(input.x, i * input.x.length);
+      t[i] = input.t;
+    });
+    return { rows: rows.length, x, t };
   }
 
   #advance(row: Row, prediction: Float32Array) {
@@ -231,17 +247,6 @@ export class Scheduler {
     const error = new EngineError('no worker came back in time');
     for (const request of new Set([...this.#rows].map((row) => row.request))) this.#leave(request, error);
   }
-}
-
-/** The rows' inputs as one batch: x [N, C, R, R] and t [N], N rows in the given order. */
-function gather(rows: Row[]) {
-  const inputs = rows.map(({ trajectory }) => trajectory.input());
-  const length = inputs[0].x.length;
-  const x = new Float32Array(rows.length * length);
-  inputs.forEach((input, i) => {
-    x.set(input.x, i * length);
-  });
-  return { rows: rows.length, x, t: Float32Array.from(inputs, ({ t }) => t) };
 }
 
 /** Promise.withResolvers, which Node 20 does not have. */

@@ -28,7 +28,7 @@ function served(card: ModelCard, network: Network): ServedModel {
   const engine: Engine = {
     info,
     alive: 1,
-    onAlive: undefined,
+    onAliveChange: undefined,
     evaluate: (batch) => network.evaluate(batch, true),
     close: async () => {},
   };

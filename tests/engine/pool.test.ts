@@ -47,7 +47,7 @@ describe('the real model in worker processes', () => {
     for (let i = 0; i < 4; i++) {
       const expected = together.subarray(i * length, (i + 1) * length);
       expect(await pool.evaluate(batchOf(1, i))).toEqual(expected);
-      expect(await pool.evaluate(batchOf(1, i), { alone: true })).toEqual(expected);
+      expect(await pool.evaluate(batchOf(1, i), { exclusive: true })).toEqual(expected);
     }
   });
 

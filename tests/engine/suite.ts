@@ -93,7 +93,12 @@ export function engineSuite(
 
     test('a worker that dies in mid-evaluation is replaced, and the next evaluates its row', async () => {
       const one = { ...spec, maxBatch: 1 };
-      const pool = await WorkerPool.start({ spec: one, workers: 1, restartDelayMs: 10, patienceMs: 300_000 });
+      const pool = await WorkerPool.start({
+        spec: one,
+        workers: 1,
+        restartDelayMs: 10,
+        replacementTimeoutMs: 300_000,
+      });
       onTestFinished(() => pool.close());
       const [pid] = pool.pids;
       const running = pool.evaluate(batchOf([T[0]]));

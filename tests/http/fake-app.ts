@@ -40,7 +40,7 @@ class FakeEngine implements Engine {
     workers: 1,
   };
   alive = 1;
-  onAlive: (() => void) | undefined;
+  onAliveChange: (() => void) | undefined;
   delayMs = 0;
   failing = false;
   #held: Promise<void> = Promise.resolve();

@@ -153,7 +153,7 @@ test('a canary gets its share, by seed, and a seed that is sent again is the sam
 
   // A canary that cannot answer loses its requests to the other, not for their clients.
   for (const pid of registry.get(`${id}@22`).workers?.pids ?? []) process.kill(pid, 'SIGKILL');
-  await expect.poll(() => registry.get(`${id}@22`).up).toBe(false);
+  await expect.poll(() => registry.get(`${id}@22`).isHealthy).toBe(false);
   const seed = first.findIndex(({ model }) => model === `${id}@22`);
   expect(await sample({ seed, steps: 1 })).toMatchObject({ status: 200, model: `${id}@21` });
   expect(registry.ready).toBe(true);

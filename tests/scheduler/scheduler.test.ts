@@ -226,7 +226,7 @@ describe('limits and ends', () => {
     await engine.run();
     expect(request.probes[0].step).toBe(0);
     engine.alive = 1;
-    engine.onAlive?.();
+    engine.onAliveChange?.();
     await engine.run();
     expect(request.probes[0].step).toBe(3);
   });
@@ -235,7 +235,7 @@ describe('limits and ends', () => {
     const { engine, scheduler, submit } = simulate({ outageMs: 5 });
     engine.alive = 0;
     const request = submit(3);
-    engine.onAlive?.();
+    engine.onAliveChange?.();
     await expect.poll(() => request.error).toBeInstanceOf(EngineError);
     expect(scheduler.depth).toEqual({ waiting: 0, active: 0 });
   });

@@ -39,7 +39,7 @@ export class SimulatedEngine implements Engine {
   readonly info: EngineInfo;
   readonly batches: number[][] = [];
   alive: number;
-  onAlive: (() => void) | undefined;
+  onAliveChange: (() => void) | undefined;
   nowMs = 0;
   failNext: ((batch: Batch) => boolean) | undefined;
   readonly #batchMs: number;
