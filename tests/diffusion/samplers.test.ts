@@ -87,6 +87,19 @@ test('ddim with eta 1 and ddpm with fixed_small variance are the same process', 
   for (let i = 0; i < 100; i++) expect(ddim[i]).toBeCloseTo(ddpm[i], 4);
 });
 
+test('estimates of the clean picture are clipped to -1..1, unless clip is false', () => {
+  const schedule = cosine(1000);
+  const x = Float32Array.of(-3, -0.5, 0.5, 3);
+  for (const name of SAMPLER_NAMES) {
+    const estimate = (clip?: boolean) => {
+      const sampler = createSampler(name, { schedule, prediction: 'sample', steps: 4, clip });
+      return [...(sampler.next({ step: 0, x }, x, () => x).x0 ?? [])];
+    };
+    expect(estimate()).toEqual([-1, -0.5, 0.5, 1]);
+    expect(estimate(false)).toEqual([-3, -0.5, 0.5, 3]);
+  }
+});
+
 test('learned variance interpolates between the posterior and beta', () => {
   const schedule = cosine(1000);
   const x = gaussian({ seed: 3, candidate: 0, step: 0 }, 64);

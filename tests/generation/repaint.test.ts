@@ -68,3 +68,21 @@ test('the plan repeats every stretch but the last', () => {
 test('the same key repeats it', () => {
   expect(run({ jump: 5, times: 2 })).toEqual(run({ jump: 5, times: 2 }));
 });
+
+test('at every evaluation, jumps back included, known pixels are as noisy as the timestep says', () => {
+  const n = 20_000;
+  const known = { x0: new Float32Array(n).fill(1), mask: new Float32Array(n) };
+  const sampler = createSampler('ddim', { schedule, prediction: 'v', steps: 10 });
+  const trajectory = new RepaintTrajectory(sampler, schedule, known, 3, 0, { jump: 2, times: 2 });
+  expect(trajectory.total).toBeGreaterThan(10);
+  while (trajectory.step < trajectory.total) {
+    const { x, t } = trajectory.input();
+    const mean = x.reduce((sum, xi) => sum + xi, 0) / n;
+    const variance = x.reduce((sum, xi) => sum + (xi - mean) ** 2, 0) / n;
+    // Five standard errors; the levels of neighbouring steps are further apart.
+    const { [t]: abar } = schedule.abar;
+    expect(Math.abs(mean - Math.sqrt(abar)), `mean at t ${t}`).toBeLessThan(5 / Math.sqrt(n));
+    expect(Math.abs(variance - (1 - abar)), `variance at t ${t}`).toBeLessThan(5 * Math.sqrt(2 / n));
+    trajectory.advance(new Float32Array(n));
+  }
+});
