@@ -37,7 +37,7 @@ export default defineConfig({
           // Real models on two cores, perhaps with other work beside: these limits only end what hangs.
           testTimeout: 120_000,
           hookTimeout: 120_000,
-          expect: { poll: { timeout: 20_000, interval: 20 } },
+          expect: { poll: { timeout: 30_000, interval: 20 } },
         },
       },
     ],

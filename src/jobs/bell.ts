@@ -2,6 +2,11 @@
 export class Bell {
   readonly #waiting = new Map<string, Set<() => void>>();
 
+  /** Number of jobs that something waits for. */
+  get size(): number {
+    return this.#waiting.size;
+  }
+
   ring(id: string) {
     for (const wake of [...(this.#waiting.get(id) ?? [])]) wake();
   }

@@ -1,5 +1,5 @@
 import fc from 'fast-check';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
 import type { Mask, Picture } from '../../src/image/picture.ts';
 import { inpaint } from '../../src/inpainting/inpaint.ts';
 import type { InpaintParameters } from '../../src/inpainting/parameters.ts';
@@ -111,6 +111,8 @@ describe('with the real model', () => {
 
   test('same seed, same bytes: alone, beside seven others, and in a fresh service', async () => {
     const request = { picture: picture(64, 64), mask: hole(64, 64, 16, 16, 32, 32), parameters: PARAMETERS };
+    const fresh = await openRealRegistry();
+    onTestFinished(() => fresh.close());
     for (const sampler of ['ddim', 'ddpm', 'dpmpp_2m'] as const) {
       const mine = { ...request, parameters: { ...PARAMETERS, sampler, steps: 6 } };
       const alone = await inpaint(model(), mine);
@@ -128,10 +130,7 @@ describe('with the real model', () => {
       );
       const [beside] = await Promise.all([inpaint(model(), mine), ...others]);
       expect(beside.pictures[0].data).toEqual(alone.pictures[0].data);
-
-      const fresh = await openRealRegistry();
       const restarted = await inpaint(fresh.get(), mine);
-      await fresh.close();
       expect(restarted.pictures[0].data).toEqual(alone.pictures[0].data);
     }
   });
@@ -159,13 +158,15 @@ describe('with the real model', () => {
 
   test('aborting frees the queue', async () => {
     const controller = new AbortController();
-    const running = sample(
-      model(),
-      { ...PARAMETERS, steps: 500, numImages: 4 },
-      { signal: controller.signal },
-    );
-    setTimeout(() => controller.abort(new Error('gone')), 100);
+    const { signal } = controller;
+    const steps: number[] = [];
+    const onProgress = ({ step }: { step: number }) => {
+      steps.push(step);
+      if (step === 5) controller.abort(new Error('gone'));
+    };
+    const running = sample(model(), { ...PARAMETERS, steps: 500, numImages: 4 }, { signal, onProgress });
     await expect(running).rejects.toThrow('gone');
+    expect(steps).toEqual([1, 2, 3, 4, 5]);
     expect(model().scheduler?.depth).toEqual({ waiting: 0, active: 0 });
   });
 });
