@@ -1,5 +1,4 @@
-import { spawnSync } from 'node:child_process';
-import { describe, expect, test } from 'vitest';
+import { expect, test } from 'vitest';
 import { ConfigError, readConfig, SETTINGS, secretsIn, shown } from '../src/config/settings.ts';
 
 const HASH = 'ab'.repeat(32);
@@ -114,20 +113,4 @@ test('secrets are known as a whole and by their parts', () => {
   };
   const secrets = secretsIn(env);
   for (const each of [...Object.values(env), 'p%C3%A4ss%zz', `b:${HASH}`]) expect(secrets).toContain(each);
-});
-
-describe('npm run key', () => {
-  const run = (...names: string[]) =>
-    spawnSync(process.execPath, ['--import', 'tsx', 'src/cli/key.ts', ...names], { encoding: 'utf8' });
-
-  test('a bad name is a sentence', () => {
-    const { status, stderr, stdout } = run('alice smith');
-    expect({ status, stdout }).toEqual({ status: 1, stdout: '' });
-    expect(stderr.trim()).toBe("'alice smith' cannot be a name: up to 64 letters, digits, '.', '_' and '-'.");
-  });
-
-  test('what it prints is an entry that API_KEYS takes', () => {
-    const entry = run('alice').stdout.match(/alice:[0-9a-f]{64}/)?.[0] ?? '';
-    expect(readConfig({ API_KEYS: entry }).API_KEYS).toMatchObject([{ name: 'alice' }]);
-  });
 });

@@ -20,7 +20,7 @@ export const PROVIDERS: Record<GpuDevice, InferenceSession.ExecutionProviderConf
   ],
 };
 
-const INSTALL = 'ONNXRUNTIME_NODE_INSTALL=cuda12 npm rebuild onnxruntime-node';
+const INSTALL = 'ONNXRUNTIME_NODE_INSTALL=cuda12 node node_modules/onnxruntime-node/script/install';
 
 /**
  * A sentence that says why onnxruntime does not start on the device and what to do about it; its own `message` seldom

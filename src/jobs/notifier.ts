@@ -2,6 +2,11 @@
 export class JobNotifier {
   readonly #waiting = new Map<string, Set<() => void>>();
 
+  /** Number of jobs that something waits for. */
+  get size(): number {
+    return this.#waiting.size;
+  }
+
   notify(id: string) {
     for (const wake of [...(this.#waiting.get(id) ?? [])]) wake();
   }

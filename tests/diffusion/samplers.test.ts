@@ -31,9 +31,12 @@ function exact(
   });
 }
 
+/** The noise of each step, drawn once for all runs: drawing it is most of the work. */
+const drawn: Float32Array[] = [];
+const draw = (step: number) => (drawn[step] ??= gaussian({ seed: 11, candidate: 0, step }, N));
+
 function run(name: (typeof SAMPLER_NAMES)[number], options: SamplerOptions): Float32Array {
   const sampler = createSampler(name, { clip: false, ...options });
-  const draw = (step: number) => gaussian({ seed: 11, candidate: 0, step }, N);
   let state: SamplerState = { step: 0, x: draw(0) };
   while (state.step < sampler.timesteps.length) {
     const prediction = exact(options.schedule, options.prediction, state.x, sampler.timesteps[state.step]);

@@ -17,10 +17,6 @@ function batchOf(rows: number, from = 0) {
   return { rows, x, t: Float32Array.from({ length: rows }, (_, i) => (137 * (from + i)) % 1000) };
 }
 
-async function until(condition: () => boolean) {
-  while (!condition()) await new Promise((resolve) => setTimeout(resolve, 20));
-}
-
 describe('the real model in worker processes', () => {
   const restarts: string[] = [];
   let pool: WorkerPool;
@@ -62,16 +58,16 @@ describe('the real model in worker processes', () => {
     const running = [pool.evaluate(batchOf(8)), pool.evaluate(batchOf(8))];
     process.kill(pool.pids[0], 'SIGKILL');
     for (const result of await Promise.all(running)) expect(result).toEqual(expected);
-    await until(() => pool.alive === 2);
+    await expect.poll(() => pool.alive).toBe(2);
     expect(restarts).toEqual(['was ended by SIGKILL']);
     expect(await pool.evaluate(batchOf(8))).toEqual(expected);
   });
 
   test('with every worker dead it says so, and recovers', async () => {
     for (const pid of pool.pids) process.kill(pid, 'SIGKILL');
-    await until(() => pool.alive === 0);
+    await expect.poll(() => pool.alive).toBe(0);
     await expect(pool.evaluate(batchOf(1))).rejects.toThrow(EngineError);
-    await until(() => pool.alive === 2);
+    await expect.poll(() => pool.alive).toBe(2);
     await expect(pool.evaluate(batchOf(1))).resolves.toBeInstanceOf(Float32Array);
   });
 

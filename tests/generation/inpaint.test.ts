@@ -1,5 +1,5 @@
 import fc from 'fast-check';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
 import { inpaint } from '../../src/generation/inpaint.ts';
 import { sample } from '../../src/generation/sample.ts';
 import type { InpaintParameters } from '../../src/generation/types.ts';
@@ -112,6 +112,8 @@ describe('with the real model', () => {
 
   test('same seed, same bytes: alone, beside seven others, and in a fresh service', async () => {
     const input = holed(picture(64, 64), hole(64, 64, 16, 16, 32, 32));
+    const fresh = await openRealRegistry();
+    onTestFinished(() => fresh.close());
     for (const sampler of ['ddim', 'ddpm', 'dpmpp_2m'] as const) {
       const mine = { ...PARAMETERS, sampler, steps: 6 };
       const alone = await inpaint(model(), input, mine);
@@ -127,9 +129,7 @@ describe('with the real model', () => {
       const [beside] = await Promise.all([inpaint(model(), input, mine), ...others]);
       expect(beside.pictures[0].data).toEqual(alone.pictures[0].data);
 
-      const fresh = await openRealRegistry();
       const restarted = await inpaint(fresh.get(), input, mine);
-      await fresh.close();
       expect(restarted.pictures[0].data).toEqual(alone.pictures[0].data);
     }
   });
@@ -154,13 +154,15 @@ describe('with the real model', () => {
 
   test('aborting frees the queue', async () => {
     const controller = new AbortController();
-    const running = sample(
-      model(),
-      { ...PARAMETERS, steps: 500, numImages: 4 },
-      { signal: controller.signal },
-    );
-    setTimeout(() => controller.abort(new Error('gone')), 100);
+    const { signal } = controller;
+    const steps: number[] = [];
+    const onProgress = ({ step }: { step: number }) => {
+      steps.push(step);
+      if (step === 5) controller.abort(new Error('gone'));
+    };
+    const running = sample(model(), { ...PARAMETERS, steps: 500, numImages: 4 }, { signal, onProgress });
     await expect(running).rejects.toThrow('gone');
+    expect(steps).toEqual([1, 2, 3, 4, 5]);
     expect(model().scheduler?.depth).toEqual({ waiting: 0, active: 0 });
   });
 });

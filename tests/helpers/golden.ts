@@ -81,7 +81,7 @@ function served(card: Model['card'], network: Network): Model {
   const engine: Engine = {
     info,
     alive: 1,
-    onAlive: undefined,
+    onAliveChange: undefined,
     evaluate: (batch) => network.evaluate(batch, true),
     close: async () => {},
   };

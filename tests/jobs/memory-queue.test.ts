@@ -1,8 +1,12 @@
 import { randomUUID } from 'node:crypto';
-import { expect, test } from 'vitest';
+import { getEventListeners } from 'node:events';
+import { expect, test, vi } from 'vitest';
 import type { JobEvent, JobRequest, JobResult } from '../../src/jobs/job.ts';
 import { EVENTS_KEPT, IdempotencyConflictError, JobLimitError, UnknownJobError } from '../../src/jobs/job.ts';
 import { MemoryJobQueue, type MemoryQueueOptions } from '../../src/jobs/memory-queue.ts';
+
+// A webhook that fails is tried again at once.
+vi.mock('node:timers/promises', () => ({ setTimeout: async () => {} }));
 
 const newRequest = (): JobRequest => ({ id: randomUUID(), task: 'sample', fields: { seed: 1 } });
 const result = (bytes = 10): JobResult => ({
@@ -85,16 +89,31 @@ test('keys: the same job again, a conflict, and room for at most the limit', asy
   await expect(jobs.submit(newRequest())).rejects.toThrow(JobLimitError);
 });
 
-test('followers that go away leave nothing behind', async () => {
-  const { jobs } = queue({ perform: () => new Promise(() => {}) });
-  const { id } = (await jobs.submit(newRequest())).job;
-  const controller = new AbortController();
-  const followers = Array.from({ length: 20 }, async () => {
-    for await (const _ of jobs.events(id, 0, controller.signal));
+test('followers that go away leave nothing behind, and the others go on', async () => {
+  let finish = (_: JobResult) => {};
+  const { jobs } = queue({
+    perform: () =>
+      new Promise((resolve) => {
+        finish = resolve;
+      }),
   });
+  const { id } = (await jobs.submit(newRequest())).job;
+  const controllers = Array.from({ length: 5 }, () => new AbortController());
+  const listeners = () => controllers.map(({ signal }) => getEventListeners(signal, 'abort').length);
+  const follow = async ({ signal }: AbortController) => {
+    const seen: string[] = [];
+    for await (const { event } of jobs.events(id, 0, signal)) seen.push(event);
+    return seen;
+  };
+  const [staying, ...leaving] = controllers.map(follow);
   await settle();
-  controller.abort();
-  await Promise.all(followers);
+  expect(listeners()).toEqual([1, 1, 1, 1, 1]);
+  for (const controller of controllers.slice(1)) controller.abort();
+  expect(await Promise.all(leaving)).toEqual(Array(4).fill(['queued']));
+  expect(listeners()).toEqual([1, 0, 0, 0, 0]);
+  finish(result());
+  expect(await staying).toEqual(['queued', 'result']);
+  expect(listeners()).toEqual([0, 0, 0, 0, 0]);
 });
 
 test('closing waits for what runs and cancels what waits', async () => {

@@ -54,7 +54,7 @@ describe.skipIf(!hasRedis)('jobs on Redis', () => {
     return queue;
   }
 
-  /** A replica whose jobs go on until they are cancelled. */
+  /** A replica whose jobs take a step every 20 ms until they are cancelled; they hear of that when they report a step. */
   const busy = (onStop = () => {}) => {
     const perform: RedisQueueOptions['perform'] = async (_, { signal, onProgress }) => {
       while (!signal.aborted) {

@@ -1,7 +1,5 @@
-import { execFile } from 'node:child_process';
 import { readdir, readFile, writeFile } from 'node:fs/promises';
 import path from 'node:path';
-import { promisify } from 'node:util';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { promote, rollBack, servingFileIn } from '../../src/registry/promotions.ts';
 import { FolderRegistry } from '../../src/registry/registry.ts';
@@ -91,18 +89,4 @@ test('the file may lie elsewhere, as a ConfigMap does', async () => {
   const servingFile = path.join(models.root, 'elsewhere.json');
   await writeFile(servingFile, JSON.stringify({ default: `${id}@1` }));
   expect((await open({ servingFile })).get().ref).toBe(`${id}@1`);
-});
-
-test('npm run promote and rollback say what they did, and a sentence where they cannot', async () => {
-  const run = promisify(execFile);
-  const env = { ...process.env, MODEL_DIR: models.root };
-  const npm = (...args: string[]) => run('npm', ['run', '--silent', ...args], { env });
-  expect((await npm('promote', '--', `${id}@1`)).stdout).toContain(`${id}@1 serves; running services follow`);
-  await npm('promote', '--', `${id}@2`);
-  expect((await npm('rollback')).stdout).toContain(`${id}@1 serves`);
-  await expect(npm('promote', '--', `${id}@3`)).rejects.toMatchObject({
-    code: 1,
-    stderr: expect.stringMatching(/^.*model\.json cannot be read.*\n$/),
-  });
-  await expect(npm('promote')).rejects.toMatchObject({ stderr: expect.stringMatching(/^say promote/) });
 });

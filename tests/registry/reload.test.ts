@@ -1,9 +1,20 @@
 import { createHash } from 'node:crypto';
 import { readFile, rm, truncate, writeFile } from 'node:fs/promises';
 import path from 'node:path';
-import { afterEach, beforeEach, expect, test } from 'vitest';
+import { afterEach, beforeEach, expect, test, vi } from 'vitest';
+import { verifyDigests } from '../../src/model/folder.ts';
 import { FolderRegistry } from '../../src/registry/registry.ts';
 import { ModelDir } from '../helpers/model-dir.ts';
+
+/** How often a version that is retired has waited before it looked again whether it has answered everybody. */
+let waits = 0;
+vi.mock('node:timers/promises', () => ({
+  setTimeout: async () => {
+    waits++;
+    await new Promise((resolve) => setTimeout(resolve, 5));
+  },
+}));
+vi.mock('../../src/model/folder.ts', { spy: true });
 
 let models: ModelDir;
 let registry: FolderRegistry;
@@ -70,7 +81,8 @@ test('a new version takes over once it is warm; the old one answers whom it has,
   await models.withdraw('1');
   await registry.reload();
   expect(() => registry.get(`${id}@1`)).toThrow(`there are ${id}@2`);
-  await new Promise((resolve) => setTimeout(resolve, 1200)); // longer than it takes to look whether it may go
+  const before = waits;
+  await expect.poll(() => waits).toBeGreaterThan(before + 2); // it has looked again whether it may go
   expect(pids.map(isAlive)).toEqual(pids.map(() => true));
   reservation?.release();
   await expect.poll(() => pids.some(isAlive)).toBe(false);
@@ -141,10 +153,16 @@ test('what serves is not given up for a folder that has gone; a worker is not re
     expect.stringMatching(/^DEFAULT_MODEL .*@1 is not in .*: there are .*@2; .*@1 goes on serving$/),
   ]);
 
+  await models.add('1');
+  await models.damage('1'); // another network, which a worker could load
+  vi.mocked(verifyDigests).mockClear();
   const [pid] = registry.get().workers?.pids ?? [];
   process.kill(pid, 'SIGKILL');
-  await expect.poll(() => registry.get().workers?.alive).toBeLessThan(registry.get().workers?.total ?? 0);
-  await new Promise((resolve) => setTimeout(resolve, 1000)); // the first replacement is due after 200 ms
+  // It is to be replaced again and again, and the files are not those of the version that serves.
+  const attempts = (result: string) =>
+    vi.mocked(verifyDigests).mock.settledResults.filter(({ type }) => type === result).length;
+  await expect.poll(() => attempts('rejected')).toBeGreaterThan(1);
+  expect(attempts('fulfilled')).toBe(0);
   expect(registry.get().workers?.alive).toBeLessThan(registry.get().workers?.total ?? 0);
   await models.add('1');
   await registry.reload();
