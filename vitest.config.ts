@@ -1,13 +1,45 @@
 import { defineConfig } from 'vitest/config';
 
+/**
+ * A test file belongs to `unit` unless it matches one of these patterns. Unit tests take seconds and need nothing but
+ * this repository: tests/helpers/unit.ts makes a unit test fail when it starts a process. A file whose tests start
+ * worker processes, a server, Redis or a browser, or wait for real time, belongs here.
+ */
+const INTEGRATION = [
+  'tests/{cli,fuzz,http,playground}/**/*.test.ts',
+  'tests/engine/{engines,failure,pool,tfjs,webgpu}.test.ts',
+  'tests/generation/inpaint.test.ts',
+  'tests/jobs/redis-queue.test.ts',
+  'tests/{model/bad-folders,registry/{registry,reload}}.test.ts',
+];
+
 export default defineConfig({
   test: {
-    include: ['tests/**/*.test.ts'],
-    // Real models on two cores: generous, since no test asserts a time.
-    expect: { poll: { timeout: 60_000, interval: 20 } },
-    testTimeout: 120_000,
-    hookTimeout: 120_000,
-    // Test files start engine processes of their own; more files at once than cores only slows all of them.
+    // Integration tests start processes of their own: more test files at a time than cores only slow all of them.
     maxWorkers: 2,
+    projects: [
+      {
+        extends: true,
+        test: {
+          name: 'unit',
+          include: ['tests/**/*.test.ts'],
+          exclude: INTEGRATION,
+          setupFiles: 'tests/helpers/unit.ts',
+          testTimeout: 60_000,
+          expect: { poll: { timeout: 5_000, interval: 5 } },
+        },
+      },
+      {
+        extends: true,
+        test: {
+          name: 'integration',
+          include: INTEGRATION,
+          // Real models on two cores, perhaps with other work beside: these limits only end what hangs.
+          testTimeout: 120_000,
+          hookTimeout: 120_000,
+          expect: { poll: { timeout: 30_000, interval: 20 } },
+        },
+      },
+    ],
   },
 });

@@ -1,8 +1,10 @@
 /**
- * npm run bench:engines: rows per second of every runtime that starts on this machine, relative to onnxruntime on the CPU.
+ * npm run bench:engines: the rate of every runtime that starts here, in rows a second and relative to onnx on the CPU.
+ * On a CPU, with batches of 1, 2, 4 and 8 rows: that is how the batch size of a CPU (engine/warm-up.ts) was chosen. On a
+ * GPU, with the batch size measured at start.
  *
- * Each runtime has one worker: on the CPU with one thread and one row at a time, elsewhere with its best batch. They run
- * in many short turns, and the fastest turn of each counts, because other work on the machine only slows it down.
+ * Each runtime has one worker, with one thread on a CPU. All of them take short turns, many times, and the fastest turn
+ * counts: other work on the machine only ever slows one down.
  */
 import type { Runtime } from '../src/engine/network.ts';
 import { WorkerPool } from '../src/engine/pool.ts';
@@ -10,15 +12,16 @@ import { runtimes } from '../src/engine/runtimes.ts';
 import { FolderRegistry } from '../src/registry/registry.ts';
 
 const ROUNDS = 15;
-/** For runtimes that need more than a second per row, such as WebGPU on a driver that computes on the CPU. */
+/** For a runtime that takes more than a second for a row, such as WebGPU on a driver that computes on the CPU. */
 const SLOW_ROUNDS = 3;
 const TURN_MS = 300;
+const CPU_BATCHES = [1, 2, 4, 8];
 
 const candidates: Runtime[] = [
   ...runtimes({ engine: 'onnx', device: 'cpu' }),
   ...runtimes({ engine: 'onnx', device: 'cuda' }),
   ...runtimes({ engine: 'onnx', device: 'webgpu' }),
-  // Without the plain JavaScript backend, which needs seconds per row.
+  // Not the backend in plain JavaScript, which takes seconds for a row.
   ...runtimes({ engine: 'tfjs', device: 'auto' }).filter(({ library }) => !library.endsWith('backend-cpu')),
 ];
 
@@ -30,49 +33,62 @@ const { card, folder, ref } = registry.get();
 const { architecture, resolution, in_channels: inChannels, out_channels: outChannels } = card;
 const model = { folder, architecture, resolution, inChannels, outChannels, threads: 1 };
 
+interface Measured {
+  pool: WorkerPool;
+  rows: number;
+  /** Rows a second of each turn. */
+  rates: number[];
+}
+
 const pools: WorkerPool[] = [];
+const measured: Measured[] = [];
 for (const runtime of candidates) {
   try {
-    const maxBatch = runtime.device === 'cpu' ? 1 : undefined;
-    pools.push(await WorkerPool.start({ spec: { ...model, ...runtime, maxBatch }, workers: 1 }));
+    const pool = await WorkerPool.start({ spec: { ...model, ...runtime }, workers: 1 });
+    pools.push(pool);
+    const batches = runtime.device === 'cpu' ? CPU_BATCHES : [pool.info.bestBatch];
+    for (const rows of batches) measured.push({ pool, rows, rates: [] });
   } catch (error) {
     console.log(`not on ${runtime.library} (${runtime.device}): ${(error as Error).message}`);
   }
 }
 
-/** Rows per second in one turn, of at least one evaluation. */
-async function turn(pool: WorkerPool): Promise<number> {
-  const rows = pool.info.bestBatch;
+/** Rows a second of one turn, which is one evaluation where that takes longer. */
+async function turn({ pool, rows }: Measured): Promise<number> {
   const x = new Float32Array(rows * inChannels * resolution ** 2);
   const batch = { rows, x, t: new Float32Array(rows).fill(500) };
   const started = performance.now();
-  let [evaluations, took] = [0, 0];
-  while (took < TURN_MS) {
+  let [evaluations, elapsedMs] = [0, 0];
+  while (elapsedMs < TURN_MS) {
     await pool.evaluate(batch);
     evaluations++;
-    took = performance.now() - started;
+    elapsedMs = performance.now() - started;
   }
-  return (1000 * evaluations * rows) / took;
+  return (1000 * evaluations * rows) / elapsedMs;
 }
 
-const measured = pools.map(() => [] as number[]);
 for (let round = 0; round < ROUNDS; round++) {
-  for (const [i, pool] of pools.entries()) {
-    const slow = measured[i].some((rowsPerSecond) => rowsPerSecond < 1);
-    if (!slow || round < SLOW_ROUNDS) measured[i].push(await turn(pool));
+  for (const each of measured) {
+    const slow = each.rates.some((rate) => rate < 1);
+    if (!slow || round < SLOW_ROUNDS) each.rates.push(await turn(each));
   }
 }
 
+/** The fastest turn's rate over that of `other`, and the median of the ratios within each round. */
+function compare(each: Measured, other: Measured): string {
+  const fastest = Math.max(...each.rates) / Math.max(...other.rates);
+  const ratios = each.rates.map((rate, round) => rate / other.rates[round]).sort((a, b) => a - b);
+  return `${fastest.toFixed(3)} (${ratios[ratios.length >> 1].toFixed(3)})`;
+}
+
+console.log(`\n${ref}, ${ROUNDS} rounds; ratios of the fastest turns, in brackets the median of the rounds`);
 const [onnx] = measured;
-const median = (values: number[]) => values.toSorted((a, b) => a - b)[values.length >> 1];
-console.log(`\n${ref}, ${ROUNDS} rounds`);
-for (const [i, { info }] of pools.entries()) {
-  const fastest = Math.max(...measured[i]);
-  const ofFastest = fastest / Math.max(...onnx);
-  const ofRounds = median(measured[i].map((rowsPerSecond, round) => rowsPerSecond / onnx[round]));
+for (const each of measured) {
+  const { library, device, deviceName } = each.pool.info;
+  const first = measured.find(({ pool }) => pool === each.pool) ?? each;
   console.log(
-    `${info.library} on ${info.device} (${info.deviceName}), batch ${info.bestBatch}: ${fastest.toPrecision(3)} rows/s, ` +
-      `${ofFastest.toFixed(3)} of onnx on the CPU (median of the rounds ${ofRounds.toFixed(3)})`,
+    `${library} on ${device} (${deviceName}), batch ${each.rows}: ${Math.max(...each.rates).toPrecision(3)} rows/s, ` +
+      `${compare(each, onnx)} of onnx on the CPU, ${compare(each, first)} of batch ${first.rows}`,
   );
 }
 await Promise.all(pools.map((pool) => pool.close()));

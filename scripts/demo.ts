@@ -7,7 +7,7 @@ import sharp from 'sharp';
 import { inpaint } from '../src/generation/inpaint.ts';
 import { decodePicture } from '../src/image/decode.ts';
 import { encodePicture } from '../src/image/encode.ts';
-import { decodeMask } from '../src/image/mask.ts';
+import { decodeMask, measureHole } from '../src/image/mask.ts';
 import { FolderRegistry } from '../src/registry/registry.ts';
 
 const limits = { maxPixels: 1e6 };
@@ -28,12 +28,9 @@ console.log(`${model.ref}: loading`);
 await model.open();
 const { pictures, timings } = await inpaint(
   model,
-  {
-    picture,
-    mask,
-    parameters: { seed: SEED, numImages: CANDIDATES, sampler, steps, eta, strategy: 'auto', maskBlur: 0 },
-  },
-  { onProgress: ({ step, of }) => process.stdout.write(`\r${step}/${of} evaluations`) },
+  { picture, mask, hole: measureHole(mask) },
+  { seed: SEED, numImages: CANDIDATES, sampler, steps, eta, strategy: 'auto', maskBlur: 0 },
+  { onProgress: ({ step, total }) => process.stdout.write(`\r${step}/${total} evaluations`) },
 );
 await registry.close();
 

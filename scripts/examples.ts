@@ -7,7 +7,7 @@ import sharp from 'sharp';
 import { inpaint } from '../src/generation/inpaint.ts';
 import { sample } from '../src/generation/sample.ts';
 import { encodeMask, encodePicture } from '../src/image/encode.ts';
-import { decodeMask } from '../src/image/mask.ts';
+import { decodeMask, measureHole } from '../src/image/mask.ts';
 import type { Mask, Picture } from '../src/image/picture.ts';
 import { FolderRegistry } from '../src/registry/registry.ts';
 
@@ -39,11 +39,11 @@ for (const [i, seed] of seeds.entries()) {
   const drawn = await sample(model, { seed, numImages: 1, sampler: 'dpmpp_2m', steps: 24, eta: 0 });
   const [face] = drawn.pictures;
   const mask = await draw(HOLES[i]);
-  const { pictures } = await inpaint(model, {
-    picture: face,
-    mask,
-    parameters: { seed: FILL_SEED, numImages: CANDIDATES, ...defaults, strategy: 'auto', maskBlur: 0 },
-  });
+  const { pictures } = await inpaint(
+    model,
+    { picture: face, mask, hole: measureHole(mask) },
+    { seed: FILL_SEED, numImages: CANDIDATES, ...defaults, strategy: 'auto', maskBlur: 0 },
+  );
   await writeFile(`examples/face-${i + 1}.png`, await encodePicture(face, { format: 'png' }));
   await writeFile(`examples/mask-${i + 1}.png`, await encodeMask(mask));
   rows.push([holed(face, mask), ...pictures]);

@@ -1,17 +1,18 @@
 import accepts from '@fastify/accepts';
 import cors from '@fastify/cors';
 import Fastify, { type FastifyBaseLogger, type FastifyInstance, LogController } from 'fastify';
-import type { Parts } from './http/dependencies.ts';
+import type { Dependencies } from './http/dependencies.ts';
 import { clientErrorHandler, frameworkErrors } from './http/malformed.ts';
+import bodies from './http/plugins/bodies.ts';
 import connections from './http/plugins/connections.ts';
 import docs from './http/plugins/docs.ts';
 import errors from './http/plugins/errors.ts';
 import headers from './http/plugins/headers.ts';
 import keys from './http/plugins/keys.ts';
 import metricsPlugin, { metricsRoute } from './http/plugins/metrics.ts';
+import forms from './http/plugins/multipart.ts';
 import rateLimit from './http/plugins/rate-limit.ts';
 import requests, { requestId } from './http/plugins/requests.ts';
-import uploads from './http/plugins/uploads.ts';
 import { Problem } from './http/problem.ts';
 import diffuse from './http/routes/diffuse.ts';
 import health from './http/routes/health.ts';
@@ -32,9 +33,12 @@ declare module 'fastify' {
 /** How often Node looks for requests that have taken too long to arrive; its own 30 s would double a short limit. */
 const CHECK_CONNECTIONS_MS = 1000;
 
-/** Puts the parts together. Does not listen. Closing the app closes the registry, and with it the workers. */
-export async function buildApp(parts: Parts, logger?: FastifyBaseLogger): Promise<FastifyInstance> {
-  const { config, registry } = parts;
+/** Puts the dependencies together. Does not listen. Closing the app closes the registry, and with it the workers. */
+export async function buildApp(
+  dependencies: Dependencies,
+  logger?: FastifyBaseLogger,
+): Promise<FastifyInstance> {
+  const { config, registry } = dependencies;
   const app = Fastify({
     loggerInstance: logger,
     // plugins/requests.ts writes one line a request.
@@ -58,7 +62,7 @@ export async function buildApp(parts: Parts, logger?: FastifyBaseLogger): Promis
   app.setValidatorCompiler(zodValidator as never);
   app.setSerializerCompiler(() => JSON.stringify);
   app.decorate('draining', false);
-  await app.register(requests, parts); // first: whatever a later hook throws, the answer has its x-request-id
+  await app.register(requests, dependencies); // first: whatever a later hook throws, the answer has its x-request-id
   app.addHook('onRequest', async (request) => {
     if (app.draining && request.method === 'POST') {
       throw new Problem('not-ready', 'the service is shutting down', { retryAfterS: 1 });
@@ -70,28 +74,29 @@ export async function buildApp(parts: Parts, logger?: FastifyBaseLogger): Promis
   });
   app.addHook('onClose', () => registry.close());
 
-  await app.register(connections, parts);
-  await app.register(errors, parts);
+  await app.register(connections, dependencies);
+  await app.register(errors, dependencies);
   await app.register(headers);
   await app.register(accepts);
   await app.register(cors, {
     origin: config.CORS_ORIGINS.includes('*') ? '*' : config.CORS_ORIGINS,
     strictPreflight: false, // OPTIONS that is no preflight is harmless; its refusal would be a text, not a problem
   });
-  await app.register(keys, parts); // after CORS: a page can read that its key was refused
-  await app.register(rateLimit, parts);
+  await app.register(keys, dependencies); // after CORS: a page can read that its key was refused
+  await app.register(rateLimit, dependencies);
   if (config.DOCS) await app.register(docs);
-  await app.register(uploads, parts);
-  await app.register(metricsPlugin, parts);
+  await app.register(bodies, dependencies);
+  await app.register(forms, dependencies);
+  await app.register(metricsPlugin, dependencies);
   for (const route of [inpaint, sample, diffuse, jobs, models, health, playground])
-    await app.register(route, parts);
+    await app.register(route, dependencies);
   return app;
 }
 
 /** GET /metrics and nothing else, for METRICS_PORT: whoever reaches that port may read it. */
-export async function buildMetricsApp(parts: Parts): Promise<FastifyInstance> {
+export async function buildMetricsApp(dependencies: Dependencies): Promise<FastifyInstance> {
   const app = Fastify({ forceCloseConnections: true });
   app.setSerializerCompiler(() => JSON.stringify);
-  await app.register(metricsRoute, parts);
+  await app.register(metricsRoute, dependencies);
   return app;
 }

@@ -76,9 +76,8 @@ async function start() {
   const { engine } = await model.open();
   log.info(
     { settings: maskSecrets(config) },
-    `listening on http://localhost:${portOf(app)} - ${model.ref} on ${engine.engine}/${engine.device} ` +
-      `(${engine.deviceName}; workers: ${engine.workers}, ${engine.workersReason}; ` +
-      `${engine.bestBatch} rows a batch)${config.DOCS ? ' - docs at /docs' : ''}`,
+    `listening on http://localhost:${portOf(app)} - ${model.ref} on ${engine.engine}/${engine.device}` +
+      `${config.DOCS ? ' - docs at /docs' : ''}`,
   );
 }
 
@@ -136,8 +135,13 @@ function modelHooks(metrics: Metrics, log: Logger): ModelHooks {
     onBatch: (card, rows) => metrics.batchRows.observe({ model: ref(card) }, rows),
     onEvaluation: (card, { engine, device }, _rows, seconds) =>
       metrics.evaluationSeconds.observe({ model: ref(card), engine, device }, seconds),
-    onPassedOver: (card, { library, device }, why) =>
-      log.info(`${ref(card)}: skipped runtime ${library} (${device}): ${why}`),
+    onLoaded: (card, { engine, device, deviceName, workers, workersReason, bestBatch }) =>
+      log.info(
+        `${ref(card)}: loaded on ${engine}/${device} (${deviceName}); ` +
+          `workers: ${workers} (${workersReason}); batch size: ${bestBatch}`,
+      ),
+    onRuntimeSkipped: (card, { library, device }, reason) =>
+      log.info(`${ref(card)}: skipped runtime ${library} (${device}): ${reason}`),
     onFallback: (card, from, to, why) => {
       const name = ({ engine, device }: EngineInfo) => `${engine}/${device}`;
       metrics.engineFallbacks.inc({ model: ref(card), from: name(from), to: name(to) });

@@ -22,13 +22,12 @@ import numpy as np
 import onnxruntime
 import torch
 from PIL import Image
-from safetensors.torch import load_file
 from tqdm import tqdm
 
 import diffusion
 import masks
 from data import load_faces
-from unet import UNet, UNetConfig
+from unet import load_unet
 
 HERE = Path(__file__).parent
 TELEA_RADIUS = 3
@@ -46,10 +45,7 @@ def onnx_network(folder: Path, threads: int):
 
 def torch_network(folder: Path, card: dict, device: str):
     """(x, t) -> prediction, by PyTorch on a GPU, in bf16."""
-    architecture = {k: tuple(v) if isinstance(v, list) else v for k, v in card["architecture"].items()}
-    model = UNet(UNetConfig(resolution=card["resolution"], in_channels=card["in_channels"], **architecture))
-    model.load_state_dict({k: v.float() for k, v in load_file(folder / "weights.safetensors").items()})
-    model = torch.compile(model.eval().to(device, memory_format=torch.channels_last))
+    model = torch.compile(load_unet(folder, card).to(device, memory_format=torch.channels_last))
 
     def network(x, t):
         with torch.autocast(device.split(":")[0], torch.bfloat16):

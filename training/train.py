@@ -105,13 +105,18 @@ def validate(model, schedule: diffusion.Schedule, sources: Sources, config: dict
     validation: mean min-SNR-5 loss of faces, whatever weights are trained with. validation_photos: of photographs.
     x0_error: mean squared error of x0 at t = T - 1 where everything is hole; the mean face's is about 0.25.
     """
-    fixed = {**config, "train": {**config["train"], "seed": 0, "batch": 32}}
-    out = {"validation": _mean_loss(model, schedule, sources, {**fixed, "mix": {"zoom": 0, "photos": 0}}, device)}
+    held_out = Sources(sources.faces[:VALIDATION_ROWS], None, sources.photos)
+    batch = min(32, len(held_out.faces))
+    fixed = {**config, "train": {**config["train"], "seed": 0, "batch": batch}}
+    batches = len(held_out.faces) // batch
+    faces = {**fixed, "mix": {"zoom": 0, "photos": 0}}
+    out = {"validation": _mean_loss(model, schedule, held_out, faces, device, batches)}
     if config["mix"]["photos"]:
-        out["validation_photos"] = _mean_loss(model, schedule, sources, {**fixed, "mix": {"zoom": 0, "photos": 1}}, device)
+        photos = {**fixed, "mix": {"zoom": 0, "photos": 1}}
+        out["validation_photos"] = _mean_loss(model, schedule, held_out, photos, device, batches)
     errors = []
-    for i in range(3):
-        x0, mask, t, eps = to_device(batch_at(i, _at_most(sources), {**fixed, "mix": {"zoom": 0, "photos": 0}}, schedule.T), device)
+    for i in range(min(3, batches)):
+        x0, mask, t, eps = to_device(batch_at(i, held_out, faces, schedule.T), device)
         t, mask = torch.full_like(t, schedule.T - 1), torch.ones_like(mask)
         x = diffusion.q_sample(schedule, x0, t, eps)
         x0_hat, _ = diffusion.to_x0_eps(schedule, "v", x, t, model(diffusion.network_input(x, x0, mask), t).float())
@@ -119,17 +124,8 @@ def validate(model, schedule: diffusion.Schedule, sources: Sources, config: dict
     return {**out, "x0_error": float(np.mean(errors))}
 
 
-def _at_most(sources: Sources) -> Sources:
-    return Sources(sources.faces[:VALIDATION_ROWS], None, sources.photos)
-
-
-def _mean_loss(model, schedule: diffusion.Schedule, sources: Sources, config: dict, device: str) -> float:
-    some = _at_most(sources)
-    config = {**config, "train": {**config["train"], "batch": min(config["train"]["batch"], len(some.faces))}}
-    rows = [
-        diffusion.loss(model, schedule, *to_device(batch_at(i, some, config, schedule.T), device))
-        for i in range(len(some.faces) // config["train"]["batch"])
-    ]
+def _mean_loss(model, schedule: diffusion.Schedule, sources: Sources, config: dict, device: str, batches: int) -> float:
+    rows = [diffusion.loss(model, schedule, *to_device(batch_at(i, sources, config, schedule.T), device)) for i in range(batches)]
     return float(torch.cat(rows).mean())
 
 

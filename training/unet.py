@@ -6,9 +6,11 @@ src/engine/tfjs writes the same network in TypeScript and reads these parameter 
 
 import math
 from dataclasses import asdict, dataclass
+from pathlib import Path
 
 import torch
 import torch.nn.functional as F
+from safetensors.torch import load_file
 from torch import nn
 
 
@@ -143,3 +145,12 @@ def zeroed(layer: nn.Module) -> nn.Module:
     for p in layer.parameters():
         nn.init.zeros_(p)
     return layer
+
+
+def load_unet(folder: Path, card: dict) -> UNet:
+    """The network of an exported model, fp32, for evaluation; card is its model.json."""
+    architecture = {k: tuple(v) if isinstance(v, list) else v for k, v in card["architecture"].items()}
+    sizes = {k: card[k] for k in ("resolution", "in_channels", "out_channels")}
+    model = UNet(UNetConfig(**sizes, **architecture))
+    model.load_state_dict({k: v.float() for k, v in load_file(folder / "weights.safetensors").items()})
+    return model.eval()

@@ -84,7 +84,8 @@ export const SETTINGS = {
       error: 'must be auto or a whole number from 1 to 1024',
     }),
     default: 'auto',
-    description: 'Maximum number of rows in one evaluation of the network; `auto` measures the best size',
+    description:
+      'Maximum number of rows in one evaluation of the network. `auto`: 1 on a CPU, measured at start on a GPU',
   },
   QUEUE_LIMIT: {
     schema: wholeNumber(8, 100_000), // one request may ask for 8 images

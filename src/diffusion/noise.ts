@@ -6,7 +6,7 @@ export interface NoiseKey {
   /** 0..2^32-1 */
   seed: number;
   /** Index of the candidate, 0 or more. */
-  image: number;
+  candidate: number;
   /** Index of the draw: 0 for x_T, i + 1 for the noise that step i adds. */
   step: number;
 }
@@ -64,7 +64,7 @@ export function gaussian(key: NoiseKey, length: number): Float32Array {
   const out = new Float32Array(length);
   const words = new Uint32Array(4);
   for (let i = 0; i < length; i += 4) {
-    philox(i >>> 2, key.step, key.image, 0, key.seed, 0, words);
+    philox(i >>> 2, key.step, key.candidate, 0, key.seed, 0, words);
     for (let pair = 0; pair < 4; pair += 2) {
       // (w + 1/2) / 2^32 lies strictly between 0 and 1: its logarithm is finite.
       const radius = Math.sqrt(-2 * Math.log((words[pair] + 0.5) * UNIT));

@@ -1,12 +1,10 @@
-/**
- * Rows for one evaluation of the network. Timesteps differ per row: that is what makes step-level batching possible.
- */
+/** Rows for one evaluation of the network. Each row has its own timestep, which makes step-level batching possible. */
 export interface Batch {
   /** Number of rows, N >= 1. */
   rows: number;
-  /** [N, C, H, W], C the model's input channels, H = W its resolution. */
+  /** [N, C, R, R], row-major: C is the model's number of input channels, R its resolution. */
   x: Float32Array;
-  /** [N], each in 0..T-1. */
+  /** [N], timesteps in 0..T-1. */
   t: Float32Array;
 }
 
@@ -16,49 +14,50 @@ export type DeviceName = 'cpu' | 'webgpu' | 'cuda' | 'tensorrt';
 export interface EngineInfo {
   engine: EngineName;
   device: DeviceName;
-  /** What the hardware calls itself, for people. */
+  /** Name of the CPU or GPU, for people to read. */
   deviceName: string;
-  /** Memory of the device in bytes, where it is known. */
+  /** Memory of the GPU in bytes, where it is known. */
   deviceMemoryBytes?: number;
-  /** The npm package that evaluates. */
+  /** The npm package that evaluates the network. */
   library: string;
   precision: 'fp32' | 'fp16';
-  /** Rows an evaluation should have: more gains nothing. */
+  /** Most rows that one evaluation should have: larger batches cost as much per row. */
   bestBatch: number;
-  /** Processes that evaluate side by side. */
+  /** Worker processes. Each runs one evaluation at a time. */
   workers: number;
-  /** Why so many, for people. */
+  /** Why there are that many, for people to read. */
   workersReason?: string;
 }
 
 export interface EvaluateOptions {
-  /** No other work is waiting: the evaluation may take every core. */
-  alone?: boolean;
+  /** Nothing else is waiting or running, so this evaluation may use every core. The result is the same. */
+  exclusive?: boolean;
 }
 
-/** Evaluates one model's network, in worker processes. */
+/** Evaluates one model's network in worker processes. */
 export interface Engine {
   readonly info: EngineInfo;
-  /** Workers that can evaluate now, of info.workers. */
+  /** Workers that can evaluate now, 0..info.workers. */
   readonly alive: number;
-  /** Called whenever `alive` has changed. */
-  onAlive: (() => void) | undefined;
+  /** Called after every change of `alive`. */
+  onAliveChange: (() => void) | undefined;
   /**
-   * Resolves to the prediction [N, C_out, H, W], a row the same bits in whatever batch (on a CPU; on a GPU to the
-   * engine's stated tolerance). Rejects with EngineError; an evaluation has no side effects and may be asked again.
+   * Resolves to the prediction, [N, C_out, R, R]. On a CPU a row's result has the same bits in every batch; on a GPU it
+   * is the same within the engine's tolerance. Rejects with EngineError. An evaluation has no side effects, so it may be
+   * repeated.
    */
   evaluate(batch: Batch, options?: EvaluateOptions): Promise<Float32Array>;
   close(): Promise<void>;
 }
 
-/** The network could not be evaluated: not the request's fault. */
+/** The network could not be loaded or evaluated. The request is not at fault. */
 export class EngineError extends Error {
   override name = 'EngineError';
 }
 
 /**
- * The device or its memory failed under a network: whatever it evaluates from now on would fail too, or be wrong. Its
- * worker has to be replaced.
+ * The device failed, or its memory ran out. Later evaluations in the same process would fail too or return wrong
+ * numbers, so the worker has to be replaced.
  */
 export class DeviceError extends EngineError {
   override name = 'DeviceError';

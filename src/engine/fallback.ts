@@ -1,31 +1,31 @@
 import type { Batch, Engine, EngineInfo, EvaluateOptions } from './engine.ts';
 import type { Runtime } from './network.ts';
 import type { PoolOptions, WorkerPool } from './pool.ts';
-import { firstToStart } from './runtimes.ts';
+import { startFirst } from './runtimes.ts';
 
 export interface FallbackOptions {
-  /** What to start on, the first that works. */
+  /** Runtimes to start on, in order of preference. */
   candidates: Runtime[];
-  /** What may take over from a runtime whose workers keep failing; none: it is tried again for as long as it takes. */
+  /** Runtimes that may replace one whose workers keep failing. When empty, the failed one is restarted without end. */
   fallbacks: (failed: Runtime) => Runtime[];
   start: (runtime: Runtime, options: Pick<PoolOptions, 'onFailing'>) => Promise<WorkerPool>;
-  /** A runtime that does not work here. */
-  onPassedOver?: (runtime: Runtime, why: string) => void;
-  onFallback?: (from: EngineInfo, to: EngineInfo, why: string) => void;
+  /** Called for a runtime that does not start, when there is another to try. */
+  onRuntimeSkipped?: (runtime: Runtime, reason: string) => void;
+  onFallback?: (from: EngineInfo, to: EngineInfo, reason: string) => void;
 }
 
 /**
- * The engine of the first runtime that starts. When its workers keep failing, another takes its place: what was being
- * evaluated is evaluated there, so that requests only wait.
+ * The engine of the first runtime that starts. When its workers keep failing, another runtime replaces it and evaluates
+ * the batches that were in flight, so that callers only wait.
  */
 export class FallbackEngine implements Engine {
-  onAlive: (() => void) | undefined;
+  onAliveChange: (() => void) | undefined;
   readonly #options: FallbackOptions;
   #pool!: WorkerPool;
-  #changing = false;
+  #switching = false;
   #closed = false;
 
-  /** Rejects with EngineError, the last runtime's, when none starts. */
+  /** Rejects with the last runtime's EngineError when none starts. */
   static async start(options: FallbackOptions): Promise<FallbackEngine> {
     const engine = new FallbackEngine(options);
     await engine.#startOn(options.candidates);
@@ -54,7 +54,7 @@ export class FallbackEngine implements Engine {
       return await pool.evaluate(batch, options);
     } catch (error) {
       if (pool === this.#pool) throw error;
-      return await this.#pool.evaluate(batch, options); // it has been replaced meanwhile
+      return await this.#pool.evaluate(batch, options); // the pool was replaced in the meantime
     }
   }
 
@@ -64,30 +64,30 @@ export class FallbackEngine implements Engine {
   }
 
   async #startOn(candidates: Runtime[]): Promise<void> {
-    const { start, onPassedOver = () => {} } = this.#options;
-    const onFailing = (why: string) => void this.#fallBack(why);
-    const pool = await firstToStart(candidates, (runtime) => start(runtime, { onFailing }), onPassedOver);
+    const { start, onRuntimeSkipped = () => {} } = this.#options;
+    const onFailing = (reason: string) => void this.#fallBack(reason);
+    const pool = await startFirst(candidates, (runtime) => start(runtime, { onFailing }), onRuntimeSkipped);
     if (this.#closed) await pool.close();
     this.#pool = pool;
-    pool.onAlive = () => this.onAlive?.();
+    pool.onAliveChange = () => this.onAliveChange?.();
   }
 
-  /** The pool has no worker and keeps failing: another takes its place where there is one. Never rejects. */
-  async #fallBack(why: string): Promise<void> {
+  /** Replaces the pool, which has no worker and keeps failing, where another runtime starts. Never rejects. */
+  async #fallBack(reason: string): Promise<void> {
     const failed = this.#pool;
     const candidates = this.#options.fallbacks(failed.info);
-    if (this.#changing || candidates.length === 0) return;
-    this.#changing = true;
+    if (this.#switching || candidates.length === 0) return;
+    this.#switching = true;
     try {
       await this.#startOn(candidates);
-      failed.onAlive = undefined;
-      this.#options.onFallback?.(failed.info, this.info, why);
-      this.onAlive?.();
+      failed.onAliveChange = undefined;
+      this.#options.onFallback?.(failed.info, this.info, reason);
+      this.onAliveChange?.();
       await failed.close();
     } catch {
-      // None starts: the pool goes on trying, and this is called again when it fails again.
+      // No other runtime starts. The pool goes on restarting its workers and calls this again after the next failure.
     } finally {
-      this.#changing = false;
+      this.#switching = false;
     }
   }
 }

@@ -8,22 +8,25 @@ import type { DeviceName } from './engine.ts';
 export type GpuDevice = Exclude<DeviceName, 'cpu'>;
 
 /**
- * What onnxruntime is asked for on each device. From Node the CUDA and the TensorRT provider read a device's number and
- * nothing else: no CUDA graphs, no memory limit. CUDA_VISIBLE_DEVICES says which GPU is number 0.
+ * onnxruntime's execution providers for each device. From Node, the CUDA and TensorRT providers accept a device number
+ * and no other option (no CUDA graphs, no memory limit). CUDA_VISIBLE_DEVICES says which GPU is number 0.
  */
 export const PROVIDERS: Record<GpuDevice, InferenceSession.ExecutionProviderConfig[]> = {
   webgpu: ['webgpu'],
   cuda: [{ name: 'cuda', deviceId: 0 }],
   tensorrt: [
     { name: 'tensorrt', deviceId: 0 },
-    { name: 'cuda', deviceId: 0 }, // what TensorRT cannot do stays on the GPU
+    { name: 'cuda', deviceId: 0 }, // runs the operators that TensorRT does not support
   ],
 };
 
-const INSTALL = 'ONNXRUNTIME_NODE_INSTALL=cuda12 npm rebuild onnxruntime-node';
+const INSTALL = 'ONNXRUNTIME_NODE_INSTALL=cuda12 node node_modules/onnxruntime-node/script/install';
 
-/** Why onnxruntime does not start on the device, and what to do: its own message seldom says. */
-export function whyNot(device: GpuDevice, message: string, folder = binFolder()): string {
+/**
+ * A sentence that says why onnxruntime does not start on the device and what to do about it; its own `message` seldom
+ * does. `folder` has its libraries.
+ */
+export function explainProviderError(device: GpuDevice, message: string, folder = libraryFolder()): string {
   if (device === 'webgpu') {
     return /adapter/i.test(message)
       ? 'WebGPU finds no GPU: on Linux it needs libvulkan.so.1 (libvulkan1) and the Vulkan driver of the GPU'
@@ -41,17 +44,17 @@ export function whyNot(device: GpuDevice, message: string, folder = binFolder())
   if (missing.length === 0) return `onnxruntime's ${device} provider does not load: ${message.trim()}`;
   const advice = missing.includes('libcuda.so.1')
     ? 'there is no NVIDIA driver here (a container needs --gpus all)'
-    : 'install them, or put their folder into LD_LIBRARY_PATH';
+    : 'install them, or add their folder to LD_LIBRARY_PATH';
   return `onnxruntime's ${device} provider does not find ${missing.join(', ')}: ${advice}`;
 }
 
-/** Where onnxruntime-node keeps its libraries. */
-function binFolder(): string {
+/** Where onnxruntime-node has its native libraries. */
+function libraryFolder(): string {
   const root = path.dirname(createRequire(import.meta.url).resolve('onnxruntime-node/package.json'));
   return path.join(root, 'bin/napi-v6', process.platform, process.arch);
 }
 
-/** Libraries that the dynamic linker does not find; the NVIDIA driver's first. */
+/** Names of the shared libraries that `library` needs and the dynamic linker does not find. */
 function missingLibraries(library: string): string[] {
   const { stdout } = spawnSync('ldd', [library], { encoding: 'utf8' });
   return [...(stdout ?? '').matchAll(/^\s*(\S+) => not found/gm)].map(([, name]) => name);

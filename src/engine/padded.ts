@@ -1,29 +1,36 @@
 import type { Batch } from './engine.ts';
 import type { Network, NetworkSpec } from './network.ts';
 
-/** Batch sizes up to `largest`: powers of two and what is halfway between, so at most a third of the rows is padding. */
+/**
+ * Batch sizes in 1..largest, ascending: powers of two, the numbers halfway between them, and `largest` itself. At most a
+ * third of a padded batch is padding.
+ */
 export function batchSizes(largest: number): number[] {
   const sizes = [largest];
   for (let rows = 1; rows < largest; rows *= 2) sizes.push(rows, rows * 1.5);
   return [...new Set(sizes)].filter((rows) => rows <= largest && rows % 1 === 0).sort((a, b) => a - b);
 }
 
-/** The network, its batches filled up to one of `sizes` with rows that are thrown away. */
+/**
+ * A network that pads each batch with zero rows up to the next of `sizes` (ascending) and drops their results. Larger
+ * batches than the last size are not padded.
+ */
 export function padded(network: Network, sizes: readonly number[], spec: NetworkSpec): Network {
   const rowLength = spec.inChannels * spec.resolution ** 2;
   const outLength = spec.outChannels * spec.resolution ** 2;
   return {
     ...network,
-    async evaluate(batch, alone) {
+    async evaluate(batch, exclusive) {
       const rows = sizes.find((size) => size >= batch.rows) ?? batch.rows;
-      if (rows === batch.rows) return network.evaluate(batch, alone);
-      const prediction = await network.evaluate(filledUp(batch, rows, rowLength), alone);
+      if (rows === batch.rows) return network.evaluate(batch, exclusive);
+      const prediction = await network.evaluate(padTo(rows, batch, rowLength), exclusive);
       return prediction.slice(0, batch.rows * outLength);
     },
   };
 }
 
-function filledUp(batch: Batch, rows: number, rowLength: number): Batch {
+/** The batch with zero rows added up to `rows`; `rowLength` numbers of x are one row. */
+function padTo(rows: number, batch: Batch, rowLength: number): Batch {
   const x = new Float32Array(rows * rowLength);
   const t = new Float32Array(rows);
   x.set(batch.x);

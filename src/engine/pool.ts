@@ -1,40 +1,40 @@
 import { type Batch, type Engine, EngineError, type EngineInfo, type EvaluateOptions } from './engine.ts';
 import type { NetworkSpec } from './network.ts';
 import type { Loaded } from './protocol.ts';
-import { mostWorkers, throughput, WORTHWHILE } from './worker-count.ts';
+import { workerCount } from './worker-count.ts';
 import { WorkerProcess } from './worker-process.ts';
 
 export interface PoolOptions {
   spec: NetworkSpec;
-  /** How many; when absent as many as pay, found out at start. */
+  /** Number of workers; chosen by workerCount() when absent. */
   workers?: number;
-  /** First wait before a dead worker is replaced; doubles up to a minute while replacements keep dying. */
+  /** Delay before a dead worker is replaced, in milliseconds. It doubles, up to a minute, while replacements fail. */
   restartDelayMs?: number;
-  /** How long an evaluation waits for a replacement when its worker, the only one, has died. */
-  patienceMs?: number;
-  /** The worker's program; tests put one that fails here. */
+  /** How long an evaluation whose worker died waits for another worker, in milliseconds. */
+  replacementTimeoutMs?: number;
+  /** The worker's program; tests put a failing one here. */
   entry?: URL;
-  /** No worker is left, and those that were started one after another have failed or died without a result. */
-  onFailing?: (how: string) => void;
-  /** Before a dead worker is replaced; rejecting puts it off, as a replacement that dies does. */
+  /** Called when no worker is left and several in a row failed to start or died without a result. */
+  onFailing?: (reason: string) => void;
+  /** Called before a dead worker is replaced. A rejection counts as a failed start: the pool tries again later. */
   beforeReplacing?: () => Promise<void>;
   onEvaluation?: (rows: number, seconds: number) => void;
-  onRestart?: (how: string) => void;
+  onRestart?: (reason: string) => void;
 }
 
 const RESTART_DELAY_MS = 200;
-const LONGEST_RESTART_DELAY_MS = 60_000;
-const PATIENCE_MS = 30_000;
-/** Deaths and failed starts without a result between them, after which the workers are said to keep failing. */
-const FAILURES = 3;
+const MAX_RESTART_DELAY_MS = 60_000;
+const REPLACEMENT_TIMEOUT_MS = 30_000;
+/** Failed starts and deaths without a result in between, after which the pool reports that its workers keep failing. */
+const MAX_FAILURES = 3;
 
 /**
- * An Engine over worker processes. A worker that dies is replaced, with back-off; what it was evaluating is
- * evaluated once more by another, so nobody notices.
+ * An Engine over worker processes. A worker that dies is replaced, with exponential back-off, and the batches that it was
+ * evaluating are evaluated once more by another worker, so that callers only wait.
  */
 export class WorkerPool implements Engine {
   readonly info: EngineInfo;
-  onAlive: (() => void) | undefined;
+  onAliveChange: (() => void) | undefined;
   readonly #options: PoolOptions;
   readonly #alive = new Set<WorkerProcess>();
   readonly #starting = new Set<WorkerProcess>();
@@ -46,15 +46,18 @@ export class WorkerPool implements Engine {
   #failures = 0;
   #closed = false;
 
-  /** Starts the workers and waits until all are warm. Rejects with EngineError when the network cannot be loaded. */
+  /**
+   * Starts the workers and waits until all of them are warm. The first one tells how much memory a worker takes and the
+   * best batch size, for all. Rejects with EngineError when the network cannot be loaded.
+   */
   static async start(options: PoolOptions): Promise<WorkerPool> {
     const first = await startWorker(options);
-    const pool = new WorkerPool(options, first.loaded);
-    pool.#adopt(first);
-    // The first has measured the best batch undisturbed; the others may load at once.
+    const { spec, workers } = options;
+    const chosen = workers ? { workers } : workerCount(spec.device, first.loaded.rssBytes);
+    const pool = new WorkerPool(options, first.loaded, chosen);
+    pool.#add(first);
     try {
-      if (options.workers) await pool.#grow(options.workers - 1);
-      else await pool.#growWhileItPays(first.loaded.rssBytes);
+      await Promise.all(Array.from({ length: chosen.workers - 1 }, () => pool.#startAnother()));
     } catch (error) {
       await pool.close(); // all or none: no process is left behind
       throw error;
@@ -62,13 +65,27 @@ export class WorkerPool implements Engine {
     return pool;
   }
 
-  private constructor(options: PoolOptions, loaded: Loaded) {
-    const { spec, workers = 1 } = options;
+  private constructor(
+    options: PoolOptions,
+    { deviceName, deviceMemoryBytes, precision, bestBatch }: Loaded,
+    { workers, reason }: { workers: number; reason?: string },
+  ) {
+    const { spec, restartDelayMs = RESTART_DELAY_MS } = options;
     const { engine, device, library } = spec;
-    const { deviceName, deviceMemoryBytes, precision, bestBatch } = loaded;
-    this.#options = options;
-    this.#restartDelayMs = options.restartDelayMs ?? RESTART_DELAY_MS;
-    this.info = { engine, device, deviceName, deviceMemoryBytes, library, precision, bestBatch, workers };
+    // The other workers and replacements get the same batch size: nothing is measured twice.
+    this.#options = { ...options, spec: { ...spec, maxBatch: bestBatch } };
+    this.#restartDelayMs = restartDelayMs;
+    this.info = {
+      engine,
+      device,
+      deviceName,
+      deviceMemoryBytes,
+      library,
+      precision,
+      bestBatch,
+      workers,
+      workersReason: reason,
+    };
   }
 
   get alive(): number {
@@ -80,102 +97,72 @@ export class WorkerPool implements Engine {
     return [...this.#alive].flatMap((worker) => worker.pid ?? []);
   }
 
-  async evaluate(batch: Batch, { alone = false }: EvaluateOptions = {}): Promise<Float32Array> {
+  async evaluate(batch: Batch, { exclusive = false }: EvaluateOptions = {}): Promise<Float32Array> {
     const worker = leastLoaded(this.#alive);
     if (!worker) throw new EngineError('no worker is alive');
     try {
-      return await this.#evaluateOn(worker, batch, alone);
+      return await this.#evaluateOn(worker, batch, exclusive);
     } catch (error) {
       if (this.#closed) throw error;
-      return await this.#evaluateOn(await this.#another(worker), batch, alone);
+      return await this.#evaluateOn(await this.#otherWorker(worker), batch, exclusive);
     }
   }
 
   async close(): Promise<void> {
     this.#closed = true;
     for (const timer of this.#timers) clearTimeout(timer);
-    for (const give of this.#waiting) give(new EngineError('the workers were closed'));
+    for (const settle of this.#waiting) settle(new EngineError('the workers were closed'));
     await Promise.all([...this.#alive, ...this.#starting].map((worker) => worker.close()));
   }
 
-  /** A worker other than `than` if there is one; when none is left, the first that comes. */
-  #another(than: WorkerProcess): Promise<WorkerProcess> {
-    const other = leastLoaded(this.#alive, than);
+  /** Another worker than `failed` if one is alive; `failed` if it is the only one; else the first that starts. */
+  #otherWorker(failed: WorkerProcess): Promise<WorkerProcess> {
+    const other = leastLoaded(this.#alive, failed);
     if (other) return Promise.resolve(other);
     return new Promise((resolve, reject) => {
-      const give = (worker: WorkerProcess | EngineError) => {
+      const settle = (worker: WorkerProcess | EngineError) => {
         clearTimeout(timer);
-        this.#waiting.delete(give);
+        this.#waiting.delete(settle);
         if (worker instanceof EngineError) reject(worker);
         else resolve(worker);
       };
-      const late = () => give(new EngineError('the worker died, and none came in its place in time'));
-      const timer = setTimeout(late, this.#options.patienceMs ?? PATIENCE_MS);
-      this.#waiting.add(give);
+      const expire = () => settle(new EngineError('the worker died, and no replacement started in time'));
+      const timer = setTimeout(expire, this.#options.replacementTimeoutMs ?? REPLACEMENT_TIMEOUT_MS);
+      this.#waiting.add(settle);
     });
   }
 
-  async #evaluateOn(worker: WorkerProcess, batch: Batch, alone: boolean): Promise<Float32Array> {
-    const { prediction, seconds } = await worker.evaluate(batch, alone);
+  async #evaluateOn(worker: WorkerProcess, batch: Batch, exclusive: boolean): Promise<Float32Array> {
+    const { prediction, seconds } = await worker.evaluate(batch, exclusive);
     this.#options.onEvaluation?.(batch.rows, seconds);
     this.#restartDelayMs = this.#options.restartDelayMs ?? RESTART_DELAY_MS;
     this.#failures = 0;
     return prediction;
   }
 
-  async #grow(by: number): Promise<void> {
-    await Promise.all(Array.from({ length: by }, () => this.#startAnother()));
-    this.info.workers = this.#alive.size;
-  }
-
-  /** Doubles the workers for as long as they get clearly more done, up to what the machine has room for. */
-  async #growWhileItPays(rssBytes: number): Promise<void> {
-    const { spec } = this.#options;
-    const { most, reason } = mostWorkers(spec, rssBytes);
-    this.info.workersReason = reason;
-    let rowsPerSecond = most > 1 ? await throughput([...this.#alive], spec) : 0;
-    while (this.info.workers < most) {
-      const fewer = this.info.workers;
-      await this.#grow(Math.min(fewer, most - fewer));
-      const faster = (await throughput([...this.#alive], spec)) / rowsPerSecond;
-      if (faster < WORTHWHILE) {
-        this.info.workersReason = `${this.info.workers} are only ${faster.toFixed(2)} times as fast`;
-        await this.#shrink(fewer);
-        return;
-      }
-      rowsPerSecond *= faster;
-    }
-  }
-
-  async #shrink(to: number): Promise<void> {
-    const surplus = [...this.#alive].slice(to);
-    for (const worker of surplus) this.#alive.delete(worker);
-    this.info.workers = to;
-    await Promise.all(surplus.map((worker) => worker.close()));
-  }
-
   async #startAnother(): Promise<void> {
     const started = await startWorker(this.#options, this.#starting);
     if (this.#closed) await started.worker.close();
-    else this.#adopt(started);
+    else this.#add(started);
   }
 
-  #adopt({ worker, exited }: Started) {
+  #add({ worker, exited }: Started) {
     this.#alive.add(worker);
-    for (const give of this.#waiting) give(worker);
-    this.onAlive?.();
-    void exited.then((how) => {
-      if (!this.#alive.delete(worker) || this.#closed) return; // it was no longer wanted
-      this.onAlive?.();
-      this.#options.onRestart?.(how);
-      this.#failed(how);
+    for (const settle of this.#waiting) settle(worker);
+    this.onAliveChange?.();
+    void exited.then((reason) => {
+      this.#alive.delete(worker);
+      if (this.#closed) return;
+      this.onAliveChange?.();
+      this.#options.onRestart?.(reason);
+      this.#countFailure(reason);
       this.#replaceLater();
     });
   }
 
-  #failed(how: string) {
+  #countFailure(reason: string) {
     this.#failures++;
-    if (this.#failures >= FAILURES && this.alive === 0) this.#options.onFailing?.(how);
+    if (this.#failures >= MAX_FAILURES && this.alive === 0) this.#options.onFailing?.(reason);
   }
 
   async #replace(): Promise<void> {
@@ -188,42 +175,44 @@ export class WorkerPool implements Engine {
       this.#timers.delete(timer);
       this.#replace().catch((error) => {
         if (this.#closed) return;
-        this.#failed((error as Error).message);
+        this.#countFailure((error as Error).message);
         this.#replaceLater();
       });
     }, this.#restartDelayMs);
     this.#timers.add(timer);
-    this.#restartDelayMs = Math.min(this.#restartDelayMs * 2, LONGEST_RESTART_DELAY_MS);
+    this.#restartDelayMs = Math.min(this.#restartDelayMs * 2, MAX_RESTART_DELAY_MS);
   }
 }
 
 interface Started {
   worker: WorkerProcess;
   loaded: Loaded;
+  /** Resolves to how it ended. */
   exited: Promise<string>;
 }
 
+/** Starts a worker and waits until it is warm; it is in `starting` until then. Rejects with EngineError. */
 async function startWorker(
   { spec, entry }: PoolOptions,
   starting = new Set<WorkerProcess>(),
 ): Promise<Started> {
-  let exit: (how: string) => void = () => {};
+  let resolveExited: (reason: string) => void = () => {};
   const exited = new Promise<string>((resolve) => {
-    exit = resolve;
+    resolveExited = resolve;
   });
-  const worker = new WorkerProcess(spec, (how) => exit(how), entry);
+  const worker = new WorkerProcess(spec, (reason) => resolveExited(reason), entry);
   starting.add(worker);
   try {
     return { worker, exited, loaded: await worker.loaded };
   } catch (error) {
-    await worker.close(); // a process whose network did not load is of no use
+    await worker.close(); // a process without a network is of no use
     throw error;
   } finally {
     starting.delete(worker);
   }
 }
 
-/** The worker with the least to do; `avoid` only when there is no other. */
+/** The worker with the fewest evaluations in flight; `avoid` only when there is no other. */
 function leastLoaded(workers: ReadonlySet<WorkerProcess>, avoid?: WorkerProcess): WorkerProcess | undefined {
   const rank = (worker: WorkerProcess) => (worker === avoid ? Number.MAX_VALUE : worker.load);
   let best: WorkerProcess | undefined;

@@ -21,53 +21,52 @@ const TFJS: Runtime[] = [
   { engine: 'tfjs', device: 'cpu', library: '@tensorflow/tfjs-backend-cpu' },
 ];
 
-/** A Vulkan driver that computes on the CPU is far slower than the CPU itself: taken only when asked for by name. */
-const WEBGPU: Runtime = { ...onnx('webgpu'), hardware: true };
+/** A Vulkan driver that computes on the CPU is far slower than the CPU itself: used only with DEVICE=webgpu. */
+const WEBGPU: Runtime = { ...onnx('webgpu'), hardwareOnly: true };
 
-/** In the order to try them in: the fastest first. */
+/** Runtimes to try, the fastest first. */
 const ORDER: Record<RuntimeChoice['engine'], Runtime[]> = {
   auto: [onnx('cuda'), TFJS_GPU, WEBGPU, onnx('cpu')],
   onnx: [onnx('cuda'), WEBGPU, onnx('cpu')],
   tfjs: TFJS,
 };
 
-/** Building its plans takes minutes and they cannot be kept from Node, so it has to be asked for. */
-const NOT_AUTO: Runtime[] = [onnx('tensorrt')];
+/** Never chosen by "auto": TensorRT builds its plans for minutes at each start, and Node cannot make it keep them. */
+const ONLY_BY_NAME: Runtime[] = [onnx('tensorrt')];
 
-/** What may evaluate the network as the settings have it, the fastest first. Throws EngineError when nothing can. */
+/** The runtimes that the settings allow, the fastest first. Throws EngineError when there is none. */
 export function runtimes({ engine, device }: RuntimeChoice): Runtime[] {
   const inOrder = ORDER[engine];
   if (device === 'auto') return inOrder;
-  const named = [...inOrder, ...(engine === 'tfjs' ? [] : NOT_AUTO)]
+  const named = [...inOrder, ...(engine === 'tfjs' ? [] : ONLY_BY_NAME)]
     .filter((runtime) => runtime.device === device)
-    .map(({ hardware, ...runtime }) => runtime);
+    .map(({ hardwareOnly, ...runtime }) => runtime);
   if (named.length === 0) throw new EngineError(`ENGINE ${engine} does not run on DEVICE ${device}`);
   return named;
 }
 
-/** What may take over when none of `runtimes(choice)` works any more: what comes after them in the order. */
+/** The runtimes that may replace `failed`: those after it in the order. All of them for one that is not in the order. */
 export function fallbacks(choice: RuntimeChoice, failed: Runtime): Runtime[] {
   const inOrder = ORDER[choice.engine];
-  const same = ({ engine, device, library }: Runtime) =>
+  const isFailed = ({ engine, device, library }: Runtime) =>
     engine === failed.engine && device === failed.device && library === failed.library;
-  return inOrder.slice(inOrder.findIndex(same) + 1); // tensorrt, which is not in it, comes before all
+  return inOrder.slice(inOrder.findIndex(isFailed) + 1);
 }
 
 /**
- * The first attempt that succeeds, in order. `onPassedOver` hears of each that failed while there is another to try.
- * Rejects with the error of the last.
+ * Starts the candidates in order until one succeeds. Calls `onSkipped` for each that fails, except the last; rejects with
+ * the last one's error.
  */
-export async function firstToStart<T>(
-  candidates: Runtime[],
+export async function startFirst<T>(
+  [runtime, ...others]: Runtime[],
   start: (runtime: Runtime) => Promise<T>,
-  onPassedOver: (runtime: Runtime, why: string) => void,
+  onSkipped: (runtime: Runtime, reason: string) => void,
 ): Promise<T> {
-  const [runtime, ...others] = candidates;
   try {
     return await start(runtime);
   } catch (error) {
     if (others.length === 0) throw error;
-    onPassedOver(runtime, (error as Error).message);
-    return firstToStart(others, start, onPassedOver);
+    onSkipped(runtime, (error as Error).message);
+    return startFirst(others, start, onSkipped);
   }
 }

@@ -2,78 +2,86 @@ import { EngineError } from './engine.ts';
 import type { Network, NetworkSpec } from './network.ts';
 import { batchSizes, padded } from './padded.ts';
 
-/** A row must get this much cheaper for a batch of twice the size to be worth the wait for its rows. */
-const WORTHWHILE = 0.85;
+/**
+ * Rows of an evaluation on a CPU. Larger batches cost as much per row or more (bench/README.md) and delay the other
+ * requests, so there is nothing to measure.
+ */
+const CPU_BATCH = 1;
+/** On a GPU the batch size doubles while that lowers the cost of a row at least to this share. */
+const MAX_COST_RATIO = 0.85;
+/** Nor may an evaluation take longer than this: every other request waits for it. */
+const MAX_EVALUATION_MS = 500;
+const MAX_MEASURED_BATCH = 64;
 const REPEATS = 5;
-/** Nor may it keep every other request waiting for longer than this. */
-const LONGEST_MS = 500;
-const LARGEST = 64;
 
 /**
- * Runs the network until its first-run work (memory plans, shaders, choice of algorithms) is done for every batch size
- * that will be used, and finds the best batch unless spec.maxBatch says it.
+ * Runs the network once for every batch size that it will be given, so that no request pays for first-run work (memory
+ * plans, shaders, choice of algorithms), and chooses the best batch size unless spec.maxBatch sets it.
  *
- * A GPU does that work again for each new size: there the network that is returned pads batches to a few sizes.
+ * A GPU repeats first-run work for each new size, so the network returned for one pads its batches to a few sizes.
+ * Rejects with EngineError when an evaluation fails.
  */
 export async function warmUp(
   network: Network,
   spec: NetworkSpec,
 ): Promise<{ network: Network; bestBatch: number }> {
-  const seen = new Set<number>();
-  const evaluate: Evaluate = async (rows) => {
-    seen.add(rows);
-    return evaluateZeros(network, rows, spec);
+  const evaluated = new Set<number>();
+  const evaluate: Evaluate = (rows, exclusive = false) => {
+    evaluated.add(rows);
+    return evaluateZeros(network, rows, exclusive, spec);
   };
   await evaluate(1);
-  const bestBatch = spec.maxBatch ?? (await findBestBatch(evaluate));
-  if (spec.device === 'cpu') return { network, bestBatch };
+  if (spec.device === 'cpu') {
+    await evaluate(1, true); // it has a session of its own
+    return { network, bestBatch: spec.maxBatch ?? CPU_BATCH };
+  }
+  const bestBatch = spec.maxBatch ?? (network.software ? CPU_BATCH : await measureBestBatch(evaluate));
   const sizes = batchSizes(bestBatch);
-  for (const rows of sizes) if (!seen.has(rows)) await evaluate(rows);
+  for (const rows of sizes) if (!evaluated.has(rows)) await evaluate(rows);
   return { network: padded(network, sizes, spec), bestBatch };
 }
 
-/** Evaluates a batch of so many rows; resolves to the milliseconds that took. */
-type Evaluate = (rows: number) => Promise<number>;
+/** Evaluates a batch of `rows` rows; resolves to its duration in milliseconds. */
+type Evaluate = (rows: number, exclusive?: boolean) => Promise<number>;
 
-/** Sizes double while a row gets clearly cheaper. On CPUs that ends at 1; on GPUs with whatever fills them. */
-async function findBestBatch(evaluate: Evaluate): Promise<number> {
-  let best = 1;
-  while (best * 2 <= LARGEST && (await gain(evaluate, best)) < WORTHWHILE) best *= 2;
-  return best;
+/** The largest batch size in 1, 2, 4, ... MAX_MEASURED_BATCH up to which each doubling pays. */
+export async function measureBestBatch(evaluate: Evaluate): Promise<number> {
+  let rows = 1;
+  while (rows < MAX_MEASURED_BATCH && (await doublingPays(evaluate, rows))) rows *= 2;
+  return rows;
 }
 
 /**
- * Milliseconds a row in a batch of twice `rows`, over those in one of `rows`. Measured in turns, the fastest of each:
- * what else the machine does only ever slows a run.
+ * Compares batches of `rows` and of twice as many, in turns. Only the fastest evaluation of each counts: whatever else
+ * the machine does can slow an evaluation down, never speed it up.
  */
-async function gain(evaluate: Evaluate, rows: number): Promise<number> {
-  let [fastestSmall, fastestLarge] = [Number.POSITIVE_INFINITY, Number.POSITIVE_INFINITY];
+async function doublingPays(evaluate: Evaluate, rows: number): Promise<boolean> {
+  await evaluate(2 * rows); // first-run work is not measured
+  let [smallMs, largeMs] = [Number.POSITIVE_INFINITY, Number.POSITIVE_INFINITY];
   for (let i = 0; i < REPEATS; i++) {
-    fastestSmall = Math.min(fastestSmall, await evaluate(rows));
-    if (fastestSmall > LONGEST_MS) return Number.POSITIVE_INFINITY;
-    if (i === 0) await evaluate(2 * rows); // its first run is no measure
-    fastestLarge = Math.min(fastestLarge, await evaluate(2 * rows));
-    if (fastestLarge > LONGEST_MS) return Number.POSITIVE_INFINITY;
+    smallMs = Math.min(smallMs, await evaluate(rows));
+    largeMs = Math.min(largeMs, await evaluate(2 * rows));
   }
-  return fastestLarge / 2 / fastestSmall;
+  return largeMs <= MAX_EVALUATION_MS && largeMs / 2 <= MAX_COST_RATIO * smallMs;
 }
 
-async function evaluateZeros(network: Network, rows: number, spec: NetworkSpec): Promise<number> {
-  const batch = zeros(rows, spec);
+async function evaluateZeros(
+  network: Network,
+  rows: number,
+  exclusive: boolean,
+  { inChannels, resolution }: NetworkSpec,
+): Promise<number> {
+  const batch = {
+    rows,
+    x: new Float32Array(rows * inChannels * resolution ** 2),
+    t: new Float32Array(rows),
+  };
   const started = performance.now();
   try {
-    await network.evaluate(batch, false);
+    await network.evaluate(batch, exclusive);
   } catch (error) {
     const advice = rows > 1 ? `: set MAX_BATCH to ${rows >> 1} or less` : '';
     throw new EngineError(`a batch of ${rows} failed (${(error as Error).message})${advice}`);
   }
   return performance.now() - started;
-}
-
-function zeros(rows: number, { inChannels, resolution }: NetworkSpec) {
-  return {
-    rows,
-    x: new Float32Array(rows * inChannels * resolution * resolution),
-    t: new Float32Array(rows),
-  };
 }

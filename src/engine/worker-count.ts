@@ -1,46 +1,42 @@
 import os from 'node:os';
 import { usableCores } from './cores.ts';
-import type { NetworkSpec } from './network.ts';
-import type { WorkerProcess } from './worker-process.ts';
+import type { DeviceName } from './engine.ts';
 
-/** Twice the workers must get this many times as much done to be kept. */
-export const WORTHWHILE = 1.15;
-const ROWS_PER_WORKER = 4;
-const ROUNDS = 3;
-/** Of the free memory, for workers: pictures and requests need some too. */
-const SHARE_OF_MEMORY = 0.75;
+/**
+ * Share of the memory limit for the workers of one model version. The other half is for the HTTP process, decoded
+ * pictures, and the workers of a version that is being loaded to replace this one.
+ */
+const MEMORY_SHARE = 0.5;
 
-/** How many workers there is room for, and what sets the limit, for people. */
-export function mostWorkers(
-  { device }: NetworkSpec,
-  rssBytes: number,
-  cores = usableCores(),
-  freeBytes = freeMemory(),
-): { most: number; reason: string } {
-  if (device !== 'cpu') return { most: 1, reason: 'a GPU does more in large batches of one worker' };
-  const fitting = 1 + Math.floor((SHARE_OF_MEMORY * freeBytes) / rssBytes); // one runs already
-  if (cores <= fitting) return { most: cores, reason: 'one a core' };
+export interface Machine {
+  /** Whole cores that the service may use. */
+  cores: number;
+  /** Bytes of memory that the service may use. */
+  memoryBytes: number;
+}
+
+/**
+ * How many workers a model version has, at least 1, and why. A fixed rule without a measurement of speed: a measurement
+ * at start would depend on what else the machine does at that moment. `workerBytes` is the memory of one worker.
+ *
+ * - CPU: a single-threaded worker per usable core, as long as MEMORY_SHARE of the memory holds them.
+ * - GPU: one worker. A GPU gains from larger batches, not from more processes.
+ */
+export function workerCount(
+  device: DeviceName,
+  workerBytes: number,
+  { cores, memoryBytes }: Machine = thisMachine(),
+): { workers: number; reason: string } {
+  if (device !== 'cpu') return { workers: 1, reason: 'one per GPU' };
+  const fitting = Math.max(1, Math.floor((MEMORY_SHARE * memoryBytes) / workerBytes));
+  if (cores <= fitting) return { workers: cores, reason: 'one per usable core' };
   const megabytes = (bytes: number) => `${Math.round(bytes / 1e6)} MB`;
-  const reason = `one takes ${megabytes(rssBytes)}, and ${megabytes(freeBytes)} are free`;
-  return { most: fitting, reason };
+  const reason = `each takes ${megabytes(workerBytes)}, and half of ${megabytes(memoryBytes)} of memory is for workers`;
+  return { workers: fitting, reason };
 }
 
-/** Rows a second with all of `workers` busy: the best of some rounds, since what else runs only ever slows one. */
-export async function throughput(workers: readonly WorkerProcess[], spec: NetworkSpec): Promise<number> {
-  const x = new Float32Array(spec.inChannels * spec.resolution ** 2);
-  const row = { rows: 1, x, t: new Float32Array(1) };
-  const rows = Array.from({ length: ROWS_PER_WORKER }, () => workers).flat();
-  let fastestMs = Number.POSITIVE_INFINITY;
-  for (let round = 0; round < ROUNDS; round++) {
-    const started = performance.now();
-    await Promise.all(rows.map((worker) => worker.evaluate(row, false)));
-    fastestMs = Math.min(fastestMs, performance.now() - started);
-  }
-  return (1000 * rows.length) / fastestMs;
-}
-
-/** Bytes that are free: the machine's, or fewer where a container's limit says so. */
-function freeMemory(): number {
-  const limit = process.constrainedMemory() || Number.POSITIVE_INFINITY;
-  return Math.min(os.freemem(), limit - process.memoryUsage.rss());
+/** Memory: the control group's limit, or all of the machine's where there is no lower limit. */
+function thisMachine(): Machine {
+  const limit = process.constrainedMemory() || Number.POSITIVE_INFINITY; // 0: unknown
+  return { cores: usableCores(), memoryBytes: Math.min(os.totalmem(), limit) };
 }

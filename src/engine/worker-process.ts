@@ -3,61 +3,60 @@ import { type Batch, EngineError } from './engine.ts';
 import type { NetworkSpec } from './network.ts';
 import type { FromWorker, Loaded, ToWorker } from './protocol.ts';
 
-/** From the sources (tests, scripts) the worker needs the same TypeScript loader as its parent. */
+/** When the parent runs from the TypeScript sources (tests, scripts), so does the worker, with the same loader. */
 const FROM_SOURCE = import.meta.url.endsWith('.ts');
 const ENTRY = new URL(FROM_SOURCE ? './worker.ts' : './worker.js', import.meta.url);
-/** Of what a worker writes while it loads; the end says most. */
-const COMPLAINT_LENGTH = 2000;
+/** Characters kept of what a worker writes to stderr while it loads; the end says most. */
+const STDERR_TAIL_LENGTH = 2000;
 
 export interface Evaluation {
   prediction: Float32Array;
-  /** Inside the worker, without the way there and back. */
+  /** Time inside the worker, without the IPC. */
   seconds: number;
 }
 
-interface Waiting {
+interface PendingEvaluation {
   resolve(evaluation: Evaluation): void;
   reject(error: EngineError): void;
 }
 
-/** The parent's end of one worker process. */
+/** The parent's side of one worker process. */
 export class WorkerProcess {
-  /** Resolves once the network is loaded and warm; rejects with EngineError when it cannot be. */
+  /** Resolves once the network is loaded and warm. Rejects with EngineError when it cannot be loaded. */
   readonly loaded: Promise<Loaded>;
-  /** Evaluations sent and not answered yet. */
-  readonly #waiting = new Map<number, Waiting>();
+  readonly #pending = new Map<number, PendingEvaluation>();
   readonly #child: ChildProcess;
   #nextId = 0;
-  #lost: string | undefined;
+  #deviceFailure: string | undefined;
 
-  /** `onExit` is called once when the process has gone, whatever the reason; what was in flight has been rejected. */
-  constructor(spec: NetworkSpec, onExit: (how: string) => void, entry = ENTRY) {
+  /** `onExit` is called once, with how the process ended, after every pending evaluation has been rejected. */
+  constructor(spec: NetworkSpec, onExit: (reason: string) => void, entry = ENTRY) {
     this.#child = fork(entry, {
-      serialization: 'advanced', // typed arrays travel as bytes, not as JSON
+      serialization: 'advanced', // typed arrays are sent as bytes, not as JSON
       execArgv: FROM_SOURCE ? ['--import', 'tsx'] : [],
       stdio: ['ignore', 'inherit', 'pipe', 'ipc'],
-      // onnxruntime would otherwise leave a device id in the home directory and report its use over the network.
+      // Otherwise onnxruntime writes a device id to the home directory and reports its use over the network.
       env: { ORT_DISABLE_TELEMETRY: '1', ...process.env },
     });
-    const complaint = this.#listen();
+    const stderrWhileLoading = this.#forwardStderr();
     this.loaded = new Promise((resolve, reject) => {
       this.#child.on('message', (message: FromWorker) => {
         if (message.type === 'loaded') resolve(message);
         else if (message.type === 'load-failed') reject(new EngineError(message.message));
-        else if (message.type === 'lost') this.#giveUp(message.message);
-        else this.#answer(message);
+        else if (message.type === 'device-failed') this.#abandon(message.message);
+        else this.#settle(message);
       });
       this.#child.once('exit', (code, signal) => {
-        const died = `${signal ? `was ended by ${signal}` : `exited with code ${code}`}${complaint()}`;
-        const how = this.#lost ?? died;
-        const error = new EngineError(`the worker ${how}`);
+        const how = signal ? `was ended by ${signal}` : `exited with code ${code}`;
+        const reason = this.#deviceFailure ?? how + stderrWhileLoading();
+        const error = new EngineError(`the worker ${reason}`);
         reject(error);
-        for (const { reject } of this.#waiting.values()) reject(error);
-        this.#waiting.clear();
-        onExit(how);
+        for (const { reject } of this.#pending.values()) reject(error);
+        this.#pending.clear();
+        onExit(reason);
       });
     });
-    this.loaded.catch(() => {}); // whoever awaits it sees it; nobody has to
+    this.loaded.catch(() => {}); // a rejection that nobody awaits must not end the process
     this.#child.on('error', () => this.kill());
     this.#send({ type: 'load', spec });
   }
@@ -68,14 +67,15 @@ export class WorkerProcess {
 
   /** Evaluations in flight. */
   get load(): number {
-    return this.#waiting.size;
+    return this.#pending.size;
   }
 
-  evaluate(batch: Batch, alone: boolean): Promise<Evaluation> {
+  /** Rejects with EngineError when the evaluation fails or the process ends before it has answered. */
+  evaluate(batch: Batch, exclusive: boolean): Promise<Evaluation> {
     return new Promise((resolve, reject) => {
       const id = this.#nextId++;
-      this.#waiting.set(id, { resolve, reject });
-      this.#send({ type: 'evaluate', id, batch, alone });
+      this.#pending.set(id, { resolve, reject });
+      this.#send({ type: 'evaluate', id, batch, exclusive });
     });
   }
 
@@ -83,7 +83,7 @@ export class WorkerProcess {
     this.#child.kill('SIGKILL');
   }
 
-  /** Lets the process end by itself; resolves when it has. */
+  /** Lets the process end by itself; resolves when it has ended. */
   close(): Promise<void> {
     if (this.#child.exitCode !== null || this.#child.signalCode !== null) return Promise.resolve();
     return new Promise((resolve) => {
@@ -94,36 +94,37 @@ export class WorkerProcess {
   }
 
   /**
-   * While it loads, libraries complain at length of a GPU that is not there, which the error of the attempt says in a
-   * sentence: what they write is kept for a worker that dies without one. Later it is the operator's to read.
+   * Forwards the worker's stderr once its network is loaded. Before that, libraries write at length about a GPU that is
+   * missing, which the load error says in one sentence; so the last of it is kept, and the function returned gives it as
+   * ": text" for a worker that died while it loaded, else "".
    */
-  #listen(): () => string {
-    let [loading, written] = [true, ''];
+  #forwardStderr(): () => string {
+    let [loading, tail] = [true, ''];
     this.#child.stderr?.on('data', (chunk: Buffer) => {
-      if (loading) written = (written + chunk).slice(-COMPLAINT_LENGTH);
+      if (loading) tail = (tail + chunk).slice(-STDERR_TAIL_LENGTH);
       else process.stderr.write(chunk);
     });
     this.#child.on('message', ({ type }: FromWorker) => {
       if (type === 'loaded') loading = false;
     });
-    return () => (loading && written ? `: ${written.trim()}` : '');
+    return () => (loading && tail ? `: ${tail.trim()}` : '');
   }
 
-  /** Killed, not asked: leaving by itself would wait for the driver of a device that may not answer any more. */
-  #giveUp(message: string) {
-    this.#lost = `lost its device: ${message}`;
+  /** Kills the process: a clean exit could wait for the driver of a device that no longer responds. */
+  #abandon(message: string) {
+    this.#deviceFailure = `lost its device: ${message}`;
     this.kill();
   }
 
   #send(message: ToWorker) {
-    // A failed send means that the process is going: its 'exit' rejects what was waiting.
+    // The callback ignores a failed send: the process is ending, and its 'exit' rejects the pending evaluations.
     if (this.#child.connected) this.#child.send(message, () => {});
   }
 
-  #answer(message: Extract<FromWorker, { type: 'result' | 'error' }>) {
-    const waiting = this.#waiting.get(message.id);
-    this.#waiting.delete(message.id);
-    if (message.type === 'result') waiting?.resolve(message);
-    else waiting?.reject(new EngineError(message.message));
+  #settle(message: Extract<FromWorker, { type: 'result' | 'error' }>) {
+    const pending = this.#pending.get(message.id);
+    this.#pending.delete(message.id);
+    if (message.type === 'result') pending?.resolve(message);
+    else pending?.reject(new EngineError(message.message));
   }
 }

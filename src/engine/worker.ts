@@ -1,14 +1,14 @@
 /**
- * A worker process: loads one network and evaluates what it is sent. onnxruntime-node's run() blocks the thread that
- * calls it, and a native crash takes its process along: both stay out of the process that answers HTTP.
+ * The program of a worker process: loads one network and evaluates the batches that it is sent. onnxruntime-node's run()
+ * blocks the thread that calls it, and a native crash ends the whole process, so neither happens in the HTTP process.
  */
 import type { NetworkSpec } from './network.ts';
-import { serve } from './serve.ts';
+import { runWorker } from './worker-loop.ts';
 
-/** Imported on demand: a worker loads the libraries of its own engine alone. */
-const LOAD = {
+/** Dynamic imports: a worker loads only the libraries of its own engine. */
+const LOADERS = {
   onnx: async (spec: NetworkSpec) => (await import('./onnx.ts')).loadOnnx(spec),
   tfjs: async (spec: NetworkSpec) => (await import('./tfjs/tfjs.ts')).loadTfjs(spec),
 };
 
-serve((spec) => LOAD[spec.engine](spec));
+runWorker((spec) => LOADERS[spec.engine](spec));

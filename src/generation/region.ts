@@ -6,18 +6,18 @@ export interface Region {
   box: Box;
 }
 
-/** A picture up to this many times the model's resolution is shown whole: context is worth more than sharpness. */
+/** A picture up to this many times the model's resolution is shown whole: context matters more than sharpness. */
 const WHOLE_UP_TO = 4;
-/** Squashed by more than this, a picture no longer looks like what the model has learned. */
+/** Largest aspect ratio of a picture that is shown whole: squashed more, it no longer resembles the training pictures. */
 const SQUASH = 1.5;
 
 /**
- * The part of the picture that the model is shown.
+ * Chooses the part of the picture that the model is shown.
  *
  * - resize: all of it, brought to the model's square.
  * - crop: a square around the hole with `padding` pixels of context (by default as many as the hole is large),
  *   never less than the model's resolution, moved to lie within the picture, and cut off where the picture is smaller.
- * - auto: resize for pictures that lose little by it, crop for large and for elongated ones.
+ * - auto: resize for pictures that lose little by it, crop for large and elongated ones.
  */
 export function chooseRegion(
   picture: Pick<Picture, 'width' | 'height'>,
@@ -33,13 +33,18 @@ export function chooseRegion(
   }
   const size = Math.max(hole.width, hole.height);
   const side = Math.max(resolution, size + 2 * (padding ?? size));
-  const [left, boxWidth] = place(hole.left, hole.width, side, width);
-  const [top, boxHeight] = place(hole.top, hole.height, side, height);
+  const [left, boxWidth] = spanAround(hole.left, hole.width, side, width);
+  const [top, boxHeight] = spanAround(hole.top, hole.height, side, height);
   return { strategy: 'crop', box: { left, top, width: boxWidth, height: boxHeight } };
 }
 
-/** A span of `side` around start..start+length, moved and cut to lie in 0..limit. */
-function place(start: number, length: number, side: number, limit: number): [start: number, length: number] {
+/** A span of `side` centred on start..start+length, moved and cut to lie in 0..limit. */
+function spanAround(
+  start: number,
+  length: number,
+  side: number,
+  limit: number,
+): [start: number, length: number] {
   if (side >= limit) return [0, limit];
   const centred = Math.round(start + length / 2 - side / 2);
   return [Math.min(Math.max(0, centred), limit - side), side];

@@ -1,55 +1,55 @@
 import { randomInt } from 'node:crypto';
-import { fieldProblem, Problem, RETRY_AFTER_S } from '../http/problem.ts';
-import type { SampleBody } from '../http/schemas/requests.ts';
+import type { OutputFormat } from '../image/picture.ts';
 import type { ModelRegistry } from '../registry/registry.ts';
 import type { ServedModel } from '../registry/served-model.ts';
+import { InvalidParameterError, ModelNotReadyError } from './errors.ts';
+import type { GenerationRequest } from './request.ts';
 import type { SamplingParameters } from './types.ts';
 
+/** A request with its model chosen, its seed drawn and its defaults filled in. Nothing has been decoded yet. */
+export interface ResolvedRequest {
+  request: GenerationRequest;
+  model: ServedModel;
+  parameters: SamplingParameters;
+  format: OutputFormat;
+}
+
 /**
- * The model asked for. Where requests without one are split between versions the seed decides, so that the same request
- * goes to the same one. Throws unknown-model; not-ready while the default one cannot answer.
+ * Chooses the model and fills in what the request leaves open. Where requests without a model are split between
+ * versions, the seed decides, so that the same request goes to the same version.
+ *
+ * Throws UnknownModelError, and InvalidParameterError for more steps than the model's schedule has.
  */
-export function chooseModel(registry: ModelRegistry, { model: reference, seed }: Wanted): ServedModel {
-  const model = registry.get(reference, seed);
-  if (!registry.ready && model === registry.get(undefined, seed)) {
-    throw new Problem('not-ready', registry.notReadyReason ?? 'not ready', { retryAfterS: RETRY_AFTER_S });
-  }
-  return model;
-}
-
-interface Wanted {
-  model?: string;
-  seed: number;
-}
-
-/** The request with a seed, drawn where it has none. */
-export function seeded<Body extends { seed?: number }>(body: Body): Body & { seed: number } {
-  return { ...body, seed: body.seed ?? drawSeed() };
-}
-
-/** A seed for a request that has none: 0..2^32-1. */
-const drawSeed = () => randomInt(2 ** 32);
-
-/** What was asked for, with the model card's defaults where nothing was. Throws a problem for steps the model has not. */
-export function samplingParameters(
-  body: SampleBody & { seed: number },
-  { card, ref }: ServedModel,
-): SamplingParameters {
-  const { T } = card.schedule;
-  const steps = body.steps ?? card.defaults.steps;
-  if (steps > T) {
-    throw fieldProblem('invalid-request', 'steps', `steps is ${steps}; ${ref} takes 1 to ${T}`);
+export function resolve(registry: ModelRegistry, request: GenerationRequest): ResolvedRequest {
+  const seed = request.seed ?? randomInt(2 ** 32);
+  const model = registry.get(request.model, seed);
+  const { defaults, schedule } = model.card;
+  const steps = request.steps ?? defaults.steps;
+  if (steps > schedule.T) {
+    throw new InvalidParameterError('steps', `steps is ${steps}; ${model.ref} takes 1 to ${schedule.T}`);
   }
   return {
-    seed: body.seed,
-    numImages: body.num_images,
-    sampler: body.sampler ?? card.defaults.sampler,
-    steps,
-    eta: body.eta ?? card.defaults.eta,
+    request,
+    model,
+    parameters: {
+      seed,
+      numImages: request.num_images,
+      sampler: request.sampler ?? defaults.sampler,
+      steps,
+      eta: request.eta ?? defaults.eta,
+    },
+    format: request.format ?? 'png',
   };
 }
 
-/** The same under their names in requests, so that what an answer says can be sent again. */
-export function asFields({ seed, numImages, sampler, steps, eta }: SamplingParameters) {
-  return { seed, num_images: numImages, sampler, steps, eta };
+/** For a request that cannot wait for a model to load. Throws ModelNotReadyError while the default model cannot answer. */
+export function assertReady(registry: ModelRegistry, { model, parameters: { seed } }: ResolvedRequest): void {
+  if (registry.ready || model !== registry.get(undefined, seed)) return;
+  throw new ModelNotReadyError(registry.notReadyReason ?? 'not ready');
+}
+
+/** What it takes to generate the same pictures again, under the names of request parameters. */
+export function reproducibilityFields({ model, parameters }: Pick<ResolvedRequest, 'model' | 'parameters'>) {
+  const { seed, numImages, sampler, steps, eta } = parameters;
+  return { model: model.ref, seed, num_images: numImages, sampler, steps, eta };
 }

@@ -2,8 +2,8 @@ import type { Config } from '../config/settings.ts';
 import type { Metrics } from '../metrics.ts';
 import type { ModelRegistry } from '../registry/registry.ts';
 
-/** What the routes are put together from. */
-export interface Parts {
+/** What routes and plugins need. */
+export interface Dependencies {
   config: Config;
   registry: ModelRegistry;
   metrics: Metrics;

@@ -1,16 +1,16 @@
 import { randomUUID } from 'node:crypto';
 import type { Socket } from 'node:net';
 import type { FastifyReply, FastifyRequest } from 'fastify';
-import { toProblem } from './plugins/errors.ts';
 import { Problem } from './problem.ts';
+import { toProblem } from './to-problem.ts';
 
 const HTTP_PROBLEMS: Record<string, Problem> = {
   ERR_HTTP_REQUEST_TIMEOUT: new Problem('request-timeout', 'the request did not arrive in time'),
   HPE_HEADER_OVERFLOW: new Problem('headers-too-large', 'send shorter headers'),
 };
-const MALFORMED = new Problem('invalid-request', 'this is not valid HTTP');
+const MALFORMED = new Problem('invalid-request', 'the request is not valid HTTP');
 
-/** Answers on the bare socket what Node could not read as a request. */
+/** Answers, on the raw socket, what Node cannot parse as a request. */
 export function clientErrorHandler(error: Error & { code?: string }, socket: Socket): void {
   if (error.code === 'ECONNRESET' || !socket.writable) {
     socket.destroy(error);
@@ -26,7 +26,7 @@ export function clientErrorHandler(error: Error & { code?: string }, socket: Soc
   );
 }
 
-/** Answers paths that Fastify's router refuses before any hook or handler of ours has run. */
+/** Answers paths that Fastify's router refuses before any hook or handler runs. */
 export function frameworkErrors(error: unknown, request: FastifyRequest, reply: FastifyReply): void {
   const problem = toProblem(error, request.log);
   request.log.info({ status: problem.status, problem: problem.slug }, `${request.method} ${problem.status}`);

@@ -5,28 +5,29 @@ import { Problem } from './problem.ts';
 const EVENTS = 'text/event-stream';
 const FORMATS: OutputFormat[] = ['png', 'jpeg', 'webp'];
 
-export interface Form {
-  /** The picture itself, JSON with all pictures, or that JSON at the end of a stream of events. */
+/** The representation of an answer (RFC 9110, section 3.2). */
+export interface Representation {
+  /** The picture itself, JSON with all pictures, or a stream of events that ends with that JSON. */
   kind: 'image' | 'json' | 'events';
   format: OutputFormat;
 }
 
 /**
- * The form of the answer, from Accept and the parameters: an image where there is one picture and Accept allows
- * it, else JSON; events where they are asked for. Throws a 406 problem where nothing fits.
+ * Chooses the representation from Accept and the parameters: an image when there is one picture and Accept allows it,
+ * else JSON; events when Accept prefers them. Throws the problem not-acceptable when nothing matches.
  */
 export function negotiate(
   request: FastifyRequest,
   format: OutputFormat | undefined,
   pictures: number,
   { events = true } = {},
-): Form {
+): Representation {
   const images = pictures === 1 ? (format ? [format] : FORMATS).map((name) => `image/${name}`) : [];
   const offers = [...images, 'application/json', ...(events ? [EVENTS] : [])];
   const type = request.accepts().type(offers);
   if (typeof type !== 'string') {
-    const why = pictures > 1 ? ' (an image only when one picture is asked for)' : '';
-    throw new Problem('not-acceptable', `this answer can be given as ${offers.join(', ')}${why}`);
+    const why = pictures > 1 ? ' (an image only when num_images is 1)' : '';
+    throw new Problem('not-acceptable', `this answer is available as ${offers.join(', ')}${why}`);
   }
   if (type === EVENTS) return { kind: 'events', format: format ?? 'png' };
   if (type === 'application/json') return { kind: 'json', format: format ?? 'png' };

@@ -6,16 +6,16 @@ import { requestSchemas, responseSchemas } from './schemas/named.ts';
 import { problem } from './schemas/responses.ts';
 
 type JsonSchema = Record<string, unknown>;
-/** A service without API_KEYS asks for none. */
-const withOrWithoutKey = () => [{}, { bearer: [] }, { header: [] }];
+/** A service without API_KEYS needs no key, so the empty requirement is listed too. */
+const optionalKey = () => [{}, { bearer: [] }, { header: [] }];
 const uri = (id: string) => `#/components/schemas/${id}`;
 
-/** Route schemas hold zod schemas; the document gets references to the named ones and JSON Schema for the rest. */
+/** Converts a route's zod schemas for the document: references to the named ones, JSON Schema for the rest. */
 export const transform: SwaggerTransform = ({ schema, url }) => {
   if (!schema || schema.hide) return { schema: { hide: true }, url };
   const { body, response, params, querystring, headers, ...rest } = schema as Record<string, unknown>;
   const transformed: Record<string, unknown> = { ...rest };
-  if (needsKey(url)) transformed.security = withOrWithoutKey();
+  if (needsKey(url)) transformed.security = optionalKey();
   if (params) transformed.params = jsonSchema(params, 'input');
   if (querystring) transformed.querystring = jsonSchema(querystring, 'input');
   if (headers) transformed.headers = jsonSchema(headers, 'input');
@@ -36,7 +36,7 @@ export const transformObject: SwaggerTransformObject = (document) => {
   return { ...openapiObject, components: { ...openapiObject.components, schemas } } as typeof openapiObject;
 };
 
-/** Responses for the problems an endpoint can have, grouped by status. */
+/** Responses for the problems that an operation can answer, grouped by status. */
 export function problems(...slugs: Slug[]): Record<number, unknown> {
   const byStatus = new Map<number, Slug[]>();
   for (const slug of slugs) {
@@ -54,18 +54,25 @@ export function problems(...slugs: Slug[]): Record<number, unknown> {
   );
 }
 
-/** The same for what is under /v1: who asks is asked for a key, and may have asked too often. */
+/** The same for operations under /v1, which need a key and are rate-limited. */
 export const apiProblems = (...slugs: Slug[]) => problems('unauthorized', ...slugs, 'rate-limited');
 
-/** Bytes of a picture as a response. */
+/** A response body: the bytes of a picture. */
 export const binary = z.custom<Buffer>().meta({ type: 'string', format: 'binary' });
-/** A stream of server-sent events. */
+/** Response content: one picture in any of the output formats. */
+export const pictureContent = {
+  'image/png': { schema: binary },
+  'image/jpeg': { schema: binary },
+  'image/webp': { schema: binary },
+};
+/** A response body: server-sent events. */
 export const events = z.string().meta({
   description:
-    'Server-sent events: `queued` (position), `progress` (step, of, eta_ms, and every preview_every steps preview, a ' +
-    'data: URL, and box, where in the picture it lies), and at the end `result` (the JSON answer) or `error` (a Problem). A comment every 15 s keeps proxies awake.',
+    'Server-sent events. `queued`: position. `progress`, in the order of the steps: step, of, eta_ms, and every ' +
+    'preview_every steps a preview (a data: URL) with its box in the picture. At the end `result` (the JSON answer) or ' +
+    '`error` (a Problem). A comment every 15 s keeps proxies from closing the connection.',
 });
-/** Text as a response. */
+/** A response body: text. */
 export const text = z.string();
 
 function content(of: unknown, io: 'input' | 'output'): unknown {

@@ -3,7 +3,7 @@ import type { FastifySchemaValidationError } from 'fastify/types/schema.js';
 import type { z } from 'zod';
 import { type FieldError, Problem } from './problem.ts';
 
-/** Fastify validates with the zod schemas of the routes: one source of types, checks and documentation. */
+/** Validates with the routes' zod schemas, which are also the source of the types and of the documentation. */
 export const zodValidator: FastifySchemaCompiler<z.ZodType> =
   ({ schema }) =>
   (data) => {
@@ -16,7 +16,7 @@ function fieldErrors(issue: z.core.$ZodIssue) {
   if (issue.code === 'unrecognized_keys') {
     return issue.keys.map((key) => ({
       instancePath: at([...issue.path, key]),
-      message: 'there is no such field',
+      message: 'unknown field',
     }));
   }
   return [{ instancePath: issue.path.length > 0 ? at(issue.path) : '', message: issue.message }];

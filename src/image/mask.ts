@@ -36,9 +36,10 @@ export function assertSameSize(picture: Picture, mask: Mask): void {
   throw new PictureError('mask', 'mismatch', `${sizes}; they must be the same (EXIF orientation is applied)`);
 }
 
-/** @throws PictureError 'empty-mask' */
-export function assertHole(mask: Mask): void {
-  if (mask.data.includes(255)) return;
+/** Where the hole lies, and its share of the picture's pixels, 0..1. Throws PictureError 'empty-mask' without a hole. */
+export function measureHole(mask: Mask): { box: Box; fraction: number } {
+  const box = boundingBox(mask);
+  if (box) return { box, fraction: maskFraction(mask) };
   throw new PictureError(
     'mask',
     'empty-mask',

@@ -3,16 +3,10 @@ import { composite } from './composite.ts';
 import { decodePicture } from './decode.ts';
 import { knownFeatures } from './drift.ts';
 import { encodeMask, encodePicture } from './encode.ts';
-import { assertHole, boundingBox, decodeMask, maskFraction, maskFromAlpha } from './mask.ts';
+import { decodeMask, maskFromAlpha, measureHole } from './mask.ts';
 import { type Box, type Mask, type Picture, PictureError } from './picture.ts';
 import { maskToTensor, pictureToTensor } from './region.ts';
 import { uncertainty } from './uncertainty.ts';
-
-/** Where a hole lies and how much of the picture it takes, 0..1. Throws PictureError 'empty-mask' when there is none. */
-async function measureHole(mask: Mask): Promise<{ box: Box; fraction: number }> {
-  assertHole(mask);
-  return { box: boundingBox(mask) as Box, fraction: maskFraction(mask) };
-}
 
 /** What a network is shown of a picture with a hole, see region.ts, and how its known pixels are distributed. */
 async function knownRegion(picture: Picture, hole: Mask, box: Box, resolution: number) {
@@ -25,7 +19,7 @@ export const tasks = {
   decodePicture: async (...args: Parameters<typeof decodePicture>) => shared(await decodePicture(...args)),
   decodeMask: async (...args: Parameters<typeof decodeMask>) => shared(await decodeMask(...args)),
   maskFromAlpha: async (picture: Picture) => shared(maskFromAlpha(picture)),
-  measureHole,
+  measureHole: async (mask: Mask) => measureHole(mask),
   pictureToTensor,
   knownRegion,
   composite: async (...args: Parameters<typeof composite>) => shared(await composite(...args)),

@@ -1,15 +1,18 @@
-import type { Box } from '../image/picture.ts';
+import type { ProgressEvent } from '../generation/progress.ts';
+import type { GenerationRequest } from '../generation/request.ts';
 
-/** What a job is asked to do; plain data, so that a queue may keep it anywhere and any process may do it. */
+/** A job's request: plain data, so that any store can keep it and any process can carry it out. */
 export interface JobRequest {
-  task: 'inpaint' | 'sample';
-  /** The request's fields under their names in HTTP, seed drawn, model with its version. */
+  /** A UUID, drawn by whoever accepts the job. */
+  id: string;
+  task: GenerationRequest['task'];
+  /** The request without its pictures; seed drawn, model with its version. */
   fields: Record<string, unknown>;
   image?: Buffer;
   mask?: Buffer;
-  /** Where to say that it has ended. */
+  /** URL that is told when the job has ended. */
   webhook?: string;
-  /** Whose API key made it. */
+  /** Name of the API key that it was made with. */
   owner?: string;
 }
 
@@ -28,68 +31,59 @@ export interface Job {
   parameters: Record<string, unknown>;
   /** A problem document, when it failed. */
   error?: object;
-  /** Encoded pictures there are, when it succeeded. */
+  /** Number of encoded pictures, when it succeeded. */
   images: number;
   webhook?: string;
-  /** Whose API key made it: nobody else is to learn of it. */
+  /** Name of the API key that it was made with; nobody else may learn of the job. */
   owner?: string;
 }
 
-/** What came of a job: the encoded pictures, and what a JSON answer says about them. */
-export interface Outcome {
+/** The encoded pictures of a job, and what a JSON answer says about them. */
+export interface JobResult {
   files: Uint8Array[];
   mediaType: string;
   answer: object;
 }
 
 /** How a job ended: its status, what its last event says, and its pictures. */
-export type Ending =
-  | { status: 'succeeded'; outcome: Outcome }
+export type JobOutcome =
+  | { status: 'succeeded'; result: JobResult }
   | { status: 'failed'; error: object }
   | { status: 'cancelled' };
 
 export interface JobEvent {
-  /** 1, 2, 3 ... within its job: what Last-Event-ID goes on from. */
+  /** 1, 2, 3 ... within its job; a client continues after its Last-Event-ID. */
   id: number;
   event: 'queued' | 'progress' | 'result' | 'error' | 'cancelled';
   data: object;
 }
 
-/** Events kept of a job, the newest: who comes later than that learns nothing more from older ones. */
+/** Newest events kept for each job; older ones are dropped. */
 export const EVENTS_KEPT = 100;
 
 /** The event that a job ends with. */
-export function lastEvent(ending: Ending): Omit<JobEvent, 'id'> {
-  if (ending.status === 'succeeded') return { event: 'result', data: ending.outcome.answer };
-  if (ending.status === 'failed') return { event: 'error', data: ending.error };
+export function lastEvent(outcome: JobOutcome): Omit<JobEvent, 'id'> {
+  if (outcome.status === 'succeeded') return { event: 'result', data: outcome.result.answer };
+  if (outcome.status === 'failed') return { event: 'error', data: outcome.error };
   return { event: 'cancelled', data: {} };
 }
 
-/** What a progress event says. */
-export interface JobProgress {
-  step: number;
-  of: number;
-  eta_ms: number;
-  /** A data: URL of the picture as it is believed to be now. */
-  preview?: string;
-  /** Where in the picture that lies. */
-  box?: Box;
+export interface PerformOptions {
+  signal: AbortSignal;
+  onProgress: (event: ProgressEvent) => void;
 }
 
-/** How a job is done. Rejects with what HTTP turns into a problem; stops when the signal aborts. */
-export type Perform = (
-  request: JobRequest,
-  options: { signal: AbortSignal; onProgress: (data: JobProgress) => void },
-) => Promise<Outcome>;
+/** Carries a job out. Rejects with a domain error, or with the signal's reason when it is aborted. */
+export type Perform = (request: JobRequest, options: PerformOptions) => Promise<JobResult>;
 
-/** A second request of an owner with an Idempotency-Key is the same when its fingerprint is. */
+/** Two requests of an owner with the same Idempotency-Key are the same request when their fingerprints are equal. */
 export interface IdempotencyKey {
   value: string;
   fingerprint: string;
 }
 
 export interface JobFilter {
-  /** None: the jobs that nobody owns. */
+  /** undefined: jobs that were made without an API key. */
   owner?: string;
   status?: JobStatus;
   limit: number;
@@ -98,19 +92,28 @@ export interface JobFilter {
 export const isListed = (job: Job, { owner, status }: JobFilter): boolean =>
   job.owner === owner && (!status || job.status === status);
 
-/** Jobs: taken, done, watched, fetched. Every method that takes an id rejects with UnknownJobError. */
+/** Room for one job while its request is being checked. */
+export interface JobReservation {
+  release(): void;
+}
+
+/** Accepts, runs, reports and keeps jobs. Every method that takes an id rejects with UnknownJobError. */
 export interface JobQueue {
+  /** The job that an owner has made with this key. Rejects with IdempotencyConflictError for another fingerprint. */
+  find(key: IdempotencyKey, owner: string | undefined): Promise<Job | undefined>;
+  /** Room for a job that is about to be submitted. Rejects with JobLimitError: nothing is decoded that is refused. */
+  reserve(): Promise<JobReservation>;
   /**
-   * Takes a job. With a key that was seen before, the job it was seen with.
-   * Rejects with QueueFullError, and IdempotencyConflictError when the key came with another fingerprint.
+   * Accepts a job, or returns the one that find() would have returned: `known` is true then.
+   * Rejects with JobLimitError and IdempotencyConflictError.
    */
   submit(request: JobRequest, key?: IdempotencyKey): Promise<{ job: Job; known: boolean }>;
   get(id: string): Promise<Job>;
-  /** An owner's, newest first. */
+  /** An owner's jobs, newest first. */
   list(filter: JobFilter): Promise<Job[]>;
   /** Its nth picture; UnknownJobError as well when there is none (yet). */
   image(id: string, n: number): Promise<{ file: Uint8Array; mediaType: string }>;
-  /** Ends a job that waits or runs, at its next step; forgets one that has ended. */
+  /** Cancels a job that waits or runs, at its next step; deletes one that has ended. */
   cancel(id: string): Promise<Job>;
   /** The job's events after the given id, those to come included; ends with the job or when the signal aborts. */
   events(id: string, after: number, signal: AbortSignal): AsyncGenerator<JobEvent>;
@@ -122,35 +125,54 @@ export interface JobQueueOptions {
   perform: Perform;
   /** Turns what a job threw into the problem document it ends with. */
   describeError: (error: unknown) => object;
-  /** Jobs waiting or running; more are refused with QueueFullError. */
+  /** Jobs waiting or running; more are refused with JobLimitError. */
   limit: number;
-  /** How long a finished job and its pictures are kept. */
+  /** Whole seconds, at least 1, after which a refused job may be sent again. */
+  retryAfterS: () => number;
+  /** Milliseconds that a finished job and its pictures are kept. */
   ttlMs: number;
-  /** Encoded pictures kept in all; past it the oldest finished jobs go before their time. */
+  /** Bytes of encoded pictures kept in all; past it the oldest finished jobs are dropped early. */
   resultBytes?: number;
   /** Jobs that run side by side in this process: the scheduler shares the network among them. */
   concurrency?: number;
-  /** Tells a job's webhook how it ended; rejects when it is to be tried again. */
+  /** Posts a job's outcome to its webhook; rejects when it should be tried again. */
   notify?: (job: Job & { webhook: string }) => Promise<void>;
 }
 
 export const RESULT_BYTES = 256 * 1024 * 1024;
 export const CONCURRENCY = 8;
 
+/** There are as many unfinished jobs as JOB_LIMIT allows. */
+export class JobLimitError extends Error {
+  override name = 'JobLimitError';
+  readonly limit: number;
+  /** Whole seconds, at least 1, until a running job is likely to have ended. */
+  readonly retryAfterS: number;
+  constructor(limit: number, retryAfterS: number) {
+    super(`${limit} jobs are waiting or running, which is the limit`);
+    this.limit = limit;
+    this.retryAfterS = retryAfterS;
+  }
+}
+
+/** The job does not exist, has been deleted, or belongs to another API key. */
 export class UnknownJobError extends Error {
   override name = 'UnknownJobError';
 }
 
-/** Of a job that is not there, has been forgotten, or is somebody else's: all are told alike. */
+/** The same message in each of those cases: a client cannot find out which ids others have. */
 export const noSuchJob = (id: string) =>
-  new UnknownJobError(`there is no job ${id}; finished jobs are kept for a while only`);
+  new UnknownJobError(`there is no job ${id}; finished jobs are deleted after a while`);
 
 /** The same Idempotency-Key came with another request. */
 export class IdempotencyConflictError extends Error {
   override name = 'IdempotencyConflictError';
+  constructor({ value }: IdempotencyKey) {
+    super(`Idempotency-Key ${value} was sent before with another request`);
+  }
 }
 
-/** Where jobs are kept cannot be reached. */
+/** The store that keeps jobs cannot be reached. */
 export class JobStoreError extends Error {
   override name = 'JobStoreError';
 }

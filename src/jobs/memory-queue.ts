@@ -1,8 +1,5 @@
-import { randomUUID } from 'node:crypto';
-import { QueueFullError } from '../scheduler/scheduler.ts';
 import {
   CONCURRENCY,
-  type Ending,
   EVENTS_KEPT,
   IdempotencyConflictError,
   type IdempotencyKey,
@@ -10,16 +7,20 @@ import {
   type Job,
   type JobEvent,
   type JobFilter,
+  JobLimitError,
+  type JobOutcome,
   type JobQueue,
   type JobQueueOptions,
   type JobRequest,
+  type JobReservation,
+  type JobResult,
   lastEvent,
   noSuchJob,
-  type Outcome,
   RESULT_BYTES,
   UnknownJobError,
 } from './job.ts';
-import { Bell } from './notifier.ts';
+import { JobNotifier } from './notifier.ts';
+import { JobReservations } from './reservations.ts';
 import { retried } from './webhook.ts';
 
 export interface MemoryQueueOptions extends JobQueueOptions {
@@ -28,26 +29,24 @@ export interface MemoryQueueOptions extends JobQueueOptions {
 
 interface Entry {
   job: Job;
-  /** Dropped when the job has ended: nobody needs the pictures that came in any more. */
+  /** Dropped when the job has ended: its input pictures are no longer needed. */
   request: JobRequest | undefined;
   controller: AbortController;
   /** The newest EVENTS_KEPT. */
   events: JobEvent[];
-  outcome?: Outcome;
+  result?: JobResult;
   key?: IdempotencyKey;
 }
 
-/**
- * Jobs in this process's memory: bounded in number, bytes and time. A restart loses them all; that is what a queue on
- * Redis is for.
- */
+/** Jobs in this process's memory, bounded in number, bytes and time. A restart loses all of them; Redis keeps them. */
 export class MemoryJobQueue implements JobQueue {
   readonly #options: Required<MemoryQueueOptions>;
   /** In order of arrival. */
   readonly #entries = new Map<string, Entry>();
   readonly #running = new Set<Promise<void>>();
-  readonly #bell = new Bell();
+  readonly #notifier = new JobNotifier();
   readonly #closing = new AbortController();
+  readonly #reservations = new JobReservations();
 
   constructor(options: MemoryQueueOptions) {
     const defaults = {
@@ -59,20 +58,27 @@ export class MemoryJobQueue implements JobQueue {
     this.#options = { ...defaults, ...options };
   }
 
+  async find(key: IdempotencyKey, owner: string | undefined): Promise<Job | undefined> {
+    this.#dropOld();
+    const same = ({ key: known, job }: Entry) => known?.value === key.value && job.owner === owner;
+    const entry = this.#all().find(same);
+    if (entry && entry.key?.fingerprint !== key.fingerprint) throw new IdempotencyConflictError(key);
+    return entry?.job;
+  }
+
+  async reserve(): Promise<JobReservation> {
+    if (this.#unfinished() + this.#reservations.count >= this.#options.limit) throw this.#limitError();
+    return this.#reservations.add();
+  }
+
   async submit(request: JobRequest, key?: IdempotencyKey): Promise<{ job: Job; known: boolean }> {
-    this.#forget();
-    const before =
-      key &&
-      this.#all().find(({ key: known, job }) => known?.value === key.value && job.owner === request.owner);
-    if (before) {
-      if (before.key?.fingerprint === key.fingerprint) return { job: before.job, known: true };
-      throw new IdempotencyConflictError(`Idempotency-Key ${key.value} came with another request before`);
-    }
-    const unfinished = this.#all().filter(({ job }) => !job.finishedAt).length;
-    if (unfinished >= this.#options.limit) throw new QueueFullError(10);
+    const known = key && (await this.find(key, request.owner));
+    if (known) return { job: known, known: true };
+    const unfinished = this.#unfinished();
+    if (unfinished >= this.#options.limit) throw this.#limitError();
     const entry: Entry = {
       job: {
-        id: randomUUID(),
+        id: request.id,
         task: request.task,
         status: 'queued',
         progress: { step: 0, of: 0 },
@@ -98,7 +104,7 @@ export class MemoryJobQueue implements JobQueue {
   }
 
   async list(filter: JobFilter): Promise<Job[]> {
-    this.#forget();
+    this.#dropOld();
     const jobs = this.#all().map(({ job }) => job);
     return jobs
       .filter((job) => isListed(job, filter))
@@ -107,11 +113,11 @@ export class MemoryJobQueue implements JobQueue {
   }
 
   async image(id: string, n: number): Promise<{ file: Uint8Array; mediaType: string }> {
-    const { job, outcome } = this.#find(id);
-    const file = outcome?.files[n];
-    if (!outcome || !file)
+    const { job, result } = this.#find(id);
+    const file = result?.files[n];
+    if (!result || !file)
       throw new UnknownJobError(`job ${id} is ${job.status} and has ${job.images} pictures`);
-    return { file, mediaType: outcome.mediaType };
+    return { file, mediaType: result.mediaType };
   }
 
   async cancel(id: string): Promise<Job> {
@@ -131,9 +137,9 @@ export class MemoryJobQueue implements JobQueue {
         yield event;
         last = event.id;
       }
-      if (last < (entry.events.at(-1)?.id ?? 0)) continue; // more came while those were being read
+      if (last < (entry.events.at(-1)?.id ?? 0)) continue; // more came while those were being sent
       if (entry.job.finishedAt) return;
-      await this.#bell.wait(id, signal);
+      await this.#notifier.wait(id, signal);
     }
   }
 
@@ -144,7 +150,7 @@ export class MemoryJobQueue implements JobQueue {
     await Promise.all(this.#running);
   }
 
-  /** Starts waiting jobs while there is room for them. */
+  /** Starts waiting jobs while fewer than `concurrency` run. */
   #pump() {
     if (this.#closing.signal.aborted) return;
     for (const entry of this.#all()) {
@@ -166,7 +172,7 @@ export class MemoryJobQueue implements JobQueue {
     job.status = 'running';
     job.startedAt = this.#date();
     try {
-      const outcome = await this.#options.perform(request, {
+      const result = await this.#options.perform(request, {
         signal: controller.signal,
         onProgress: (data) => {
           if (job.finishedAt) return;
@@ -174,27 +180,27 @@ export class MemoryJobQueue implements JobQueue {
           this.#tell(entry, { event: 'progress', data });
         },
       });
-      this.#end(entry, { status: 'succeeded', outcome });
+      this.#end(entry, { status: 'succeeded', result });
     } catch (error) {
       if (!job.finishedAt) this.#end(entry, { status: 'failed', error: this.#options.describeError(error) });
     }
   }
 
-  /** The first end counts: a job that was cancelled at the last moment stays cancelled. */
-  #end(entry: Entry, ending: Ending) {
+  /** The first outcome counts: a job that was cancelled at the last moment stays cancelled. */
+  #end(entry: Entry, outcome: JobOutcome) {
     const { job } = entry;
     if (job.finishedAt) return;
-    if (ending.status === 'succeeded') {
-      entry.outcome = ending.outcome;
-      job.images = ending.outcome.files.length;
+    if (outcome.status === 'succeeded') {
+      entry.result = outcome.result;
+      job.images = outcome.result.files.length;
     }
-    if (ending.status === 'failed') job.error = ending.error;
-    job.status = ending.status;
+    if (outcome.status === 'failed') job.error = outcome.error;
+    job.status = outcome.status;
     job.finishedAt = this.#date();
     entry.request = undefined;
-    this.#tell(entry, lastEvent(ending));
+    this.#tell(entry, lastEvent(outcome));
     const { webhook } = job;
-    if (webhook && ending.status !== 'cancelled')
+    if (webhook && outcome.status !== 'cancelled')
       void retried(() => this.#options.notify({ ...job, webhook }), this.#closing.signal);
   }
 
@@ -202,11 +208,11 @@ export class MemoryJobQueue implements JobQueue {
     const { events, job } = entry;
     events.push({ ...event, id: (events.at(-1)?.id ?? 0) + 1 });
     if (events.length > EVENTS_KEPT) events.shift();
-    this.#bell.ring(job.id);
+    this.#notifier.notify(job.id);
   }
 
-  /** Lets go of what has been kept long enough, and of the oldest where there is too much. */
-  #forget() {
+  /** Deletes finished jobs that are older than the TTL, and the oldest ones while their pictures take too many bytes. */
+  #dropOld() {
     const finished = this.#all().filter(({ job }) => job.finishedAt);
     let bytes = finished.reduce((sum, entry) => sum + size(entry), 0);
     for (const entry of finished) {
@@ -218,10 +224,18 @@ export class MemoryJobQueue implements JobQueue {
   }
 
   #find(id: string): Entry {
-    this.#forget();
+    this.#dropOld();
     const entry = this.#entries.get(id);
     if (!entry) throw noSuchJob(id);
     return entry;
+  }
+
+  #unfinished(): number {
+    return this.#all().filter(({ job }) => !job.finishedAt).length;
+  }
+
+  #limitError(): JobLimitError {
+    return new JobLimitError(this.#options.limit, this.#options.retryAfterS());
   }
 
   #all(): Entry[] {
@@ -233,6 +247,6 @@ export class MemoryJobQueue implements JobQueue {
   }
 }
 
-function size({ outcome }: Entry): number {
-  return outcome?.files.reduce((sum, { length }) => sum + length, 0) ?? 0;
+function size({ result }: Entry): number {
+  return result?.files.reduce((sum, { length }) => sum + length, 0) ?? 0;
 }

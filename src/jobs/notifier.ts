@@ -1,16 +1,21 @@
-/** Wakes whoever waits for news of a job. */
-export class Bell {
+/** Wakes those who wait for a change of a job. */
+export class JobNotifier {
   readonly #waiting = new Map<string, Set<() => void>>();
 
-  ring(id: string) {
+  /** Number of jobs that something waits for. */
+  get size(): number {
+    return this.#waiting.size;
+  }
+
+  notify(id: string) {
     for (const wake of [...(this.#waiting.get(id) ?? [])]) wake();
   }
 
-  ringAll() {
-    for (const id of [...this.#waiting.keys()]) this.ring(id);
+  notifyAll() {
+    for (const id of [...this.#waiting.keys()]) this.notify(id);
   }
 
-  /** Resolves at the next ring, when the signal aborts, or after so many milliseconds. */
+  /** Resolves at the next notification, when the signal aborts, or after so many milliseconds. */
   wait(id: string, signal: AbortSignal, ms?: number): Promise<void> {
     return new Promise((resolve) => {
       const waiting = this.#waiting.get(id) ?? new Set();

@@ -1,91 +1,63 @@
-import type { FastifyInstance } from 'fastify';
-import { type Decided, inpaintWork, sampleWork } from '../generation/prepare.ts';
-import { samplingParameters } from '../generation/resolve.ts';
-import type { Parts } from '../http/dependencies.ts';
-import { toProblem } from '../http/plugins/errors.ts';
-import { perform } from '../http/reply.ts';
-import type { JobBody } from '../http/schemas/requests.ts';
-import type { JobResponse } from '../http/schemas/responses.ts';
-import { describeProgress } from '../http/sse.ts';
-import { UnknownModelError } from '../registry/registry.ts';
+import { generate } from '../generation/generate.ts';
+import { prepare } from '../generation/prepare.ts';
+import { ProgressReporter } from '../generation/progress.ts';
+import type { GenerationRequest } from '../generation/request.ts';
+import { type ResolvedRequest, resolve } from '../generation/resolve.ts';
+import type { Limits } from '../image/decode.ts';
+import type { Metrics } from '../metrics.ts';
+import { type ModelRegistry, UnknownModelError } from '../registry/registry.ts';
 import { tracedApart } from '../tracing.ts';
-import type { Job, JobQueue, JobQueueOptions, JobRequest } from './job.ts';
-import { MemoryJobQueue } from './memory-queue.ts';
-import { RedisJobQueue } from './redis/queue.ts';
-import { post } from './webhook.ts';
+import type { JobRequest, JobResult, PerformOptions } from './job.ts';
+import { PreparedInputs } from './prepared-inputs.ts';
 
-/** Jobs on Redis where REDIS_URL says so, else in memory. Rejects with JobStoreError when Redis cannot be reached. */
-export async function openJobQueue({ log }: FastifyInstance, parts: Parts): Promise<JobQueue> {
-  const { config, metrics } = parts;
-  const webhooks = { origins: config.WEBHOOK_ORIGINS, secret: config.WEBHOOK_SECRET ?? '' };
-  const options: JobQueueOptions = {
-    limit: config.JOB_LIMIT,
-    ttlMs: config.JOB_TTL_MS,
-    describeError: (error) => toProblem(error, log).toJSON('/v1/jobs'),
-    notify: (job) => post(job.webhook, job.id, describeJob(job), webhooks),
-    perform: (request, { signal, onProgress }) =>
-      tracedApart('job', async () => {
-        const decided = await decideAgain(parts, request);
-        const { scheduler } = await decided.model.open();
-        // A job waits for room before its pictures are decoded, it is not refused.
-        const place = await scheduler.whenRoom(decided.sampling.numImages, signal);
-        try {
-          const work = await workOf(parts, request, { ...decided, place });
-          const options = { signal, onProgress: describeProgress(work, onProgress) };
-          const { files, about } = await perform(metrics, work, options);
-          return { files, mediaType: `image/${work.form.format}`, answer: about };
-        } finally {
-          place();
-        }
-      }),
-  };
-  if (!config.REDIS_URL) return new MemoryJobQueue(options);
-  const onError = (err: Error) => log.warn({ err }, 'jobs on Redis');
-  return RedisJobQueue.connect({ ...options, url: config.REDIS_URL, onError });
-}
+/** Carries jobs out: the same flow as a request over HTTP, except that a job waits for room where a request is refused. */
+export class JobRunner {
+  /** Filled by whoever checks a job's pictures before it is submitted. */
+  readonly preparedInputs = new PreparedInputs();
+  readonly #registry: ModelRegistry;
+  readonly #metrics: Metrics;
+  readonly #limits: Limits;
 
-/** The same, where another replica may have taken the job for a version that this one has not seen yet. */
-async function decideAgain(parts: Parts, request: JobRequest): Promise<Decided> {
-  try {
-    return decide(parts, request);
-  } catch (error) {
-    if (!(error instanceof UnknownModelError)) throw error;
-    await parts.registry.reload();
-    return decide(parts, request);
+  constructor(registry: ModelRegistry, metrics: Metrics, limits: Limits) {
+    this.#registry = registry;
+    this.#metrics = metrics;
+    this.#limits = limits;
+  }
+
+  readonly perform = (job: JobRequest, options: PerformOptions): Promise<JobResult> =>
+    tracedApart('job', () => this.#perform(job, options));
+
+  async #perform(job: JobRequest, { signal, onProgress }: PerformOptions): Promise<JobResult> {
+    const resolved = await this.#resolve(generationRequest(job));
+    const { model, parameters, request } = resolved;
+    const { scheduler } = await model.open();
+    const reservation = await scheduler.admission.whenRoom(parameters.numImages, signal);
+    try {
+      const input = this.preparedInputs.take(job.id) ?? (await prepare(resolved, this.#limits));
+      const prepared = { ...input, model }; // a reload may have replaced the model since the job was accepted
+      const progress = new ProgressReporter(model.card.resolution, request.preview_every, onProgress);
+      const options = { signal, reservation, onProgress: progress.report };
+      const { files, format, fields } = await generate(this.#metrics, prepared, options);
+      await progress.flush();
+      return { files, mediaType: `image/${format}`, answer: fields };
+    } finally {
+      reservation.release();
+    }
+  }
+
+  /** Another replica may have accepted the job for a version that this one has not loaded yet. */
+  async #resolve(request: GenerationRequest): Promise<ResolvedRequest> {
+    try {
+      return resolve(this.#registry, request);
+    } catch (error) {
+      if (!(error instanceof UnknownModelError)) throw error;
+      await this.#registry.reload();
+      return resolve(this.#registry, request);
+    }
   }
 }
 
-/** What a job's fields say. Throws what HTTP answers with 4xx. */
-export function decide({ registry }: Parts, { fields }: JobRequest): Decided {
-  const body = fields as unknown as JobBody & { seed: number };
-  const model = registry.get(body.model); // ready or not: a job waits for it
-  const sampling = samplingParameters(body, model);
-  return { model, sampling, form: { kind: 'json', format: body.format ?? 'png' } };
-}
-
-/** The work that a job asks for, its pictures decoded and checked. */
-export function workOf(parts: Parts, { task, fields, image, mask }: JobRequest, decided: Decided) {
-  const body = { ...fields, image, mask } as unknown as JobBody & { image: Buffer };
-  return task === 'inpaint' ? inpaintWork(parts, body, decided) : sampleWork(body, decided);
-}
-
-/** A job as clients and webhooks see it. */
-export function describeJob({
-  createdAt,
-  startedAt,
-  finishedAt,
-  images,
-  error,
-  owner,
-  ...job
-}: Job): JobResponse {
-  return {
-    ...job,
-    created_at: createdAt.toISOString(),
-    started_at: startedAt?.toISOString(),
-    finished_at: finishedAt?.toISOString(),
-    error: error as JobResponse['error'],
-    images: Array.from({ length: images }, (_, n) => `/v1/jobs/${job.id}/images/${n}`),
-    events: `/v1/jobs/${job.id}/events`,
-  };
+/** The request that a job was made from; it was validated when the job was accepted. */
+function generationRequest({ task, fields, image, mask }: JobRequest): GenerationRequest {
+  return { ...fields, task, image, mask } as GenerationRequest;
 }

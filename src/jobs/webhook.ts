@@ -2,12 +2,12 @@ import { createHmac } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 
 const TIMEOUT_MS = 10_000;
-/** Tries in all, and the wait after the first that failed; it doubles each time: 17 minutes in all. */
+/** Number of attempts, and the delay after the first one; it doubles each time, to 17 minutes in all. */
 export const WEBHOOK_TRIES = 11;
 export const WEBHOOK_DELAY_MS = 1000;
 
 export interface WebhookOptions {
-  /** Scheme, host and port that may be called: nothing else ever is, redirects included. */
+  /** Origins (scheme, host and port) that may be called. Redirects are not followed. */
   origins: readonly string[];
   secret: string;
 }
@@ -17,9 +17,9 @@ export function isAllowed(url: string, { origins }: Pick<WebhookOptions, 'origin
 }
 
 /**
- * Posts a JSON body, signed as Standard Webhooks says (standardwebhooks.com): webhook-signature is
+ * Posts a JSON body, signed according to Standard Webhooks (standardwebhooks.com): webhook-signature is
  * "v1," + base64(HMAC-SHA256(secret, "<webhook-id>.<webhook-timestamp>.<body>")).
- * Rejects unless the answer is 2xx: try again then, with the same id.
+ * Rejects unless the answer is 2xx; the caller may try again with the same id.
  */
 export async function post(url: string, id: string, data: object, { secret, ...options }: WebhookOptions) {
   if (!isAllowed(url, options)) throw new Error(`${url} is not on the list of allowed origins`);
@@ -41,13 +41,13 @@ export async function post(url: string, id: string, data: object, { secret, ...o
   if (!response.ok) throw new Error(`${url} answered ${response.status}`);
 }
 
-/** The secret as Standard Webhooks writes it (whsec_ and base64), or any other string, as its bytes. */
+/** `secret`: `whsec_` and base64, as in Standard Webhooks, or any other string, whose bytes are the key. */
 function sign(content: string, secret: string): string {
   const key = secret.startsWith('whsec_') ? Buffer.from(secret.slice(6), 'base64') : Buffer.from(secret);
   return createHmac('sha256', key).update(content).digest('base64');
 }
 
-/** Tries until it works, WEBHOOK_TRIES times at most; gives up quietly, or when the signal aborts. */
+/** Calls `deliver` until it succeeds, at most WEBHOOK_TRIES times. Stops without an error, also when the signal aborts. */
 export async function retried(deliver: () => Promise<void>, signal: AbortSignal): Promise<void> {
   for (let wait = WEBHOOK_DELAY_MS, tries = 1; ; wait *= 2, tries++) {
     try {

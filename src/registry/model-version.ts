@@ -17,10 +17,12 @@ export interface ModelHooks {
   onBatch?(card: ModelCard, rows: number): void;
   /** A worker evaluated a batch in `seconds`. */
   onEvaluation?(card: ModelCard, engine: EngineInfo, rows: number, seconds: number): void;
-  /** A worker process ended and is being replaced; `how` completes the sentence "a worker ...". */
-  onRestart?(card: ModelCard, how: string): void;
+  /** A worker process ended and is being replaced; `reason` completes the sentence "a worker ...". */
+  onRestart?(card: ModelCard, reason: string): void;
+  /** A version was loaded and can answer requests. */
+  onLoaded?(card: ModelCard, engine: EngineInfo): void;
   /** A runtime does not work on this machine; the next one is tried. */
-  onPassedOver?(card: ModelCard, runtime: Runtime, why: string): void;
+  onRuntimeSkipped?(card: ModelCard, runtime: Runtime, reason: string): void;
   /** The workers of `from` kept failing; `to` replaced it. */
   onFallback?(card: ModelCard, from: EngineInfo, to: EngineInfo, why: string): void;
   /** A version became available, was refused because it cannot be served, or was removed. */
@@ -31,7 +33,7 @@ export interface ModelHooks {
 const DRAIN_CHECK_MS = 500;
 
 export interface EngineSettings extends RuntimeChoice {
-  /** Rows in an evaluation; replaces the best batch size measured at warm-up. */
+  /** Maximum number of rows in one evaluation; chosen at warm-up when absent. */
   maxBatch?: number;
   /** Whether to switch to the next runtime when the workers keep failing. */
   fallback?: boolean;
@@ -126,7 +128,7 @@ export class ModelVersion implements ServedModel {
       candidates: runtimes(this.#settings),
       fallbacks: (failed) => (this.#settings.fallback ? fallbacks(this.#settings, failed) : []),
       start: (runtime, options) => this.#start(runtime, options),
-      onPassedOver: (runtime, why) => this.#hooks.onPassedOver?.(card, runtime, why),
+      onRuntimeSkipped: (runtime, reason) => this.#hooks.onRuntimeSkipped?.(card, runtime, reason),
       onFallback: (from, to, why) => this.#hooks.onFallback?.(card, from, to, why),
     });
     this.pool = pool;
@@ -137,6 +139,7 @@ export class ModelVersion implements ServedModel {
     });
     this.state = 'ready';
     this.reason = undefined;
+    this.#hooks.onLoaded?.(card, pool.info);
     return {
       scheduler: this.scheduler,
       get engine() {
@@ -162,7 +165,7 @@ export class ModelVersion implements ServedModel {
       // If a file has changed since the version was loaded, a new worker would evaluate a different network.
       beforeReplacing: () => verifyDigests(folder, card),
       onEvaluation: (rows, seconds) => this.#hooks.onEvaluation?.(card, pool.info, rows, seconds),
-      onRestart: (how) => this.#hooks.onRestart?.(card, how),
+      onRestart: (reason) => this.#hooks.onRestart?.(card, reason),
     });
     return pool;
   }

@@ -1,4 +1,4 @@
-/** Seconds an evaluated row takes, over all workers, as an exponential average over the last couple of hundred. */
+/** Seconds per evaluated row, over all workers, as an exponential average over the last couple of hundred rows. */
 export class Pace {
   secondsPerRow = 0.05;
   readonly #now: () => number;
@@ -9,6 +9,7 @@ export class Pace {
     this.#last = now();
   }
 
+  /** Records that `rows` rows were evaluated since the last call. */
   count(rows: number) {
     const now = this.#now();
     const seconds = (now - this.#last) / 1000;

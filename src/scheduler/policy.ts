@@ -2,21 +2,21 @@ export type Priority = 'low' | 'normal' | 'high';
 
 const WEIGHTS: Record<Priority, number> = { low: 0.25, normal: 1, high: 4 };
 
-/** What the policy looks at. */
+/** What the policy knows of a request. */
 export interface Claim {
   arrivedMs: number;
-  /** Evaluations the whole request takes: its length. */
+  /** Evaluations of the whole request. */
   evaluations: number;
   priority: Priority;
 }
 
 /**
- * Highest response ratio next (Hansen 1971), taken at every step: the request goes first whose stretch, the time
- * it has been here over its own length, is largest; times its priority's weight.
+ * The strength of a request's claim to the next evaluation: the time since it arrived, in milliseconds, over the number
+ * of its evaluations, times its priority's weight. The largest goes first (highest response ratio next, Hansen 1971);
+ * the choice is made anew at every step.
  *
- * What that gives: among requests of one length, first come first served. A short one behind long ones is not
- * kept waiting for their length but for its own times the common stretch. Nothing starves, since the stretch of
- * whoever waits grows without bound.
+ * Among requests of one length this is first come, first served. A short request behind long ones waits in proportion
+ * to its own length, not to theirs. Nothing starves: the claim of a waiting request grows without bound.
  */
 export function stretch({ arrivedMs, evaluations, priority }: Claim, nowMs: number): number {
   return (WEIGHTS[priority] * (nowMs - arrivedMs)) / evaluations;

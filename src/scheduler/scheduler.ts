@@ -1,18 +1,21 @@
 import type { Span } from '@opentelemetry/api';
-import { type Engine, EngineError } from '../engine/engine.ts';
+import { type Batch, type Engine, EngineError } from '../engine/engine.ts';
 import { activeSpan, startShared } from '../tracing.ts';
+import { Admission, type Reservation } from './admission.ts';
 import { Pace } from './pace.ts';
 import { type Claim, type Priority, stretch } from './policy.ts';
+import { forEachInSlices } from './time-slices.ts';
 import type { Trajectory } from './trajectory.ts';
 
 export interface SchedulerOptions {
   engine: Engine;
   /** Images in the system, running ones included; more are refused with QueueFullError. */
   limit: number;
-  /** Milliseconds; tests put their own here. */
+  /** Current time in milliseconds; injected by tests. */
   now?: () => number;
+  /** Called with the number of rows of each evaluation. */
   onBatch?: (rows: number) => void;
-  /** How long requests wait for a worker when none is left, before they fail: nobody is to hang. */
+  /** Milliseconds that requests wait while no worker is alive, before they fail with EngineError. */
   outageMs?: number;
 }
 
@@ -21,30 +24,21 @@ export interface RunOptions {
   /** Aborting takes the images out at the next step; run() rejects with the signal's reason. */
   signal?: AbortSignal;
   /** After each step of any of the images: evaluations done and to do, over all of them. */
-  onStep?: (step: number, of: number) => void;
+  onStep?: (step: number, total: number) => void;
   /** When the first evaluation begins. */
   onStart?: () => void;
-  /** What reserve() or whenRoom() returned: the room it keeps is for these images. */
-  place?: () => void;
-}
-
-/** The queue is full. */
-export class QueueFullError extends Error {
-  override name = 'QueueFullError';
-  /** When there is likely to be room, in whole seconds, at least 1. */
-  readonly retryAfterS: number;
-  constructor(retryAfterS: number) {
-    super('the queue is full');
-    this.retryAfterS = retryAfterS;
-  }
+  /** Room for these images, from `admission`; run() reserves it when absent. Released image by image as they finish. */
+  reservation?: Reservation;
 }
 
 /**
- * Batches of several rows that a worker may hold: one running and one at hand, so that a GPU never waits for the way
- * there and back. Single rows (a CPU) are long beside that way: held ahead, they would only share their turn.
+ * Batches of several rows that a worker may hold: one running and one waiting, so that a GPU is never idle while a batch
+ * travels between the processes. Single rows (on a CPU) run long compared with that, so a worker holds one: a row that
+ * waits in the scheduler can still be overtaken by a stronger claim, or cancelled.
  */
-const HELD = 2;
+const MAX_IN_FLIGHT_PER_WORKER = 2;
 const OUTAGE_MS = 30_000;
+const MAX_RETRY_AFTER_S = 600;
 
 interface Request extends Claim {
   done: number;
@@ -52,7 +46,8 @@ interface Request extends Claim {
   /** Images not finished yet. */
   left: number;
   options: RunOptions;
-  /** What asked for it, where that is traced. */
+  reservation: Reservation;
+  /** The span of the caller, where tracing is on. */
   span: Span | undefined;
   resolve(): void;
   reject(reason: unknown): void;
@@ -70,19 +65,14 @@ interface Row {
  * finished or cancelled leaves; a failed evaluation fails the requests in it and no other.
  */
 export class Scheduler {
-  readonly limit: number;
+  readonly admission: Admission;
   readonly #engine: Engine;
   readonly #now: () => number;
   readonly #onBatch: (rows: number) => void;
   /** Every unfinished row, in order of arrival. */
   readonly #rows = new Set<Row>();
-  /** Images that reserve() keeps room for. */
-  #reserved = 0;
-  /** Those who wait for room, in order of arrival. */
-  readonly #waiting = new Set<{ images: number; admit: () => void }>();
   #inFlight = 0;
   #outage: NodeJS.Timeout | undefined;
-  /** How fast it has been lately, for Retry-After. */
   readonly #pace: Pace;
 
   constructor(options: SchedulerOptions) {
@@ -93,72 +83,47 @@ export class Scheduler {
       onBatch = () => {},
       outageMs = OUTAGE_MS,
     } = options;
-    this.limit = limit;
+    this.admission = new Admission({ limit, retryAfterS: () => this.retryAfterS });
     this.#engine = engine;
     this.#now = now;
     this.#onBatch = onBatch;
     this.#pace = new Pace(now);
-    engine.onAlive = () => {
+    engine.onAliveChange = () => {
       clearTimeout(this.#outage);
-      if (engine.alive === 0) this.#outage = setTimeout(() => this.#giveUp(), outageMs).unref();
+      if (engine.alive === 0) this.#outage = setTimeout(() => this.#failAll(), outageMs).unref();
       else this.#dispatch();
     };
   }
 
-  /** Images whose first step has not begun, and images under way. */
+  /** Images whose first step has not begun, and images that are being denoised. */
   get depth(): { waiting: number; active: number } {
     let active = 0;
     for (const { request } of this.#rows) if (request.started) active++;
     return { waiting: this.#rows.size - active, active };
   }
 
-  /** Nothing under way, nothing that waits, no place kept. */
+  /** Nothing runs, nothing waits, no room is reserved. */
   get idle(): boolean {
-    return this.#rows.size + this.#reserved + this.#waiting.size === 0;
+    return this.admission.idle;
+  }
+
+  /** Whole seconds, 1 to 600, until half of the evaluations in the queue are done at the present pace. */
+  get retryAfterS(): number {
+    let evaluations = 0;
+    for (const { trajectory } of this.#rows) evaluations += trajectory.total - trajectory.step;
+    const seconds = Math.ceil((evaluations / 2) * this.#pace.secondsPerRow);
+    return Math.max(1, Math.min(MAX_RETRY_AFTER_S, seconds));
   }
 
   /**
-   * Keeps room for images that are still being decoded, until the function it returns is called; run() does that when it
-   * is given it as `place`. Throws QueueFullError: nothing is decoded that will not be drawn.
-   */
-  reserve(images: number): () => void {
-    this.#assertRoom(images);
-    return this.#keepPlace(images);
-  }
-
-  /**
-   * Like reserve, for those who would rather wait than be refused: first come first served, and before whoever comes
-   * later. Rejects with the signal's reason.
-   */
-  async whenRoom(images: number, signal: AbortSignal): Promise<() => void> {
-    signal.throwIfAborted();
-    return new Promise((resolve, reject) => {
-      const leave = () => {
-        this.#waiting.delete(waiting);
-        this.#admit();
-        reject(signal.reason);
-      };
-      const admit = () => {
-        signal.removeEventListener('abort', leave);
-        resolve(this.#keepPlace(images));
-      };
-      const waiting = { images, admit };
-      signal.addEventListener('abort', leave);
-      this.#waiting.add(waiting);
-      this.#admit();
-    });
-  }
-
-  /**
-   * Takes all the images to their end. Rejects with QueueFullError, EngineError, or the abort signal's reason;
+   * Takes all the images to their last step. Rejects with QueueFullError, EngineError, or the abort signal's reason;
    * nothing of the request is evaluated after that.
    */
   async run(trajectories: readonly Trajectory[], options: RunOptions = {}): Promise<void> {
     const { signal, priority = 'normal' } = options;
     signal?.throwIfAborted();
-    if (options.place) options.place();
-    else this.#assertRoom(trajectories.length);
-    const evaluations = trajectories.reduce((sum, { of }) => sum + of, 0);
+    const reservation = options.reservation ?? this.admission.reserve(trajectories.length);
+    const evaluations = trajectories.reduce((sum, { total }) => sum + total, 0);
     const { promise, resolve, reject } = withResolvers();
     const request: Request = {
       arrivedMs: this.#now(),
@@ -168,6 +133,7 @@ export class Scheduler {
       started: false,
       left: trajectories.length,
       options,
+      reservation,
       span: activeSpan(),
       resolve,
       reject,
@@ -183,38 +149,14 @@ export class Scheduler {
     }
   }
 
-  #assertRoom(images: number) {
-    let held = this.#rows.size + this.#reserved;
-    for (const waiting of this.#waiting) held += waiting.images;
-    if (held + images > this.limit) throw new QueueFullError(this.#retryAfterS());
-  }
-
-  #keepPlace(images: number): () => void {
-    this.#reserved += images;
-    let kept = images;
-    return () => {
-      this.#reserved -= kept;
-      kept = 0;
-      queueMicrotask(() => this.#admit()); // not at once: run() puts images where the place was
-    };
-  }
-
-  #admit() {
-    for (const waiting of this.#waiting) {
-      if (this.#rows.size + this.#reserved + waiting.images > this.limit) return;
-      this.#waiting.delete(waiting);
-      waiting.admit();
-    }
-  }
-
-  /** Evaluates for as long as the engine has room and rows are ready. */
+  /** Starts evaluations for as long as the engine has room and rows are ready. */
   #dispatch() {
     const { bestBatch } = this.#engine.info;
-    const held = bestBatch > 1 ? HELD : 1;
-    while (this.#inFlight < this.#engine.alive * held) {
+    const perWorker = bestBatch > 1 ? MAX_IN_FLIGHT_PER_WORKER : 1;
+    while (this.#inFlight < this.#engine.alive * perWorker) {
       const batch = this.#strongest(bestBatch);
       if (batch.length === 0) return;
-      // A batch that is not full waits for an idle worker: meanwhile more rows may come to share it.
+      // A batch that is not full waits for an idle worker: more rows may join it meanwhile.
       if (batch.length < bestBatch && this.#inFlight >= this.#engine.alive) return;
       void this.#evaluate(batch);
     }
@@ -234,7 +176,7 @@ export class Scheduler {
   }
 
   async #evaluate(rows: Row[]) {
-    const alone = this.#rows.size === 1;
+    const exclusive = this.#rows.size === 1;
     this.#inFlight++;
     for (const row of rows) {
       row.inFlight = true;
@@ -246,10 +188,12 @@ export class Scheduler {
     const spans = rows.map(({ request }) => request.span);
     const batch = startShared('batch', spans, { 'ddpm_inpaint.rows': rows.length });
     try {
+      const inputs = await this.#gather(rows);
+      if (this.#engine.alive === 0) return; // the workers died meanwhile: the rows wait for a replacement
       this.#onBatch(rows.length);
-      const prediction = await this.#engine.evaluate(gather(rows), { alone });
+      const prediction = await this.#engine.evaluate(inputs, { exclusive });
       const length = prediction.length / rows.length;
-      rows.forEach((row, i) => {
+      await forEachInSlices(rows, this.#now, (row, i) => {
         this.#advance(row, prediction.subarray(i * length, (i + 1) * length));
       });
       this.#pace.count(rows.length);
@@ -263,50 +207,46 @@ export class Scheduler {
     }
   }
 
+  /** The inputs of the rows' current steps as one batch: x [N, C, R, R] and t [N]. */
+  async #gather(rows: Row[]): Promise<Batch> {
+    let x = new Float32Array();
+    const t = new Float32Array(rows.length);
+    await forEachInSlices(rows, this.#now, ({ trajectory }, i) => {
+      const input = trajectory.input();
+      if (i === 0) x = new Float32Array(rows.length * input.x.length);
+      x.set(input.x, i * input.x.length);
+      t[i] = input.t;
+    });
+    return { rows: rows.length, x, t };
+  }
+
   #advance(row: Row, prediction: Float32Array) {
-    if (!this.#rows.has(row)) return; // it left while it was being evaluated
+    if (!this.#rows.has(row)) return; // it was cancelled while it was being evaluated
     const { request, trajectory } = row;
     try {
       trajectory.advance(prediction);
       request.done++;
       request.options.onStep?.(request.done, request.evaluations);
     } catch (error) {
-      this.#leave(request, error); // its own fault: the others of the batch go on
+      this.#leave(request, error); // fails this request; the others of the batch go on
       return;
     }
-    if (trajectory.step < trajectory.of) return;
+    if (trajectory.step < trajectory.total) return;
     this.#rows.delete(row);
-    this.#admit();
+    request.reservation.release(1);
     if (--request.left === 0) request.resolve();
   }
 
   #leave(request: Request, reason: unknown) {
     for (const row of this.#rows) if (row.request === request) this.#rows.delete(row);
-    this.#admit();
+    request.reservation.release();
     request.reject(reason);
   }
 
-  #giveUp() {
+  #failAll() {
     const error = new EngineError('no worker came back in time');
     for (const request of new Set([...this.#rows].map((row) => row.request))) this.#leave(request, error);
   }
-
-  /** Until half of what is here has been done: then there is room again for a request like those. */
-  #retryAfterS(): number {
-    let evaluations = 0;
-    for (const { trajectory } of this.#rows) evaluations += trajectory.of - trajectory.step;
-    return Math.max(1, Math.min(600, Math.ceil((evaluations / 2) * this.#pace.secondsPerRow)));
-  }
-}
-
-function gather(rows: Row[]) {
-  const inputs = rows.map(({ trajectory }) => trajectory.input());
-  const length = inputs[0].x.length;
-  const x = new Float32Array(rows.length * length);
-  inputs.forEach((input, i) => {
-    x.set(input.x, i * length);
-  });
-  return { rows: rows.length, x, t: Float32Array.from(inputs, ({ t }) => t) };
 }
 
 /** Promise.withResolvers, which Node 20 does not have. */

@@ -1,14 +1,14 @@
 /**
- * One image on its way from noise to a picture, as the scheduler sees it: something that wants its row evaluated,
- * a known number of times. It never waits and knows nothing of batches.
+ * The path of one image from noise to a picture, as the scheduler sees it: a known number of evaluations, one after the
+ * other. It never waits and does not know about batches.
  */
 export interface Trajectory {
   /** Evaluations it takes in all. */
-  readonly of: number;
-  /** Evaluations done; `of` when it is finished. */
+  readonly total: number;
+  /** Evaluations done; `total` when it is finished. */
   readonly step: number;
-  /** The network's input for the current step: x [C, H, W] and its timestep. */
+  /** The network's input for the current step: x [C, R, R] and its timestep t. */
   input(): { x: Float32Array; t: number };
-  /** Takes the network's output [C_out, H, W] for that input, and moves one step on. */
+  /** Takes the network's output [C_out, R, R] for that input, and moves one step on. */
   advance(prediction: Float32Array): void;
 }

@@ -22,7 +22,7 @@ test('philox gives the known answers of Random123', () => {
 
 test('gaussian noise is standard normal', () => {
   const n = 200_000;
-  const z = gaussian({ seed: 7, image: 0, step: 0 }, n);
+  const z = gaussian({ seed: 7, candidate: 0, step: 0 }, n);
   const moment = (power: number) => z.reduce((sum, x) => sum + x ** power, 0) / n;
   // Five standard errors of each moment.
   expect(Math.abs(moment(1))).toBeLessThan(5 / Math.sqrt(n));
@@ -34,7 +34,7 @@ test('gaussian noise is standard normal', () => {
 test('the key decides, whatever was drawn before, and a longer draw begins like a shorter one', () => {
   const key = fc.record({
     seed: fc.integer({ min: 0, max: 2 ** 32 - 1 }),
-    image: fc.integer({ min: 0, max: 7 }),
+    candidate: fc.integer({ min: 0, max: 7 }),
     step: fc.integer({ min: 0, max: 1000 }),
   });
   fc.assert(
@@ -43,7 +43,7 @@ test('the key decides, whatever was drawn before, and a longer draw begins like 
       const other = gaussian(b, length);
       expect(gaussian(a, length)).toEqual(first);
       expect(gaussian(a, length + 9).subarray(0, length)).toEqual(first);
-      const same = a.seed === b.seed && a.image === b.image && a.step === b.step;
+      const same = a.seed === b.seed && a.candidate === b.candidate && a.step === b.step;
       expect(other[0] === first[0]).toBe(same);
     }),
   );
@@ -51,11 +51,11 @@ test('the key decides, whatever was drawn before, and a longer draw begins like 
 
 test('draws of different seeds, images and steps are uncorrelated', () => {
   const n = 50_000;
-  const base = gaussian({ seed: 1, image: 0, step: 0 }, n);
+  const base = gaussian({ seed: 1, candidate: 0, step: 0 }, n);
   for (const key of [
-    { seed: 2, image: 0, step: 0 },
-    { seed: 1, image: 1, step: 0 },
-    { seed: 1, image: 0, step: 1 },
+    { seed: 2, candidate: 0, step: 0 },
+    { seed: 1, candidate: 1, step: 0 },
+    { seed: 1, candidate: 0, step: 1 },
   ]) {
     const other = gaussian(key, n);
     const correlation = base.reduce((sum, x, i) => sum + x * other[i], 0) / n;

@@ -31,9 +31,12 @@ function exact(
   });
 }
 
+/** The noise of each step, drawn once for all runs: drawing it is most of the work. */
+const drawn: Float32Array[] = [];
+const draw = (step: number) => (drawn[step] ??= gaussian({ seed: 11, candidate: 0, step }, N));
+
 function run(name: (typeof SAMPLER_NAMES)[number], options: SamplerOptions): Float32Array {
   const sampler = createSampler(name, { clip: false, ...options });
-  const draw = (step: number) => gaussian({ seed: 11, image: 0, step }, N);
   let state: SamplerState = { step: 0, x: draw(0) };
   while (state.step < sampler.timesteps.length) {
     const prediction = exact(options.schedule, options.prediction, state.x, sampler.timesteps[state.step]);
@@ -87,10 +90,23 @@ test('ddim with eta 1 and ddpm with fixed_small variance are the same process', 
   for (let i = 0; i < 100; i++) expect(ddim[i]).toBeCloseTo(ddpm[i], 4);
 });
 
+test('estimates of the clean picture are clipped to -1..1, unless clip is false', () => {
+  const schedule = cosine(1000);
+  const x = Float32Array.of(-3, -0.5, 0.5, 3);
+  for (const name of SAMPLER_NAMES) {
+    const estimate = (clip?: boolean) => {
+      const sampler = createSampler(name, { schedule, prediction: 'sample', steps: 4, clip });
+      return [...(sampler.next({ step: 0, x }, x, () => x).x0 ?? [])];
+    };
+    expect(estimate()).toEqual([-1, -0.5, 0.5, 1]);
+    expect(estimate(false)).toEqual([-3, -0.5, 0.5, 3]);
+  }
+});
+
 test('learned variance interpolates between the posterior and beta', () => {
   const schedule = cosine(1000);
-  const x = gaussian({ seed: 3, image: 0, step: 0 }, 64);
-  const z = gaussian({ seed: 3, image: 0, step: 1 }, 64);
+  const x = gaussian({ seed: 3, candidate: 0, step: 0 }, 64);
+  const z = gaussian({ seed: 3, candidate: 0, step: 1 }, 64);
   const step = (variance: 'fixed_small' | 'fixed_large' | 'learned', v = 0) => {
     const sampler = createSampler('ddpm', { schedule, prediction: 'v', steps: 20, variance });
     const prediction = new Float32Array(variance === 'learned' ? 128 : 64).fill(0.1).fill(v, 64);
@@ -117,10 +133,10 @@ test('a network without a variance output cannot be sampled with learned varianc
 test('every step keeps its input untouched', () => {
   for (const name of SAMPLER_NAMES) {
     const sampler = createSampler(name, { schedule: cosine(100), prediction: 'v', steps: 100, eta: 1 });
-    let state: SamplerState = { step: 0, x: gaussian({ seed: 1, image: 0, step: 0 }, 16) };
+    let state: SamplerState = { step: 0, x: gaussian({ seed: 1, candidate: 0, step: 0 }, 16) };
     while (state.step < 100) {
       const before = state.x.slice();
-      const z = gaussian({ seed: 1, image: 0, step: state.step + 1 }, 16);
+      const z = gaussian({ seed: 1, candidate: 0, step: state.step + 1 }, 16);
       const next = sampler.next(state, new Float32Array(16).fill(0.2), () => z);
       expect(state.x).toEqual(before);
       expect(next.x.every(Number.isFinite)).toBe(true);

@@ -12,7 +12,7 @@ import { realModelSpec } from '../helpers/model.ts';
 
 const spec = { ...(await realModelSpec()), threads: 1, maxBatch: 1 };
 const length = spec.inChannels * spec.resolution ** 2;
-const row = { rows: 1, x: gaussian({ seed: 5, image: 0, step: 0 }, length), t: Float32Array.of(500) };
+const row = { rows: 1, x: gaussian({ seed: 5, candidate: 0, step: 0 }, length), t: Float32Array.of(500) };
 const expected = await (await loadOnnx(spec)).evaluate(row, false);
 
 /** While it exists, the workers' device fails with the message in it. */
@@ -91,7 +91,7 @@ test('a device that stays lost: the next runtime takes over, and what was asked 
   const { engine, taken } = await engineWith([ON_CPU]);
   const [pid] = engine.pids;
   let called = 0;
-  engine.onAlive = () => called++;
+  engine.onAliveChange = () => called++;
   fail('WebGPU device lost');
   expect(await engine.evaluate(row)).toEqual(expected);
   expect(taken).toEqual(['webgpu to cpu: a batch of 1 failed (WebGPU device lost)']);
@@ -102,9 +102,9 @@ test('a device that stays lost: the next runtime takes over, and what was asked 
 });
 
 test('without a next runtime it has no worker until the device is back', async () => {
-  const { engine } = await engineWith([], { patienceMs: 100 });
+  const { engine } = await engineWith([], { replacementTimeoutMs: 100 });
   fail('WebGPU device lost');
-  await expect(engine.evaluate(row)).rejects.toThrow('none came in its place in time');
+  await expect(engine.evaluate(row)).rejects.toThrow('no replacement started in time');
   expect(engine.alive).toBe(0);
   mend();
   await expect.poll(() => engine.alive).toBe(1);

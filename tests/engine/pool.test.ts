@@ -12,13 +12,9 @@ const rowLength = spec.inChannels * spec.resolution ** 2;
 function batchOf(rows: number, from = 0) {
   const x = new Float32Array(rows * rowLength);
   for (let i = 0; i < rows; i++) {
-    x.set(gaussian({ seed: 5, image: from + i, step: 0 }, rowLength), i * rowLength);
+    x.set(gaussian({ seed: 5, candidate: from + i, step: 0 }, rowLength), i * rowLength);
   }
   return { rows, x, t: Float32Array.from({ length: rows }, (_, i) => (137 * (from + i)) % 1000) };
-}
-
-async function until(condition: () => boolean) {
-  while (!condition()) await new Promise((resolve) => setTimeout(resolve, 20));
 }
 
 describe('the real model in worker processes', () => {
@@ -47,7 +43,7 @@ describe('the real model in worker processes', () => {
     for (let i = 0; i < 4; i++) {
       const expected = together.subarray(i * length, (i + 1) * length);
       expect(await pool.evaluate(batchOf(1, i))).toEqual(expected);
-      expect(await pool.evaluate(batchOf(1, i), { alone: true })).toEqual(expected);
+      expect(await pool.evaluate(batchOf(1, i), { exclusive: true })).toEqual(expected);
     }
   });
 
@@ -62,16 +58,16 @@ describe('the real model in worker processes', () => {
     const running = [pool.evaluate(batchOf(8)), pool.evaluate(batchOf(8))];
     process.kill(pool.pids[0], 'SIGKILL');
     for (const result of await Promise.all(running)) expect(result).toEqual(expected);
-    await until(() => pool.alive === 2);
+    await expect.poll(() => pool.alive).toBe(2);
     expect(restarts).toEqual(['was ended by SIGKILL']);
     expect(await pool.evaluate(batchOf(8))).toEqual(expected);
   });
 
   test('with every worker dead it says so, and recovers', async () => {
     for (const pid of pool.pids) process.kill(pid, 'SIGKILL');
-    await until(() => pool.alive === 0);
+    await expect.poll(() => pool.alive).toBe(0);
     await expect(pool.evaluate(batchOf(1))).rejects.toThrow(EngineError);
-    await until(() => pool.alive === 2);
+    await expect.poll(() => pool.alive).toBe(2);
     await expect(pool.evaluate(batchOf(1))).resolves.toBeInstanceOf(Float32Array);
   });
 

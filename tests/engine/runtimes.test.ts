@@ -1,10 +1,12 @@
 import { expect, test } from 'vitest';
-import { fallbacks, firstToStart, runtimes } from '../../src/engine/runtimes.ts';
+import { fallbacks, runtimes, startFirst } from '../../src/engine/runtimes.ts';
 
 const TFJS = runtimes({ engine: 'tfjs', device: 'auto' });
 
 const names = (found: ReturnType<typeof runtimes>) =>
-  found.map(({ engine, device, hardware }) => `${engine}/${device}${hardware ? ' on a real GPU' : ''}`);
+  found.map(
+    ({ engine, device, hardwareOnly }) => `${engine}/${device}${hardwareOnly ? ' on a real GPU' : ''}`,
+  );
 
 test('settings choose among the runtimes, the fastest first', () => {
   expect(names(runtimes({ engine: 'auto', device: 'auto' }))).toEqual([
@@ -38,9 +40,7 @@ test('the first that starts is taken, and it is told why others were not', async
     if (device === 'cuda') throw new Error('no GPU');
     return library;
   };
-  const started = await firstToStart(TFJS, start, ({ library }, why) =>
-    passedOver.push(`${library}: ${why}`),
-  );
+  const started = await startFirst(TFJS, start, ({ library }, why) => passedOver.push(`${library}: ${why}`));
   expect(started).toBe('@tensorflow/tfjs-node');
   expect(passedOver).toEqual(['@tensorflow/tfjs-node-gpu: no GPU']);
 });
@@ -49,5 +49,5 @@ test('with none left, the last says why', async () => {
   const start = async ({ library }: (typeof TFJS)[number]) => {
     throw new Error(`${library} is broken`);
   };
-  await expect(firstToStart(TFJS, start, () => {})).rejects.toThrow('tfjs-backend-cpu is broken');
+  await expect(startFirst(TFJS, start, () => {})).rejects.toThrow('tfjs-backend-cpu is broken');
 });

@@ -28,7 +28,7 @@ test('floats are as they are, and metadata is no tensor', () => {
 test.each([
   ['an empty file', new Uint8Array(), 'too short'],
   ['a header cut off', file({ a: entry }, halves.buffer).subarray(0, 20), 'ends within its header'],
-  ['a header that is none', file([1], halves.buffer), 'header is not one'],
+  ['a header that is none', file([1], halves.buffer), 'header is not a safetensors header'],
   ['tensors cut off', file({ a: entry }, halves.buffer.slice(0, 4)), 'ends before a does'],
   ['an unknown type', file({ a: { ...entry, dtype: 'BF16' } }, halves.buffer), 'a is BF16'],
   ['a shape that is not the data', file({ a: { ...entry, shape: [7] } }, halves.buffer), 'a has 12 bytes'],

@@ -1,20 +1,17 @@
 import { beforeAll, describe, expect, onTestFinished, test } from 'vitest';
-import { gaussian } from '../../src/diffusion/noise.ts';
 import type { Batch } from '../../src/engine/engine.ts';
 import type { Network, NetworkSpec } from '../../src/engine/network.ts';
 import { WorkerPool } from '../../src/engine/pool.ts';
-import { fill } from './fill.ts';
+import { denoiseExample, goldenBatch, goldenExample, goldenRun } from '../helpers/golden.ts';
 
 /** What an engine promises of the real model's outputs, which are of the order of 1. */
 export interface Promised {
-  /** Largest difference to onnx on the CPU. */
-  toOnnx: number;
+  /** Largest difference to PyTorch's predictions. */
+  toPyTorch: number;
   /** Largest difference of a row alone to the same row in a batch; 0: the same bits. */
   toBatch: number;
-  /** Timesteps of the rows that are evaluated together; fewer where an evaluation takes seconds. */
-  timesteps?: number[];
-  /** Denoising steps of the hole that is filled. */
-  steps?: number;
+  /** Which golden rows are evaluated together; fewer where an evaluation takes seconds. */
+  rows?: number[];
   /** How many tensors are alive, where the engine can say. */
   tensors?: () => number;
 }
@@ -31,20 +28,14 @@ export function difference(a: ArrayLike<number>, b: ArrayLike<number>): number {
 export function engineSuite(
   spec: NetworkSpec,
   load: (spec: NetworkSpec) => Promise<Network>,
-  onnx: Promise<Network>,
-  { toOnnx, toBatch, timesteps: T = [0, 137, 601, 999], steps = 6, tensors }: Promised,
+  { toPyTorch, toBatch, rows = [0, 1, 2, 3], tensors }: Promised,
 ) {
   const rowLength = spec.inChannels * spec.resolution ** 2;
   const outLength = spec.outChannels * spec.resolution ** 2;
-
-  /** A row of noise for each timestep: the `from`th and on. */
-  const batchOf = (t: number[], from = 0): Batch => {
-    const x = new Float32Array(t.length * rowLength);
-    for (const i of t.keys()) {
-      x.set(gaussian({ seed: 5, image: from + i, step: 0 }, rowLength), i * rowLength);
-    }
-    return { rows: t.length, x, t: Float32Array.from(t) };
-  };
+  const { batch, prediction: expected } = goldenBatch(rows, rowLength);
+  const first = goldenBatch(rows.slice(0, 1), rowLength).batch;
+  /** The first row, at another timestep. */
+  const firstAt = (t: number): Batch => ({ ...first, t: Float32Array.of(t) });
   const rowOf = (prediction: Float32Array, i: number) =>
     prediction.subarray(i * outLength, (i + 1) * outLength);
 
@@ -53,7 +44,7 @@ export function engineSuite(
     let together: Float32Array;
     beforeAll(async () => {
       network = await load(spec);
-      together = await network.evaluate(batchOf(T), false);
+      together = await network.evaluate(batch, false);
     });
 
     test('says what it runs on', () => {
@@ -63,40 +54,43 @@ export function engineSuite(
 
     test('predicts a picture for every row', () => {
       expect(together).toBeInstanceOf(Float32Array);
-      expect(together.length).toBe(T.length * outLength);
+      expect(together.length).toBe(rows.length * outLength);
     });
 
-    test(`agrees with onnx to ${toOnnx}, every row at a timestep of its own`, async () => {
-      expect(difference(together, await (await onnx).evaluate(batchOf(T), false))).toBeLessThanOrEqual(
-        toOnnx,
-      );
+    test(`agrees with PyTorch to ${toPyTorch}, every row at a timestep of its own`, () => {
+      expect(difference(together, expected)).toBeLessThan(toPyTorch);
     });
 
     test(`a row alone is what it is in a batch, to ${toBatch}`, async () => {
-      for (const [i, t] of T.entries()) {
-        const alone = await network.evaluate(batchOf([t], i), i % 2 === 0);
+      for (const [i, row] of rows.entries()) {
+        const alone = await network.evaluate(goldenBatch([row], rowLength).batch, i % 2 === 0);
         expect(difference(alone, rowOf(together, i))).toBeLessThanOrEqual(toBatch);
       }
     });
 
     test('the timestep matters', async () => {
-      const later = await network.evaluate(batchOf([T[0] + 400]), false);
+      const later = await network.evaluate(firstAt(first.t[0] + 400), false);
       expect(difference(later, rowOf(together, 0))).toBeGreaterThan(0.01);
     });
 
     test('rows of the wrong size are refused, and the next are evaluated', async () => {
       const wrong = { rows: 2, x: new Float32Array(7), t: new Float32Array(2) };
       await expect(network.evaluate(wrong, false)).rejects.toThrow();
-      const next = await network.evaluate(batchOf([T[0]]), false);
+      const next = await network.evaluate(first, false);
       expect(difference(next, rowOf(together, 0))).toBeLessThanOrEqual(toBatch);
     });
 
     test('a worker that dies in mid-evaluation is replaced, and the next evaluates its row', async () => {
       const one = { ...spec, maxBatch: 1 };
-      const pool = await WorkerPool.start({ spec: one, workers: 1, restartDelayMs: 10, patienceMs: 300_000 });
+      const pool = await WorkerPool.start({
+        spec: one,
+        workers: 1,
+        restartDelayMs: 10,
+        replacementTimeoutMs: 300_000,
+      });
       onTestFinished(() => pool.close());
       const [pid] = pool.pids;
-      const running = pool.evaluate(batchOf([T[0]]));
+      const running = pool.evaluate(first);
       process.kill(pid, 'SIGKILL');
       expect(difference(await running, rowOf(together, 0))).toBeLessThanOrEqual(toBatch);
       expect(pool.pids).not.toContain(pid);
@@ -105,16 +99,18 @@ export function engineSuite(
     if (tensors) {
       test('no tensor is left behind, after an error neither', async () => {
         const before = tensors();
-        for (let i = 0; i < 3; i++) await network.evaluate(batchOf([i]), false);
-        await network.evaluate({ ...batchOf([1]), rows: 2 }, false).catch(() => {});
+        for (let i = 0; i < 3; i++) await network.evaluate(firstAt(i), false);
+        await network.evaluate({ ...first, rows: 2 }, false).catch(() => {});
         expect(tensors()).toBe(before);
       });
     }
 
-    test('a hole is filled as onnx fills it, to 2 of 255 on average', async () => {
-      const [expected, filled] = [await fill(await onnx, steps), await fill(network, steps)];
-      const total = filled.reduce((sum, value, i) => sum + Math.abs(value - expected[i]), 0);
-      expect(total / filled.length).toBeLessThan(2);
+    test('fills a hole as PyTorch does, to 2 of 255 on average', async () => {
+      const filled = await denoiseExample(network);
+      const { mask } = await goldenExample(spec.resolution);
+      const total = filled.reduce((sum, value, i) => sum + Math.abs(value - goldenRun[i]), 0);
+      const count = 3 * mask.reduce((sum, inHole) => sum + inHole, 0);
+      expect((total / count) * 127.5).toBeLessThan(2);
     });
 
     test('a model that is not there is an error that names the file', async () => {

@@ -20,7 +20,7 @@ export async function tinyModelSpec(real: NetworkSpec): Promise<NetworkSpec> {
     // What the picture, its patches and the filters fix is smaller than any width.
     const shape = parameter.shape.map((size) => (size < 64 ? size : size / NARROWER));
     const size = shape.reduce((a, b) => a * b, 1);
-    const data = gaussian({ seed: 1, image: 0, step: offset }, size).map((value) => value * 0.3);
+    const data = gaussian({ seed: 1, candidate: 0, step: offset }, size).map((value) => value * 0.3);
     chunks.push(Buffer.from(data.buffer, data.byteOffset, data.byteLength));
     header[name] = { dtype: 'F32', shape, data_offsets: [offset, offset + data.byteLength] };
     offset += data.byteLength;

@@ -1,10 +1,11 @@
 import fc from 'fast-check';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
 import { inpaint } from '../../src/generation/inpaint.ts';
 import { sample } from '../../src/generation/sample.ts';
 import type { InpaintParameters } from '../../src/generation/types.ts';
 import type { Mask, Picture } from '../../src/image/picture.ts';
 import type { FolderRegistry } from '../../src/registry/registry.ts';
+import { holed } from '../helpers/holed.ts';
 import { openRealRegistry } from '../helpers/model.ts';
 
 const PARAMETERS: InpaintParameters = {
@@ -63,7 +64,7 @@ describe('with the real model', () => {
         const before = picture(width, height, channels);
         const [w, h] = [Math.ceil(width / 5), Math.ceil(height / 4)];
         const mask = hole(width, height, width >> 1, height >> 2, w, h);
-        const { pictures, box } = await inpaint(model(), { picture: before, mask, parameters: PARAMETERS });
+        const { pictures, box } = await inpaint(model(), holed(before, mask), PARAMETERS);
         expectKnownUntouched(before, pictures[0], mask);
         const inside = ((height >> 2) * width + (width >> 1)) * channels;
         expect(pictures[0].data.subarray(inside, inside + w * channels)).not.toEqual(
@@ -88,7 +89,7 @@ describe('with the real model', () => {
           const mask = { width, height, data };
           const before = picture(width, height);
           const parameters = { ...PARAMETERS, steps: 1, strategy, maskBlur } as InpaintParameters;
-          const { pictures } = await inpaint(model(), { picture: before, mask, parameters });
+          const { pictures } = await inpaint(model(), holed(before, mask), parameters);
           expectKnownUntouched(before, pictures[0], mask);
         },
       ),
@@ -104,42 +105,39 @@ describe('with the real model', () => {
       data: one.data.map((b, i) => (mask.data[Math.floor(i / 3)] ? 255 - b : b)),
     };
     const [a, b] = await Promise.all(
-      [one, other].map((before) => inpaint(model(), { picture: before, mask, parameters: PARAMETERS })),
+      [one, other].map((before) => inpaint(model(), holed(before, mask), PARAMETERS)),
     );
     expect(a.pictures[0].data).toEqual(b.pictures[0].data);
   });
 
   test('same seed, same bytes: alone, beside seven others, and in a fresh service', async () => {
-    const request = { picture: picture(64, 64), mask: hole(64, 64, 16, 16, 32, 32), parameters: PARAMETERS };
+    const input = holed(picture(64, 64), hole(64, 64, 16, 16, 32, 32));
+    const fresh = await openRealRegistry();
+    onTestFinished(() => fresh.close());
     for (const sampler of ['ddim', 'ddpm', 'dpmpp_2m'] as const) {
-      const mine = { ...request, parameters: { ...PARAMETERS, sampler, steps: 6 } };
-      const alone = await inpaint(model(), mine);
+      const mine = { ...PARAMETERS, sampler, steps: 6 };
+      const alone = await inpaint(model(), input, mine);
       const others = Array.from({ length: 7 }, (_, i) =>
-        inpaint(model(), {
-          ...request,
-          parameters: {
-            ...PARAMETERS,
-            seed: i,
-            steps: 3 + i,
-            sampler: i % 2 ? 'ddpm' : 'ddim',
-            numImages: 1 + (i % 3),
-          },
+        inpaint(model(), input, {
+          ...PARAMETERS,
+          seed: i,
+          steps: 3 + i,
+          sampler: i % 2 ? 'ddpm' : 'ddim',
+          numImages: 1 + (i % 3),
         }),
       );
-      const [beside] = await Promise.all([inpaint(model(), mine), ...others]);
+      const [beside] = await Promise.all([inpaint(model(), input, mine), ...others]);
       expect(beside.pictures[0].data).toEqual(alone.pictures[0].data);
 
-      const fresh = await openRealRegistry();
-      const restarted = await inpaint(fresh.get(), mine);
-      await fresh.close();
+      const restarted = await inpaint(fresh.get(), input, mine);
       expect(restarted.pictures[0].data).toEqual(alone.pictures[0].data);
     }
   });
 
   test('candidates differ, and candidate n is the same whatever their number', async () => {
-    const request = { picture: picture(64, 64), mask: hole(64, 64, 16, 16, 32, 32) };
-    const three = await inpaint(model(), { ...request, parameters: { ...PARAMETERS, numImages: 3 } });
-    const one = await inpaint(model(), { ...request, parameters: PARAMETERS });
+    const input = holed(picture(64, 64), hole(64, 64, 16, 16, 32, 32));
+    const three = await inpaint(model(), input, { ...PARAMETERS, numImages: 3 });
+    const one = await inpaint(model(), input, PARAMETERS);
     expect(three.pictures[0].data).toEqual(one.pictures[0].data);
     expect(three.pictures[1].data).not.toEqual(three.pictures[0].data);
     expect(three.uncertainty?.data.some((sd) => sd > 0)).toBe(true);
@@ -148,24 +146,23 @@ describe('with the real model', () => {
   });
 
   test('an all-hole mask is plain sampling', async () => {
-    const { pictures } = await inpaint(model(), {
-      picture: picture(64, 64),
-      mask: hole(64, 64, 0, 0, 64, 64),
-      parameters: PARAMETERS,
-    });
+    const everything = holed(picture(64, 64), hole(64, 64, 0, 0, 64, 64));
+    const { pictures } = await inpaint(model(), everything, PARAMETERS);
     const drawn = await sample(model(), PARAMETERS);
     expect(pictures[0].data).toEqual(drawn.pictures[0].data);
   });
 
   test('aborting frees the queue', async () => {
     const controller = new AbortController();
-    const running = sample(
-      model(),
-      { ...PARAMETERS, steps: 500, numImages: 4 },
-      { signal: controller.signal },
-    );
-    setTimeout(() => controller.abort(new Error('gone')), 100);
+    const { signal } = controller;
+    const steps: number[] = [];
+    const onProgress = ({ step }: { step: number }) => {
+      steps.push(step);
+      if (step === 5) controller.abort(new Error('gone'));
+    };
+    const running = sample(model(), { ...PARAMETERS, steps: 500, numImages: 4 }, { signal, onProgress });
     await expect(running).rejects.toThrow('gone');
+    expect(steps).toEqual([1, 2, 3, 4, 5]);
     expect(model().scheduler?.depth).toEqual({ waiting: 0, active: 0 });
   });
 });

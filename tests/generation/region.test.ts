@@ -15,6 +15,25 @@ test('small and nearly square pictures are shown whole, large and elongated ones
   expect(choose(250, 40).strategy).toBe('crop');
 });
 
+test('auto shows a picture whole up to 4 times the resolution, and up to 3:2', () => {
+  const hole = { left: 10, top: 10, width: 20, height: 10 };
+  const strategyOf = (width: number, height: number) =>
+    chooseRegion({ width, height }, hole, R, { strategy: 'auto' }).strategy;
+  expect([strategyOf(4 * R, 4 * R), strategyOf(4 * R + 1, 4 * R)]).toEqual(['resize', 'crop']);
+  expect([strategyOf(4 * R, 3 * R), strategyOf(3 * R, 4 * R)]).toEqual(['resize', 'resize']);
+  expect([strategyOf(150, 100), strategyOf(151, 100), strategyOf(100, 151)]).toEqual([
+    'resize',
+    'crop',
+    'crop',
+  ]);
+});
+
+test('a crop is never smaller than the resolution: the network is not shown an enlargement', () => {
+  const hole = { left: 500, top: 400, width: 4, height: 2 };
+  const { box } = chooseRegion({ width: 1000, height: 1000 }, hole, R, { strategy: 'crop', padding: 0 });
+  expect(box).toEqual({ left: 470, top: 369, width: R, height: R });
+});
+
 test('the strategy asked for is the one taken', () => {
   const hole = { left: 0, top: 0, width: 5, height: 5 };
   expect(chooseRegion({ width: 4000, height: 40 }, hole, R, { strategy: 'resize' })).toEqual({

@@ -33,10 +33,10 @@ function exactV(x: Float32Array, t: number): Float32Array {
 function run(resampling: { jump: number; times: number }) {
   const known = { x0: new Float32Array(2 * PAIRS).fill(1), mask: new Float32Array(2 * PAIRS) };
   known.mask.fill(1, PAIRS); // the second of each pair is the hole; the first is known to be 1
-  known.x0.set(gaussian({ seed: 99, image: 0, step: 0 }, PAIRS), PAIRS); // must not matter
+  known.x0.set(gaussian({ seed: 99, candidate: 0, step: 0 }, PAIRS), PAIRS); // must not matter
   const sampler = createSampler('ddpm', { schedule, prediction: 'v', steps: 100, clip: false });
   const trajectory = new RepaintTrajectory(sampler, schedule, known, 3, 0, resampling);
-  while (trajectory.step < trajectory.of) {
+  while (trajectory.step < trajectory.total) {
     const { x, t } = trajectory.input();
     trajectory.advance(exactV(x, t));
   }
@@ -67,4 +67,22 @@ test('the plan repeats every stretch but the last', () => {
 
 test('the same key repeats it', () => {
   expect(run({ jump: 5, times: 2 })).toEqual(run({ jump: 5, times: 2 }));
+});
+
+test('at every evaluation, jumps back included, known pixels are as noisy as the timestep says', () => {
+  const n = 20_000;
+  const known = { x0: new Float32Array(n).fill(1), mask: new Float32Array(n) };
+  const sampler = createSampler('ddim', { schedule, prediction: 'v', steps: 10 });
+  const trajectory = new RepaintTrajectory(sampler, schedule, known, 3, 0, { jump: 2, times: 2 });
+  expect(trajectory.total).toBeGreaterThan(10);
+  while (trajectory.step < trajectory.total) {
+    const { x, t } = trajectory.input();
+    const mean = x.reduce((sum, xi) => sum + xi, 0) / n;
+    const variance = x.reduce((sum, xi) => sum + (xi - mean) ** 2, 0) / n;
+    // Five standard errors; the levels of neighbouring steps are further apart.
+    const { [t]: abar } = schedule.abar;
+    expect(Math.abs(mean - Math.sqrt(abar)), `mean at t ${t}`).toBeLessThan(5 / Math.sqrt(n));
+    expect(Math.abs(variance - (1 - abar)), `variance at t ${t}`).toBeLessThan(5 * Math.sqrt(2 / n));
+    trajectory.advance(new Float32Array(n));
+  }
 });

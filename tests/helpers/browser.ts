@@ -1,5 +1,6 @@
 import { accessSync } from 'node:fs';
 import { type Browser, chromium } from 'playwright-core';
+import { available } from './optional.ts';
 
 /** Where Debian, Ubuntu and Chrome's own packages put it; CHROMIUM names another place. */
 const PLACES = [
@@ -9,8 +10,13 @@ const PLACES = [
   '/usr/bin/google-chrome',
 ];
 
-/** A Chromium that is installed here; undefined: the tests that need one are skipped. */
-export const chromiumPath = PLACES.find((place) => place && exists(place));
+const chromiumPath = PLACES.find((place) => place && exists(place));
+
+/** Whether there is a Chromium to test with. */
+export const hasChromium = available(
+  chromiumPath !== undefined,
+  'no Chromium is installed: apt-get install chromium, or set CHROMIUM to its path',
+);
 
 /** A real browser with a profile of its own. */
 export function openBrowser(): Promise<Browser> {

@@ -5,9 +5,13 @@ import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { Redis } from 'ioredis';
+import { available } from './optional.ts';
 
-/** Whether there is a redis-server to test with; CI installs one. */
-export const hasRedis = spawnSync('redis-server', ['--version']).status === 0;
+/** Whether there is a redis-server to test with. */
+export const hasRedis = available(
+  spawnSync('redis-server', ['--version']).status === 0,
+  'redis-server is not installed: apt-get install redis-server',
+);
 
 /** A real Redis on a free port, keeping every write on disk. */
 export class RedisServer {

@@ -42,10 +42,10 @@ test('tells the queue, every step with previews, and the result', async () => {
   expect(headers['content-type']).toContain('text/event-stream');
   expect(list[0]).toMatchObject({ event: 'queued', data: { position: expect.any(Number) } });
   const steps = list.filter(({ event }) => event === 'progress').map(({ data }) => data);
-  expect(steps.map(({ step }) => step).sort()).toEqual([1, 2, 3, 4, 5, 6]);
+  expect(steps.map(({ step }) => step)).toEqual([1, 2, 3, 4, 5, 6]);
   expect(steps.every(({ of, eta_ms }) => of === 6 && eta_ms >= 0)).toBe(true);
   const previews = steps.filter(({ preview }) => preview);
-  expect(previews.map(({ step }) => step)).toEqual(expect.arrayContaining([2, 4]));
+  expect(previews.map(({ step }) => step)).toEqual([2, 4, 6]);
   const picture = Buffer.from(previews[0].preview.split(',')[1], 'base64');
   expect(await sharp(picture).metadata()).toMatchObject({ format: 'webp', width: 64, height: 64 });
 
@@ -67,30 +67,30 @@ test('what is wrong with the request is said before the stream begins', async ()
 test('what goes wrong later is an error event with the problem', async () => {
   const doomed = events('/v1/sample', { steps: 400, num_images: 8 });
   await expect.poll(() => service.registry.get().scheduler?.depth.active).toBeGreaterThan(0);
-  const refused = await events('/v1/sample', { steps: 2 });
-  expect(refused.list.at(-1)).toMatchObject({
-    event: 'error',
-    data: { type: '/problems/queue-full', status: 429, instance: '/v1/sample' },
-  });
+  expect((await events('/v1/sample', { steps: 2 })).status).toBe(429); // before its stream begins
   // Every worker killed again and again: the evaluation fails on all of them.
-  const ended = doomed.then(() => true);
   let over = false;
-  void ended.then(() => {
+  void doomed.finally(() => {
     over = true;
   });
-  while (!over) {
+  const killAll = () => {
     for (const pid of service.registry.get().workers?.pids ?? []) {
       try {
         process.kill(pid, 'SIGKILL');
       } catch {} // it has gone by itself
     }
-    await new Promise((resolve) => setTimeout(resolve, 20));
-  }
+  };
+  await expect
+    .poll(() => {
+      killAll();
+      return over;
+    })
+    .toBe(true);
   const { list } = await doomed;
   expect(list.at(-1)).toMatchObject({ event: 'error', data: { type: '/problems/engine-failure' } });
   // Not the registry's word alone: the worker that was killed last may not have been missed yet.
   const again = () => request(service.url).post('/v1/sample').send({ steps: 1 });
-  await expect.poll(async () => (await again()).status, { timeout: 60_000 }).toBe(200);
+  await expect.poll(async () => (await again()).status).toBe(200);
 });
 
 test('a client that goes away, or reads nothing, holds up nobody', async () => {

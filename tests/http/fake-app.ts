@@ -41,11 +41,22 @@ class FakeEngine implements Engine {
     workers: 1,
   };
   alive = 1;
-  onAlive: (() => void) | undefined;
+  onAliveChange: (() => void) | undefined;
   delayMs = 0;
   failing = false;
+  #held: Promise<void> = Promise.resolve();
+
+  /** Evaluations that begin from now on end only after the function it returns is called. */
+  hold(): () => void {
+    let resume = () => {};
+    this.#held = new Promise((resolve) => {
+      resume = resolve;
+    });
+    return resume;
+  }
 
   async evaluate({ rows }: Batch): Promise<Float32Array> {
+    await this.#held;
     await new Promise((resolve) => setTimeout(resolve, this.delayMs));
     if (this.failing) throw new EngineError('nothing a client should read');
     return new Float32Array(rows * 3 * CARD.resolution ** 2);

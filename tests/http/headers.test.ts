@@ -1,7 +1,7 @@
 import request from 'supertest';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { hashKey, newKey } from '../../src/config/api-keys.ts';
-import { chromiumPath, openBrowser } from '../helpers/browser.ts';
+import { hasChromium, openBrowser } from '../helpers/browser.ts';
 import { startFakeApp } from './fake-app.ts';
 
 const key = newKey();
@@ -29,7 +29,7 @@ test('DOCS=false: no page, no document', async () => {
   await app.close();
 });
 
-describe.skipIf(!chromiumPath)('/docs in a real browser', () => {
+describe.skipIf(!hasChromium)('/docs in a real browser', () => {
   test('works under its policy: a key is taken, a call is made', async () => {
     const browser = await openBrowser();
     try {

@@ -21,7 +21,11 @@ const whole = ({ width, height }: Picture) => ({ left: 0, top: 0, width, height 
 
 describe('outside the hole', () => {
   test('no byte changes, through composite, encoding and decoding', async () => {
-    const formats = fc.constantFrom({ format: 'png' as const }, { format: 'webp' as const, quality: 100 });
+    // Encoding noise as lossless WebP takes far longer than as PNG, so there are fewer cases of it.
+    const formats = fc.oneof(
+      { weight: 5, arbitrary: fc.constant({ format: 'png' as const }) },
+      { weight: 1, arbitrary: fc.constant({ format: 'webp' as const, quality: 100 }) },
+    );
     await fc.assert(
       fc.asyncProperty(
         scene,

@@ -4,6 +4,7 @@ import { encodePicture } from '../../src/image/encode.ts';
 import type { Picture } from '../../src/image/picture.ts';
 import sharp from '../../src/image/sharp.ts';
 import {
+  bigEndianTiff,
   LIMITS,
   linearGreyProfile,
   noise,
@@ -31,6 +32,22 @@ describe('formats', () => {
   ])('%s is read exactly', async (_, make) => {
     expect(await decode(await make().toBuffer())).toEqual({ ...picture, data: expect.anything() });
     expect(Buffer.compare((await decode(await make().toBuffer())).data, picture.data)).toBe(0);
+  });
+
+  test('TIFF is read in either byte order, and as BigTIFF', async () => {
+    const bigTiff = await raw(picture).tiff({ bigtiff: true, compression: 'lzw' }).toBuffer();
+    expect(bigTiff.toString('latin1', 0, 4)).toBe('II+\0');
+    for (const file of [bigTiff, bigEndianTiff(picture)]) {
+      expect(Buffer.compare((await decode(file)).data, picture.data)).toBe(0);
+    }
+  });
+
+  test('GIF is read in its older version too', async () => {
+    const file = await raw(plain(4, 4, [255, 0, 0]))
+      .gif()
+      .toBuffer();
+    file.write('GIF87a', 'latin1');
+    expect([...(await decode(file)).data.subarray(0, 3)]).toEqual([255, 0, 0]);
   });
 
   test('JPEG, AVIF and GIF are read', async () => {

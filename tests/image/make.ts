@@ -110,6 +110,37 @@ export function withJpegProfile(jpeg: Buffer, icc: Buffer): Buffer {
   return Buffer.concat([jpeg.subarray(0, 2), head, body, jpeg.subarray(2)]);
 }
 
+/** An uncompressed RGB TIFF whose numbers are big-endian; sharp writes the other order only. */
+export function bigEndianTiff({ width, height, data }: Picture): Buffer {
+  const [SHORT, LONG] = [3, 4];
+  const bitsAt = 8 + 2 + 9 * 12 + 4;
+  const entries: [tag: number, type: number, count: number, value: number][] = [
+    [256, LONG, 1, width],
+    [257, LONG, 1, height],
+    [258, SHORT, 3, bitsAt], // bits per sample
+    [259, SHORT, 1, 1], // no compression
+    [262, SHORT, 1, 2], // RGB
+    [273, LONG, 1, bitsAt + 6], // where the pixels are
+    [277, SHORT, 1, 3], // samples per pixel
+    [278, LONG, 1, height], // one strip
+    [279, LONG, 1, data.length],
+  ];
+  const head = Buffer.alloc(bitsAt + 6);
+  head.write('MM\0*', 'latin1');
+  head.writeUInt32BE(8, 4);
+  head.writeUInt16BE(entries.length, 8);
+  for (const [i, [tag, type, count, value]] of entries.entries()) {
+    const at = 10 + i * 12;
+    head.writeUInt16BE(tag, at);
+    head.writeUInt16BE(type, at + 2);
+    head.writeUInt32BE(count, at + 4);
+    if (type === SHORT && count === 1) head.writeUInt16BE(value, at + 8);
+    else head.writeUInt32BE(value, at + 8);
+  }
+  for (let c = 0; c < 3; c++) head.writeUInt16BE(8, bitsAt + 2 * c);
+  return Buffer.concat([head, data]);
+}
+
 /** Any picture of up to 300 x 300, a mask of its size with or without holes, a box around or beside it all. */
 export const scene = fc
   .record({

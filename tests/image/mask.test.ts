@@ -1,12 +1,12 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import {
-  assertHole,
   assertSameSize,
   boundingBox,
   decodeMask,
   maskFraction,
   maskFromAlpha,
+  measureHole,
 } from '../../src/image/mask.ts';
 import type { Picture } from '../../src/image/picture.ts';
 import { LIMITS, maskOf, noise, plain, raw, scene } from './make.ts';
@@ -42,6 +42,11 @@ describe('decodeMask', () => {
     expect(await decoded({ width: 4, height: 1, channels: 3, data: colours })).toEqual([255, 255, 0, 0]);
   });
 
+  test('red counts more than blue', async () => {
+    const colours = Uint8Array.of(255, 108, 0, 0, 108, 255); // luminance 131 and 96
+    expect(await decoded({ width: 2, height: 1, channels: 3, data: colours })).toEqual([255, 0]);
+  });
+
   test('transparent white is no hole, opaque white is', async () => {
     const white = Uint8Array.of(255, 255, 255, 0, 255, 255, 255, 127, 255, 255, 255, 128, 255, 255, 255, 255);
     expect(await decoded({ width: 4, height: 1, channels: 4, data: white })).toEqual([0, 0, 255, 255]);
@@ -70,9 +75,9 @@ test('assertSameSize names both sizes', () => {
   );
 });
 
-test('assertHole wants at least one pixel', () => {
-  expect(() => assertHole(maskOf(9, 9, (x, y) => x === 8 && y === 8))).not.toThrow();
-  expect(() => assertHole(maskOf(9, 9, () => false))).toThrow(
+test('measureHole needs at least one pixel', () => {
+  expect(() => measureHole(maskOf(9, 9, (x, y) => x === 8 && y === 8))).not.toThrow();
+  expect(() => measureHole(maskOf(9, 9, () => false))).toThrow(
     expect.objectContaining({ code: 'empty-mask', field: 'mask' }),
   );
 });

@@ -1,11 +1,15 @@
-import { expect, test } from 'vitest';
-import type { JobEvent, JobRequest, Outcome } from '../../src/jobs/job.ts';
-import { EVENTS_KEPT, IdempotencyConflictError, UnknownJobError } from '../../src/jobs/job.ts';
+import { randomUUID } from 'node:crypto';
+import { getEventListeners } from 'node:events';
+import { expect, test, vi } from 'vitest';
+import type { JobEvent, JobRequest, JobResult } from '../../src/jobs/job.ts';
+import { EVENTS_KEPT, IdempotencyConflictError, JobLimitError, UnknownJobError } from '../../src/jobs/job.ts';
 import { MemoryJobQueue, type MemoryQueueOptions } from '../../src/jobs/memory-queue.ts';
-import { QueueFullError } from '../../src/scheduler/scheduler.ts';
 
-const request: JobRequest = { task: 'sample', fields: { seed: 1 } };
-const outcome = (bytes = 10): Outcome => ({
+// A webhook that fails is tried again at once.
+vi.mock('node:timers/promises', () => ({ setTimeout: async () => {} }));
+
+const newRequest = (): JobRequest => ({ id: randomUUID(), task: 'sample', fields: { seed: 1 } });
+const result = (bytes = 10): JobResult => ({
   files: [new Uint8Array(bytes)],
   mediaType: 'image/png',
   answer: { seed: 1 },
@@ -15,9 +19,10 @@ const settle = () => new Promise((resolve) => setImmediate(resolve));
 function queue(options: Partial<MemoryQueueOptions> = {}) {
   const clock = { ms: 0 };
   const jobs = new MemoryJobQueue({
-    perform: async () => outcome(),
+    perform: async () => result(),
     describeError: (error) => ({ detail: (error as Error).message }),
     limit: 10,
+    retryAfterS: () => 7,
     ttlMs: 1000,
     now: () => clock.ms,
     ...options,
@@ -27,7 +32,7 @@ function queue(options: Partial<MemoryQueueOptions> = {}) {
 
 test('finished jobs are kept for their time, and no longer', async () => {
   const { jobs, clock } = queue();
-  const { id } = (await jobs.submit(request)).job;
+  const { id } = (await jobs.submit(newRequest())).job;
   await settle();
   expect(await jobs.get(id)).toMatchObject({ status: 'succeeded', images: 1 });
   clock.ms = 999;
@@ -38,34 +43,34 @@ test('finished jobs are kept for their time, and no longer', async () => {
 
 test('the oldest pictures go when there are too many bytes', async () => {
   const { jobs } = queue({ resultBytes: 25 });
-  const ids = await Promise.all([1, 2, 3].map(async () => (await jobs.submit(request)).job.id));
+  const ids = await Promise.all([1, 2, 3].map(async () => (await jobs.submit(newRequest())).job.id));
   await settle();
   expect((await jobs.list({ limit: 10 })).map(({ id }) => id)).toEqual([ids[2], ids[1]]);
 });
 
 test('a job that fails ends with its problem', async () => {
   const { jobs } = queue({ perform: async () => Promise.reject(new Error('boom')) });
-  const { job } = await jobs.submit(request);
+  const { job } = await jobs.submit(newRequest());
   await expect.poll(() => job).toMatchObject({ status: 'failed', error: { detail: 'boom' } });
 });
 
 test('a cancelled job stops, says so, and what it still brings is dropped', async () => {
-  let finish = (_: Outcome) => {};
+  let finish = (_: JobResult) => {};
   const { jobs } = queue({
     perform: (_, { signal }) =>
       new Promise((resolve) => {
         finish = resolve;
-        signal.addEventListener('abort', () => resolve(outcome()));
+        signal.addEventListener('abort', () => resolve(result()));
       }),
   });
-  const { job } = await jobs.submit(request);
+  const { job } = await jobs.submit(newRequest());
   const seen: JobEvent[] = [];
   const following = (async () => {
     for await (const event of jobs.events(job.id, 0, new AbortController().signal)) seen.push(event);
   })();
   await settle();
   await jobs.cancel(job.id);
-  finish(outcome());
+  finish(result());
   await following;
   expect(job).toMatchObject({ status: 'cancelled', images: 0 });
   expect(seen.map(({ event }) => event)).toEqual(['queued', 'cancelled']);
@@ -73,27 +78,42 @@ test('a cancelled job stops, says so, and what it still brings is dropped', asyn
 
 test('keys: the same job again, a conflict, and room for at most the limit', async () => {
   const { jobs } = queue({ limit: 2, perform: () => new Promise(() => {}) });
-  const first = await jobs.submit(request, { value: 'k', fingerprint: 'a' });
-  expect(await jobs.submit(request, { value: 'k', fingerprint: 'a' })).toEqual({
+  const first = await jobs.submit(newRequest(), { value: 'k', fingerprint: 'a' });
+  expect(await jobs.submit(newRequest(), { value: 'k', fingerprint: 'a' })).toEqual({
     job: first.job,
     known: true,
   });
   const other = { value: 'k', fingerprint: 'b' };
-  await expect(jobs.submit(request, other)).rejects.toThrow(IdempotencyConflictError);
-  await jobs.submit(request);
-  await expect(jobs.submit(request)).rejects.toThrow(QueueFullError);
+  await expect(jobs.submit(newRequest(), other)).rejects.toThrow(IdempotencyConflictError);
+  await jobs.submit(newRequest());
+  await expect(jobs.submit(newRequest())).rejects.toThrow(JobLimitError);
 });
 
-test('followers that go away leave nothing behind', async () => {
-  const { jobs } = queue({ perform: () => new Promise(() => {}) });
-  const { id } = (await jobs.submit(request)).job;
-  const controller = new AbortController();
-  const followers = Array.from({ length: 20 }, async () => {
-    for await (const _ of jobs.events(id, 0, controller.signal));
+test('followers that go away leave nothing behind, and the others go on', async () => {
+  let finish = (_: JobResult) => {};
+  const { jobs } = queue({
+    perform: () =>
+      new Promise((resolve) => {
+        finish = resolve;
+      }),
   });
+  const { id } = (await jobs.submit(newRequest())).job;
+  const controllers = Array.from({ length: 5 }, () => new AbortController());
+  const listeners = () => controllers.map(({ signal }) => getEventListeners(signal, 'abort').length);
+  const follow = async ({ signal }: AbortController) => {
+    const seen: string[] = [];
+    for await (const { event } of jobs.events(id, 0, signal)) seen.push(event);
+    return seen;
+  };
+  const [staying, ...leaving] = controllers.map(follow);
   await settle();
-  controller.abort();
-  await Promise.all(followers);
+  expect(listeners()).toEqual([1, 1, 1, 1, 1]);
+  for (const controller of controllers.slice(1)) controller.abort();
+  expect(await Promise.all(leaving)).toEqual(Array(4).fill(['queued']));
+  expect(listeners()).toEqual([1, 0, 0, 0, 0]);
+  finish(result());
+  expect(await staying).toEqual(['queued', 'result']);
+  expect(listeners()).toEqual([0, 0, 0, 0, 0]);
 });
 
 test('closing waits for what runs and cancels what waits', async () => {
@@ -102,11 +122,11 @@ test('closing waits for what runs and cancels what waits', async () => {
     concurrency: 1,
     perform: () =>
       new Promise((resolve) => {
-        finish = () => resolve(outcome());
+        finish = () => resolve(result());
       }),
   });
-  const { job: running } = await jobs.submit(request);
-  const { job: waiting } = await jobs.submit(request);
+  const { job: running } = await jobs.submit(newRequest());
+  const { job: waiting } = await jobs.submit(newRequest());
   const closed = jobs.close();
   expect(waiting.status).toBe('cancelled');
   finish();
@@ -118,10 +138,10 @@ test('only the newest events are kept, under their own numbers', async () => {
   const { jobs } = queue({
     perform: async (_, { onProgress }) => {
       for (let step = 1; step <= 300; step++) onProgress({ step, of: 300, eta_ms: 0 });
-      return outcome();
+      return result();
     },
   });
-  const { id } = (await jobs.submit(request)).job;
+  const { id } = (await jobs.submit(newRequest())).job;
   await settle();
   const seen: JobEvent[] = [];
   for await (const event of jobs.events(id, 0, new AbortController().signal)) seen.push(event);
@@ -133,7 +153,7 @@ test('a webhook is told of the end, again until it listens, and not of a cancell
   const told: string[] = [];
   let deaf = true;
   const { jobs } = queue({
-    perform: ({ fields }) => (fields.forever ? new Promise(() => {}) : Promise.resolve(outcome())),
+    perform: ({ fields }) => (fields.forever ? new Promise(() => {}) : Promise.resolve(result())),
     notify: async ({ id, status }) => {
       if (deaf) {
         deaf = false;
@@ -143,8 +163,8 @@ test('a webhook is told of the end, again until it listens, and not of a cancell
     },
   });
   const webhook = 'https://example.org/hook';
-  const { job: cancelled } = await jobs.submit({ ...request, fields: { forever: true }, webhook });
+  const { job: cancelled } = await jobs.submit({ ...newRequest(), fields: { forever: true }, webhook });
   await jobs.cancel(cancelled.id);
-  const { job } = await jobs.submit({ ...request, webhook });
+  const { job } = await jobs.submit({ ...newRequest(), webhook });
   await expect.poll(() => told).toEqual([`${job.id} succeeded`]);
 });

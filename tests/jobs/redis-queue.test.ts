@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { EngineError } from '../../src/engine/engine.ts';
 import {
@@ -5,17 +6,17 @@ import {
   IdempotencyConflictError,
   type Job,
   type JobEvent,
+  JobLimitError,
   type JobRequest,
+  type JobResult,
   JobStoreError,
-  type Outcome,
   UnknownJobError,
 } from '../../src/jobs/job.ts';
 import { RedisJobQueue, type RedisQueueOptions } from '../../src/jobs/redis/queue.ts';
-import { QueueFullError } from '../../src/scheduler/scheduler.ts';
 import { hasRedis, RedisServer } from '../helpers/redis.ts';
 
-const request: JobRequest = { task: 'sample', fields: { seed: 1 } };
-const outcome = (bytes = 10): Outcome => ({
+const newRequest = (): JobRequest => ({ id: randomUUID(), task: 'sample', fields: { seed: 1 } });
+const result = (bytes = 10): JobResult => ({
   files: [new Uint8Array(bytes).fill(7)],
   mediaType: 'image/png',
   answer: { seed: 1 },
@@ -42,8 +43,9 @@ describe.skipIf(!hasRedis)('jobs on Redis', () => {
       url: redis.url,
       prefix,
       limit: 10,
+      retryAfterS: () => 7,
       ttlMs: 60_000,
-      perform: async () => outcome(),
+      perform: async () => result(),
       describeError: (error) => ({ detail: (error as Error).message }),
       onError: () => {},
       ...options,
@@ -52,7 +54,7 @@ describe.skipIf(!hasRedis)('jobs on Redis', () => {
     return queue;
   }
 
-  /** A replica whose jobs go on until they are cancelled. */
+  /** A replica whose jobs take a step every 20 ms until they are cancelled; they hear of that when they report a step. */
   const busy = (onStop = () => {}) => {
     const perform: RedisQueueOptions['perform'] = async (_, { signal, onProgress }) => {
       while (!signal.aborted) {
@@ -60,7 +62,7 @@ describe.skipIf(!hasRedis)('jobs on Redis', () => {
         await new Promise((resolve) => setTimeout(resolve, 20));
       }
       onStop();
-      return outcome();
+      return result();
     };
     return replica({ perform, concurrency: 3 });
   };
@@ -79,10 +81,10 @@ describe.skipIf(!hasRedis)('jobs on Redis', () => {
     const perform: RedisQueueOptions['perform'] = async (request, { onProgress }) => {
       requests.push(request);
       for (let step = 1; step <= 3; step++) onProgress({ step, of: 3, eta_ms: 0 });
-      return outcome();
+      return result();
     };
     const [a, b] = [await replica({ perform }), await replica({ perform })];
-    const sent = { ...request, image: Buffer.from([0, 255, 13, 10]), mask: Buffer.from([128]) };
+    const sent = { ...newRequest(), image: Buffer.from([0, 255, 13, 10]), mask: Buffer.from([128]) };
     const { job, known } = await a.submit(sent);
     expect(known).toBe(false);
     const events = await follow(b, job.id);
@@ -109,22 +111,24 @@ describe.skipIf(!hasRedis)('jobs on Redis', () => {
   test('keys, on whichever replica; room for at most the limit over all of them', async () => {
     const [a, b] = [await busy(), await busy()];
     const key = { value: 'k', fingerprint: 'a' };
-    const { job } = await a.submit(request, key);
-    expect(await b.submit(request, key)).toMatchObject({ job: { id: job.id }, known: true });
-    await expect(b.submit(request, { ...key, fingerprint: 'b' })).rejects.toThrow(IdempotencyConflictError);
+    const { job } = await a.submit(newRequest(), key);
+    expect(await b.submit(newRequest(), key)).toMatchObject({ job: { id: job.id }, known: true });
+    await expect(b.submit(newRequest(), { ...key, fingerprint: 'b' })).rejects.toThrow(
+      IdempotencyConflictError,
+    );
     const many = await Promise.allSettled(
-      Array.from({ length: 20 }, (_, i) => [a, b][i % 2].submit(request)),
+      Array.from({ length: 20 }, (_, i) => [a, b][i % 2].submit(newRequest())),
     );
     const refused = many.filter((result) => result.status === 'rejected');
     expect(refused).toHaveLength(11);
-    expect(refused[0].reason).toBeInstanceOf(QueueFullError);
+    expect(refused[0].reason).toBeInstanceOf(JobLimitError);
     await Promise.all((await a.list({ limit: 100 })).map(({ id }) => b.cancel(id))); // so that close() has nothing to wait for
   });
 
   test('a job that runs on one replica is cancelled through another, and forgotten', async () => {
     let stopped = 0;
     const [a, b] = [await busy(() => stopped++), await busy(() => stopped++)];
-    const jobs = await Promise.all([1, 2, 3].map(async () => (await a.submit(request)).job));
+    const jobs = await Promise.all([1, 2, 3].map(async () => (await a.submit(newRequest())).job));
     await expect.poll(async () => (await a.list({ status: 'running', limit: 9 })).length).toBe(3);
     const last = jobs.map(({ id }) => follow(a, id).then((events) => events.at(-1)?.event));
     for (const { id } of jobs) expect(await b.cancel(id)).toMatchObject({ status: 'cancelled', images: 0 });
@@ -140,11 +144,11 @@ describe.skipIf(!hasRedis)('jobs on Redis', () => {
       perform: async ({ fields }) => {
         if (fields.bad) throw new Error('boom');
         if (tries++ === 0) throw new EngineError('worker lost');
-        return outcome();
+        return result();
       },
     });
-    const { job: bad } = await queue.submit({ ...request, fields: { bad: true } });
-    const { job: good } = await queue.submit(request);
+    const { job: bad } = await queue.submit({ ...newRequest(), fields: { bad: true } });
+    const { job: good } = await queue.submit(newRequest());
     expect(await ended(queue, bad.id)).toMatchObject({ status: 'failed', error: { detail: 'boom' } });
     expect(await ended(queue, good.id)).toMatchObject({ status: 'succeeded' });
     expect(tries).toBe(2);
@@ -154,7 +158,7 @@ describe.skipIf(!hasRedis)('jobs on Redis', () => {
     const queue = await replica({ resultBytes: 25, ttlMs: 1500 });
     const ids: string[] = [];
     for (let i = 0; i < 3; i++) {
-      ids.push((await queue.submit(request)).job.id);
+      ids.push((await queue.submit(newRequest())).job.id);
       await ended(queue, ids[i]);
     }
     expect((await queue.list({ limit: 10 })).map(({ id }) => id)).toEqual([ids[2], ids[1]]);
@@ -166,10 +170,10 @@ describe.skipIf(!hasRedis)('jobs on Redis', () => {
     const queue = await replica({
       perform: async (_, { onProgress }) => {
         for (let step = 1; step <= 300; step++) onProgress({ step, of: 300, eta_ms: 0 });
-        return outcome();
+        return result();
       },
     });
-    const { job } = await queue.submit(request);
+    const { job } = await queue.submit(newRequest());
     await ended(queue, job.id);
     const events = await follow(queue, job.id);
     expect(events).toHaveLength(EVENTS_KEPT);
@@ -189,7 +193,7 @@ describe.skipIf(!hasRedis)('jobs on Redis', () => {
       },
     });
     const webhook = 'https://example.org/hook';
-    const { job } = await queue.submit({ ...request, webhook });
+    const { job } = await queue.submit({ ...newRequest(), webhook });
     await expect.poll(() => told).toEqual([`${job.id} succeeded ${webhook}`]);
   });
 
@@ -202,15 +206,15 @@ describe.skipIf(!hasRedis)('jobs on Redis', () => {
           go = resolve;
         });
         onProgress({ step: 2, of: 2, eta_ms: 0 });
-        return outcome();
+        return result();
       },
     });
-    const { job } = await queue.submit(request);
+    const { job } = await queue.submit(newRequest());
     await expect.poll(async () => (await queue.get(job.id)).progress.step).toBe(1);
     const events = follow(await replica(), job.id);
     await redis.stop();
     await expect(queue.get(job.id)).rejects.toThrow(JobStoreError);
-    await expect(queue.submit(request)).rejects.toThrow(JobStoreError);
+    await expect(queue.submit(newRequest())).rejects.toThrow(JobStoreError);
     go();
     await redis.start();
     expect(await ended(queue, job.id)).toMatchObject({ status: 'succeeded' });

@@ -144,13 +144,13 @@ test.each<[name: string, damage: () => Promise<void>, ...sentence: string[]]>([
   [
     'the network has other inputs and outputs',
     () => replaceNetwork(IDENTITY),
-    'unet.onnx has image [N,4,64,64], noise [N,4,64,64]; as model.json says, it has to have x [N,4,64,64], t [N], prediction [N,3,64,64]: export the model again',
+    'unet.onnx has image [N,4,64,64], noise [N,4,64,64], but model.json requires x [N,4,64,64], t [N], prediction [N,3,64,64]: export the model again',
   ],
   [
     'the network has another size',
     editCard({ resolution: 32 }),
     'unet.onnx has x [N,4,64,64]',
-    'it has to have x [N,4,32,32]',
+    'model.json requires x [N,4,32,32]',
   ],
 ])('%s: logged once with the remedy, and the version before serves', async (_name, damage, ...sentence) => {
   await damage();

@@ -3,11 +3,11 @@ import type { Browser, Page } from 'playwright-core';
 import sharp from 'sharp';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { startApp, type TestApp } from '../helpers/app.ts';
-import { chromiumPath, openBrowser } from '../helpers/browser.ts';
+import { hasChromium, openBrowser } from '../helpers/browser.ts';
 
 const FACE = 'examples/face-1.png';
 
-describe.skipIf(!chromiumPath)('the page, in a real browser (skipped where no Chromium is installed)', () => {
+describe.skipIf(!hasChromium)('the page, in a real browser', () => {
   let service: TestApp;
   let browser: Browser;
   let page: Page;

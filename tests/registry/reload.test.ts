@@ -1,9 +1,20 @@
 import { createHash } from 'node:crypto';
 import { readFile, rm, truncate, writeFile } from 'node:fs/promises';
 import path from 'node:path';
-import { afterEach, beforeEach, expect, test } from 'vitest';
+import { afterEach, beforeEach, expect, test, vi } from 'vitest';
+import { verifyDigests } from '../../src/model/folder.ts';
 import { FolderRegistry } from '../../src/registry/registry.ts';
 import { ModelDir } from '../helpers/model-dir.ts';
+
+/** Number of drain checks that retired versions have made. */
+let waits = 0;
+vi.mock('node:timers/promises', () => ({
+  setTimeout: async () => {
+    waits++;
+    await new Promise((resolve) => setTimeout(resolve, 5));
+  },
+}));
+vi.mock('../../src/model/folder.ts', { spy: true });
 
 let models: ModelDir;
 let registry: FolderRegistry;
@@ -56,7 +67,7 @@ test('a new version takes over once it is loaded; the old one finishes its reque
   await start();
   const old = registry.get();
   const pids = old.workers?.pids ?? [];
-  const release = old.scheduler?.reserve(1); // a request in progress
+  const reservation = old.scheduler?.admission.reserve(1); // a request in progress
   await models.add('2');
   const reloading = registry.reload();
   await expect.poll(() => registry.list().map(({ state }) => state)).toEqual(['loading', 'ready']);
@@ -70,9 +81,10 @@ test('a new version takes over once it is loaded; the old one finishes its reque
   await models.withdraw('1');
   await registry.reload();
   expect(() => registry.get(`${id}@1`)).toThrow(`available: ${id}@2`);
-  await new Promise((resolve) => setTimeout(resolve, 1200)); // longer than the interval of the drain check
+  const before = waits;
+  await expect.poll(() => waits).toBeGreaterThan(before + 2); // the drain check has run again
   expect(pids.map(isAlive)).toEqual(pids.map(() => true));
-  release?.();
+  reservation?.release();
   await expect.poll(() => pids.some(isAlive)).toBe(false);
   expect(reloads).toEqual([`${id}@2 loaded`, `${id}@1 removed`]);
   expect(logged).toEqual([]);
@@ -143,10 +155,16 @@ test('a removed default version keeps serving, but its workers are not replaced'
     expect.stringMatching(/^DEFAULT_MODEL: .*@1 is not in .*; available: .*@2; still serving .*@1$/),
   ]);
 
+  await models.add('1');
+  await models.damage('1'); // another network, which a worker could load
+  vi.mocked(verifyDigests).mockClear();
   const [pid] = registry.get().workers?.pids ?? [];
   process.kill(pid, 'SIGKILL');
-  await expect.poll(() => registry.get().workers?.alive).toBeLessThan(registry.get().workers?.total ?? 0);
-  await new Promise((resolve) => setTimeout(resolve, 1000)); // the first replacement is due after 200 ms
+  // Each attempt to replace the worker finds that the files have changed.
+  const attempts = (result: string) =>
+    vi.mocked(verifyDigests).mock.settledResults.filter(({ type }) => type === result).length;
+  await expect.poll(() => attempts('rejected')).toBeGreaterThan(1);
+  expect(attempts('fulfilled')).toBe(0);
   expect(registry.get().workers?.alive).toBeLessThan(registry.get().workers?.total ?? 0);
   await models.add('1');
   await registry.reload();

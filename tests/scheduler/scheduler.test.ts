@@ -23,8 +23,8 @@ describe('batches', () => {
           await engine.run();
           for (const { probes, error } of requests) {
             expect(error).toBeUndefined();
-            for (const { id, of, seen } of probes) {
-              expect(seen).toEqual(Array.from({ length: of }, (_, t) => answer(id, t)));
+            for (const { id, total, seen } of probes) {
+              expect(seen).toEqual(Array.from({ length: total }, (_, t) => answer(id, t)));
             }
           }
           expect(Math.max(...sizes)).toBeLessThanOrEqual(bestBatch);
@@ -118,19 +118,20 @@ describe('limits and ends', () => {
     expect(again.error).toBeUndefined();
   });
 
-  test('a reserved place counts, is handed over to run(), and is given back once', async () => {
+  test('a reservation counts, covers the images of run(), and is released once', async () => {
     const { engine, scheduler, submit } = simulate({ limit: 4 });
-    const place = scheduler.reserve(3);
-    expect(() => scheduler.reserve(2)).toThrow(QueueFullError);
-    const request = submit(5, { images: 3, place });
+    const reservation = scheduler.admission.reserve(3);
+    expect(() => scheduler.admission.reserve(2)).toThrow(QueueFullError);
+    const request = submit(5, { images: 3, reservation });
     await settle();
     expect(scheduler.depth.waiting + scheduler.depth.active).toBe(3);
-    place(); // again: nothing more is given back
-    expect(() => scheduler.reserve(2)).toThrow(QueueFullError);
-    scheduler.reserve(1)();
+    expect(() => scheduler.admission.reserve(2)).toThrow(QueueFullError);
+    scheduler.admission.reserve(1).release();
     await engine.run();
     expect(request.error).toBeUndefined();
-    expect(() => scheduler.reserve(4)).not.toThrow();
+    reservation.release(); // all of it was released image by image: nothing more is given back
+    scheduler.admission.reserve(4);
+    expect(() => scheduler.admission.reserve(1)).toThrow(QueueFullError);
   });
 
   test('who waits for room gets it in order, before whoever comes later, and may go', async () => {
@@ -138,30 +139,30 @@ describe('limits and ends', () => {
     const signal = new AbortController().signal;
     const first = submit(5, { images: 3 });
     const order: string[] = [];
-    const big = scheduler.whenRoom(4, signal).then((place) => {
+    const big = scheduler.admission.whenRoom(4, signal).then((reservation) => {
       order.push('big');
-      return place;
+      return reservation;
     });
     const leaving = new AbortController();
-    const gone = scheduler.whenRoom(1, leaving.signal).catch((error) => error.message);
-    const small = scheduler.whenRoom(1, signal).then((place) => {
+    const gone = scheduler.admission.whenRoom(1, leaving.signal).catch((error) => error.message);
+    const small = scheduler.admission.whenRoom(1, signal).then((reservation) => {
       order.push('small');
-      return place;
+      return reservation;
     });
-    expect(() => scheduler.reserve(1)).toThrow(QueueFullError); // there is room for one, but others were here before
+    expect(() => scheduler.admission.reserve(1)).toThrow(QueueFullError); // there is room for one, but others were here before
     leaving.abort(new Error('left'));
     expect(await gone).toBe('left');
     await engine.run();
     expect(first.error).toBeUndefined();
-    const request = submit(5, { images: 4, place: await big }); // with others waiting: its place is its own
+    const request = submit(5, { images: 4, reservation: await big }); // with others waiting: its place is its own
     await settle();
     expect(order).toEqual(['big']);
     await engine.run();
     expect(request.error).toBeUndefined();
-    (await small)();
+    (await small).release();
     await settle();
     expect(order).toEqual(['big', 'small']);
-    expect(() => scheduler.reserve(4)).not.toThrow();
+    expect(() => scheduler.admission.reserve(4)).not.toThrow();
   });
 
   test('a cancelled request leaves at the next step and its neighbours go on', async () => {
@@ -225,7 +226,7 @@ describe('limits and ends', () => {
     await engine.run();
     expect(request.probes[0].step).toBe(0);
     engine.alive = 1;
-    engine.onAlive?.();
+    engine.onAliveChange?.();
     await engine.run();
     expect(request.probes[0].step).toBe(3);
   });
@@ -234,7 +235,7 @@ describe('limits and ends', () => {
     const { engine, scheduler, submit } = simulate({ outageMs: 5 });
     engine.alive = 0;
     const request = submit(3);
-    engine.onAlive?.();
+    engine.onAliveChange?.();
     await expect.poll(() => request.error).toBeInstanceOf(EngineError);
     expect(scheduler.depth).toEqual({ waiting: 0, active: 0 });
   });

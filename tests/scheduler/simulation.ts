@@ -1,17 +1,18 @@
 import { type Batch, type Engine, EngineError, type EngineInfo } from '../../src/engine/engine.ts';
-import { QueueFullError, type RunOptions, Scheduler } from '../../src/scheduler/scheduler.ts';
+import { QueueFullError } from '../../src/scheduler/admission.ts';
+import { type RunOptions, Scheduler } from '../../src/scheduler/scheduler.ts';
 import type { Trajectory } from '../../src/scheduler/trajectory.ts';
 
 /** One-pixel image: adds up what the engine answers, so that a row mixed up with another shows. */
 export class Probe implements Trajectory {
-  readonly of: number;
+  readonly total: number;
   readonly id: number;
   step = 0;
   readonly seen: number[] = [];
 
-  constructor(id: number, of: number) {
+  constructor(id: number, total: number) {
     this.id = id;
-    this.of = of;
+    this.total = total;
   }
 
   input() {
@@ -38,7 +39,7 @@ export class SimulatedEngine implements Engine {
   readonly info: EngineInfo;
   readonly batches: number[][] = [];
   alive: number;
-  onAlive: (() => void) | undefined;
+  onAliveChange: (() => void) | undefined;
   nowMs = 0;
   failNext: ((batch: Batch) => boolean) | undefined;
   readonly #batchMs: number;

@@ -1,29 +1,29 @@
 import * as tf from '@tensorflow/tfjs-core';
 import type { Parameters } from './parameters.ts';
 
-/** Features [N, H, W, C]: TensorFlow's layout, the one that all its backends are fast in. */
+/** Features, [N, H, W, C]: the layout in which all TensorFlow.js backends are fast. */
 export type Features = tf.Tensor4D;
 
-/** x · sigmoid(x), the activation of the whole network. */
+/** SiLU(x) = x sigmoid(x), the only activation of the network. */
 export const silu = <T extends tf.Tensor>(x: T): T => tf.mul(x, tf.sigmoid(x));
 
-/** [N, in] -> [N, out] */
+/** A fully connected layer, [N, in] -> [N, out]. */
 export function linear(p: Parameters) {
   const [b, bias] = [p.get<tf.Rank.R2>('weight'), p.get('bias')];
   return (a: tf.Tensor2D) => tf.fused.matMul({ a, b, bias }) as tf.Tensor2D;
 }
 
-/** Of the filter's size, 3 x 3 or 1 x 1; the picture keeps its own. */
+/** A convolution (3 x 3 or 1 x 1, as the weights say) with stride 1 and zero padding: [N, H, W, C] -> [N, H, W, C_out]. */
 export function convolution(p: Parameters) {
   const [filter, bias] = [p.get<tf.Rank.R4>('weight'), p.get('bias')];
   return (x: Features): Features => tf.fused.conv2d({ x, filter, bias, strides: 1, pad: 'same' });
 }
 
-/** To half the size: 3 x 3 at stride 2. */
+/** A 3 x 3 convolution with stride 2: [N, H, W, C] -> [N, H/2, W/2, C_out]. */
 export function downsampling(p: Parameters) {
   const [filter, bias] = [p.get<tf.Rank.R4>('weight'), p.get('bias')];
   return (x: Features): Features => {
-    // PyTorch pads before the first pixel; TensorFlow's 'same' would pad after the last, half a pixel aside.
+    // PyTorch pads before the first pixel. TensorFlow's 'same' would pad after the last one and shift the output.
     const padded = tf.pad(x, [
       [0, 0],
       [1, 0],
@@ -34,14 +34,14 @@ export function downsampling(p: Parameters) {
   };
 }
 
-/** To twice the size: every pixel becomes four, then 3 x 3. */
+/** Nearest-neighbour upsampling, then a 3 x 3 convolution: [N, H, W, C] -> [N, 2H, 2W, C_out]. */
 export function upsampling(p: Parameters) {
   const convolve = convolution(p);
   return (x: Features): Features =>
     convolve(tf.image.resizeNearestNeighbor(x, [2 * x.shape[1], 2 * x.shape[2]]));
 }
 
-/** How a timestep changes a normalisation: both [N, C]. */
+/** How the timestep modulates a normalisation; both [N, C]. */
 export interface Modulation {
   scale: tf.Tensor2D;
   shift: tf.Tensor2D;
@@ -50,11 +50,12 @@ export interface Modulation {
 const EPSILON = 1e-5;
 
 /**
- * Group normalisation (Wu & He 2018), y = γ (x - μ) / σ + β with μ and σ of a row's group of channels; adaptive
- * (Dhariwal & Nichol 2021, section 3) where a modulation is given: (1 + scale) y + shift.
+ * Group normalisation (Wu & He 2018), y = gamma (x - mu) / sigma + beta with mean mu and standard deviation sigma of each
+ * row's group of channels: [N, H, W, C] -> [N, H, W, C]. With a modulation it is adaptive (Dhariwal & Nichol 2021,
+ * section 3): (1 + scale) y + shift.
  *
- * All of it is y = a x + b with a number for each row and channel, so what is as large as the picture is two
- * moments, one product and one sum.
+ * All of this is y = a x + b with one a and one b per row and channel. The only operations over whole feature maps are
+ * the two moments, the product and the sum.
  */
 export function groupNormalisation(p: Parameters, groups: number) {
   const grouped = [-1, groups, p.get('weight').size / groups];

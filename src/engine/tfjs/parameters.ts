@@ -2,12 +2,12 @@ import * as tf from '@tensorflow/tfjs-core';
 import { EngineError } from '../engine.ts';
 import type { Parameter } from './safetensors.ts';
 
-/** The network's parameters by the names PyTorch gave them, seen from one of its modules. */
+/** The network's parameters by their PyTorch names, relative to one of its modules. */
 export class Parameters {
   readonly #tensors: ReadonlyMap<string, tf.Tensor>;
   readonly #path: string;
 
-  /** Moves them to the backend, from PyTorch's [out, in] and [out, in, h, w] to TensorFlow's [in, out] and [h, w, in, out]. */
+  /** Copies them to the backend, from PyTorch's [out, in] and [out, in, h, w] to TensorFlow's [in, out] and [h, w, in, out]. */
   static load(parameters: ReadonlyMap<string, Parameter>): Parameters {
     const tensors = new Map<string, tf.Tensor>();
     for (const [name, { shape, data }] of parameters) {
@@ -28,19 +28,19 @@ export class Parameters {
     return this.#tensors.has(this.#path + name);
   }
 
-  /** Throws EngineError when the file does not have it. */
+  /** Throws EngineError when the file has no parameter of that name. */
   get<R extends tf.Rank>(name: string): tf.Tensor<R> {
     const tensor = this.#tensors.get(this.#path + name);
     if (!tensor) throw new EngineError(`the weights lack ${this.#path}${name}: export the model again`);
     return tensor as tf.Tensor<R>;
   }
 
-  /** Those of a module inside this one. */
+  /** The parameters of a submodule. */
   at(module: string): Parameters {
     return new Parameters(this.#tensors, `${this.#path}${module}.`);
   }
 
-  /** Those of each member of a list of modules: `down.0`, `down.1`, … */
+  /** The parameters of each module in a list, in order: `down.0`, `down.1`, … */
   list(module: string): Parameters[] {
     const prefix = `${this.#path}${module}.`;
     const members = new Set<number>();
@@ -53,7 +53,7 @@ export class Parameters {
 
 const AXES: Partial<Record<number, number[]>> = { 2: [1, 0], 4: [2, 3, 1, 0] };
 
-/** At load and not in each product: the WASM backend's product with a transposed matrix and a bias is wrong (4.22). */
+/** Transposed once at load: in tfjs 4.22 the WASM backend's matMul with a transposed matrix and a bias is wrong. */
 function transposed(tensor: tf.Tensor): tf.Tensor {
   const axes = AXES[tensor.rank];
   return axes ? tf.transpose(tensor, axes) : tensor;

@@ -2,7 +2,7 @@ import { readFile } from 'node:fs/promises';
 import { z } from 'zod';
 import { EngineError } from '../engine.ts';
 
-/** A parameter as it was trained: PyTorch's shape, row-major. */
+/** A parameter in PyTorch's shape, row-major. */
 export interface Parameter {
   shape: number[];
   data: Float32Array;
@@ -14,7 +14,9 @@ const header = z.record(z.string(), entry);
 
 const BYTES: Partial<Record<string, number>> = { F16: 2, F32: 4 };
 
-/** Every tensor of a safetensors file as float32, by name. Rejects with EngineError, naming the file and what is wrong. */
+/**
+ * Every tensor of a safetensors file, as float32, by name. Rejects with EngineError that names the file and the problem.
+ */
 export async function readSafetensors(file: string): Promise<Map<string, Parameter>> {
   try {
     return parseSafetensors(await readFile(file));
@@ -23,7 +25,10 @@ export async function readSafetensors(file: string): Promise<Map<string, Paramet
   }
 }
 
-/** The format: the header's length (u64, little-endian), the header (JSON), then the tensors' bytes. */
+/**
+ * The tensors in the bytes of a safetensors file: the header's length (u64, little-endian), the header (JSON), the data.
+ * Reads F16 and F32. Throws EngineError.
+ */
 export function parseSafetensors(bytes: Uint8Array): Map<string, Parameter> {
   const { buffer, byteOffset, byteLength } = bytes;
   if (byteLength < 8) throw new EngineError('it is too short for a safetensors file');
@@ -33,9 +38,9 @@ export function parseSafetensors(bytes: Uint8Array): Map<string, Parameter> {
   for (const [name, { dtype, shape, data_offsets }] of Object.entries(readHeader(bytes.subarray(8, start)))) {
     const [from, to] = data_offsets;
     const width = BYTES[dtype];
-    if (!width) throw new EngineError(`${name} is ${dtype}, and F16 and F32 are what can be read`);
+    if (!width) throw new EngineError(`${name} is ${dtype}, but only F16 and F32 are supported`);
     if (to - from !== width * shape.reduce((a, b) => a * b, 1)) {
-      throw new EngineError(`${name} has ${to - from} bytes, which ${dtype} [${shape}] is not`);
+      throw new EngineError(`${name} has ${to - from} bytes, which does not match ${dtype} [${shape}]`);
     }
     if (start + to > byteLength) throw new EngineError(`it ends before ${name} does: copy it again`);
     const data = buffer.slice(byteOffset + start + from, byteOffset + start + to);
@@ -52,15 +57,15 @@ function readHeader(bytes: Uint8Array): z.infer<typeof header> {
     const { __metadata__, ...tensors } = JSON.parse(Buffer.from(bytes).toString());
     return header.parse(tensors);
   } catch (error) {
-    throw new EngineError('its header is not one of safetensors', { cause: error });
+    throw new EngineError('its header is not a safetensors header', { cause: error });
   }
 }
 
 /**
- * Half floats to floats, exactly: sign, exponent and fraction move to their place in a float32, which then only lacks
- * the difference of the two exponents' biases, 127 - 15. That holds for subnormal numbers too.
+ * Exact conversion of float16 bits to float32. Sign, exponent and fraction are moved to their place in a float32, and the
+ * result is multiplied by 2^(127 - 15), the difference of the exponent biases. This is exact for subnormal numbers too.
  */
 function widen(halves: Uint16Array): Float32Array {
   const bits = Uint32Array.from(halves, (half) => ((half & 0x8000) << 16) | ((half & 0x7fff) << 13));
-  return new Float32Array(bits.buffer).map((misplaced) => misplaced * 2 ** 112);
+  return new Float32Array(bits.buffer).map((unbiased) => unbiased * 2 ** 112);
 }

@@ -6,16 +6,16 @@ import { loadBackend } from './backend.ts';
 import { readSafetensors } from './safetensors.ts';
 
 /**
- * The network in TensorFlow.js, on the backend that spec.library brings. Rejects with EngineError when that is not
- * installed, has no GPU where one is asked for, or the weights cannot be read.
+ * Loads the network in TensorFlow.js, on the backend of the npm package spec.library. Rejects with EngineError when the
+ * package is not installed, when spec.device is a GPU and it finds none, or when the weights cannot be read.
  *
- * A TensorFlow has one set of threads for its process: `alone` changes nothing here.
+ * TensorFlow's number of threads is fixed for the process, so an exclusive evaluation is no different from any other.
  */
 export async function loadTfjs(spec: NetworkSpec): Promise<Network> {
   const tf = await loadBackend(spec.library);
   const onGpu = (tf.backend() as { isUsingGpuDevice?: boolean }).isUsingGpuDevice ?? false;
   if (spec.device === 'cuda' && !onGpu) throw new EngineError(`${spec.library} finds no GPU`);
-  // Only now: they import tfjs-core, which need not be installed.
+  // Dynamic imports: these modules import tfjs-core, which is optional.
   const { Parameters } = await import('./parameters.ts');
   const { unet } = await import('./unet.ts');
 

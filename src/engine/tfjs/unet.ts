@@ -13,14 +13,14 @@ import type { Parameters } from './parameters.ts';
 
 type Block = (x: Features, emb: tf.Tensor2D) => Features;
 
-/** x [N, C, R, R] and t [N] (0..T-1, any row its own) -> [N, C_out, R, R] */
+/** x [N, C, R, R] and t [N], timesteps in 0..T-1 -> prediction [N, C_out, R, R] */
 export type UNet = (x: tf.Tensor4D, t: tf.Tensor1D) => tf.Tensor4D;
 
 /**
- * The U-Net of training/unet.py (Dhariwal & Nichol 2021): down through residual blocks, each level half the size of the
- * one before, through the middle, and up again with what the way down has left.
+ * The U-Net of training/unet.py (Dhariwal & Nichol 2021): an encoder whose levels halve the size, a middle, and a decoder
+ * that takes the encoder's features through skip connections.
  *
- * Which layers there are, the parameters' names say. Throws EngineError when one is missing.
+ * The names of the parameters tell which layers exist. Throws EngineError when a parameter is missing.
  */
 export function unet(p: Parameters, { patch, head_dim, groups }: Architecture): UNet {
   const block = (p: Parameters): Block => {
@@ -38,7 +38,7 @@ export function unet(p: Parameters, { patch, head_dim, groups }: Architecture): 
   const mid1 = residualBlock(p.at('mid1'), groups);
   const midAttention = attention(p.at('mid_attention'), head_dim, groups);
   const mid2 = residualBlock(p.at('mid2'), groups);
-  const up = p.list('up').map((p) => (isResampling(p) ? upsampling(p.at('conv')) : joined(block(p))));
+  const up = p.list('up').map((p) => (isResampling(p) ? upsampling(p.at('conv')) : withSkip(block(p))));
   const normalise = groupNormalisation(p.at('norm'), groups);
   const head = convolution(p.at('head'));
   const width = p.get<tf.Rank.R2>('time1.weight').shape[0];
@@ -57,13 +57,16 @@ export function unet(p: Parameters, { patch, head_dim, groups }: Architecture): 
   };
 }
 
-/** A block on the way up: it sees the features of the way down beside those from below. */
-function joined(block: Block) {
+/** A decoder block: its input is concatenated with the encoder's last unused features, which it removes from `skips`. */
+function withSkip(block: Block) {
   return (x: Features, emb: tf.Tensor2D, skips: Features[]) =>
     block(tf.concat([x, ...skips.splice(-1)], 3), emb);
 }
 
-/** Normalise, SiLU, convolve, normalise as the timestep says, SiLU, convolve; plus the input. */
+/**
+ * x + conv2(SiLU(norm2(conv1(SiLU(norm1(x))), emb))), where norm2 is modulated by the timestep embedding. The skip path is
+ * a 1 x 1 convolution where the number of channels changes: [N, H, W, C] -> [N, H, W, C_out].
+ */
 function residualBlock(p: Parameters, groups: number): Block {
   const norm1 = groupNormalisation(p.at('norm1'), groups);
   const conv1 = convolution(p.at('conv1'));
@@ -79,7 +82,10 @@ function residualBlock(p: Parameters, groups: number): Block {
     });
 }
 
-/** Multi-head self-attention over all positions, softmax(q kᵀ / √d) v (Vaswani et al. 2017); plus the input. */
+/**
+ * x + projection of multi-head self-attention over all positions, softmax(q k^T / sqrt(d)) v (Vaswani et al. 2017):
+ * [N, H, W, C] -> [N, H, W, C].
+ */
 function attention(p: Parameters, headDim: number, groups: number) {
   const normalise = groupNormalisation(p.at('norm'), groups);
   const qkv = convolution(p.at('qkv'));
@@ -96,7 +102,7 @@ function attention(p: Parameters, headDim: number, groups: number) {
     });
 }
 
-/** Cosines and sines of t at geometric frequencies 1 .. 1/10000 (Vaswani et al. 2017): [N] -> [N, width] */
+/** Cosines, then sines, of t at geometric frequencies from 1 to 1/10000 (Vaswani et al. 2017): [N] -> [N, width]. */
 function timestepEmbedding(t: tf.Tensor1D, width: number): tf.Tensor2D {
   const half = width / 2;
   const frequencies = Array.from({ length: half }, (_, i) => 10_000 ** (-i / half));
@@ -104,14 +110,14 @@ function timestepEmbedding(t: tf.Tensor1D, width: number): tf.Tensor2D {
   return tf.concat([tf.cos(angles), tf.sin(angles)], 1);
 }
 
-/** Patches of pixels go to depth, channel by channel: [N, C, H, W] -> [N, H/p, W/p, C p p] */
+/** Folds p x p pixels of each channel into the depth: [N, C, H, W] -> [N, H/p, W/p, C p p]. */
 function toPatches(x: tf.Tensor4D, p: number): Features {
   const [n, c, h, w] = x.shape;
   const split = tf.reshape(x, [n, c, h / p, p, w / p, p]);
   return tf.reshape(tf.transpose(split, [0, 2, 4, 1, 3, 5]), [n, h / p, w / p, c * p * p]);
 }
 
-/** And back: [N, H/p, W/p, C p p] -> [N, C, H, W] */
+/** The inverse of toPatches: [N, H/p, W/p, C p p] -> [N, C, H, W]. */
 function fromPatches(x: Features, p: number): tf.Tensor4D {
   const [n, h, w, depth] = x.shape;
   const c = depth / (p * p);

@@ -2,35 +2,35 @@ import { gaussian } from '../../diffusion/noise.ts';
 import type { Sampler, SamplerState } from '../../diffusion/samplers/sampler.ts';
 import type { Trajectory } from '../../scheduler/trajectory.ts';
 
-/** What the network is shown of the picture, at its resolution. */
-export interface Known {
-  /** [3, R, R] in -1..1; what stands in the hole is never looked at. */
+/** The known part of the picture, at the model's resolution R. */
+export interface Conditioning {
+  /** [3, R, R] in -1..1; values in the hole are never used. */
   x0: Float32Array;
   /** [R, R], 1 in the hole, 0 where the picture is known. */
   mask: Float32Array;
 }
 
 /**
- * Inpainting with a conditional model (Palette, Saharia et al. 2022). At every step the network sees x_t in the hole,
- * the clean known pixels around it, and the mask as -1/+1: [4, R, R]. An all-hole mask is plain sampling.
+ * Inpainting with a conditional model (Palette, Saharia et al. 2022). At every step the network sees x_t in the hole, the
+ * clean known pixels around it, and the mask as -1/+1: [4, R, R]. With a mask that is all hole this is plain sampling.
  */
 export class ConditionalTrajectory implements Trajectory {
   readonly #sampler: Sampler;
-  readonly #known: Known;
+  readonly #conditioning: Conditioning;
   readonly #seed: number;
-  readonly #image: number;
+  readonly #candidate: number;
   #state: SamplerState;
 
-  /** `image` is the candidate's index: each has a noise stream of its own. */
-  constructor(sampler: Sampler, known: Known, seed: number, image: number) {
+  /** `candidate`: its index; each has a noise stream of its own. */
+  constructor(sampler: Sampler, conditioning: Conditioning, seed: number, candidate: number) {
     this.#sampler = sampler;
-    this.#known = known;
+    this.#conditioning = conditioning;
     this.#seed = seed;
-    this.#image = image;
+    this.#candidate = candidate;
     this.#state = { step: 0, x: this.#noise(0) };
   }
 
-  get of(): number {
+  get total(): number {
     return this.#sampler.timesteps.length;
   }
 
@@ -39,17 +39,17 @@ export class ConditionalTrajectory implements Trajectory {
   }
 
   /**
-   * The current estimate of the clean picture, [3, R, R] in -1..1, known pixels as they are: the result when all
-   * steps are done. What the network says of known pixels was never trained, and must not reach the seam.
+   * The current estimate of x_0, [3, R, R] in -1..1, with the known pixels restored; the result when all steps are done.
+   * The network is not trained on known pixels, so its output there must not reach the seam.
    */
   get x0(): Float32Array {
-    const found = this.#state.step === this.of ? this.#state.x : (this.#state.x0 ?? this.#state.x);
-    const { x0, mask } = this.#known;
+    const found = this.#state.step === this.total ? this.#state.x : (this.#state.x0 ?? this.#state.x);
+    const { x0, mask } = this.#conditioning;
     return found.map((value, i) => (mask[i % mask.length] === 1 ? value : x0[i]));
   }
 
   input(): { x: Float32Array; t: number } {
-    const { x0, mask } = this.#known;
+    const { x0, mask } = this.#conditioning;
     const pixels = mask.length;
     const x = new Float32Array(x0.length + pixels);
     for (let i = 0; i < x0.length; i++) x[i] = mask[i % pixels] === 1 ? this.#state.x[i] : x0[i];
@@ -62,6 +62,6 @@ export class ConditionalTrajectory implements Trajectory {
   }
 
   #noise(step: number): Float32Array {
-    return gaussian({ seed: this.#seed, image: this.#image, step }, this.#known.x0.length);
+    return gaussian({ seed: this.#seed, candidate: this.#candidate, step }, this.#conditioning.x0.length);
   }
 }

@@ -3,16 +3,16 @@ import { gaussian } from '../../diffusion/noise.ts';
 import type { Sampler, SamplerState } from '../../diffusion/samplers/sampler.ts';
 import type { Schedule } from '../../diffusion/schedule.ts';
 import type { Trajectory } from '../../scheduler/trajectory.ts';
-import type { Known } from './conditional.ts';
+import type { Conditioning } from './conditional.ts';
 
 export interface Resampling {
   /** Steps that a jump goes back (the paper's j). */
   jump: number;
-  /** How often each stretch of `jump` steps is taken (the paper's r); 1 takes it once, without jumps. */
+  /** Times that each stretch of `jump` steps is taken (the paper's r); 1: once, without jumps. */
   times: number;
 }
 
-/** Lugmayr et al. take j = r = 10 at 250 steps; a fifth of that time keeps most of it. */
+/** A compromise between quality and time; Lugmayr et al. use j = r = 10 with 250 steps. */
 export const RESAMPLING: Resampling = { jump: 5, times: 3 };
 
 /**
@@ -21,15 +21,16 @@ export const RESAMPLING: Resampling = { jump: 5, times: 3 };
  *
  *   x_next = m x_next' + (1 - m) (sqrt(abar_next) x_0 + sqrt(1 - abar_next) z),
  *
- * and every `jump` steps x goes back by as many, x_back = sqrt(a) x + sqrt(1 - a) z with a = abar_back / abar_next, to
- * be taken again: that lets the hole agree with what is around it. The last step puts in x_0 itself.
+ * and after every `jump` steps x is noised back by as many, x_back = sqrt(a) x + sqrt(1 - a) z with
+ * a = abar_back / abar_next, and denoised again, so that the hole can adapt to its surroundings. The last step puts in x_0
+ * itself.
  */
 export class RepaintTrajectory implements Trajectory {
   readonly #sampler: Sampler;
   readonly #schedule: Schedule;
-  readonly #known: Known;
-  readonly #key: { seed: number; image: number };
-  /** The sampler's step that each evaluation takes. */
+  readonly #conditioning: Conditioning;
+  readonly #key: { seed: number; candidate: number };
+  /** For each evaluation, the index of the sampler's step. */
   readonly #plan: number[];
   #state: SamplerState;
   #draws = 0;
@@ -38,26 +39,26 @@ export class RepaintTrajectory implements Trajectory {
   constructor(
     sampler: Sampler,
     schedule: Schedule,
-    known: Known,
+    conditioning: Conditioning,
     seed: number,
-    image: number,
+    candidate: number,
     resampling = RESAMPLING,
   ) {
     this.#sampler = sampler;
     this.#schedule = schedule;
-    this.#known = known;
-    this.#key = { seed, image };
+    this.#conditioning = conditioning;
+    this.#key = { seed, candidate };
     this.#plan = repaintPlan(sampler.timesteps.length, resampling);
     this.#state = { step: 0, x: this.#noise() };
   }
 
-  get of(): number {
+  get total(): number {
     return this.#plan.length;
   }
 
   /** The current estimate of the clean picture, [3, R, R] in -1..1: the result when all steps are done. */
   get x0(): Float32Array {
-    return this.step === this.of ? this.#state.x : (this.#state.x0 ?? this.#state.x);
+    return this.step === this.total ? this.#state.x : (this.#state.x0 ?? this.#state.x);
   }
 
   input(): { x: Float32Array; t: number } {
@@ -69,11 +70,11 @@ export class RepaintTrajectory implements Trajectory {
     this.#state = { ...next, x: this.#withKnown(next) };
     this.step++;
     const planned = this.#plan[this.step];
-    if (this.step < this.of && planned < this.#state.step) this.#jumpBack(planned);
+    if (this.step < this.total && planned < this.#state.step) this.#jumpBack(planned);
   }
 
   #withKnown({ x, step }: SamplerState): Float32Array {
-    const { x0, mask } = this.#known;
+    const { x0, mask } = this.#conditioning;
     const t = this.#sampler.timesteps[step];
     const known = t === undefined ? x0 : qSample(this.#schedule, x0, t, this.#noise());
     return x.map((xi, i) => (mask[i % mask.length] === 1 ? xi : known[i]));
@@ -83,21 +84,21 @@ export class RepaintTrajectory implements Trajectory {
     const { abar } = this.#schedule;
     const a = abar[this.#sampler.timesteps[step]] / abar[this.#sampler.timesteps[this.#state.step]];
     const z = this.#noise();
-    // Without x0: what a multistep sampler remembers belongs to another stretch.
+    // Without x0: a multistep sampler must not combine estimates from before and after the jump.
     this.#state = { step, x: this.#state.x.map((xi, i) => Math.sqrt(a) * xi + Math.sqrt(1 - a) * z[i]) };
   }
 
   #noise(): Float32Array {
-    return gaussian({ ...this.#key, step: this.#draws++ }, this.#known.x0.length);
+    return gaussian({ ...this.#key, step: this.#draws++ }, this.#conditioning.x0.length);
   }
 }
 
-/** The sampler's steps in the order they are taken: each full stretch of `jump` steps `times` times, but for the last. */
+/** The sampler's steps in the order in which they are taken: each stretch of `jump` steps `times` times, the last one once. */
 export function repaintPlan(steps: number, { jump, times }: Resampling): number[] {
   const plan: number[] = [];
   for (let start = 0; start < steps; start += jump) {
     const stretch = Array.from({ length: Math.min(jump, steps - start) }, (_, i) => start + i);
-    // A jump back from abar = 1 would forget nothing of the known pixels' noise: the last stretch is taken once.
+    // After the last stretch the known pixels are exact, and noising them back would lose that: it is taken once.
     const repeats = start + jump < steps ? times : 1;
     for (let i = 0; i < repeats; i++) plan.push(...stretch);
   }

@@ -8,10 +8,10 @@ import { policy } from './headers.ts';
 
 const { version } = createRequire(import.meta.url)('../../../package.json') as { version: string };
 
-/** What Swagger UI needs: its own files, pictures that its styles hold, and to call this service. */
+/** Swagger UI needs its own files, the pictures embedded in its styles, and calls to this service. */
 const SWAGGER_UI = {
   'script-src': ["'self'"],
-  'style-src': ["'self'", "'sha256-RL3ie0nH+Lzz2YNqQN83mnU0J1ot4QL7b99vMdIX99w='"], // one that its script writes
+  'style-src': ["'self'", "'sha256-RL3ie0nH+Lzz2YNqQN83mnU0J1ot4QL7b99vMdIX99w='"], // a style element that its script adds
   'img-src': ["'self'", 'data:', 'blob:'],
   'connect-src': ["'self'"],
 };
@@ -36,20 +36,20 @@ export default fp(async function docs(app: FastifyInstance) {
           bearer: {
             type: 'http',
             scheme: 'bearer',
-            description: 'An API key, where the service asks for one',
+            description: 'An API key, if the service needs one',
           },
           header: {
             type: 'apiKey',
             in: 'header',
             name: 'x-api-key',
-            description: 'The same, without a scheme',
+            description: 'The same key in a header of its own',
           },
         },
       },
       tags: [
-        { name: 'pictures', description: 'Fill, draw and noise pictures' },
-        { name: 'jobs', description: 'The same work, asynchronously' },
-        { name: 'models', description: 'What can be served' },
+        { name: 'pictures', description: 'Fill, generate and noise pictures' },
+        { name: 'jobs', description: 'Fill and generate asynchronously' },
+        { name: 'models', description: 'Models that can be requested' },
         { name: 'operations', description: 'Probes and metrics' },
       ],
     },

@@ -2,7 +2,7 @@ import helmet from '@fastify/helmet';
 import type { FastifyInstance } from 'fastify';
 import fp from 'fastify-plugin';
 
-/** No answer of the API is a page: whatever a browser takes it for, it may load and run nothing. */
+/** Answers of the API are not pages: even if a browser renders one, it may load and run nothing. */
 const NOTHING = {
   'default-src': ["'none'"],
   'base-uri': ["'none'"],
@@ -10,10 +10,10 @@ const NOTHING = {
   'frame-ancestors': ["'none'"],
 };
 
-/** A page's Content-Security-Policy: nothing but what is named. */
+/** The Content-Security-Policy of a page: everything is forbidden except what is listed. */
 export const policy = (allowed: Record<string, string[]>) => ({ ...NOTHING, ...allowed });
 
-/** What tells browsers to be careful; a page's route says in its `helmet` option, or in its own header, what it needs. */
+/** Security headers on every answer. A page's route sets its own policy. */
 export default fp(async function headers(app: FastifyInstance) {
   await app.register(helmet, { contentSecurityPolicy: { useDefaults: false, directives: NOTHING } });
 });

@@ -6,31 +6,30 @@ import { Problem } from '../problem.ts';
 
 declare module 'fastify' {
   interface FastifyRequest {
-    /** Whose API key came with it; undefined where no keys are set, and on paths that need none. */
+    /** The API key that it was sent with; undefined when API_KEYS is not set, and on paths that need no key. */
     apiKey: ApiKey | undefined;
   }
 }
 
-/** Whether a route is part of the API proper: probes, documents and pages are not. */
+/** Whether a route belongs to the API. Probes, documentation and pages do not. */
 export const isApi = (pattern: string | undefined) => pattern?.startsWith('/v1/') ?? false;
 
-/** Whether a route is for those with a key. Metrics tell who is served how; Prometheus can send a key, or ask at METRICS_PORT. */
+/** Whether a route needs a key. /metrics does: Prometheus can send one, or scrape METRICS_PORT. */
 export const needsKey = (pattern: string | undefined) => isApi(pattern) || pattern === '/metrics';
 
-/** With API_KEYS, everything under /v1, and /metrics, is for those who send one. */
+/** With API_KEYS, everything under /v1, and /metrics, needs a key. */
 export default fp(async function keys(app: FastifyInstance, { config }: { config: Config }) {
   app.decorateRequest('apiKey', undefined);
   const { API_KEYS: known } = config;
   if (!known) return;
   app.addHook('onRequest', async (request, reply) => {
-    if (!needsKey(request.routeOptions.url)) return; // the pattern: a path can be written in many ways
+    if (!needsKey(request.routeOptions.url)) return; // the route's pattern: one path can be written in many ways
     const presented = presentedKey(request);
     request.apiKey = presented === undefined ? undefined : findKey(known, presented);
     if (request.apiKey) return;
     const error = presented === undefined ? '' : ', error="invalid_token"';
     reply.header('www-authenticate', `Bearer realm="ddpm-inpaint"${error}`);
-    const why =
-      presented === undefined ? 'send an API key' : 'this API key is not known here; send a valid one';
+    const why = presented === undefined ? 'send an API key' : 'the API key is not valid; send a valid one';
     throw new Problem('unauthorized', `${why}, as Authorization: Bearer <key> or x-api-key: <key>`);
   });
 });

@@ -1,12 +1,12 @@
 import type { FastifyInstance } from 'fastify';
 import fp from 'fastify-plugin';
 import { openMetricsContentType, Registry } from 'prom-client';
-import type { Parts } from '../dependencies.ts';
+import type { Dependencies } from '../dependencies.ts';
 import { problems, text } from '../openapi.ts';
 
 /**
- * The same metrics in a registry that renders OpenMetrics. prom-client cuts `_total` off a counter's name for good when
- * it does so: here off a derived object's, so that the next scrape as plain text finds the name it knows.
+ * The same metrics in a registry that renders OpenMetrics. prom-client removes `_total` from a counter's name while it
+ * does so, permanently: here from a derived object, so that the next scrape as plain text finds the original name.
  */
 function asOpenMetrics(registry: Registry): Registry {
   const view = new Registry();
@@ -15,21 +15,21 @@ function asOpenMetrics(registry: Registry): Registry {
   return view;
 }
 
-/** Counts requests; serves GET /metrics too, unless that has a port of its own. */
-export default fp(async function metricsPlugin(app: FastifyInstance, parts: Parts) {
-  const { config, metrics } = parts;
+/** Counts requests, and serves GET /metrics unless METRICS_PORT is set. */
+export default fp(async function metricsPlugin(app: FastifyInstance, dependencies: Dependencies) {
+  const { config, metrics } = dependencies;
   app.addHook('onResponse', async (request, reply) => {
-    // The route's pattern, not the path: a path can have any value, and every value would be a series of its own.
+    // The route's pattern, not the path: every path would be a time series of its own.
     const route = request.routeOptions.url ?? 'unknown';
     const { method } = request;
     metrics.httpRequests.inc({ route, method, status: reply.statusCode });
     metrics.httpSeconds.observe({ route, method }, reply.elapsedTime / 1000);
   });
-  if (config.METRICS_PORT === undefined) await app.register(metricsRoute, parts);
+  if (config.METRICS_PORT === undefined) await app.register(metricsRoute, dependencies);
 });
 
 /** GET /metrics as Prometheus text or, when asked, OpenMetrics. */
-export async function metricsRoute(app: FastifyInstance, { metrics, registry }: Parts) {
+export async function metricsRoute(app: FastifyInstance, { metrics, registry }: Dependencies) {
   app.get(
     '/metrics',
     {
@@ -53,7 +53,7 @@ export async function metricsRoute(app: FastifyInstance, { metrics, registry }: 
   );
 
   function sampleModels() {
-    // Versions come and go, and a fallback changes labels: what has gone is to leave no series behind.
+    // Versions come and go, and a fallback changes labels: no stale series may remain.
     const { queueDepth, active, workers, engineInfo, deviceMemory } = metrics;
     for (const gauge of [queueDepth, active, workers, engineInfo, deviceMemory]) gauge.reset();
     for (const { ref: model, scheduler, engine, workers } of registry.list()) {
@@ -66,7 +66,7 @@ export async function metricsRoute(app: FastifyInstance, { metrics, registry }: 
       const labels = { model, engine: name, device, device_name: deviceName, library, precision };
       metrics.engineInfo.set(labels, 1);
       if (deviceMemoryBytes) metrics.deviceMemory.set({ model }, deviceMemoryBytes);
-      metrics.workerRestarts.inc({ model }, 0); // there from the start: the first restart is an increase too
+      metrics.workerRestarts.inc({ model }, 0); // so that the first restart is an increase
     }
   }
 }

@@ -8,8 +8,8 @@ import { Problem } from '../problem.ts';
 import { isApi } from './keys.ts';
 
 /**
- * Requests to /v1 counted by API key, else by address (IPv6: by its /64); on Redis, where there is one, over all replicas.
- * While Redis is away nobody is refused: a limit is a courtesy to others, not what keeps strangers out.
+ * Limits requests to /v1 per API key, or per address without keys (IPv6: per /64 network). With Redis, over all replicas.
+ * While Redis cannot be reached no request is refused: the limit shares capacity fairly, it is not access control.
  */
 export default fp(async function limits(app: FastifyInstance, { config }: { config: Config }) {
   const { RATE_LIMIT, API_KEYS = [] } = config;
@@ -21,7 +21,7 @@ export default fp(async function limits(app: FastifyInstance, { config }: { conf
     timeWindow: (request) => limitOf(request)?.windowMs ?? 0,
     keyGenerator: ({ apiKey, ip }) => (apiKey ? `key:${apiKey.name}` : `address:${normalizeIP(ip)}`),
     errorResponseBuilder: (_, { max, ttl }) =>
-      new Problem('rate-limited', `at most ${max} requests: come again in ${Math.ceil(ttl / 1000)} s`),
+      new Problem('rate-limited', `at most ${max} requests; try again in ${Math.ceil(ttl / 1000)} s`),
     enableDraftSpec: true, // ratelimit-limit, ratelimit-remaining, ratelimit-reset
     skipOnError: true,
     redis: config.REDIS_URL ? connect(app, config.REDIS_URL) : undefined,
@@ -29,7 +29,7 @@ export default fp(async function limits(app: FastifyInstance, { config }: { conf
   });
 });
 
-/** A connection that fails at once when Redis is away: a request is not to wait for its count. */
+/** A connection that fails at once while Redis is down: a request must not wait for its count. */
 function connect(app: FastifyInstance, url: string): Redis {
   const redis = new Redis(url, { enableOfflineQueue: false, maxRetriesPerRequest: 0, commandTimeout: 500 });
   redis.on('error', (err) => app.log.warn({ err }, 'rate limits on Redis'));

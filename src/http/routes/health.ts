@@ -1,20 +1,28 @@
 import type { FastifyInstance } from 'fastify';
-import type { Parts } from '../dependencies.ts';
+import type { Dependencies } from '../dependencies.ts';
 import { problems } from '../openapi.ts';
 import { Problem, RETRY_AFTER_S } from '../problem.ts';
 import { health } from '../schemas/responses.ts';
 
 const notReady = (why: string) => new Problem('not-ready', why, { retryAfterS: RETRY_AFTER_S });
 
-/** Probes, as Kubernetes asks them. */
-export default async function healthRoutes(app: FastifyInstance, { registry }: Parts) {
+/** The liveness, readiness and startup probes of Kubernetes. */
+export default async function healthRoutes(app: FastifyInstance, { registry }: Dependencies) {
   let started = false;
   const ok = { 200: { description: 'Yes', content: { 'application/json': { schema: health } } } };
-  const about = (operationId: string, summary: string) => ({ operationId, tags: ['operations'], summary });
+  const operation = (operationId: string, summary: string) => ({
+    operationId,
+    tags: ['operations'],
+    summary,
+  });
 
-  app.get('/health/live', { schema: { ...about('live', 'The process answers'), response: ok } }, () => ({
-    status: 'ok',
-  }));
+  app.get(
+    '/health/live',
+    { schema: { ...operation('live', 'Liveness: the process answers'), response: ok } },
+    () => ({
+      status: 'ok',
+    }),
+  );
 
   const ready = () => {
     if (app.draining) throw notReady('the service is shutting down');
@@ -22,15 +30,15 @@ export default async function healthRoutes(app: FastifyInstance, { registry }: P
     started = true;
     return { status: 'ok', model: registry.get().ref };
   };
-  const unless = { response: { ...ok, ...problems('not-ready') } };
+  const orNotReady = { response: { ...ok, ...problems('not-ready') } };
   app.get(
     '/health/ready',
-    { schema: { ...about('ready', 'Requests can be answered now'), ...unless } },
+    { schema: { ...operation('ready', 'Readiness: the default model can answer now'), ...orNotReady } },
     ready,
   );
   app.get(
     '/health/startup',
-    { schema: { ...about('startup', 'The model has been loaded once'), ...unless } },
+    { schema: { ...operation('startup', 'Startup: the default model has been loaded once'), ...orNotReady } },
     () => (started ? { status: 'ok' } : ready()),
   );
 }

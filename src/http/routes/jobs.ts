@@ -1,19 +1,23 @@
-import { createHash } from 'node:crypto';
+import { createHash, randomUUID } from 'node:crypto';
 import { Readable } from 'node:stream';
 import type { FastifyInstance, FastifyRequest } from 'fastify';
 import { z } from 'zod';
-import { chooseModel, seeded } from '../../generation/resolve.ts';
-import { JOB_STATUSES, type Job, type JobEvent, type JobRequest, noSuchJob } from '../../jobs/job.ts';
-import { decide, describeJob, openJobQueue, workOf } from '../../jobs/runner.ts';
-import { isAllowed } from '../../jobs/webhook.ts';
-import type { Parts } from '../dependencies.ts';
+import { prepare } from '../../generation/prepare.ts';
+import type { GenerationRequest } from '../../generation/request.ts';
+import { assertReady, reproducibilityFields, resolve } from '../../generation/resolve.ts';
+import { JOB_STATUSES, type Job, type JobEvent, type JobQueue, noSuchJob } from '../../jobs/job.ts';
+import { openJobQueue } from '../../jobs/open.ts';
+import { JobRunner } from '../../jobs/runner.ts';
+import { isAllowed, post } from '../../jobs/webhook.ts';
+import type { Dependencies } from '../dependencies.ts';
 import { disconnectSignal } from '../disconnect.ts';
-import { apiProblems, binary, events } from '../openapi.ts';
+import { jobView } from '../job-view.ts';
+import { apiProblems, events, pictureContent } from '../openapi.ts';
 import { fieldProblem } from '../problem.ts';
-import { drawnAs } from '../reply.ts';
 import { type JobBody, jobForm, jobJson } from '../schemas/requests.ts';
 import { jobList, job as jobSchema } from '../schemas/responses.ts';
-import { EVENT_STREAM_HEADERS, formatEvent, withHeartbeats } from '../sse.ts';
+import { formatEvent, sendEvents } from '../sse.ts';
+import { toProblem } from '../to-problem.ts';
 
 const idParams = z.object({ id: z.string().max(100) });
 const tags = ['jobs'];
@@ -22,9 +26,11 @@ const one = (description: string) => ({
   content: { 'application/json': { schema: jobSchema } },
 });
 
-export default async function jobRoutes(app: FastifyInstance, parts: Parts) {
-  const { config, registry } = parts;
-  const jobs = await openJobQueue(app, parts);
+export default async function jobRoutes(app: FastifyInstance, dependencies: Dependencies) {
+  const { config, registry, metrics } = dependencies;
+  const limits = { maxPixels: config.MAX_PIXELS };
+  const runner = new JobRunner(registry, metrics, limits);
+  const jobs = await openQueue(app, dependencies, runner);
   app.addHook('preClose', () => jobs.close());
 
   app.post<{ Body: JobBody }>(
@@ -33,17 +39,17 @@ export default async function jobRoutes(app: FastifyInstance, parts: Parts) {
       schema: {
         operationId: 'createJob',
         tags,
-        summary: 'Fill or draw later: the same work, asynchronously',
+        summary: 'Fill or generate asynchronously',
         description:
-          'With an Idempotency-Key, sending the same request again gives the same job. Without REDIS_URL jobs are kept ' +
-          'in memory: a restart loses them.',
+          'With an Idempotency-Key, sending the same request again returns the same job. Without REDIS_URL jobs are kept ' +
+          'in memory, and a restart loses them.',
         headers: z.object({ 'idempotency-key': z.string().min(1).max(200).optional() }).loose(),
         body: {
           content: { 'multipart/form-data': { schema: jobForm }, 'application/json': { schema: jobJson } },
         },
         response: {
-          200: one('The job that this Idempotency-Key has made before'),
-          202: one('The job; Location says where it is'),
+          200: one('The job that was created with this Idempotency-Key before'),
+          202: one('The job; the Location header has its address'),
           ...apiProblems(
             'invalid-request',
             'unreadable-picture',
@@ -55,7 +61,7 @@ export default async function jobRoutes(app: FastifyInstance, parts: Parts) {
             'picture-too-large',
             'unsupported-media-type',
             'unsupported-picture',
-            'queue-full',
+            'job-limit',
             'not-ready',
           ),
         },
@@ -63,33 +69,35 @@ export default async function jobRoutes(app: FastifyInstance, parts: Parts) {
       preValidation: (request) => request.readForm(jobForm),
     },
     async (request, reply) => {
+      const { task, image, mask, webhook, ...fields } = request.body;
+      const owner = request.apiKey?.name;
       const key = idempotencyKey(request);
-      const body = seeded(request.body);
-      const { task, image, mask, webhook, ...fields } = body;
       if (webhook && !isAllowed(webhook, { origins: config.WEBHOOK_ORIGINS }))
         throw fieldProblem('invalid-request', 'webhook', 'its origin is not one of WEBHOOK_ORIGINS');
-      // Seed and version are fixed now: whichever replica does the job, it is the same picture.
-      const { ref: model } = chooseModel(registry, body);
-      const wanted: JobRequest = {
-        task,
-        fields: { ...fields, model },
-        image,
-        mask,
-        webhook,
-        owner: request.apiKey?.name,
-      };
-      const decided = decide(parts, wanted);
-      Object.assign(request.about, {
-        task,
-        ...drawnAs({ model: decided.model, parameters: decided.sampling }),
-      });
-      await workOf(parts, wanted, decided); // what is wrong with the request is said now, not by a job that fails
-      const { job, known } = await jobs.submit(wanted, key);
-      request.about.job = job.id;
-      return reply
-        .code(known ? 200 : 202)
-        .header('location', `/v1/jobs/${job.id}`)
-        .send(describeJob(job));
+      const resolved = resolve(registry, { ...fields, task, image, mask } as GenerationRequest);
+      Object.assign(request.logFields, { task, ...reproducibilityFields(resolved) });
+      assertReady(registry, resolved);
+      const earlier = key && (await jobs.find(key, owner));
+      if (earlier) return send(earlier, 200);
+      const reservation = await jobs.reserve(); // before anything is decoded
+      try {
+        const prepared = await prepare(resolved, limits); // a bad picture is a 4xx now, not a failed job later
+        // Seed and version are fixed now, so that the job gives the same picture on whichever replica it runs.
+        const { model, parameters } = resolved;
+        const fixed = { ...fields, model: model.ref, seed: parameters.seed };
+        const id = randomUUID();
+        runner.preparedInputs.put(id, prepared);
+        const wanted = { id, task, fields: fixed, image, mask, webhook, owner };
+        const { job, known } = await jobs.submit(wanted, key);
+        return send(job, known ? 200 : 202);
+      } finally {
+        reservation.release();
+      }
+
+      function send(job: Job, status: 200 | 202) {
+        request.logFields.job = job.id;
+        return reply.code(status).header('location', `/v1/jobs/${job.id}`).send(jobView(job));
+      }
     },
   );
 
@@ -111,7 +119,7 @@ export default async function jobRoutes(app: FastifyInstance, parts: Parts) {
       },
     },
     async ({ query, apiKey }) => ({
-      jobs: (await jobs.list({ ...query, owner: apiKey?.name })).map(describeJob),
+      jobs: (await jobs.list({ ...query, owner: apiKey?.name })).map(jobView),
     }),
   );
 
@@ -126,7 +134,7 @@ export default async function jobRoutes(app: FastifyInstance, parts: Parts) {
         response: { 200: one('The job'), ...apiProblems('unknown-job') },
       },
     },
-    async (request) => describeJob(await own(request)),
+    async (request) => jobView(await own(request)),
   );
 
   app.delete<{ Params: { id: string } }>(
@@ -135,12 +143,12 @@ export default async function jobRoutes(app: FastifyInstance, parts: Parts) {
       schema: {
         operationId: 'deleteJob',
         tags,
-        summary: 'Cancel a job that waits or runs; forget one that has ended',
+        summary: 'Cancel a job that waits or runs; delete one that has ended',
         params: idParams,
-        response: { 200: one('The job as it was left'), ...apiProblems('unknown-job') },
+        response: { 200: one('The job in its last state'), ...apiProblems('unknown-job') },
       },
     },
-    async (request) => describeJob(await jobs.cancel((await own(request)).id)),
+    async (request) => jobView(await jobs.cancel((await own(request)).id)),
   );
 
   app.get<{ Params: { id: string; n: number } }>(
@@ -154,11 +162,7 @@ export default async function jobRoutes(app: FastifyInstance, parts: Parts) {
         response: {
           200: {
             description: 'The picture',
-            content: {
-              'image/png': { schema: binary },
-              'image/jpeg': { schema: binary },
-              'image/webp': { schema: binary },
-            },
+            content: pictureContent,
           },
           ...apiProblems('unknown-job', 'invalid-request'),
         },
@@ -194,14 +198,14 @@ export default async function jobRoutes(app: FastifyInstance, parts: Parts) {
       },
     },
     async (request, reply) => {
-      const { id } = await own(request); // a job that is not there is a 404, not an empty stream
+      const { id } = await own(request); // an unknown job is a 404, not an empty stream
       const after = Number(request.headers['last-event-id'] ?? 0);
       const source = jobs.events(id, after, disconnectSignal(reply));
-      return reply.headers(EVENT_STREAM_HEADERS).send(withHeartbeats(Readable.from(formatted(source))));
+      return sendEvents(reply, Readable.from(formatted(source)));
     },
   );
 
-  /** The job that is asked for. Another's is answered like one that is not there. */
+  /** The job of the path. Another client's job is answered like one that does not exist. */
   async function own({ params: { id }, apiKey }: FastifyRequest<{ Params: { id: string } }>): Promise<Job> {
     const job = await jobs.get(id);
     if (job.owner === apiKey?.name) return job;
@@ -209,11 +213,29 @@ export default async function jobRoutes(app: FastifyInstance, parts: Parts) {
   }
 }
 
+function openQueue(
+  { log }: FastifyInstance,
+  { config, registry }: Dependencies,
+  runner: JobRunner,
+): Promise<JobQueue> {
+  const webhooks = { origins: config.WEBHOOK_ORIGINS, secret: config.WEBHOOK_SECRET ?? '' };
+  return openJobQueue({
+    redisUrl: config.REDIS_URL,
+    onRedisError: (err) => log.warn({ err }, 'jobs on Redis'),
+    limit: config.JOB_LIMIT,
+    retryAfterS: () => Math.max(1, ...registry.list().map(({ scheduler }) => scheduler?.retryAfterS ?? 1)),
+    ttlMs: config.JOB_TTL_MS,
+    perform: runner.perform,
+    describeError: (error) => toProblem(error, log).toJSON('/v1/jobs'),
+    notify: (job) => post(job.webhook, job.id, jobView(job), webhooks),
+  });
+}
+
 async function* formatted(source: AsyncIterable<JobEvent>) {
   for await (const { id, event, data } of source) yield formatEvent(event, data, id);
 }
 
-/** The key, and what tells whether the request that comes with it is the same. */
+/** The Idempotency-Key, with a fingerprint of the request as it was sent. */
 function idempotencyKey(request: FastifyRequest<{ Body: JobBody }>) {
   const value = request.headers['idempotency-key'];
   if (typeof value !== 'string') return undefined;

@@ -1,18 +1,18 @@
 import type { FastifyInstance } from 'fastify';
 import { z } from 'zod';
 import type { ServedModel } from '../../registry/served-model.ts';
-import type { Parts } from '../dependencies.ts';
+import type { Dependencies } from '../dependencies.ts';
 import { apiProblems } from '../openapi.ts';
 import { type ModelResponse, modelList, model as modelSchema } from '../schemas/responses.ts';
 
-export default async function modelRoutes(app: FastifyInstance, { registry }: Parts) {
+export default async function modelRoutes(app: FastifyInstance, { registry }: Dependencies) {
   app.get(
     '/v1/models',
     {
       schema: {
         operationId: 'listModels',
         tags: ['models'],
-        summary: 'What can be served, newest version first',
+        summary: 'All models, newest version first',
         response: {
           200: { description: 'All models', content: { 'application/json': { schema: modelList } } },
           ...apiProblems(),

@@ -3,10 +3,10 @@ import fastifyStatic from '@fastify/static';
 import type { FastifyInstance } from 'fastify';
 import { policy } from '../plugins/headers.ts';
 
-/** The page with a brush: files as they are, beside this one's folder in the sources and in the build. */
+/** The page's files, at the same relative path in the sources and in the build. */
 const ROOT = fileURLToPath(new URL('../../playground', import.meta.url));
 
-/** Its own files, pictures that it made, and calls to this service. */
+/** The page may load its own files and pictures that it made, and call this service. */
 const POLICY = policy({
   'script-src': ["'self'"],
   'style-src': ["'self'"],
@@ -22,9 +22,9 @@ export default async function playground(app: FastifyInstance) {
     root: ROOT,
     prefix: '/playground/',
     index: false,
-    wildcard: false, // a route a file: what is not there is not found
+    wildcard: false, // a route for each file, so that anything else is a 404
     cacheControl: false,
-    setHeaders: (response) => response.header('cache-control', 'no-cache'), // a new version shows at once; 304 is cheap
+    setHeaders: (response) => response.header('cache-control', 'no-cache'), // always revalidated, so that a new version shows at once
   });
   app.get('/', { schema: { hide: true } as never }, (_, reply) => reply.sendFile('index.html'));
 }

@@ -12,7 +12,7 @@ export const base64Picture = z
     examples: ['data:image/png;base64,iVBORw0KGgo…'],
   })
   .transform((text, context) => {
-    const base64 = text.replace(DATA_URL, '').replace(/\r?\n/g, ''); // many tools break lines
+    const base64 = text.replace(DATA_URL, '').replace(/\r?\n/g, ''); // many tools insert line breaks
     if (base64.length % 4 === 0 && BASE64.test(base64)) return Buffer.from(base64, 'base64');
     context.issues.push({
       code: 'custom',
@@ -33,7 +33,7 @@ export const model = z
   .optional()
   .meta({
     description:
-      'id or id@version; the default model when absent. Of an id, the version that is the default, else its newest',
+      '`id` or `id@version`; the default model when absent. Without a version: the default version of that id, else its newest',
     examples: ['celeba-inpaint-64'],
   });
 
@@ -43,7 +43,7 @@ export const seed = z
   .max(2 ** 32 - 1)
   .optional()
   .meta({
-    description: 'The same seed gives the same picture; drawn and reported when absent',
+    description: 'The same seed gives the same picture. Drawn at random and reported when absent',
     examples: [7],
   });
 
@@ -51,23 +51,24 @@ export const output = {
   format: z
     .enum(['png', 'jpeg', 'webp'])
     .optional()
-    .meta({ description: 'png when absent, or what Accept prefers' }),
+    .meta({ description: 'When absent: what Accept prefers, else png' }),
   quality: z.int().min(1).max(100).optional().meta({ description: 'For jpeg and webp; 90 when absent' }),
 };
 
-/** How pictures are drawn; what is absent comes from the model's card. */
+/** How pictures are generated. Absent values come from the model's card. */
 export const sampling = {
   model,
   seed,
   num_images: z.int().min(1).max(8).default(1).meta({ description: 'Candidates, each with its own noise' }),
-  sampler: z.enum(SAMPLER_NAMES).optional().meta({ description: "The model card's when absent" }),
+  sampler: z.enum(SAMPLER_NAMES).optional().meta({ description: "The model card's default when absent" }),
   steps: z
     .int()
     .min(1)
     .max(100_000)
     .optional()
     .meta({
-      description: "1 to the model's T; more is slower and finer; the model card's when absent",
+      description:
+        "Evaluations of the network, 1 to the model's T. More is slower and finer; the model card's default when absent",
       examples: [20],
     }),
   eta: z
@@ -75,31 +76,31 @@ export const sampling = {
     .min(0)
     .max(1)
     .optional()
-    .meta({ description: "ddim's share of fresh noise, 0: deterministic" }),
+    .meta({ description: 'Share of fresh noise in each step of ddim; 0 is deterministic' }),
   preview_every: z.int().min(0).max(100_000).default(0).meta({
     description:
-      'In a stream of events: send the current estimate of the picture every so many steps; 0: never',
+      'In a stream of events: every so many steps, send the current estimate of the picture. 0: never',
   }),
   priority: z
     .enum(['low', 'normal', 'high'])
     .default('normal')
-    .meta({ description: 'Share of a busy service' }),
+    .meta({ description: 'Weight of the request while the service is busy' }),
 };
 
 export const inpainting = {
   ...sampling,
   strategy: z.enum(['auto', 'crop', 'resize']).default('auto').meta({
     description:
-      'Show the model a crop around the hole, or the whole picture; auto chooses and the answer says which',
+      'Whether the model sees a crop around the hole or the whole picture. `auto` chooses; the answer says which',
   }),
   padding: z.int().min(0).max(10_000).optional().meta({
-    description: 'Pixels of context around the hole when cropping; as many as the hole is large when absent',
+    description: 'Pixels of context around the hole when cropping; the size of the hole when absent',
   }),
   mask_blur: z
     .int()
     .min(0)
     .max(256)
     .default(0)
-    .meta({ description: 'Feathering in pixels, inside the hole only' }),
+    .meta({ description: 'Pixels over which the filling fades in, inside the hole only' }),
   ...output,
 };

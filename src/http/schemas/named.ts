@@ -1,6 +1,6 @@
 import { z } from 'zod';
 
-/** Schemas with a name of their own in the OpenAPI document, as requests send them and as responses carry them. */
+/** Schemas that are named components of the OpenAPI document: those of requests, and those of responses. */
 export const requestSchemas = z.registry<{ id: string }>();
 export const responseSchemas = z.registry<{ id: string }>();
 

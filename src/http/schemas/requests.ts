@@ -2,7 +2,7 @@ import { z } from 'zod';
 import { base64Picture, filePart, inpainting, model, output, sampling, seed } from './fields.ts';
 import { request } from './named.ts';
 
-const MASK = 'White (128 or more) is the hole; when absent, the transparent pixels of the image are';
+const MASK = 'The hole is white (128 or more). When absent, the transparent pixels of the image are the hole';
 
 export const inpaintJson = request(
   'InpaintJson',
@@ -17,7 +17,7 @@ export type InpaintBody = z.output<typeof inpaintForm>;
 export const sampleJson = request('SampleJson', z.strictObject({ ...sampling, ...output }));
 export type SampleBody = z.output<typeof sampleJson>;
 
-/** A job is either task's request; what the task has no use for is refused. */
+/** A job is a request of either task. Pictures that the task does not use are refused. */
 function jobBody<Picture extends z.ZodType<Buffer>>(picture: Picture) {
   return z
     .strictObject({
@@ -29,8 +29,8 @@ function jobBody<Picture extends z.ZodType<Buffer>>(picture: Picture) {
         .max(2000)
         .optional()
         .describe(
-          'Where to post the job when it has succeeded or failed, signed as Standard Webhooks says; its origin must ' +
-            'be one of WEBHOOK_ORIGINS',
+          'URL that the job is posted to when it has succeeded or failed, signed according to Standard Webhooks. Its ' +
+            'origin must be one of WEBHOOK_ORIGINS',
         ),
       ...inpainting,
     })
@@ -55,7 +55,7 @@ export type JobBody = z.output<typeof jobForm>;
 const diffusing = {
   timesteps: z.array(z.int().min(0).max(99_999)).min(1).max(16).optional().meta({
     description:
-      "Up to 16, each 0 to the model's T - 1; five from first to last when absent; in a form, separated by commas",
+      "At most 16, each from 0 to the model's T - 1; in a form, separated by commas. When absent, five from 0 to T - 1",
   }),
   model,
   seed,

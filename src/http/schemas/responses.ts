@@ -25,7 +25,7 @@ export const problem = response(
 );
 
 const image = z.object({
-  index: z.int().min(0).meta({ description: 'Which candidate; with the same seed the same picture' }),
+  index: z.int().min(0).meta({ description: 'Index of the candidate' }),
   data: z.string().meta({ description: 'The encoded picture as base64', contentEncoding: 'base64' }),
 });
 
@@ -52,7 +52,7 @@ export const inpaintResponse = response(
     strategy: z.enum(['crop', 'resize']),
     box: z
       .object({ left: z.int(), top: z.int(), width: z.int(), height: z.int() })
-      .meta({ description: 'The part of the picture that the model was shown' }),
+      .meta({ description: 'The region of the picture that the model saw' }),
     mask_fraction: z.number().min(0).max(1),
     uncertainty: z.string().optional().meta({
       description:
@@ -86,12 +86,12 @@ export const job = response(
     finished_at: z.iso.datetime().optional(),
     parameters: z
       .record(z.string(), z.unknown())
-      .meta({ description: 'As they were sent; seed and model version filled in' }),
+      .meta({ description: 'The parameters as sent, with seed and model version filled in' }),
     error: problem.optional(),
     images: z
       .array(z.string())
-      .meta({ description: 'Where its pictures are', examples: [['/v1/jobs/…/images/0']] }),
-    events: z.string().meta({ description: 'Where its events are' }),
+      .meta({ description: 'Addresses of its pictures', examples: [['/v1/jobs/…/images/0']] }),
+    events: z.string().meta({ description: 'Address of its events' }),
     webhook: z.string().optional(),
   }),
 );
@@ -103,28 +103,28 @@ export const model = response(
   'Model',
   z.object({
     ref: z.string().meta({ examples: ['celeba-inpaint-64@1'] }),
-    default: z.boolean().meta({ description: 'Answers requests that name no model, or most of them' }),
-    share: z.number().min(0).max(1).meta({ description: 'Its part of the requests that name no model' }),
+    default: z.boolean().meta({ description: 'Whether it serves most of the requests that name no model' }),
+    share: z.number().min(0).max(1).meta({ description: 'Its share of the requests that name no model' }),
     state: z.enum(['available', 'loading', 'ready', 'failed']).meta({
-      description: 'available: found and intact, loads on first use',
+      description: '`available` models load on first use',
     }),
-    reason: z.string().optional().meta({ description: 'Why it failed' }),
+    reason: z.string().optional().meta({ description: 'Why loading failed' }),
     digest: z.string().meta({ description: 'sha256 of unet.onnx' }),
     engine: z
       .object({
         engine: z.string(),
         device: z.string(),
         device_name: z.string(),
-        device_memory_bytes: z.number().optional().meta({ description: 'Where it is known' }),
+        device_memory_bytes: z.number().optional().meta({ description: 'If known' }),
         library: z.string(),
         precision: z.string(),
         best_batch: z.int(),
         workers: z.int(),
         workers_alive: z.int(),
-        workers_reason: z.string().optional().meta({ description: 'Why so many workers' }),
+        workers_reason: z.string().optional().meta({ description: 'How the number of workers was chosen' }),
       })
       .optional()
-      .meta({ description: 'Where it runs, once it is loaded' }),
+      .meta({ description: 'Where it runs, once loaded' }),
     card: modelCard,
   }),
 );

@@ -1,116 +1,119 @@
 import { type Job as Delivery, Queue, Worker } from 'bullmq';
 import { Redis } from 'ioredis';
 import { EngineError } from '../../engine/engine.ts';
+import type { ProgressEvent } from '../../generation/progress.ts';
 import {
   CONCURRENCY,
-  type Ending,
   type IdempotencyKey,
   type Job,
   type JobEvent,
   type JobFilter,
-  type JobProgress,
+  type JobOutcome,
   type JobQueue,
   type JobQueueOptions,
   type JobRequest,
+  type JobReservation,
   JobStoreError,
   noSuchJob,
   RESULT_BYTES,
   UnknownJobError,
 } from '../job.ts';
-import { Bell } from '../notifier.ts';
+import { JobNotifier } from '../notifier.ts';
+import { JobReservations } from '../reservations.ts';
 import { WEBHOOK_DELAY_MS, WEBHOOK_TRIES } from '../webhook.ts';
 import { JobStore } from './store.ts';
 
 export interface RedisQueueOptions extends JobQueueOptions {
   url: string;
-  /** Of every key; with a hash tag. */
+  /** Prefix of every key; with a hash tag, for Redis Cluster. */
   prefix?: string;
-  /** What goes wrong with Redis, beside requests. */
+  /** Called with errors of connections that no request waits for. */
   onError: (error: Error) => void;
 }
 
 const PREFIX = '{ddpm-inpaint}:';
-/** A replica that has not been heard of for so long is dead, and its jobs are taken over. */
+/** A replica whose locks are not renewed for this long is taken for dead, and others take over its jobs. */
 const LOCK_MS = 10_000;
-/** Replicas a job may take down with it. */
+/** Times that a job is taken over from a dead replica before it fails: a job that crashes replicas must not crash all. */
 const TAKEOVERS = 20;
-/** When this replica's engine fails, others may do better. */
+/** Attempts after engine failures: another replica may succeed. */
 const TRIES = 3;
-/** Commands of a request fail after so many reconnections, a second or two: its client is told, it does not hang. */
+/** Reconnections, about two seconds, after which a command of a request fails, so that its client gets an answer. */
 const RECONNECTIONS = 8;
-/** For news that were missed while Redis was away. */
-const LOOK_AGAIN_MS = 2000;
-/** For jobs that were taken by a replica which died before it had handed them to BullMQ. */
-const HAND_OVER_MS = 30_000;
+/** Interval for checking a job's events, in case notifications were missed while Redis was down. */
+const POLL_MS = 2000;
+/** Interval for adding jobs to BullMQ that a replica stored, but died before adding. */
+const ADD_MISSING_MS = 30_000;
 
 interface Payload {
   id: string;
 }
 
 /**
- * Jobs on Redis, for any number of replicas: each takes, runs, reports and serves any job. BullMQ hands out ids, and hands
- * out again those of a replica that died; the store is the truth about a job. A job may so be run twice, and ends once:
- * with the same pictures, since its seed was drawn when it was taken.
+ * Jobs on Redis, for any number of replicas: each accepts, runs, reports and serves any job. BullMQ distributes the ids,
+ * and redistributes those of a replica that died; JobStore holds everything else. A job may therefore run twice, but ends
+ * once, and with the same pictures, since its seed was drawn when it was accepted.
  */
 export class RedisJobQueue implements JobQueue {
   readonly #options: RedisQueueOptions;
-  /** For requests: fails soon. */
-  readonly #hasty: Redis;
-  /** For jobs under way: waits until Redis is back. */
-  readonly #patient: Redis;
-  readonly #news: Redis;
-  readonly #asked: JobStore;
+  /** For commands of requests: fails soon. */
+  readonly #requestClient: Redis;
+  /** For running jobs: waits until Redis is back. */
+  readonly #workerClient: Redis;
+  readonly #subscriber: Redis;
+  readonly #requestStore: JobStore;
   readonly #store: JobStore;
   readonly #queue: Queue<Payload>;
   readonly #webhooks: Queue<Payload>;
   readonly #workers: Worker<Payload>[];
-  readonly #bell = new Bell();
+  readonly #notifier = new JobNotifier();
+  readonly #reservations = new JobReservations();
   readonly #closing = new AbortController();
-  readonly #handOver: NodeJS.Timeout;
+  readonly #addMissingTimer: NodeJS.Timeout;
 
   /** Rejects with JobStoreError when Redis cannot be reached. */
   static async connect(options: RedisQueueOptions): Promise<RedisJobQueue> {
-    const hasty = new Redis(options.url, { maxRetriesPerRequest: RECONNECTIONS, lazyConnect: true });
+    const requestClient = new Redis(options.url, { maxRetriesPerRequest: RECONNECTIONS, lazyConnect: true });
     let why = new Error('no answer');
-    hasty.on('error', (error) => {
+    requestClient.on('error', (error) => {
       why = error;
     });
     try {
-      await hasty.connect();
+      await requestClient.connect();
     } catch {
-      hasty.disconnect();
+      requestClient.disconnect();
       throw new JobStoreError(`Redis cannot be reached at REDIS_URL: ${why.message}`);
     }
-    return new RedisJobQueue(options, hasty);
+    return new RedisJobQueue(options, requestClient);
   }
 
-  private constructor(options: RedisQueueOptions, hasty: Redis) {
-    const { url, prefix = PREFIX, limit, ttlMs, resultBytes = RESULT_BYTES, onError } = options;
+  private constructor(options: RedisQueueOptions, requestClient: Redis) {
+    const { url, prefix = PREFIX, limit, retryAfterS, ttlMs, resultBytes = RESULT_BYTES, onError } = options;
     this.#options = options;
-    this.#hasty = hasty;
-    this.#patient = new Redis(url, { maxRetriesPerRequest: null });
-    this.#news = this.#patient.duplicate();
-    for (const connection of [this.#patient, this.#news]) connection.on('error', onError);
-    const bounds = { prefix, limit, ttlMs, resultBytes };
-    this.#asked = new JobStore(hasty, bounds);
-    this.#store = new JobStore(this.#patient, bounds);
+    this.#requestClient = requestClient;
+    this.#workerClient = new Redis(url, { maxRetriesPerRequest: null });
+    this.#subscriber = this.#workerClient.duplicate();
+    for (const connection of [this.#workerClient, this.#subscriber]) connection.on('error', onError);
+    const bounds = { prefix, limit, retryAfterS, ttlMs, resultBytes };
+    this.#requestStore = new JobStore(requestClient, bounds);
+    this.#store = new JobStore(this.#workerClient, bounds);
 
-    this.#news.on('message', (_, id) => this.#bell.ring(id));
-    void this.#news.subscribe(`${prefix}news`).catch(onError);
+    this.#subscriber.on('message', (_, id) => this.#notifier.notify(id));
+    void this.#subscriber.subscribe(`${prefix}news`).catch(onError);
 
     const names = { prefix: `${prefix}bull` };
     const kept = { removeOnComplete: true, removeOnFail: true };
     const again = (attempts: number, delay: number) => ({
       defaultJobOptions: { ...kept, attempts, backoff: { type: 'exponential', delay } },
     });
-    this.#queue = new Queue('jobs', { ...names, connection: hasty, ...again(TRIES, 1000) });
+    this.#queue = new Queue('jobs', { ...names, connection: requestClient, ...again(TRIES, 1000) });
     this.#webhooks = new Queue('webhooks', {
       ...names,
-      connection: this.#patient,
+      connection: this.#workerClient,
       ...again(WEBHOOK_TRIES, WEBHOOK_DELAY_MS),
     });
     const life = { lockDuration: LOCK_MS, stalledInterval: LOCK_MS / 2, maxStalledCount: TAKEOVERS };
-    const working = { ...names, ...life, connection: this.#patient };
+    const working = { ...names, ...life, connection: this.#workerClient };
     const { concurrency = CONCURRENCY } = options;
     const jobs = new Worker<Payload>('jobs', (delivery) => this.#process(delivery), {
       ...working,
@@ -124,12 +127,33 @@ export class RedisJobQueue implements JobQueue {
     this.#workers = [jobs, webhooks];
     for (const queue of [this.#queue, this.#webhooks]) queue.on('error', onError);
     for (const worker of this.#workers) worker.on('error', onError);
-    this.#handOver = setInterval(() => void this.#handOverAgain().catch(onError), HAND_OVER_MS).unref();
+    this.#addMissingTimer = setInterval(() => void this.#addMissing().catch(onError), ADD_MISSING_MS).unref();
+  }
+
+  find(key: IdempotencyKey, owner: string | undefined): Promise<Job | undefined> {
+    return translated(async () => {
+      const id = await this.#requestStore.find(key, owner);
+      return id === undefined ? undefined : this.#requestStore.get(id);
+    });
+  }
+
+  async reserve(): Promise<JobReservation> {
+    // Counted before waiting for Redis: of many that come at once, each sees those before it.
+    const reservation = this.#reservations.add();
+    const others = this.#reservations.count - 1;
+    try {
+      const unfinished = await translated(() => this.#requestStore.unfinishedCount());
+      if (unfinished + others >= this.#options.limit) throw this.#requestStore.limitError();
+      return reservation;
+    } catch (error) {
+      reservation.release();
+      throw error;
+    }
   }
 
   async submit(request: JobRequest, key?: IdempotencyKey): Promise<{ job: Job; known: boolean }> {
-    return asked(async () => {
-      const { id, known } = await this.#asked.submit(request, key);
+    return translated(async () => {
+      const { id, known } = await this.#requestStore.submit(request, key);
       const job = await this.get(id);
       if (!known) await this.#queue.add('job', { id }, { jobId: id });
       return { job, known };
@@ -137,55 +161,56 @@ export class RedisJobQueue implements JobQueue {
   }
 
   async get(id: string): Promise<Job> {
-    const job = await asked(() => this.#asked.get(id));
+    const job = await translated(() => this.#requestStore.get(id));
     if (!job) throw noSuchJob(id);
     return job;
   }
 
   list(filter: JobFilter): Promise<Job[]> {
-    return asked(() => this.#asked.list(filter));
+    return translated(() => this.#requestStore.list(filter));
   }
 
   async image(id: string, n: number): Promise<{ file: Uint8Array; mediaType: string }> {
     const { status, images } = await this.get(id);
-    const file = await asked(() => this.#asked.image(id, n));
+    const file = await translated(() => this.#requestStore.image(id, n));
     if (!file) throw new UnknownJobError(`job ${id} is ${status} and has ${images} pictures`);
-    return { file, mediaType: await asked(() => this.#asked.mediaType(id)) };
+    return { file, mediaType: await translated(() => this.#requestStore.mediaType(id)) };
   }
 
   async cancel(id: string): Promise<Job> {
     const job = await this.get(id);
-    return asked(async () => {
+    return translated(async () => {
       if (job.finishedAt) {
-        await this.#asked.forget(id);
+        await this.#requestStore.forget(id);
         return job;
       }
-      await this.#asked.finish(id, { status: 'cancelled' });
-      await this.#queue.remove(id).catch(() => {}); // one that runs leaves at its next step
+      await this.#requestStore.finish(id, { status: 'cancelled' });
+      await this.#queue.remove(id).catch(() => {}); // a running job stops at its next step
       return this.get(id);
     });
   }
 
   async *events(id: string, after: number, signal: AbortSignal): AsyncGenerator<JobEvent> {
     for (let last = after; !signal.aborted && !this.#closing.signal.aborted; ) {
-      const news = this.#bell.wait(id, signal, LOOK_AGAIN_MS); // before looking: nothing is missed in between
-      const job = await this.#store.get(id); // a follower waits for Redis to come back
+      const change = this.#notifier.wait(id, signal, POLL_MS); // before reading, so that no change is missed
+      const job = await this.#store.get(id); // waits until Redis is back
       for (const event of await this.#store.events(id, last)) {
         yield event;
         last = event.id;
       }
       if (!job || job.finishedAt) return;
-      await news;
+      await change;
     }
   }
 
   async close(): Promise<void> {
-    clearInterval(this.#handOver);
+    clearInterval(this.#addMissingTimer);
     this.#closing.abort();
-    this.#bell.ringAll();
+    this.#notifier.notifyAll();
     await Promise.all(this.#workers.map((worker) => worker.close()));
     await Promise.all([this.#queue.close(), this.#webhooks.close()]);
-    for (const connection of [this.#hasty, this.#patient, this.#news]) connection.disconnect();
+    for (const connection of [this.#requestClient, this.#workerClient, this.#subscriber])
+      connection.disconnect();
   }
 
   async #process({ data: { id }, attemptsMade }: Delivery<Payload>) {
@@ -193,36 +218,37 @@ export class RedisJobQueue implements JobQueue {
     if (!request) return;
     const controller = new AbortController();
     const stop = () => controller.abort(new Error('the job has ended'));
-    const onProgress = (data: JobProgress) => {
-      this.#store.progress(id, data).then((goOn) => goOn || stop(), this.#options.onError);
+    const onProgress = (event: ProgressEvent) => {
+      this.#store.progress(id, event).then((goOn) => goOn || stop(), this.#options.onError);
     };
-    const ending = await this.#options.perform(request, { signal: controller.signal, onProgress }).then(
-      (outcome): Ending => ({ status: 'succeeded', outcome }),
-      (error): Ending => {
+    const outcome = await this.#options.perform(request, { signal: controller.signal, onProgress }).then(
+      (result): JobOutcome => ({ status: 'succeeded', result }),
+      (error): JobOutcome => {
         if (error instanceof EngineError && attemptsMade + 1 < TRIES) throw error;
         return { status: 'failed', error: this.#options.describeError(error) };
       },
     );
-    if (!controller.signal.aborted) await this.#end(id, ending);
+    if (!controller.signal.aborted) await this.#end(id, outcome);
   }
 
-  /** BullMQ hands it out no more: it has taken too many replicas down. */
+  /** Called when BullMQ gives up on a job, because too many replicas died while they ran it. */
   async #gaveUp(delivery: Delivery<Payload> | undefined, error: Error) {
     if (!delivery?.finishedOn) return;
     await this.#end(delivery.data.id, { status: 'failed', error: this.#options.describeError(error) });
   }
 
-  /** BullMQ knows an id only once, however often it is added. */
-  async #handOverAgain() {
+  /** Adds every unfinished job to BullMQ, which ignores the ids that it already has. */
+  async #addMissing() {
     const ids = await this.#store.unfinished();
     await this.#queue.addBulk(ids.map((id) => ({ name: 'job', data: { id }, opts: { jobId: id } })));
   }
 
-  async #end(id: string, ending: Ending) {
+  async #end(id: string, outcome: JobOutcome) {
     const { webhook } = (await this.#store.get(id)) ?? {};
-    // Before the end, so that a replica which dies here leaves nobody untold: the delivery waits for the end.
+    // Added before the job ends, so that the webhook is called even if this replica dies here. Until the job has ended, the
+    // delivery fails and is tried again.
     if (webhook) await this.#webhooks.add('ended', { id }, { jobId: id, delay: 100 });
-    await this.#store.finish(id, ending);
+    await this.#store.finish(id, outcome);
   }
 
   async #notify(id: string) {
@@ -233,15 +259,16 @@ export class RedisJobQueue implements JobQueue {
   }
 }
 
-const AWAY = ['MaxRetriesPerRequestError', 'ReplyError', 'AbortError'];
+/** Names of the errors that ioredis throws while Redis cannot answer. */
+const UNAVAILABLE = ['MaxRetriesPerRequestError', 'ReplyError', 'AbortError'];
 
-/** What a request asks of Redis: its failure is not the client's. */
-async function asked<T>(ask: () => Promise<T>): Promise<T> {
+/** Turns a failure of Redis into JobStoreError: it is not the client's fault. */
+async function translated<T>(command: () => Promise<T>): Promise<T> {
   try {
-    return await ask();
+    return await command();
   } catch (error) {
     const { name, message } = error as Error;
-    if (AWAY.includes(name) || message === 'Connection is closed.')
+    if (UNAVAILABLE.includes(name) || message === 'Connection is closed.')
       throw new JobStoreError('Redis cannot be reached', { cause: error });
     throw error;
   }

@@ -1,14 +1,14 @@
 /**
- * What must happen at once or not at all, as Lua that Redis runs. KEYS[1] is the prefix of every key; it holds a hash tag,
- * so on a cluster all of them lie on one node.
+ * Changes that must be atomic, as Lua scripts. KEYS[1] is the prefix of every key; it contains a hash tag, so that on a
+ * cluster all keys are on one node.
  *
- *   jobs         sorted set: ids by when they were made
- *   unfinished   set: ids that wait or run
- *   finished     sorted set: ids by when they ended
- *   sizes, bytes hash and sum: what their pictures take
+ *   jobs         sorted set: ids by time of creation
+ *   unfinished   set: ids of jobs that wait or run
+ *   finished     sorted set: ids by time of ending
+ *   sizes, bytes hash and sum: bytes of their pictures
  *   job:<id>         hash: the record
- *   job:<id>:input   hash: the pictures that came, until it ends
- *   job:<id>:files   hash: the pictures that were made
+ *   job:<id>:input   hash: the input pictures, until it ends
+ *   job:<id>:files   hash: the generated pictures
  *   job:<id>:events  stream, entries 0-1, 0-2 ...: the events, numbered as clients see them
  *   key:<owner>:<value>  hash: the job and fingerprint of an owner's Idempotency-Key
  */
@@ -27,7 +27,7 @@ local function drop(id)
 end
 `;
 
-/** id, now, limit, events kept, key, fingerprint, image, mask, then the record's fields -> 'new', 'full', 'conflict' or the id known. */
+/** id, now, limit, events kept, key, fingerprint, image, mask, then the record's fields -> 'new', 'full', 'conflict' or the id of the known job. */
 export const SUBMIT = `${SHARED}
 local id, now, limit, kept, key, print, image, mask = unpack(ARGV, 1, 8)
 if key ~= '' then
@@ -47,7 +47,7 @@ redis.call('SADD', p..'unfinished', id)
 tell(id, kept, 'queued', '{"position":'..waiting..'}')
 return 'new'`;
 
-/** id, now -> 1 when it is to run: it is there and has not ended. */
+/** id, now -> 1 if it should run: it exists and has not ended. */
 export const START = `${SHARED}
 local id, now = unpack(ARGV)
 if redis.call('SISMEMBER', p..'unfinished', id) == 0 then return 0 end
@@ -55,7 +55,7 @@ redis.call('HSET', p..'job:'..id, 'status', 'running')
 redis.call('HSETNX', p..'job:'..id, 'startedAt', now)
 return 1`;
 
-/** id, step, of, events kept, data -> 1 when it is to go on, 0 when it has ended: cancelled, or done by another. */
+/** id, step, of, events kept, data -> 1 if it should continue, 0 if it has ended: cancelled, or finished by another replica. */
 export const PROGRESS = `${SHARED}
 local id, step, of, kept, data = unpack(ARGV)
 if redis.call('SISMEMBER', p..'unfinished', id) == 0 then return 0 end
@@ -63,7 +63,7 @@ redis.call('HSET', p..'job:'..id, 'step', step, 'of', of)
 tell(id, kept, 'progress', data)
 return 1`;
 
-/** id, now, ttl, bound in bytes, events kept, status, event, data, media type, files... -> 1, or 0 when it had ended before: the first end counts. */
+/** id, now, ttl, bound in bytes, events kept, status, event, data, media type, files... -> 1, or 0 if it had ended before: the first outcome counts. */
 export const FINISH = `${SHARED}
 local id, now, ttl, bound, kept, status, event, data, media = unpack(ARGV, 1, 9)
 if redis.call('SREM', p..'unfinished', id) == 0 then return 0 end
@@ -84,7 +84,7 @@ redis.call('PEXPIRE', job..':files', ttl)
 redis.call('PEXPIRE', job..':events', ttl)
 local key = redis.call('HGET', job, 'key')
 if key then redis.call('PEXPIRE', p..'key:'..key, ttl) end
--- What has expired leaves the lists; past the bound, the oldest go before their time.
+-- Expired jobs leave the lists; while the bytes exceed the bound, the oldest are dropped early.
 local old = redis.call('ZRANGE', p..'finished', 0, 99, 'WITHSCORES')
 for i = 1, #old, 2 do
   local expired = tonumber(old[i + 1]) <= tonumber(now) - tonumber(ttl)
@@ -94,7 +94,7 @@ for i = 1, #old, 2 do
 end
 return 1`;
 
-/** id: forgets a job that has ended. */
+/** id: deletes a job that has ended. */
 export const FORGET = `${SHARED}
 drop(ARGV[1])
 return 1`;

@@ -1,8 +1,6 @@
-import { randomUUID } from 'node:crypto';
 import type { Redis } from 'ioredis';
-import { QueueFullError } from '../../scheduler/scheduler.ts';
+import type { ProgressEvent } from '../../generation/progress.ts';
 import {
-  type Ending,
   EVENTS_KEPT,
   IdempotencyConflictError,
   type IdempotencyKey,
@@ -10,7 +8,8 @@ import {
   type Job,
   type JobEvent,
   type JobFilter,
-  type JobProgress,
+  JobLimitError,
+  type JobOutcome,
   type JobRequest,
   type JobStatus,
   lastEvent,
@@ -18,16 +17,17 @@ import {
 import { FINISH, FORGET, PROGRESS, START, SUBMIT } from './scripts.ts';
 
 export interface StoreOptions {
-  /** Of every key; with a hash tag. */
+  /** Prefix of every key; with a hash tag, for Redis Cluster. */
   prefix: string;
   limit: number;
+  retryAfterS: () => number;
   ttlMs: number;
   resultBytes: number;
 }
 
 const PAGE = 200;
 
-/** Jobs' records, pictures and events in Redis: the truth about them, whoever runs them. Times are this process's. */
+/** The records, pictures and events of jobs in Redis, shared by all replicas. Times are from this process's clock. */
 export class JobStore {
   readonly #redis: Redis;
   readonly #options: StoreOptions;
@@ -37,24 +37,38 @@ export class JobStore {
     this.#options = options;
   }
 
-  /** The id of the job, new or known. Rejects with QueueFullError and IdempotencyConflictError. */
+  /** The id of the job that an owner's key was sent with. Rejects with IdempotencyConflictError. */
+  async find(key: IdempotencyKey, owner: string | undefined): Promise<string | undefined> {
+    const entry = await this.#redis.hgetall(`${this.#options.prefix}key:${ownedKey(key, owner)}`);
+    if (!entry.id || !(await this.#redis.exists(this.#key(entry.id)))) return undefined;
+    if (entry.fingerprint !== key.fingerprint) throw new IdempotencyConflictError(key);
+    return entry.id;
+  }
+
+  /** Jobs that wait or run, on any replica. */
+  unfinishedCount(): Promise<number> {
+    return this.#redis.scard(`${this.#options.prefix}unfinished`);
+  }
+
+  limitError(): JobLimitError {
+    return new JobLimitError(this.#options.limit, this.#options.retryAfterS());
+  }
+
+  /** The id of the job, new or known. Rejects with JobLimitError and IdempotencyConflictError. */
   async submit(request: JobRequest, key?: IdempotencyKey): Promise<{ id: string; known: boolean }> {
-    const id = randomUUID();
     const now = Date.now();
-    const { task, fields, image = '', mask = '', webhook, owner } = request;
+    const { id, task, fields, image = '', mask = '', webhook, owner } = request;
     const record: Record<string, string | number> = { task, status: 'queued', createdAt: now };
     record.fields = JSON.stringify(fields);
-    // A key's value may be anything, an owner's name has no colon: no owner can write another's.
-    if (key) record.key = `${owner ?? ''}:${key.value}`;
+    if (key) record.key = ownedKey(key, owner);
     if (webhook) record.webhook = webhook;
     if (owner) record.owner = owner;
     const known = key ? [record.key, key.fingerprint] : ['', ''];
     const values = Object.entries(record).flat();
     const { limit } = this.#options;
     const answer = await this.#run(SUBMIT, id, now, limit, EVENTS_KEPT, ...known, image, mask, ...values);
-    if (answer === 'full') throw new QueueFullError(10);
-    if (answer === 'conflict')
-      throw new IdempotencyConflictError(`Idempotency-Key ${key?.value} came with another request before`);
+    if (answer === 'full') throw this.limitError();
+    if (answer === 'conflict' && key) throw new IdempotencyConflictError(key);
     return answer === 'new' ? { id, known: false } : { id: String(answer), known: true };
   }
 
@@ -62,7 +76,7 @@ export class JobStore {
     return read(id, await this.#redis.hgetall(this.#key(id)));
   }
 
-  /** Newest first; those whose time is over leave the list as it is read. */
+  /** Newest first. Expired jobs are removed from the list as it is read. */
   async list(filter: JobFilter): Promise<Job[]> {
     const index = `${this.#options.prefix}jobs`;
     const found: Job[] = [];
@@ -86,29 +100,29 @@ export class JobStore {
     return (await this.#redis.hget(this.#key(id), 'mediaType')) ?? '';
   }
 
-  /** The request, for it to be done now; undefined when it has ended. */
+  /** Marks a job as running and returns its request; undefined when it has ended. */
   async start(id: string): Promise<JobRequest | undefined> {
     if (!(await this.#run(START, id, Date.now()))) return undefined;
     const [job, input] = await Promise.all([
       this.get(id),
       this.#redis.hgetallBuffer(`${this.#key(id)}:input`),
     ]);
-    return job && { task: job.task, fields: job.parameters, image: input.image, mask: input.mask };
+    return job && { id, task: job.task, fields: job.parameters, image: input.image, mask: input.mask };
   }
 
-  /** Whether it is to go on: not when it was cancelled, or done by another meanwhile. */
-  async progress(id: string, data: JobProgress): Promise<boolean> {
+  /** Records progress; false if the job should stop, because it was cancelled or another replica finished it. */
+  async progress(id: string, data: ProgressEvent): Promise<boolean> {
     const { step, of } = data;
     return Boolean(await this.#run(PROGRESS, id, step, of, EVENTS_KEPT, JSON.stringify(data)));
   }
 
-  /** Whether it ended so; not when it had ended before. */
-  async finish(id: string, ending: Ending): Promise<boolean> {
+  /** Records the outcome; false if the job had ended before. */
+  async finish(id: string, outcome: JobOutcome): Promise<boolean> {
     const { ttlMs, resultBytes } = this.#options;
-    const { event, data } = lastEvent(ending);
+    const { event, data } = lastEvent(outcome);
     const { mediaType, files } =
-      ending.status === 'succeeded' ? ending.outcome : { mediaType: '', files: [] };
-    const about = [ending.status, event, JSON.stringify(data), mediaType];
+      outcome.status === 'succeeded' ? outcome.result : { mediaType: '', files: [] };
+    const about = [outcome.status, event, JSON.stringify(data), mediaType];
     const buffers = files.map((file) => Buffer.from(file.buffer, file.byteOffset, file.byteLength));
     const limits = [Date.now(), ttlMs, resultBytes, EVENTS_KEPT];
     return Boolean(await this.#run(FINISH, id, ...limits, ...about, ...buffers));
@@ -139,6 +153,9 @@ export class JobStore {
     return this.#redis.eval(script, 1, this.#options.prefix, ...values);
   }
 }
+
+/** A key's value may be anything, but an owner's name has no colon: no owner can name another's key. */
+const ownedKey = ({ value }: IdempotencyKey, owner: string | undefined) => `${owner ?? ''}:${value}`;
 
 function read(id: string, record: Record<string, string>): Job | undefined {
   if (!record.task) return undefined;

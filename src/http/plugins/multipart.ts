@@ -4,43 +4,17 @@ import fp from 'fastify-plugin';
 import { z } from 'zod';
 import type { Config } from '../../config/settings.ts';
 import { fieldProblem, Problem } from '../problem.ts';
+import { bodyTooLarge } from './bodies.ts';
 
-const LINGER_MS = 5_000;
 const LIMITS = { files: 8, fields: 32, parts: 40, fieldSize: 65_536, fieldNameSize: 100 };
 
-/** multipart/form-data, read whole into memory, and never more of it than MAX_UPLOAD_BYTES, all parts together. */
-export default fp(async function uploads(app: FastifyInstance, { config }: { config: Config }) {
+/** Reads multipart/form-data into memory: at most MAX_UPLOAD_BYTES over all parts. */
+export default fp(async function forms(app: FastifyInstance, { config }: { config: Config }) {
   await app.register(multipart, { throwFileSizeLimit: false });
   const limit = config.MAX_UPLOAD_BYTES;
-  const tooLarge = () => new Problem('upload-too-large', `the request body is larger than ${limit} bytes`);
 
-  // Said before a byte of the body is read, where the client announces its size. Node reads on what is still being
-  // sent after the answer, so the client gets to see it.
-  app.addHook('onRequest', async (request) => {
-    if (Number(request.headers['content-length'] ?? 0) > limit) throw tooLarge();
-  });
-
-  // An answer that came before the end of the body: the rest is read and dropped for a while, so that a client that
-  // is busy sending gets to see the answer instead of a reset; then the connection is closed on it.
-  app.addHook('onResponse', async ({ raw }) => {
-    if (raw.complete || raw.destroyed) return;
-    raw.unpipe();
-    raw.resume();
-    const timer = setTimeout(() => raw.destroy(), LINGER_MS);
-    raw.once('close', () => clearTimeout(timer));
-  });
-
-  // Fastify validates a body of a type that the route does not list with nothing at all.
-  app.addHook('preParsing', async (request) => {
-    const types = (request.routeOptions.schema?.body as { content?: object } | undefined)?.content;
-    const type = request.headers['content-type']?.split(';')[0].trim().toLowerCase() ?? 'none';
-    if (types && !Object.hasOwn(types, type)) {
-      throw new Problem('unsupported-media-type', `send ${Object.keys(types).join(' or ')}, not ${type}`);
-    }
-  });
-
-  // A part never waits to be read: all of them fit in memory, and the parser (@fastify/busboy 3.2) would wait for ever
-  // after one that it skips for having no name, if that is the last and larger than fileHwm.
+  // fileHwm is as large as the limit, so that no part waits to be read: the parser (@fastify/busboy 3.2) never ends when
+  // the last part has no name and is larger than fileHwm.
   const options = { limits: { ...LIMITS, fileSize: limit + 1 }, fileHwm: limit + 1 };
 
   app.decorateRequest('readForm', async function (this: FastifyRequest, schema: z.ZodObject) {
@@ -52,7 +26,7 @@ export default fp(async function uploads(app: FastifyInstance, { config }: { con
         const name = part.fieldname;
         if (name === undefined) throw new Problem('invalid-request', 'a part of the form has no name');
         if (Object.hasOwn(body, name))
-          throw fieldProblem('invalid-request', name, `${name} is sent twice; send one`);
+          throw fieldProblem('invalid-request', name, `${name} was sent twice; send it once`);
         if (part.type === 'field') {
           left -= String(part.value).length;
           body[name] = typeof part.value === 'string' ? fromText(part.value, schema.shape[name]) : part.value;
@@ -60,15 +34,15 @@ export default fp(async function uploads(app: FastifyInstance, { config }: { con
           const chunks: Buffer[] = [];
           for await (const chunk of part.file) {
             left -= chunk.length;
-            if (left < 0) throw tooLarge();
+            if (left < 0) throw bodyTooLarge(limit);
             chunks.push(chunk);
           }
           body[name] = Buffer.concat(chunks);
         }
-        if (left < 0) throw tooLarge();
+        if (left < 0) throw bodyTooLarge(limit);
       }
     } catch (error) {
-      // Whatever is still coming is read and dropped: a client that is busy sending does not see an answer.
+      // The rest is read and discarded, so that a client that is still sending gets to see the answer.
       this.raw.unpipe();
       this.raw.resume();
       throw formProblem(error);
@@ -79,7 +53,7 @@ export default fp(async function uploads(app: FastifyInstance, { config }: { con
 
 declare module 'fastify' {
   interface FastifyRequest {
-    /** Reads a multipart body into `body`, its texts as the schema's fields want them. Nothing for other bodies. */
+    /** Reads a multipart body into `body`, with texts converted to the types of the schema's fields. Other bodies are left alone. */
     readForm(schema: z.ZodObject): Promise<void>;
   }
 }
@@ -98,7 +72,7 @@ function formProblem(error: unknown): Problem {
 
 const NUMBER = /^-?\d+(\.\d+)?$/;
 
-/** A form has only texts: those of numeric fields become numbers, if they are written as such; lists are split at commas. */
+/** Form fields are texts: converts those of numeric fields to numbers, and splits those of lists at commas. */
 function fromText(text: string, field: z.ZodType | undefined): unknown {
   const type = field && jsonType(field);
   if (type === 'array') return text.split(',').map((item) => toNumber(item.trim()));
@@ -106,9 +80,15 @@ function fromText(text: string, field: z.ZodType | undefined): unknown {
 }
 
 function toNumber(text: string): unknown {
-  return NUMBER.test(text) ? Number(text) : text; // what is no number stays for validation to refuse
+  return NUMBER.test(text) ? Number(text) : text; // anything else is left for validation to refuse
 }
 
+/** The JSON Schema type of each field; made once, since it does not change. */
+const jsonTypes = new WeakMap<z.ZodType, unknown>();
+
 function jsonType(field: z.ZodType): unknown {
-  return z.toJSONSchema(field, { io: 'input', unrepresentable: 'any' }).type;
+  if (!jsonTypes.has(field)) {
+    jsonTypes.set(field, z.toJSONSchema(field, { io: 'input', unrepresentable: 'any' }).type);
+  }
+  return jsonTypes.get(field);
 }

@@ -3,19 +3,20 @@ import type { Network, NetworkSpec } from './network.ts';
 import type { FromWorker, ToWorker } from './protocol.ts';
 import { warmUp } from './warm-up.ts';
 
-/** How libraries that know no DeviceError say that memory or device is gone. */
+/** Messages of a failed device or of exhausted memory, from libraries that do not throw DeviceError. */
 const DEVICE_FAILURE = /\bOOM\b|out of memory|resource ?exhausted|device (is |was )?lost|CUDA_ERROR/i;
 
 /** Makes this process a worker: it loads one network with `loadNetwork` and evaluates what its parent sends. */
-export function serve(loadNetwork: (spec: NetworkSpec) => Promise<Network>) {
+export function runWorker(loadNetwork: (spec: NetworkSpec) => Promise<Network>) {
   let network: Network | undefined;
 
   process.on('message', async (message: ToWorker) => {
     if (message.type === 'load') await load(message.spec);
-    else await evaluate(message.id, message.batch, message.alone);
+    else await evaluate(message.id, message.batch, message.exclusive);
   });
 
-  // Ctrl-C reaches the whole process group; the parent decides when its workers end, by closing the channel.
+  // Signals such as Ctrl-C reach the whole process group, but the parent still needs its workers to finish requests in
+  // flight. It ends them by closing the channel.
   process.on('SIGINT', () => {});
   process.on('SIGTERM', () => {});
   process.on('SIGHUP', () => {});
@@ -30,29 +31,29 @@ export function serve(loadNetwork: (spec: NetworkSpec) => Promise<Network>) {
       const rssBytes = process.memoryUsage.rss();
       send({ type: 'loaded', deviceName, deviceMemoryBytes, precision, bestBatch, rssBytes });
     } catch (error) {
-      send({ type: 'load-failed', message: reason(error) });
+      send({ type: 'load-failed', message: messageOf(error) });
     }
   }
 
-  async function evaluate(id: number, batch: Batch, alone: boolean) {
+  async function evaluate(id: number, batch: Batch, exclusive: boolean) {
     try {
       if (!network) throw new Error('no network is loaded');
       const started = performance.now();
-      const prediction = await network.evaluate(batch, alone);
+      const prediction = await network.evaluate(batch, exclusive);
       send({ type: 'result', id, prediction, seconds: (performance.now() - started) / 1000 });
     } catch (error) {
-      const message = reason(error);
-      const lost = error instanceof DeviceError || DEVICE_FAILURE.test(message);
-      send(lost ? { type: 'lost', message } : { type: 'error', id, message });
+      const message = messageOf(error);
+      const deviceFailed = error instanceof DeviceError || DEVICE_FAILURE.test(message);
+      send(deviceFailed ? { type: 'device-failed', message } : { type: 'error', id, message });
     }
   }
 }
 
 function send(message: FromWorker) {
-  // A parent that has gone cannot be told; 'disconnect' ends this process.
+  // The callback ignores a failed send: the parent is gone, and 'disconnect' ends this process.
   process.send?.(message, undefined, undefined, () => {});
 }
 
-function reason(error: unknown): string {
+function messageOf(error: unknown): string {
   return error instanceof Error ? error.message : String(error);
 }

@@ -1,0 +1,98 @@
+import { base64 } from '../image/base64.ts';
+import type { OutputFormat } from '../image/picture.ts';
+import { encodeMask, encodePicture } from '../image/threads.ts';
+import type { Metrics } from '../metrics.ts';
+import { traced } from '../tracing.ts';
+import { inpaint } from './inpaint.ts';
+import type { PreparedRequest } from './prepare.ts';
+import { reproducibilityFields } from './resolve.ts';
+import { sample } from './sample.ts';
+import { measured, observeDrift, observeInput } from './telemetry.ts';
+import type { GenerationOptions, HoledPicture, InpaintResult, SampleResult } from './types.ts';
+
+/** What came of a request. */
+export interface Generated {
+  /** An encoded picture for each candidate. */
+  files: Uint8Array[];
+  format: OutputFormat;
+  /** What is known about the pictures, as plain data under the names of the API. */
+  fields: { timings_ms: Record<string, number>; [name: string]: unknown };
+}
+
+/**
+ * Generates and encodes the pictures of a prepared request. Rejects with QueueFullError, EngineError, or the abort
+ * signal's reason.
+ */
+export async function generate(
+  metrics: Metrics,
+  prepared: PreparedRequest,
+  options: GenerationOptions,
+): Promise<Generated> {
+  const { request, model, parameters } = prepared;
+  const { priority } = request;
+  if (!('input' in prepared)) {
+    const result = await measured(metrics, prepared, options.signal, () =>
+      sample(model, parameters, { ...options, priority }),
+    );
+    return encode(prepared, result, { decodeMs: 0 });
+  }
+  const { strategy, padding, mask_blur } = prepared.request;
+  observeInput(metrics, prepared);
+  const result = await measured(metrics, prepared, options.signal, () =>
+    inpaint(
+      model,
+      prepared.input,
+      { ...parameters, strategy, padding, maskBlur: mask_blur },
+      { ...options, priority },
+    ),
+  );
+  observeDrift(metrics, prepared, result);
+  return encode(prepared, result, {
+    decodeMs: prepared.decodeMs,
+    metadata: { strategy, padding, mask_blur },
+    fields: await inpaintFields(prepared.input, result),
+  });
+}
+
+interface TaskResult {
+  decodeMs: number;
+  /** The task's own parameters, for the pictures' metadata. */
+  metadata?: object;
+  /** What the task adds to the answer. */
+  fields?: object;
+}
+
+async function encode(
+  prepared: PreparedRequest,
+  { pictures, timings }: SampleResult,
+  { decodeMs, metadata, fields }: TaskResult,
+): Promise<Generated> {
+  const { request, format } = prepared;
+  const { quality } = request;
+  const reproducibility = reproducibilityFields(prepared);
+  const started = performance.now();
+  const files = await traced('encode', () =>
+    Promise.all(
+      pictures.map((picture, candidate) =>
+        encodePicture(picture, { format, quality, metadata: { ...reproducibility, ...metadata, candidate } }),
+      ),
+    ),
+  );
+  const timings_ms = {
+    decode: Math.round(decodeMs),
+    queue: Math.round(timings.queueMs),
+    denoise: Math.round(timings.denoiseMs),
+    composite: Math.round(timings.compositeMs),
+    encode: Math.round(performance.now() - started),
+  };
+  return { files, format, fields: { ...reproducibility, format, timings_ms, ...fields } };
+}
+
+async function inpaintFields({ hole }: HoledPicture, { strategy, box, uncertainty }: InpaintResult) {
+  return {
+    strategy,
+    box,
+    mask_fraction: hole.fraction,
+    uncertainty: uncertainty && base64(await encodeMask(uncertainty)),
+  };
+}

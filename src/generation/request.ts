@@ -1,0 +1,43 @@
+import type { SamplerName } from '../diffusion/samplers/index.ts';
+import type { OutputFormat } from '../image/picture.ts';
+import type { Priority } from '../scheduler/policy.ts';
+
+/**
+ * A generation request as plain data, validated, under the names that clients use. A job store can keep it, and what an
+ * answer or a picture's metadata says can be sent again as it is. An absent value is taken from the model's card.
+ */
+export interface SampleRequest {
+  task: 'sample';
+  /** `id` or `id@version`; the default model when absent. */
+  model?: string;
+  /** 0..2^32-1; drawn at random when absent. */
+  seed?: number;
+  /** Candidates, 1..8. */
+  num_images: number;
+  sampler?: SamplerName;
+  /** 1..T of the model's schedule. */
+  steps?: number;
+  /** 0..1, DDIM's share of fresh noise. */
+  eta?: number;
+  priority: Priority;
+  /** A preview with the progress every so many steps; 0: never. */
+  preview_every: number;
+  format?: OutputFormat;
+  /** 1..100, for jpeg and webp. */
+  quality?: number;
+}
+
+export interface InpaintRequest extends Omit<SampleRequest, 'task'> {
+  task: 'inpaint';
+  /** The picture as an encoded file. */
+  image: Buffer;
+  /** The mask as an encoded file; the picture's transparent pixels when absent. */
+  mask?: Buffer;
+  strategy: 'auto' | 'crop' | 'resize';
+  /** Pixels of context around the hole when cropping; as many as the hole is large when absent. */
+  padding?: number;
+  /** Pixels over which the filling fades in, inside the hole. */
+  mask_blur: number;
+}
+
+export type GenerationRequest = SampleRequest | InpaintRequest;

@@ -1,0 +1,24 @@
+import type { Job } from '../jobs/job.ts';
+import type { JobResponse } from './schemas/responses.ts';
+
+/** A job as clients and webhooks see it. */
+export function jobView({
+  createdAt,
+  startedAt,
+  finishedAt,
+  images,
+  error,
+  owner,
+  ...job
+}: Job): JobResponse {
+  return {
+    ...job,
+    parameters: { ...job.parameters },
+    created_at: createdAt.toISOString(),
+    started_at: startedAt?.toISOString(),
+    finished_at: finishedAt?.toISOString(),
+    error: error as JobResponse['error'],
+    images: Array.from({ length: images }, (_, n) => `/v1/jobs/${job.id}/images/${n}`),
+    events: `/v1/jobs/${job.id}/events`,
+  };
+}

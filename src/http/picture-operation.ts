@@ -1,0 +1,55 @@
+import type { z } from 'zod';
+import { apiProblems, events, pictureContent } from './openapi.ts';
+import type { Slug } from './problem.ts';
+
+interface PictureOperation {
+  operationId: string;
+  summary: string;
+  description?: string;
+  /** The body as JSON, and as a form where one is accepted. */
+  json: z.ZodType;
+  form?: z.ZodType;
+  /** What the 200 answer is, and its JSON representation. */
+  answer: string;
+  response: z.ZodType;
+  /** Whether the answer can be a stream of events. */
+  streamed?: boolean;
+  problems: Slug[];
+}
+
+/** Problems of every operation that takes a body and a model. */
+const COMMON: Slug[] = [
+  'invalid-request',
+  'unknown-model',
+  'not-acceptable',
+  'upload-too-large',
+  'unsupported-media-type',
+];
+
+/** The schema of a route that answers with pictures, as images or as JSON. */
+export function pictureOperation(operation: PictureOperation) {
+  const { operationId, summary, description, json, form, answer, response, streamed } = operation;
+  return {
+    operationId,
+    tags: ['pictures'],
+    summary,
+    description,
+    body: {
+      content: {
+        ...(form && { 'multipart/form-data': { schema: form } }),
+        'application/json': { schema: json },
+      },
+    },
+    response: {
+      200: {
+        description: answer,
+        content: {
+          'application/json': { schema: response },
+          ...pictureContent,
+          ...(streamed && { 'text/event-stream': { schema: events } }),
+        },
+      },
+      ...apiProblems(...COMMON, ...operation.problems),
+    },
+  };
+}

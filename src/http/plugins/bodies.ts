@@ -1,0 +1,40 @@
+import type { FastifyInstance } from 'fastify';
+import fp from 'fastify-plugin';
+import type { Config } from '../../config/settings.ts';
+import { Problem } from '../problem.ts';
+
+/** Time for which the rest of a refused body is read and discarded. */
+const LINGER_MS = 5_000;
+
+export const bodyTooLarge = (limit: number) =>
+  new Problem('upload-too-large', `the request body is larger than ${limit} bytes`);
+
+/** Limits on request bodies: their size, their type, and what happens to one that is answered before it has ended. */
+export default fp(function bodies(app: FastifyInstance, { config }: { config: Config }, done: () => void) {
+  const limit = config.MAX_UPLOAD_BYTES;
+
+  // Checked before a byte of the body is read, when the client announces its size.
+  app.addHook('onRequest', async (request) => {
+    if (Number(request.headers['content-length'] ?? 0) > limit) throw bodyTooLarge(limit);
+  });
+
+  // When the answer was sent before the body had ended, the rest is read and discarded for a while: a client that is still
+  // sending would otherwise get a TCP reset instead of the answer. Then the connection is closed.
+  app.addHook('onResponse', async ({ raw }) => {
+    if (raw.complete || raw.destroyed) return;
+    raw.unpipe();
+    raw.resume();
+    const timer = setTimeout(() => raw.destroy(), LINGER_MS);
+    raw.once('close', () => clearTimeout(timer));
+  });
+
+  // Without this, Fastify would skip validation for a content type that the route does not list.
+  app.addHook('preParsing', async (request) => {
+    const types = (request.routeOptions.schema?.body as { content?: object } | undefined)?.content;
+    const type = request.headers['content-type']?.split(';')[0].trim().toLowerCase() ?? 'none';
+    if (types && !Object.hasOwn(types, type)) {
+      throw new Problem('unsupported-media-type', `send ${Object.keys(types).join(' or ')}, not ${type}`);
+    }
+  });
+  done();
+});

@@ -1,0 +1,84 @@
+import type { FastifyBaseLogger, FastifyError } from 'fastify';
+import { EngineError } from '../engine/engine.ts';
+import { InvalidParameterError, ModelNotReadyError } from '../generation/errors.ts';
+import { PictureError } from '../image/picture.ts';
+import { IdempotencyConflictError, JobLimitError, JobStoreError, UnknownJobError } from '../jobs/job.ts';
+import { UnknownModelError } from '../registry/registry.ts';
+import { QueueFullError } from '../scheduler/admission.ts';
+import { fieldProblem, Problem, RETRY_AFTER_S, type Slug } from './problem.ts';
+import { validationProblem } from './validation.ts';
+
+/** Errors of Fastify and its plugins, as problems. */
+const FASTIFY_PROBLEMS: Record<string, [Slug, detail: string]> = {
+  FST_ERR_CTP_INVALID_MEDIA_TYPE: ['unsupported-media-type', 'send multipart/form-data or application/json'],
+  FST_ERR_CTP_EMPTY_JSON_BODY: ['invalid-request', 'the body is empty; it must be JSON'],
+  FST_ERR_CTP_INVALID_JSON_BODY: ['invalid-request', 'the body is not valid JSON'],
+  FST_ERR_CTP_INVALID_CONTENT_LENGTH: ['invalid-request', 'the body is not as long as content-length says'],
+  FST_ERR_CTP_BODY_TOO_LARGE: ['upload-too-large', 'the body is larger than this service accepts'],
+  FST_ERR_VALIDATION: ['invalid-request', 'the request is not valid'],
+  FST_ERR_BAD_URL: ['invalid-request', 'the path is not valid'],
+  FST_ERR_MAX_PARAM_LENGTH: ['not-found', 'nothing here has so long a name'],
+};
+
+const PICTURE_PROBLEMS: Record<PictureError['code'], Slug> = {
+  unreadable: 'unreadable-picture',
+  unsupported: 'unsupported-picture',
+  'too-large': 'picture-too-large',
+  mismatch: 'mask-mismatch',
+  'empty-mask': 'empty-mask',
+};
+
+/** The problem that a client is told about an error. Errors that are our fault are logged, with the request's id. */
+export function toProblem(thrown: unknown, log: FastifyBaseLogger): Problem {
+  const known = domainProblem(thrown) ?? fastifyProblem(thrown as Partial<FastifyError>);
+  if (!known) {
+    log.error({ err: thrown }, 'unexpected error');
+    return new Problem('internal-error', 'quote the x-request-id of this answer when you report it');
+  }
+  // "not ready" is what probes are told while a model loads and while the service shuts down: expected, and counted.
+  if (known.status >= 500 && known.slug !== 'not-ready') log.error({ err: thrown }, known.slug);
+  return known;
+}
+
+/** Errors of the layers below. */
+function domainProblem(error: unknown): Problem | undefined {
+  if (error instanceof Problem) return error;
+  if (error instanceof PictureError) {
+    // A format that cannot hold the picture is a badly chosen parameter, not a picture past MAX_PIXELS.
+    const slug = error.field === 'format' ? 'invalid-request' : PICTURE_PROBLEMS[error.code];
+    return fieldProblem(slug, error.field, error.message);
+  }
+  if (error instanceof InvalidParameterError)
+    return fieldProblem('invalid-request', error.field, error.message);
+  if (error instanceof UnknownModelError) return fieldProblem('unknown-model', 'model', error.message);
+  if (error instanceof ModelNotReadyError)
+    return new Problem('not-ready', error.message, { retryAfterS: RETRY_AFTER_S });
+  if (error instanceof UnknownJobError) return new Problem('unknown-job', error.message);
+  if (error instanceof IdempotencyConflictError) return new Problem('idempotency-conflict', error.message);
+  if (error instanceof JobStoreError)
+    return new Problem('not-ready', 'the job store cannot be reached', { retryAfterS: RETRY_AFTER_S });
+  if (error instanceof JobLimitError)
+    return new Problem('job-limit', `${error.message}; try again in ${error.retryAfterS} s`, error);
+  if (error instanceof QueueFullError) {
+    const detail = `too many images are waiting; try again in ${error.retryAfterS} s`;
+    return new Problem('queue-full', detail, error);
+  }
+  if (error instanceof EngineError) {
+    const detail = 'the network could not be evaluated; the same request may succeed when it is sent again';
+    return new Problem('engine-failure', detail);
+  }
+  return undefined;
+}
+
+function fastifyProblem({
+  validation,
+  code,
+  statusCode,
+  message,
+}: Partial<FastifyError>): Problem | undefined {
+  if (validation) return validationProblem(validation);
+  const mapped = FASTIFY_PROBLEMS[code ?? ''];
+  if (mapped) return new Problem(...mapped);
+  if (statusCode === undefined || statusCode < 400 || statusCode >= 500) return undefined;
+  return new Problem('invalid-request', message ?? 'the request is not valid');
+}

@@ -1,0 +1,40 @@
+import { expect, test } from 'vitest';
+import { type ProgressEvent, ProgressReporter } from '../../src/generation/progress.ts';
+import type { Progress } from '../../src/generation/types.ts';
+
+const RESOLUTION = 8;
+
+function progress(step: number, total: number, elapsedMs = 1000 * step): Progress {
+  return { step, total, elapsedMs, estimate: () => new Float32Array(3 * RESOLUTION ** 2) };
+}
+
+test('events come in the order of the steps, although previews take longer to encode', async () => {
+  const sent: ProgressEvent[] = [];
+  const reporter = new ProgressReporter(RESOLUTION, 2, (event) => sent.push(event));
+  for (let step = 1; step <= 7; step++) reporter.report(progress(step, 7));
+  await reporter.flush();
+  expect(sent.map(({ step }) => step)).toEqual([1, 2, 3, 4, 5, 6, 7]);
+  expect(sent.flatMap(({ step, preview }) => (preview ? step : []))).toEqual([2, 4, 6]);
+});
+
+test('eta_ms is the time left at the pace since the first evaluation', () => {
+  const sent: ProgressEvent[] = [];
+  const reporter = new ProgressReporter(RESOLUTION, 0, (event) => sent.push(event));
+  reporter.report(progress(1, 4, 1000));
+  reporter.report(progress(2, 4, 3000));
+  reporter.report(progress(4, 4, 4000));
+  expect(sent).toEqual([
+    { step: 1, of: 4, eta_ms: 3000 },
+    { step: 2, of: 4, eta_ms: 3000 },
+    { step: 4, of: 4, eta_ms: 0 },
+  ]);
+});
+
+test('when previews cannot keep up, events go without one and still in order', async () => {
+  const sent: ProgressEvent[] = [];
+  const reporter = new ProgressReporter(RESOLUTION, 1, (event) => sent.push(event));
+  for (let step = 1; step <= 50; step++) reporter.report(progress(step, 50));
+  await reporter.flush();
+  expect(sent.map(({ step }) => step)).toEqual(Array.from({ length: 50 }, (_, i) => i + 1));
+  expect(sent.filter(({ preview }) => preview)).toHaveLength(8);
+});

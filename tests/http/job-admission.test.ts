@@ -1,0 +1,72 @@
+import sharp from 'sharp';
+import request from 'supertest';
+import { afterEach, expect, test } from 'vitest';
+import { startFakeApp } from './fake-app.ts';
+
+type Service = Awaited<ReturnType<typeof startFakeApp>>;
+let service: Service;
+afterEach(() => service.app.close());
+
+const post = (body: object) => request(service.url).post('/v1/jobs').send(body);
+const job = async (id: string) => (await request(service.url).get(`/v1/jobs/${id}`)).body;
+const picture = (channels: 3 | 1) =>
+  sharp({ create: { width: 16, height: 16, channels: 3, background: 'white' } })
+    .toColourspace(channels === 3 ? 'srgb' : 'b-w')
+    .png()
+    .toBuffer()
+    .then((file) => file.toString('base64'));
+
+async function megapixelsObserved(): Promise<number> {
+  const { values } = await service.metrics.pictureMegapixels.get();
+  return values.find(({ metricName }) => metricName?.endsWith('_count'))?.value ?? 0;
+}
+
+test('past JOB_LIMIT nothing is decoded, and Retry-After follows from the work that is left', async () => {
+  service = await startFakeApp({ JOB_LIMIT: '1' });
+  const retryAfter: number[] = [];
+  for (const steps of [10, 100]) {
+    const resume = service.registry.engine.hold();
+    const { body: running } = await post({ task: 'sample', steps }).expect(202);
+    await expect.poll(() => service.registry.scheduler.depth.active).toBe(1);
+    // A damaged picture would be a 400, had it been looked at.
+    const refused = await post({ image: Buffer.from('not a picture').toString('base64') }).expect(429);
+    expect(refused.body).toMatchObject({ type: '/problems/job-limit', status: 429 });
+    expect(refused.body.detail).toContain('jobs are waiting or running');
+    retryAfter.push(Number(refused.headers['retry-after']));
+    await request(service.url).delete(`/v1/jobs/${running.id}`).expect(200);
+    resume();
+    await expect.poll(() => service.registry.scheduler.depth.active).toBe(0);
+  }
+  expect(retryAfter[0]).toBeGreaterThanOrEqual(1);
+  expect(retryAfter[1]).toBeGreaterThan(retryAfter[0]); // ten times the steps are left
+});
+
+test('a picture is counted once for a job, and not for one that is refused', async () => {
+  service = await startFakeApp({ JOB_LIMIT: '1' });
+  const body = { image: await picture(3), mask: await picture(1) };
+  const { body: accepted } = await post(body).expect(202);
+  await expect.poll(async () => (await job(accepted.id)).status).toBe('succeeded');
+  expect(await megapixelsObserved()).toBe(1);
+});
+
+test("a job's step never goes back, and its events come in the order of the steps", async () => {
+  service = await startFakeApp();
+  const { body: accepted } = await post({ task: 'sample', steps: 30, preview_every: 3 }).expect(202);
+  const steps: number[] = [];
+  const { text } = await request(service.url).get(`/v1/jobs/${accepted.id}/events`).buffer(true);
+  for (const [, data] of text.matchAll(/event: progress\ndata: (.*)\n/g)) steps.push(JSON.parse(data).step);
+  expect(steps).toEqual(Array.from({ length: 30 }, (_, i) => i + 1));
+  expect((await job(accepted.id)).progress).toEqual({ step: 30, of: 30 });
+  expect(text.trim().split('\n\n').at(-1)).toContain('event: result');
+});
+
+test('the same Idempotency-Key is answered before JOB_LIMIT is looked at', async () => {
+  service = await startFakeApp({ JOB_LIMIT: '1' });
+  const resume = service.registry.engine.hold();
+  const send = () => post({ task: 'sample', seed: 1 }).set('idempotency-key', 'one');
+  const { body: first } = await send().expect(202);
+  const { body: second } = await send().expect(200);
+  expect(second.id).toBe(first.id);
+  await request(service.url).delete(`/v1/jobs/${first.id}`).expect(200);
+  resume();
+});
