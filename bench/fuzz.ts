@@ -4,7 +4,7 @@
  * if a response is wrong (tests/fuzz/ask.ts defines this), a process died, memory grew by more than a tenth between the
  * third and the fourth quarter of the run, or a valid request no longer returns the same bytes.
  */
-import { hashKey, newKey } from '../src/api-keys.ts';
+import { hashKey, newKey } from '../src/config/api-keys.ts';
 import { ask, complaint } from '../tests/fuzz/ask.ts';
 import { drawCase } from '../tests/fuzz/cases.ts';
 import { drawCorpus } from '../tests/fuzz/pictures.ts';

@@ -1,5 +1,6 @@
 import { buildApp } from '../src/app.ts';
-import { readConfig, settingsTable } from '../src/config/settings.ts';
+import { readConfig } from '../src/config/read.ts';
+import { SETTINGS } from '../src/config/settings.ts';
 import { createMetrics } from '../src/metrics.ts';
 import type { ModelRegistry } from '../src/registry/registry.ts';
 
@@ -13,9 +14,18 @@ export async function openapiYaml(): Promise<string> {
   return yaml;
 }
 
-const SETTINGS_PLACE = /(<!-- settings -->\n)[\s\S]*(<!-- \/settings -->)/;
+const TABLE_PLACE = /(<!-- settings -->\n)[\s\S]*(<!-- \/settings -->)/;
 
-/** The README with its table of settings generated from config.ts. */
+/** The README with its table of settings generated from SETTINGS. */
 export function withSettings(readme: string): string {
-  return readme.replace(SETTINGS_PLACE, (_, before, after) => `${before}${settingsTable()}\n${after}`);
+  return readme.replace(TABLE_PLACE, (_, before, after) => `${before}${settingsTable()}\n${after}`);
+}
+
+/** The settings as a Markdown table. */
+function settingsTable(): string {
+  const rows = Object.entries(SETTINGS).map(
+    ([name, setting]) =>
+      `| \`${name}\` | ${setting.default ? `\`${setting.default}\`` : ''} | ${setting.description} |`,
+  );
+  return ['| variable | default | meaning |', '| --- | --- | --- |', ...rows].join('\n');
 }

@@ -1,4 +1,4 @@
-/** npm run readme: writes the README's table of settings from the descriptions in config.ts. */
+/** npm run readme: writes the README's table of settings from src/config/settings.ts. */
 import { readFile, writeFile } from 'node:fs/promises';
 import { withSettings } from './document.ts';
 

@@ -2,25 +2,29 @@ import { inspect } from 'node:util';
 import { type DestinationStream, type Logger, pino } from 'pino';
 
 const MASK = '***';
-/** What newKey() makes, wherever a client may have put it. */
+/** An API key, as newKey() creates it, wherever in a request a client has put it. */
 const API_KEY = /ddpm_[\w-]{43}/g;
-/** Anything shorter would also be found where it is no secret. */
-const SHORTEST_SECRET = 6;
+/** Characters. Shorter secrets are not masked: they would also match unrelated text. */
+const MIN_SECRET_LENGTH = 6;
 
-/** A text without the secrets in it: as they are, as JSON writes them, and percent-encoded. */
+/** Creates a function that masks secrets in a text: in plain form, JSON-escaped and percent-encoded. */
 export function redactor(secrets: readonly string[]): (text: string) => string {
   const written = secrets
-    .filter((secret) => secret.length >= SHORTEST_SECRET)
+    .filter((secret) => secret.length >= MIN_SECRET_LENGTH)
     .flatMap((secret) => [secret, JSON.stringify(secret).slice(1, -1), encodeURIComponent(secret)])
-    .sort((a, b) => b.length - a.length); // the whole before its parts
+    .sort((a, b) => b.length - a.length); // longest first: a secret before the parts of it
   return (text) =>
     written.reduce((left, secret) => left.replaceAll(secret, MASK), text).replace(API_KEY, MASK);
 }
 
 /**
- * The service's log: one JSON object a line (for people in a terminal), without secrets. An error is its type, message
- * and stack alone: what libraries hang on to theirs can be anything, with ioredis the arguments of the command that
- * failed: passwords, pictures.
+ * Creates the service's log: one JSON object per line, or formatted text in a terminal, with secrets masked. Of errors,
+ * only type, message, code, stack and cause are logged. Other properties may contain private data: ioredis attaches the
+ * arguments of the failed command, which can be passwords or pictures.
+ *
+ * @param level a pino level
+ * @param redact applied to every line
+ * @param destination default: standard output
  */
 export function createLog(
   level: string,
@@ -39,7 +43,7 @@ export function createLog(
   return destination ? pino(options, destination) : pino(options);
 }
 
-/** What the log says of something that was thrown. */
+/** The loggable properties of a thrown value. */
 export function describeError(thrown: unknown): object {
   if (!(thrown instanceof Error)) return { type: typeof thrown, message: inspect(thrown, { depth: 0 }) };
   const { name, message, stack, cause } = thrown;

@@ -2,7 +2,9 @@ import { inspect } from 'node:util';
 import type { FastifyInstance } from 'fastify';
 import type { Logger } from 'pino';
 import { buildApp, buildMetricsApp } from './app.ts';
-import { type Config, ConfigError, forgetSecrets, readConfig, secretsIn, shown } from './config/settings.ts';
+import { ConfigError, readConfig } from './config/read.ts';
+import { forgetSecrets, maskSecrets, secretsIn } from './config/secrets.ts';
+import type { Config } from './config/settings.ts';
 import { EngineError, type EngineInfo } from './engine/engine.ts';
 import { JobStoreError } from './jobs/job.ts';
 import { createLog, describeError, redactor } from './log.ts';
@@ -12,13 +14,14 @@ import type { ModelHooks } from './registry/model-version.ts';
 import { FolderRegistry } from './registry/registry.ts';
 import { startTracing, TracingError } from './tracing.ts';
 
+/** The service cannot listen on its address. */
 class ListenError extends Error {}
 
 const redact = redactor(secretsIn(process.env));
 try {
   await start();
 } catch (error) {
-  // What the operator can mend is a sentence; anything else shows where it came from.
+  // Errors that the operator can fix are one sentence; all others are printed with their stack.
   const expected = [
     ConfigError,
     ModelFolderError,
@@ -35,12 +38,12 @@ async function start() {
   const config = readConfig(process.env);
   const log = createLog(config.LOG_LEVEL, redact);
   process.on('uncaughtException', (err) => {
-    log.fatal({ err }, 'nobody foresaw this; the process ends');
+    log.fatal({ err }, 'uncaught exception; exiting');
     process.exit(1);
   });
   const metrics = createMetrics();
   const stopTracing = await startTracing(process.env, log);
-  forgetSecrets(process.env); // the workers load models: files that come from elsewhere
+  forgetSecrets(process.env); // child processes, which load third-party files, must not inherit them
   const registry = await FolderRegistry.open({
     modelDir: config.MODEL_DIR,
     defaultModel: config.DEFAULT_MODEL,
@@ -53,7 +56,7 @@ async function start() {
       fallback: config.ENGINE_FALLBACK,
       queueLimit: config.QUEUE_LIMIT,
     },
-    hooks: measured(metrics, log),
+    hooks: modelHooks(metrics, log),
     log,
   });
   const parts = { config, registry, metrics };
@@ -62,17 +65,17 @@ async function start() {
   drainOnSignals(app, log, config.SHUTDOWN_GRACE_MS, stopTracing);
   if (config.METRICS_PORT !== undefined) {
     const scrapes = await buildMetricsApp(parts);
-    app.addHook('onClose', () => scrapes.close()); // last: the end can be watched
+    app.addHook('onClose', () => scrapes.close()); // closed last, so that the shutdown can be observed
     await listen(scrapes, config, 'METRICS_PORT');
     log.info(`metrics at http://localhost:${portOf(scrapes)}/metrics`);
   }
-  await listen(app, config, 'PORT'); // probes are answered while the model loads
+  await listen(app, config, 'PORT'); // before the model loads, so that probes are answered
   followFolder(registry, config.RELOAD_INTERVAL_MS);
   await registry.start();
   const model = registry.get();
   const { engine } = await model.open();
   log.info(
-    { settings: shown(config) },
+    { settings: maskSecrets(config) },
     `listening on http://localhost:${portOf(app)} - ${model.ref} on ${engine.engine}/${engine.device}` +
       `${config.DOCS ? ' - docs at /docs' : ''}`,
   );
@@ -80,7 +83,7 @@ async function start() {
 
 async function listen(app: FastifyInstance, config: Config, setting: 'PORT' | 'METRICS_PORT') {
   const { HOST: host, LOG_LEVEL, [setting]: port } = config;
-  app.log.level = 'warn'; // Fastify would write a line for every network interface
+  app.log.level = 'warn'; // at level info, Fastify logs one line for each network interface
   await app.listen({ host, port }).catch((error) => {
     throw new ListenError(`cannot listen on HOST ${host}, ${setting} ${port}: ${error.message}`);
   });
@@ -92,35 +95,41 @@ function portOf(app: FastifyInstance): number | undefined {
   return typeof address === 'object' ? address?.port : undefined;
 }
 
-/** Ready turns false, what is in flight finishes, the process exits 0; 1 when the grace time runs out or when asked twice. */
-function drainOnSignals(app: FastifyInstance, log: Logger, graceMs: number, atLast: () => Promise<void>) {
+/**
+ * On SIGTERM or SIGINT, the service becomes unready, finishes the requests in progress and exits with code 0. After the
+ * grace time, or on a second signal, it exits at once with code 1.
+ *
+ * @param afterClose runs when all requests are finished
+ */
+function drainOnSignals(app: FastifyInstance, log: Logger, graceMs: number, afterClose: () => Promise<void>) {
   const drain = (signal: NodeJS.Signals) => {
     if (app.draining) process.exit(1);
     app.draining = true;
-    log.info(`${signal}: finishing what is in flight, ${graceMs} ms at most`);
+    log.info(`${signal}: shutting down; requests in progress have ${graceMs} ms to finish`);
     setTimeout(() => {
-      log.warn('the grace time is over; what is left is dropped');
+      log.warn('the grace time is over; dropping the remaining requests');
       process.exit(1);
     }, graceMs).unref();
     void app
       .close()
-      .then(atLast)
-      .catch((err) => log.warn({ err }, 'tracing: the last spans are lost'))
+      .then(afterClose)
+      .catch((err) => log.warn({ err }, 'tracing: the last spans could not be sent'))
       .then(() => process.exit(0));
   };
   process.on('SIGTERM', drain);
   process.on('SIGINT', drain);
 }
 
-/** New and changed models are taken up without a restart. */
+/** Reloads the model folder periodically and on SIGHUP. intervalMs 0: only on SIGHUP. */
 function followFolder(registry: FolderRegistry, intervalMs: number) {
   const reload = () => void registry.reload();
   if (intervalMs > 0) setInterval(reload, intervalMs).unref();
-  // In a terminal the signal says that it was closed, and ends the process.
+  // In a terminal, SIGHUP means that the terminal was closed; the default action ends the process.
   if (!process.stdin.isTTY) process.on('SIGHUP', reload);
 }
 
-function measured(metrics: Metrics, log: Logger): ModelHooks {
+/** Counts what happens to models in the metrics, and logs what the operator should know. */
+function modelHooks(metrics: Metrics, log: Logger): ModelHooks {
   const ref = ({ id, version }: { id: string; version: string }) => `${id}@${version}`;
   return {
     onBatch: (card, rows) => metrics.batchRows.observe({ model: ref(card) }, rows),
@@ -132,18 +141,16 @@ function measured(metrics: Metrics, log: Logger): ModelHooks {
           `workers: ${workers} (${workersReason}); batch size: ${bestBatch}`,
       ),
     onRuntimeSkipped: (card, { library, device }, reason) =>
-      log.info(`${ref(card)}: not on ${library} (${device}): ${reason}`),
+      log.info(`${ref(card)}: skipped runtime ${library} (${device}): ${reason}`),
     onFallback: (card, from, to, why) => {
       const name = ({ engine, device }: EngineInfo) => `${engine}/${device}`;
       metrics.engineFallbacks.inc({ model: ref(card), from: name(from), to: name(to) });
-      log.error(
-        `${ref(card)}: the workers on ${name(from)} keep failing (${why}); ${name(to)} serves instead`,
-      );
+      log.error(`${ref(card)}: workers on ${name(from)} keep failing (${why}); switched to ${name(to)}`);
     },
     onReload: (model, result) => metrics.reloads.inc({ model, result }),
     onRestart: (card, how) => {
       metrics.workerRestarts.inc({ model: ref(card) });
-      log.warn(`${ref(card)}: a worker ${how}; another takes its place`);
+      log.warn(`${ref(card)}: a worker ${how}; starting a replacement`);
     },
   };
 }

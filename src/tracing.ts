@@ -1,6 +1,6 @@
 /**
- * OpenTelemetry, as its own environment variables say; off unless an endpoint is set. What is here costs next to nothing
- * then: the API's spans do nothing, and the SDK is never loaded.
+ * Tracing with OpenTelemetry, configured by its standard environment variables. It is off unless an endpoint is set; the
+ * functions here then cost almost nothing, because the API creates no-op spans and the SDK is not loaded.
  */
 import { createRequire } from 'node:module';
 import {
@@ -23,12 +23,15 @@ const { name, version } = createRequire(import.meta.url)('../package.json') as {
 };
 const tracer = trace.getTracer(name, version);
 
-/** The environment asks for tracing in a way that is not there. */
+/** The OpenTelemetry variables are invalid or ask for an unsupported protocol. */
 export class TracingError extends Error {
   override name = 'TracingError';
 }
 
-/** Sends spans to where OTEL_EXPORTER_OTLP_ENDPOINT says; nothing without it. Gives what ends it: the last spans are sent. */
+/**
+ * Starts sending spans to OTEL_EXPORTER_OTLP_ENDPOINT; does nothing when it is not set. Resolves to a function that sends
+ * the remaining spans and stops tracing. Rejects with TracingError.
+ */
 export async function startTracing(
   env: NodeJS.ProcessEnv,
   log: Pick<Logger, 'warn'>,
@@ -51,13 +54,13 @@ export async function startTracing(
     { error: warn, warn, info: silent, debug: silent, verbose: silent },
     { logLevel: DiagLogLevel.WARN, suppressOverrideMessage: true },
   );
-  const itself = resources.resourceFromAttributes({ 'service.name': name, 'service.version': version });
+  const ownResource = resources.resourceFromAttributes({ 'service.name': name, 'service.version': version });
   const provider = new NodeTracerProvider({
-    // What the environment says of the service goes before what it knows of itself.
-    resource: itself.merge(resources.detectResources({ detectors: [resources.envDetector] })),
+    // Attributes from the environment take precedence.
+    resource: ownResource.merge(resources.detectResources({ detectors: [resources.envDetector] })),
     spanProcessors: [new BatchSpanProcessor(new OTLPTraceExporter())],
   });
-  provider.register(); // with W3C traceparent and baggage
+  provider.register(); // also registers the propagators for W3C traceparent and baggage
   return () => provider.shutdown();
 }
 
@@ -71,19 +74,19 @@ async function exporterFor(protocol: string) {
   );
 }
 
-/** Does work in a span of its own, a child of the one it is called in. */
+/** Runs `work` in a new span, a child of the active one. A rejection marks the span as failed. */
 export function traced<T>(name: string, work: () => Promise<T>, attributes: Attributes = {}): Promise<T> {
-  return tracer.startActiveSpan(name, { attributes }, (span) => ended(span, work));
+  return tracer.startActiveSpan(name, { attributes }, (span) => runIn(span, work));
 }
 
-/** The same as the start of a trace, linked to the span it is called in: work that outlives whoever asked for it. */
+/** Runs `work` in the root span of a new trace, linked to the active span: for work that outlives its request. */
 export function tracedApart<T>(name: string, work: () => Promise<T>): Promise<T> {
-  const asker = trace.getActiveSpan()?.spanContext();
-  const links = asker ? [{ context: asker }] : [];
-  return tracer.startActiveSpan(name, { root: true, links }, (span) => ended(span, work));
+  const caller = trace.getActiveSpan()?.spanContext();
+  const links = caller ? [{ context: caller }] : [];
+  return tracer.startActiveSpan(name, { root: true, links }, (span) => runIn(span, work));
 }
 
-async function ended<T>(span: Span, work: () => Promise<T>): Promise<T> {
+async function runIn<T>(span: Span, work: () => Promise<T>): Promise<T> {
   try {
     return await work();
   } catch (error) {
@@ -94,12 +97,12 @@ async function ended<T>(span: Span, work: () => Promise<T>): Promise<T> {
   }
 }
 
-/** A span that is ended by hand; in the context it was started in, not the one it ends in. */
+/** Starts a span as a child of the active one. The caller must end it. */
 export function startSpan(name: string): Span {
   return tracer.startSpan(name);
 }
 
-/** For an evaluation that several requests share: a child of the first one's span, linked to the others'. */
+/** Starts a span for work that several requests share: a child of the first request's span, linked to the others. */
 export function startShared(
   name: string,
   spans: readonly (Span | undefined)[],
@@ -111,7 +114,7 @@ export function startShared(
   return tracer.startSpan(name, { attributes, links }, parent);
 }
 
-/** The span of an HTTP request; the caller's traceparent is taken over. */
+/** Starts the span of an HTTP request. It continues the trace of the `traceparent` header, if there is one. */
 export function startRequest(
   method: string,
   route: string | undefined,
@@ -127,10 +130,15 @@ export function startRequest(
   return { span, context: trace.setSpan(caller, span) };
 }
 
-/** Ends a request's span with what its log line says too; no status: the client went away. */
-export function endRequest(span: Span, status: number | undefined, about: Record<string, unknown>) {
+/**
+ * Ends a request's span.
+ *
+ * @param status HTTP status; undefined when the client disconnected
+ * @param fields the fields of the request's log line, recorded as attributes
+ */
+export function endRequest(span: Span, status: number | undefined, fields: Record<string, unknown>) {
   if (!span.isRecording()) return span.end();
-  for (const [key, value] of Object.entries(about)) {
+  for (const [key, value] of Object.entries(fields)) {
     if (typeof value !== 'object') span.setAttribute(`ddpm_inpaint.${key}`, value as string | number);
   }
   if (status !== undefined) span.setAttribute('http.response.status_code', status);
@@ -138,8 +146,8 @@ export function endRequest(span: Span, status: number | undefined, about: Record
   span.end();
 }
 
-/** Has `work`, and what it goes on with, happen in a context. */
-export const inContext = (of: Context, work: () => void): void => context.with(of, work);
+/** Runs `work`, and the asynchronous operations that it starts, in a context. */
+export const inContext = (target: Context, work: () => void): void => context.with(target, work);
 
-/** The span that is under way here. */
+/** The span of the current context. */
 export const activeSpan = (): Span | undefined => trace.getActiveSpan();

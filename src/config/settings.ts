@@ -1,68 +1,22 @@
-import { isIP } from 'node:net';
-import querystring from 'node:querystring';
 import { z } from 'zod';
-import { apiKeys, parseRate } from '../api-keys.ts';
-import { parseSplit } from '../model/traffic-split.ts';
+import { apiKeys, parseRate } from './api-keys.ts';
+import { flag, oneOf, origins, proxies, split, wholeNumber } from './values.ts';
 
-/** A setting: an environment variable's meaning, default and range. */
-interface Setting {
+/** A setting: the meaning, default and range of an environment variable. */
+export interface Setting {
+  /** Parses the variable's text. An error message completes the sentence "NAME is 'value'; it ...". */
   schema: z.ZodType;
+  /** Shown in the README's table. */
   description: string;
   /** As it would be written in the environment; undefined: not set. */
   default: string | undefined;
-  /** Never shown. */
+  /** The value must not be shown in logs or error messages. */
   secret?: boolean;
-}
-
-const wholeNumber = (min: number, max: number) =>
-  z
-    .string()
-    .regex(/^\d+$/, `must be a whole number from ${min} to ${max}`)
-    .transform(Number)
-    .refine((n) => n >= min && n <= max, `must be a whole number from ${min} to ${max}`);
-
-const split = z.string().superRefine((text, context) => {
-  try {
-    parseSplit(text);
-  } catch (error) {
-    context.addIssue({ code: 'custom', message: (error as Error).message });
-  }
-});
-
-const oneOf = <const T extends readonly string[]>(values: T) =>
-  z.enum(values, { error: `must be one of ${values.join(', ')}` });
-
-const flag = oneOf(['true', 'false']).transform((value) => value === 'true');
-
-const isOrigin = (text: string) =>
-  /^https?:/.test(text) && URL.canParse(text) && new URL(text).origin === text;
-
-const origins = (others: string[], error: string) =>
-  z
-    .string()
-    .transform((list) => list.split(',').flatMap((origin) => origin.trim() || []))
-    .refine((list) => list.every((origin) => others.includes(origin) || isOrigin(origin)), { error });
-
-/** Addresses and networks of the proxies in front: what they say of the client's address is believed. */
-const proxies = z
-  .string()
-  .transform((list) => list.split(',').map((proxy) => proxy.trim()))
-  .refine((list) => list.every(isNetwork), {
-    error:
-      'must be addresses or networks such as 10.0.0.0/8, or loopback, linklocal, uniquelocal, ' +
-      'separated by commas',
-  });
-
-function isNetwork(text: string): boolean {
-  if (['loopback', 'linklocal', 'uniquelocal'].includes(text)) return true;
-  const [address, prefix = '0', ...more] = text.split('/');
-  const bits = { 0: -1, 4: 32, 6: 128 }[isIP(address)] ?? -1;
-  return more.length === 0 && /^\d+$/.test(prefix) && Number(prefix) <= bits;
 }
 
 const MEGA = 1_000_000;
 
-/** Every setting, in one place: the README's table and the start-up log are made from it. */
+/** All settings. Types, validation, masking and the README's table are derived from this table. */
 export const SETTINGS = {
   HOST: { schema: z.string(), default: '0.0.0.0', description: 'Address to listen on' },
   PORT: {
@@ -134,7 +88,7 @@ export const SETTINGS = {
       'Maximum number of rows in one evaluation of the network. `auto`: 1 on a CPU, measured at start on a GPU',
   },
   QUEUE_LIMIT: {
-    schema: wholeNumber(8, 100_000), // one request may ask for eight
+    schema: wholeNumber(8, 100_000), // one request may ask for 8 images
     default: '64',
     description: 'Maximum number of images waiting or running, for each model; beyond it, requests get 429',
   },
@@ -256,65 +210,7 @@ export const SETTINGS = {
   },
 } as const satisfies Record<string, Setting>;
 
-type Settings = typeof SETTINGS;
-const SECRETS = [
-  ...Object.keys(SETTINGS).filter((name) => (SETTINGS[name as keyof Settings] as Setting).secret),
-  'OTEL_EXPORTER_OTLP_HEADERS', // OpenTelemetry's own, often with a token
-  'OTEL_EXPORTER_OTLP_TRACES_HEADERS',
-];
-export type Config = { [Name in keyof Settings]: z.output<Settings[Name]['schema']> };
-
-/** A setting has a value it cannot have. */
-export class ConfigError extends Error {
-  override name = 'ConfigError';
-}
-
-/** The environment as typed, validated settings. Throws ConfigError: a sentence for each bad value, naming it. */
-export function readConfig(env: NodeJS.ProcessEnv): Config {
-  const problems: string[] = [];
-  const entries = Object.entries(SETTINGS).map(([name, setting]) => {
-    const given = env[name] === '' ? undefined : env[name];
-    const parsed = (setting as Setting).schema.safeParse(given ?? setting.default);
-    const value = (setting as Setting).secret ? '***' : given;
-    if (!parsed.success) problems.push(`${name} is '${value}'; it ${parsed.error.issues[0].message}.`);
-    return [name, parsed.data];
-  });
-  if (env.WEBHOOK_ORIGINS && !env.WEBHOOK_SECRET) {
-    problems.push('WEBHOOK_ORIGINS is set, but WEBHOOK_SECRET is not: receivers could not tell who calls.');
-  }
-  if (problems.length > 0) throw new ConfigError(problems.join('\n'));
-  return Object.fromEntries(entries) as Config;
-}
-
-/** What must be in no log: the values of secret settings, and the parts of them that are secret by themselves. */
-export function secretsIn(env: NodeJS.ProcessEnv): string[] {
-  const values = SECRETS.flatMap((name) => env[name] || []);
-  const passwords = values.flatMap((value) => {
-    const password = URL.canParse(value) ? new URL(value).password : '';
-    return [password, querystring.unescape(password)]; // which forgives bad escapes
-  });
-  return [...values, ...passwords, ...(env.API_KEYS ?? '').split(',')];
-}
-
-/** Takes the secrets out of an environment, once they are read: no child process is to inherit them. */
-export function forgetSecrets(env: NodeJS.ProcessEnv): void {
-  for (const name of SECRETS) delete env[name];
-}
-
-/** For the log: secrets masked. */
-export function shown(config: Config): Record<string, unknown> {
-  const masked = ([name, value]: [string, unknown]) => {
-    const { secret } = SETTINGS[name as keyof Settings] as Setting;
-    return [name, secret && value !== undefined ? '***' : value];
-  };
-  return Object.fromEntries(Object.entries(config).map(masked));
-}
-
-/** The README's table. */
-export function settingsTable(): string {
-  const rows = Object.entries(SETTINGS).map(
-    ([name, setting]) =>
-      `| \`${name}\` | ${setting.default ? `\`${setting.default}\`` : ''} | ${setting.description} |`,
-  );
-  return ['| variable | default | meaning |', '| --- | --- | --- |', ...rows].join('\n');
-}
+/** The validated settings, by the names of their environment variables. */
+export type Config = {
+  [Name in keyof typeof SETTINGS]: z.output<(typeof SETTINGS)[Name]['schema']>;
+};

@@ -1,8 +1,12 @@
 import type { Schedule } from './schedule.ts';
 
 /**
- * The forward process in one jump: x_t = sqrt(abar_t) x_0 + sqrt(1 - abar_t) epsilon (Ho et al. 2020, eq. 4).
- * x0 in -1..1, epsilon standard normal of the same length, t in 0..T-1.
+ * The forward process from x_0 directly to x_t (Ho et al. 2020, eq. 4):
+ * x_t = sqrt(abar_t) x_0 + sqrt(1 - abar_t) epsilon.
+ *
+ * @param x0 clean picture in -1..1, any layout
+ * @param t 0..T-1
+ * @param epsilon standard normal noise of x0's length
  */
 export function qSample(
   schedule: Schedule,

@@ -1,13 +1,13 @@
 /**
- * The key of a noise draw. Noise comes from a counter-based generator (Philox 4x32-10, Salmon et al. 2011), which has no
- * state: the same key gives the same numbers, whatever was drawn before and whatever else is in the batch.
+ * Identifies one draw of noise. The generator is counter-based (Philox 4x32-10, Salmon et al. 2011) and has no state:
+ * the same key always gives the same numbers, independently of earlier draws and of the batch.
  */
 export interface NoiseKey {
   /** 0..2^32-1 */
   seed: number;
-  /** Index of the candidate. */
+  /** Index of the candidate, 0 or more. */
   candidate: number;
-  /** Which draw of this candidate: 0 is x_T, i + 1 the noise that step i adds. */
+  /** Index of the draw: 0 for x_T, i + 1 for the noise that step i adds. */
   step: number;
 }
 
@@ -45,7 +45,7 @@ export function philox(
   out[3] = c3;
 }
 
-/** The upper 32 bits of the unsigned 64-bit product, by 16-bit halves: no BigInt in the inner loop. */
+/** The upper 32 bits of the unsigned 64-bit product, from 16-bit halves: BigInt would be slow in this inner loop. */
 function mulHigh(a: number, b: number): number {
   const aLow = a & 0xffff;
   const aHigh = a >>> 16;
@@ -53,13 +53,13 @@ function mulHigh(a: number, b: number): number {
   const bHigh = b >>> 16;
   const cross = aHigh * bLow + ((aLow * bLow) >>> 16);
   const middle = aLow * bHigh + (cross & 0xffff);
-  // These sums stay below 2^33: exact in a double, but too large for JavaScript's 32-bit shifts.
+  // All sums are whole numbers below 2^32, which a double holds exactly; `| 0` converts the result to 32 bits.
   return (aHigh * bHigh + Math.floor(cross / 0x10000) + Math.floor(middle / 0x10000)) | 0;
 }
 
 const UNIT = 2 ** -32;
 
-/** `length` independent standard normal numbers (Box & Muller 1958), a pure function of the key. */
+/** `length` independent standard normal numbers (Box & Muller 1958); a pure function of the key. */
 export function gaussian(key: NoiseKey, length: number): Float32Array {
   const out = new Float32Array(length);
   const words = new Uint32Array(4);
@@ -69,7 +69,7 @@ export function gaussian(key: NoiseKey, length: number): Float32Array {
       // (w + 1/2) / 2^32 lies strictly between 0 and 1: its logarithm is finite.
       const radius = Math.sqrt(-2 * Math.log((words[pair] + 0.5) * UNIT));
       const angle = 2 * Math.PI * words[pair + 1] * UNIT;
-      // Stores past the end of a typed array are ignored: the last block needs no special case.
+      // Writes past the end of a typed array are ignored, so the last block needs no special case.
       out[i + pair] = radius * Math.cos(angle);
       out[i + pair + 1] = radius * Math.sin(angle);
     }

@@ -1,12 +1,17 @@
-/** What a network was trained to predict: the noise, the velocity (Salimans & Ho 2022), or the clean picture. */
-export type PredictionType = 'epsilon' | 'v' | 'sample';
+/** What a network was trained to predict: the noise, the velocity (Salimans & Ho 2022), or the clean picture x_0. */
+export const PREDICTIONS = ['epsilon', 'v', 'sample'] as const;
+export type PredictionType = (typeof PREDICTIONS)[number];
 
 /**
- * The clean picture that a prediction at x_t implies, clipped to -1..1 as pixels are:
+ * The clean picture x_0 that a prediction at x_t implies. With `clip`, it is limited to -1..1, the range of pixels.
  *
  * - epsilon: x_0 = (x_t - sqrt(1 - abar) epsilon) / sqrt(abar)
  * - v:       x_0 = sqrt(abar) x_t - sqrt(1 - abar) v
- * - sample:  x_0 itself
+ * - sample:  x_0 = the prediction itself
+ *
+ * @param abar abar_t, in (0, 1)
+ * @param x x_t, any layout
+ * @param prediction the network's output; its first x.length entries are used
  */
 export function predictX0(
   type: PredictionType,
@@ -26,7 +31,7 @@ export function predictX0(
   return x0;
 }
 
-/** The noise that (x_t, x_0) implies: epsilon = (x_t - sqrt(abar) x_0) / sqrt(1 - abar). */
+/** The noise that x_t and x_0 imply, for one entry: epsilon = (x_t - sqrt(abar) x_0) / sqrt(1 - abar). */
 export function impliedEpsilon(abar: number, x: number, x0: number): number {
   return (x - Math.sqrt(abar) * x0) / Math.sqrt(1 - abar);
 }

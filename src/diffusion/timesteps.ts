@@ -1,11 +1,13 @@
-export type Spacing = 'leading' | 'trailing' | 'linspace';
+/** How a sampler's timesteps are spread over 0..T-1. */
+export const SPACINGS = ['leading', 'trailing', 'linspace'] as const;
+export type Spacing = (typeof SPACINGS)[number];
 
 /**
- * Which `steps` of the T timesteps a sampler visits, noisiest first (Lin et al. 2023, table 2).
+ * The `steps` timesteps of 0..T-1 that a sampler visits, noisiest first (Lin et al. 2023, table 2), for i = 0..steps-1:
  *
- * - trailing: round(T - i T/steps) - 1. Starts at T - 1, where the model has seen pure noise: the default.
- * - leading: i floor(T/steps), counted down. Ends at 0, but does not start at T - 1.
- * - linspace: both ends.
+ * - trailing: round(T - i T/steps) - 1. Starts at T - 1, where the network was trained on nearly pure noise. The default.
+ * - leading: (steps - 1 - i) floor(T/steps). Ends at 0, but starts below T - 1 unless steps = T.
+ * - linspace: evenly spaced from T - 1 to 0.
  *
  * Throws RangeError unless 1 <= steps <= T.
  */

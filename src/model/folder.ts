@@ -6,24 +6,24 @@ import { pipeline } from 'node:stream/promises';
 import { z } from 'zod';
 import { type ModelCard, modelCard } from './card.ts';
 
-/** A model's folder cannot be served; the message says which file and what to do. */
+/** A model folder cannot be served. The message names the file and the remedy. */
 export class ModelFolderError extends Error {
   override name = 'ModelFolderError';
 }
 
-const AGAIN = 'copy the version again, or export it again';
+const COPY_AGAIN = 'copy or export this version again';
 
 function unreadable(file: string, { code, message }: NodeJS.ErrnoException): ModelFolderError {
   const known: Record<string, string> = {
-    ENOENT: `it is not there; ${AGAIN}`,
-    EACCES: `the service's user may not; chmod -R a+rX ${path.dirname(file)}`,
+    ENOENT: `the file is missing; ${COPY_AGAIN}`,
+    EACCES: `permission denied; run chmod -R a+rX ${path.dirname(file)}`,
   };
   return new ModelFolderError(`${file} cannot be read: ${known[code ?? ''] ?? message}`);
 }
 
 /**
- * Folders `<root>/<id>/<version>`, in no particular order; links are followed, hidden ones (a copy under way) are not.
- * Rejects when root cannot be read.
+ * Paths of the folders `<root>/<id>/<version>`, in no particular order. Symbolic links are followed. Names that start
+ * with a dot are skipped: they are copies in progress. Rejects when root cannot be read.
  */
 export async function findFolders(root: string): Promise<string[]> {
   const ids = await subfolders(root);
@@ -44,7 +44,7 @@ async function subfolders(folder: string): Promise<string[]> {
   return paths.filter((_, i) => isFolder[i]);
 }
 
-/** Names, sizes, times and permissions of a folder's files, as a text that is another when any of them is. */
+/** Names, sizes, times and permissions of a folder's files, as one text for comparison. Rejects when the folder cannot be read. */
 export async function fingerprint(folder: string): Promise<string> {
   const names = (await readdir(folder)).sort();
   const describe = async (name: string) => {
@@ -54,7 +54,7 @@ export async function fingerprint(folder: string): Promise<string> {
   return (await Promise.all(names.map((name) => describe(name).catch(() => name)))).join('\n');
 }
 
-/** Reads and checks model.json. Throws ModelFolderError. */
+/** Reads and validates a folder's model.json. Throws ModelFolderError. */
 export async function readModelCard(folder: string): Promise<ModelCard> {
   const file = path.join(folder, 'model.json');
   const text = await readFile(file, 'utf8').catch((error) => {
@@ -64,27 +64,25 @@ export async function readModelCard(folder: string): Promise<ModelCard> {
   try {
     json = JSON.parse(text);
   } catch (error) {
-    throw new ModelFolderError(
-      `${file} cannot be read: it is no JSON (${(error as Error).message}); ${AGAIN}`,
-    );
+    throw new ModelFolderError(`${file} is not valid JSON (${(error as Error).message}); ${COPY_AGAIN}`);
   }
   const parsed = modelCard.safeParse(json);
   if (!parsed.success)
     throw new ModelFolderError(
-      `${file} is not a model card: export the model with the training/export.py of this release\n${z.prettifyError(parsed.error)}`,
+      `${file} is not a valid model card; export the model with training/export.py of this release\n${z.prettifyError(parsed.error)}`,
     );
   const { id, version, files } = parsed.data;
   const [idFolder, versionFolder] = folder.split(path.sep).slice(-2);
   if (id !== idFolder || version !== versionFolder) {
     throw new ModelFolderError(
-      `${file} says ${id}/${version}, but lies in ${idFolder}/${versionFolder}: rename one`,
+      `${file} describes ${id}/${version}, but its folder is ${idFolder}/${versionFolder}; rename one of them`,
     );
   }
-  if (!files['unet.onnx']) throw new ModelFolderError(`${file} names no unet.onnx: ${AGAIN}`);
+  if (!files['unet.onnx']) throw new ModelFolderError(`${file} does not list unet.onnx; ${COPY_AGAIN}`);
   return parsed.data;
 }
 
-/** Compares every file with its size and digest. Throws ModelFolderError naming the first that differs. */
+/** Compares the size and SHA-256 of every listed file with the card. Throws ModelFolderError for the first that differs. */
 export async function verifyDigests(folder: string, card: ModelCard): Promise<void> {
   for (const [name, { sha256, bytes }] of Object.entries(card.files)) {
     const file = path.join(folder, name);
@@ -92,7 +90,7 @@ export async function verifyDigests(folder: string, card: ModelCard): Promise<vo
     try {
       if ((await stat(file)).size !== bytes) {
         throw new ModelFolderError(
-          `${file} is not of the ${bytes} bytes that model.json says: wait for its copy to end, or copy it again`,
+          `${file} does not have the size given in model.json (${bytes} bytes); wait until it is copied, or copy it again`,
         );
       }
       await pipeline(createReadStream(file), hash);
@@ -101,9 +99,7 @@ export async function verifyDigests(folder: string, card: ModelCard): Promise<vo
       throw unreadable(file, error as NodeJS.ErrnoException);
     }
     if (hash.digest('hex') !== sha256) {
-      throw new ModelFolderError(
-        `${file} is not the file that model.json describes (sha256 differs): copy it again`,
-      );
+      throw new ModelFolderError(`${file} does not match model.json (its SHA-256 differs); copy it again`);
     }
   }
 }

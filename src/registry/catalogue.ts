@@ -2,28 +2,28 @@ import { isDeepStrictEqual } from 'node:util';
 import type { ModelCard } from '../model/card.ts';
 import { findFolders, fingerprint, ModelFolderError, readModelCard, verifyDigests } from '../model/folder.ts';
 
-/** What is another than at the last look. */
+/** The differences between a scan and the one before. */
 export interface Changes {
-  /** New folders, and those whose model.json says something else. */
+  /** New folders, and those whose model.json has changed. */
   found: { folder: string; card: ModelCard }[];
-  /** Cannot be served as they are; each is said once, and tried again when a file of it has changed. */
+  /** Folders that cannot be served. Each is reported once, and checked again when one of its files changes. */
   refused: { folder: string; why: string }[];
-  /** Are there no longer. */
+  /** Folders that no longer exist. */
   gone: string[];
 }
 
 interface Entry {
   fingerprint: string;
-  /** The last that could be served. */
+  /** The last card that could be served. */
   card?: ModelCard;
-  /** Why what lies there now cannot be. */
+  /** Why the present contents cannot be served. */
   why?: string;
 }
 
-/** The fingerprint of a folder that may not be read. */
+/** Fingerprint of a folder that the service may not read. */
 const DENIED = 'denied';
 
-/** Follows what lies in MODEL_DIR. */
+/** Detects changes of the model folders in MODEL_DIR. */
 export class Catalogue {
   readonly #root: string;
   readonly #entries = new Map<string, Entry>();
@@ -33,15 +33,15 @@ export class Catalogue {
   }
 
   /**
-   * Looks again. With `verify`, a folder is found only when its files are those that its model.json describes.
-   * Throws ModelFolderError when MODEL_DIR cannot be read: nothing is known then, and nothing gone.
+   * Compares MODEL_DIR with the last scan. With `verify`, a folder counts as found only when its files match the digests
+   * in its model.json. Rejects with ModelFolderError when MODEL_DIR cannot be read; no folder counts as gone then.
    */
-  async look({ verify }: { verify: boolean }): Promise<Changes> {
+  async scan({ verify }: { verify: boolean }): Promise<Changes> {
     const changes: Changes = { found: [], refused: [], gone: [] };
     const folders = await findFolders(this.#root).catch((error: Error) => {
       throw new ModelFolderError(`MODEL_DIR ${this.#root} cannot be read: ${error.message}`);
     });
-    for (const folder of folders) await this.#lookAt(folder, verify, changes);
+    for (const folder of folders) await this.#scanFolder(folder, verify, changes);
     for (const [folder, { card }] of this.#entries) {
       if (folders.includes(folder)) continue;
       this.#entries.delete(folder);
@@ -50,14 +50,14 @@ export class Catalogue {
     return changes;
   }
 
-  async #lookAt(folder: string, verify: boolean, { found, refused }: Changes) {
+  async #scanFolder(folder: string, verify: boolean, { found, refused }: Changes) {
     const before = this.#entries.get(folder);
     const now = await fingerprint(folder).catch(
-      ({ code }: NodeJS.ErrnoException) => (code === 'EACCES' ? DENIED : ''), // else it goes while it is being looked at
+      ({ code }: NodeJS.ErrnoException) => (code === 'EACCES' ? DENIED : ''), // other errors: the folder is being deleted
     );
     if (now === before?.fingerprint) return;
-    const begun = before?.card || now === DENIED || /^model\.json /m.test(now); // model.json is written last
-    if (!begun) return;
+    const isComplete = before?.card || now === DENIED || /^model\.json /m.test(now); // model.json is written last
+    if (!isComplete) return;
     const entry: Entry = { ...before, fingerprint: now, why: undefined };
     this.#entries.set(folder, entry);
     try {

@@ -11,34 +11,37 @@ import { verifyDigests } from '../model/folder.ts';
 import { Scheduler } from '../scheduler/scheduler.ts';
 import type { ModelState, ServedModel } from './served-model.ts';
 
-/** What happens while a model serves; all optional. */
+/** Callbacks for metrics and the log; all optional. */
 export interface ModelHooks {
+  /** A batch was dispatched. */
   onBatch?(card: ModelCard, rows: number): void;
+  /** A worker evaluated a batch in `seconds`. */
   onEvaluation?(card: ModelCard, engine: EngineInfo, rows: number, seconds: number): void;
+  /** A worker process ended and is being replaced; `reason` completes the sentence "a worker ...". */
   onRestart?(card: ModelCard, reason: string): void;
   /** Its workers are warm and it can answer requests. */
   onLoaded?(card: ModelCard, engine: EngineInfo): void;
-  /** A runtime does not start here; the next one is tried. */
+  /** A runtime does not work on this machine; the next one is tried. */
   onRuntimeSkipped?(card: ModelCard, runtime: Runtime, reason: string): void;
-  /** The workers of `from` kept failing; `to` serves. */
+  /** The workers of `from` kept failing; `to` replaced it. */
   onFallback?(card: ModelCard, from: EngineInfo, to: EngineInfo, why: string): void;
-  /** A version was found and can be asked for, cannot be served, or is no longer there. */
+  /** A version became available, was refused because it cannot be served, or was removed. */
   onReload?(ref: string, result: 'loaded' | 'refused' | 'removed'): void;
 }
 
-/** Between two looks at whether a version that goes has answered everybody. */
-const DRAIN_MS = 500;
+/** Interval at which a retired version checks whether it has finished its requests. */
+const DRAIN_CHECK_MS = 500;
 
 export interface EngineSettings extends RuntimeChoice {
-  /** Most rows of an evaluation; chosen at warm-up when absent. */
+  /** Maximum number of rows in an evaluation; chosen at warm-up when absent. */
   maxBatch?: number;
-  /** Whether the next runtime takes over when the workers keep failing. */
+  /** Whether to switch to the next runtime when the workers keep failing. */
   fallback?: boolean;
-  /** Images in a model's queue. */
+  /** Maximum number of images waiting or running. */
   queueLimit: number;
 }
 
-/** One folder of models/: found, then loaded on first use, with workers and a scheduler of its own. */
+/** One model folder. It is loaded on first use and then has its own workers and scheduler. */
 export class ModelVersion implements ServedModel {
   readonly card: ModelCard;
   readonly folder: string;
@@ -46,8 +49,8 @@ export class ModelVersion implements ServedModel {
   reason: string | undefined;
   scheduler: Scheduler | undefined;
   pool: FallbackEngine | undefined;
-  /** When it was last asked to work, as performance.now() has it. */
-  askedMs = performance.now();
+  /** Time of the last call of open(), in milliseconds of performance.now(). */
+  lastUsedMs = performance.now();
   readonly #settings: EngineSettings;
   readonly #hooks: ModelHooks;
   #opening: Promise<{ scheduler: Scheduler; engine: EngineInfo }> | undefined;
@@ -76,13 +79,13 @@ export class ModelVersion implements ServedModel {
     return pool && { alive: pool.alive, total: pool.info.workers, pids: pool.pids };
   }
 
-  /** Loaded, with at least one worker alive. */
+  /** Loaded, and at least one worker is alive. */
   get isHealthy(): boolean {
     return this.state === 'ready' && (this.pool?.alive ?? 0) > 0;
   }
 
   open(): Promise<{ scheduler: Scheduler; engine: EngineInfo }> {
-    this.askedMs = performance.now();
+    this.lastUsedMs = performance.now();
     this.#opening ??= this.#load().catch((error) => {
       this.state = 'failed';
       this.reason = error.message;
@@ -99,7 +102,7 @@ export class ModelVersion implements ServedModel {
     await this.pool?.close();
   }
 
-  /** Ends its workers; who asks for it next starts them again. Only while it is ready and its scheduler idle. */
+  /** Ends the workers; the next open() starts them again. Call it only while the state is ready and the scheduler idle. */
   async unload(): Promise<void> {
     const { pool } = this;
     this.#opening = undefined;
@@ -109,10 +112,10 @@ export class ModelVersion implements ServedModel {
     await pool?.close();
   }
 
-  /** For a version that nobody is given any more: closes it once everybody it has is answered. */
+  /** Waits until all requests of this version are finished, then closes it. New requests must not reach it. */
   async retire(): Promise<void> {
     await this.#opening?.catch(() => {});
-    do await sleep(DRAIN_MS, undefined, { ref: false });
+    do await sleep(DRAIN_CHECK_MS, undefined, { ref: false });
     while (this.scheduler && !this.scheduler.idle);
     await this.close();
   }
@@ -140,7 +143,7 @@ export class ModelVersion implements ServedModel {
     return {
       scheduler: this.scheduler,
       get engine() {
-        return pool.info; // a fallback changes it
+        return pool.info; // not copied: a fallback replaces it
       },
     };
   }
@@ -159,7 +162,7 @@ export class ModelVersion implements ServedModel {
         threads: usableCores(),
         maxBatch: this.#settings.maxBatch,
       },
-      // A file that has been changed under a running version must not be mixed with what runs.
+      // If a file has changed since the version was loaded, a new worker would evaluate a different network.
       beforeReplacing: () => verifyDigests(folder, card),
       onEvaluation: (rows, seconds) => this.#hooks.onEvaluation?.(card, pool.info, rows, seconds),
       onRestart: (reason) => this.#hooks.onRestart?.(card, reason),

@@ -2,25 +2,25 @@ import { readFile, rename, rm, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { z } from 'zod';
 import { ModelFolderError, readModelCard, verifyDigests } from '../model/folder.ts';
-import { parseSplit } from '../model/traffic-split.ts';
+import { parseSplit, SplitError } from '../model/traffic-split.ts';
 
-/** What serving.json says: which model serves, and which ones did before. */
+/** The contents of serving.json: the default model and its predecessors. */
 const serving = z.strictObject({
-  /** As DEFAULT_MODEL is written. */
+  /** A reference or split in the notation of DEFAULT_MODEL. */
   default: z.string(),
-  /** What was promoted, with the current one as the last. */
+  /** All promotions, oldest first; the last is the current one. */
   history: z.array(z.object({ default: z.string(), since: z.iso.datetime() })).default([]),
 });
 export type Serving = z.output<typeof serving>;
 
-/** The file next to the models, unless SERVING_FILE names another. */
+/** The default path of the serving file. */
 export const servingFileIn = (modelDir: string) => path.join(modelDir, 'serving.json');
 
-const REMEDY = 'write it with npm run promote -- <id>@<version>';
-/** Promotions that are remembered. */
-const HISTORY = 100;
+const REMEDY = 'set it with npm run promote -- <id>@<version>';
+/** Maximum length of the history. */
+const MAX_HISTORY = 100;
 
-/** undefined when there is none. Throws ModelFolderError when it cannot be read or is no such file. */
+/** Reads the serving file; undefined when it does not exist. Rejects with ModelFolderError when it is invalid or unreadable. */
 export async function readServing(file: string): Promise<Serving | undefined> {
   let text: string;
   try {
@@ -34,35 +34,42 @@ export async function readServing(file: string): Promise<Serving | undefined> {
     parseSplit(found.default);
     return found;
   } catch (error) {
-    const why = error instanceof z.ZodError ? z.prettifyError(error) : (error as Error).message;
-    throw new ModelFolderError(`${file} does not say what to serve: ${why}; ${REMEDY}`);
+    const why = describe(error as Error);
+    throw new ModelFolderError(`${file} is invalid: ${why}; ${REMEDY}`);
   }
 }
 
-export interface Place {
+function describe(error: Error): string {
+  if (error instanceof z.ZodError) return z.prettifyError(error);
+  return error instanceof SplitError ? `default ${error.message}` : error.message;
+}
+
+/** Where a promotion is verified and recorded. */
+export interface PromotionTarget {
   modelDir: string;
+  /** The serving file. */
   file: string;
 }
 
 /**
- * Makes `reference` (as DEFAULT_MODEL is written) what serves. Throws ModelFolderError when one of its models is not
- * there or not intact, SplitError when it is not written as it must be.
+ * Makes `reference`, a versioned reference or split in the notation of DEFAULT_MODEL, the default model. Rejects with
+ * ModelFolderError when one of its versions is missing or damaged, with SplitError when the notation is invalid.
  */
-export async function promote({ modelDir, file }: Place, reference: string): Promise<void> {
+export async function promote({ modelDir, file }: PromotionTarget, reference: string): Promise<void> {
   await verify(modelDir, reference);
   const { history = [] } = (await readServing(file)) ?? {};
   const now = { default: reference, since: new Date().toISOString() };
-  await write(file, { default: reference, history: [...history, now].slice(-HISTORY) });
+  await write(file, { default: reference, history: [...history, now].slice(-MAX_HISTORY) });
 }
 
 /**
- * Goes back to what served before the last promotion, and says what that is. Throws ModelFolderError when there was
- * nothing, or it is not there or not intact any more.
+ * Undoes the last promotion. Resolves to the default model that is in effect again. Rejects with ModelFolderError when
+ * there is no earlier promotion, or one of its versions is missing or damaged.
  */
-export async function rollBack({ modelDir, file }: Place): Promise<string> {
+export async function rollBack({ modelDir, file }: PromotionTarget): Promise<string> {
   const before = (await readServing(file))?.history.slice(0, -1) ?? [];
   const last = before.at(-1);
-  if (!last) throw new ModelFolderError(`${file} knows of nothing that served before; ${REMEDY}`);
+  if (!last) throw new ModelFolderError(`${file} contains no earlier promotion; ${REMEDY}`);
   await verify(modelDir, last.default);
   await write(file, { default: last.default, history: before });
   return last.default;
@@ -71,13 +78,13 @@ export async function rollBack({ modelDir, file }: Place): Promise<string> {
 async function verify(modelDir: string, reference: string) {
   for (const { reference: ref } of parseSplit(reference)) {
     const [id, version] = ref.split('@');
-    if (!version) throw new ModelFolderError(`name the version too: ${id}@<version>`);
+    if (!version) throw new ModelFolderError(`${id}: the version is missing; write ${id}@<version>`);
     const folder = path.join(modelDir, id, version);
     await verifyDigests(folder, await readModelCard(folder));
   }
 }
 
-/** Written beside and renamed: nobody ever reads half of it. */
+/** Writes a temporary file and renames it, so that no reader sees a partial file. */
 async function write(file: string, content: Serving) {
   const part = `${file}.${process.pid}.part`;
   try {

@@ -2,110 +2,107 @@ import path from 'node:path';
 import type { Logger } from 'pino';
 import type { ModelCard } from '../model/card.ts';
 import { ModelFolderError } from '../model/folder.ts';
-import { parseSplit, partOf } from '../model/traffic-split.ts';
 import { Catalogue } from './catalogue.ts';
+import { DefaultModel, type DefaultModelOptions, listVersions, newestUsable } from './default-model.ts';
 import { type EngineSettings, type ModelHooks, ModelVersion } from './model-version.ts';
-import { readServing, servingFileIn } from './promotions.ts';
 import type { ServedModel } from './served-model.ts';
+import { describeShares, fractionOf, pickModel, type Share } from './shares.ts';
 
-export interface RegistryOptions {
-  /** Folder with <id>/<version>/model.json. */
-  modelDir: string;
-  /** As DEFAULT_MODEL is written; what the serving file says when absent, else the first id's newest version. */
-  defaultModel?: string;
-  /** serving.json in modelDir when absent. */
-  servingFile?: string;
-  /** After which a version that is not the default is unloaded; 0: never. */
+export interface RegistryOptions extends DefaultModelOptions {
+  /** Milliseconds without a request after which a version that is not the default is unloaded; 0 (default): never. */
   idleMs?: number;
   engine: EngineSettings;
   hooks?: ModelHooks;
   log?: Pick<Logger, 'info' | 'warn' | 'error'>;
 }
 
-/** The client asked for a model that is not here. */
+/** A request names a model that does not exist. */
 export class UnknownModelError extends Error {
   override name = 'UnknownModelError';
 }
 
 export interface ModelRegistry {
-  /** By id, newest version first. */
+  /** All versions, by id, newest first. */
   list(): ServedModel[];
   /**
-   * undefined: the default; "id": the version of it that is the default, else its newest; "id@version". Where the
-   * default is split the seed decides, always alike; without one, the larger part. Throws UnknownModelError.
+   * The model for a request. `reference` is "id@version"; or "id", which means its default version if it has one and
+   * its newest otherwise; or undefined, which means the default. Where the default is split, the seed (0..2^32-1)
+   * decides, always in the same way; without a seed it is the version with the largest weight.
+   * Throws UnknownModelError.
    */
   get(reference?: string, seed?: number): ServedModel;
-  /** Share of the requests without a model that goes to this one, 0..1. */
+  /** The fraction of requests without a model that goes to this one, 0..1. */
   shareOf(model: ServedModel): number;
-  /** Looks for what has changed in MODEL_DIR and takes it up; resolves when it is served. */
+  /** Scans MODEL_DIR and applies what has changed. Resolves when the changes are in effect; never rejects. */
   reload(): Promise<void>;
-  /** Whether a request for the default model can be answered now, and if not why. */
+  /** Whether requests for the default model can be answered now. */
   readonly ready: boolean;
+  /** Why not; undefined when ready. */
   readonly notReadyReason?: string;
   close(): Promise<void>;
 }
 
-/** A model that answers requests without one. */
-interface Share {
-  model: ModelVersion;
-  weight: number;
-}
-
-/** Looks for idle versions in the time after which one is unloaded. */
-const IDLE_LOOKS = 10;
+/** Checks for idle versions in each idle period. */
+const IDLE_CHECKS = 10;
 
 /**
- * The models of a folder, followed as it changes. What cannot be served is logged and left out, and what was there
- * before goes on serving; a new version takes over when it is loaded and warm, and the old one answers whom it has.
+ * The model versions of a folder, kept up to date while the folder changes. A version that cannot be served is logged
+ * and left out, and the versions before it keep serving. A new version takes over once it is loaded; the old one then
+ * finishes its requests.
  */
 export class FolderRegistry implements ModelRegistry {
   readonly #options: RegistryOptions;
   readonly #catalogue: Catalogue;
+  readonly #defaultModel: DefaultModel;
+  /** By id, newest first. */
   #versions: ModelVersion[] = [];
-  /** In effect; replaced only by models that are loaded. */
+  /** The default model. Replaced only when all versions of the new default are loaded. */
   #shares: Share[] = [];
-  /** No longer in the folder, but the default until another is. */
+  /** Versions whose folder is gone, but which serve by default until another one is loaded. */
   readonly #withdrawn = new Set<ModelVersion>();
-  /** Given to nobody any more, and answering whom they have. */
+  /** Versions that get no new requests and still finish earlier ones. */
   readonly #retired = new Set<ModelVersion>();
   readonly #idleTimer: NodeJS.Timeout | undefined;
   #running: Promise<void> = Promise.resolve();
   #queued: Promise<void> | undefined;
   #closed = false;
-  /** What the log has been told already: a look every few seconds would tell it again. */
-  #said = '';
-  #notFollowed: string | undefined;
+  /** The last error logged by reload(), so that periodic reloads do not repeat it. */
+  #lastComplaint = '';
 
-  /** Finds the models. Throws ModelFolderError when there is none to serve, or not the default one. */
+  /**
+   * Scans the folder; loads nothing. Rejects with ModelFolderError when there is no version to serve or the default
+   * model is missing.
+   */
   static async open(options: RegistryOptions): Promise<FolderRegistry> {
     const registry = new FolderRegistry(options);
-    const { found, refused } = await registry.#catalogue.look({ verify: false }); // it is when they are loaded
+    const { found, refused } = await registry.#catalogue.scan({ verify: false }); // loading verifies
     for (const { why } of refused) options.log?.error(why);
     registry.#versions = found
       .map(({ folder, card }) => registry.#version(folder, card))
       .sort(byIdThenNewest);
-    registry.#shares = await registry.#wanted();
+    registry.#shares = await registry.#resolveDefault();
     return registry;
   }
 
   private constructor(options: RegistryOptions) {
     this.#options = options;
     this.#catalogue = new Catalogue(path.resolve(options.modelDir));
+    this.#defaultModel = new DefaultModel(options);
     const { idleMs = 0 } = options;
     if (idleMs > 0) {
-      this.#idleTimer = setInterval(() => this.#unloadIdle(idleMs), idleMs / IDLE_LOOKS).unref();
+      this.#idleTimer = setInterval(() => this.#unloadIdle(idleMs), idleMs / IDLE_CHECKS).unref();
     }
   }
 
   /**
-   * Loads what serves by default; of an id without a version an older one where the newest cannot be loaded.
-   * Rejects with ModelFolderError when there is none.
+   * Loads the default model. Where the setting names an id without a version, an older version replaces one that cannot
+   * be loaded. Rejects with ModelFolderError when nothing can be served.
    */
   async start(): Promise<void> {
     try {
-      await this.#settle();
+      await this.#reconcile();
     } catch (error) {
-      if (!this.ready) throw error; // part of a split can do without the other
+      if (!this.ready) throw error; // one healthy version of a split is enough
       this.#complain(error as Error);
     }
   }
@@ -115,19 +112,18 @@ export class FolderRegistry implements ModelRegistry {
   }
 
   get(reference?: string, seed?: number): ModelVersion {
-    const isMeant = ({ card, ref }: ModelVersion) =>
+    const matches = ({ card, ref }: ModelVersion) =>
       reference === undefined || card.id === reference || ref === reference;
-    const shares = this.#shares.filter(({ model }) => isMeant(model));
-    if (shares.length > 0) return shareFor(shares, seed);
-    const named = this.#versions.filter(isMeant);
-    if (named.length === 0)
-      throw new UnknownModelError(`there is no model ${reference}: ${whatIsThere(this.#versions)}`);
-    return newest(named);
+    const shares = this.#shares.filter(({ model }) => matches(model));
+    if (shares.length > 0) return pickModel(shares, seed);
+    const candidates = this.#versions.filter(matches);
+    if (candidates.length === 0)
+      throw new UnknownModelError(`there is no model ${reference}; ${listVersions(this.#versions)}`);
+    return newestUsable(candidates);
   }
 
   shareOf(model: ServedModel): number {
-    const total = this.#shares.reduce((sum, { weight }) => sum + weight, 0);
-    return (this.#shares.find((share) => share.model === model)?.weight ?? 0) / total;
+    return fractionOf(this.#shares, model);
   }
 
   get ready(): boolean {
@@ -139,13 +135,13 @@ export class FolderRegistry implements ModelRegistry {
     const { ref, state, reason } = this.#shares[0].model;
     if (state === 'failed') return `${ref} failed to load: ${reason}`;
     if (state !== 'ready') return `${ref} is loading`;
-    return `${ref} has no worker alive; replacements are being started`;
+    return `${ref} has no live worker; replacements are starting`;
   }
 
   reload(): Promise<void> {
     this.#queued ??= this.#running.then(() => {
       this.#queued = undefined;
-      this.#running = this.#takeUpChanges().catch((error) => this.#complain(error));
+      this.#running = this.#applyChanges().catch((error) => this.#complain(error));
       return this.#running;
     });
     return this.#queued;
@@ -158,96 +154,63 @@ export class FolderRegistry implements ModelRegistry {
     await Promise.all([...this.#versions, ...this.#retired].map((model) => model.close()));
   }
 
-  async #takeUpChanges() {
+  async #applyChanges() {
     if (this.#closed) return;
-    const { found, refused, gone } = await this.#catalogue.look({ verify: true });
+    const { found, refused, gone } = await this.#catalogue.scan({ verify: true });
     for (const { folder, why } of refused) this.#refuse(folder.split(path.sep).slice(-2).join('@'), why);
     for (const { folder, card } of found) await this.#add(this.#version(folder, card));
     for (const model of this.#versions) if (gone.includes(model.folder)) this.#withdrawn.add(model);
     try {
-      await this.#settle();
-      this.#said = '';
+      await this.#reconcile();
+      this.#lastComplaint = '';
     } finally {
       for (const model of this.#withdrawn) if (!this.#isDefault(model)) this.#remove(model);
     }
   }
 
-  /** Takes a version in, in place of one of the same number whose files were others. */
+  /** Adds a version, or replaces the one with the same number whose files have changed. */
   async #add(model: ModelVersion) {
     const { ref } = model;
     const old = this.#versions.find((other) => other.ref === ref);
-    // Nobody waits for it: until it is warm, the old one is what they get.
-    if ((old?.isHealthy || this.#isAwaited(model)) && !(await this.#opened(model))) return;
+    // Load it before it replaces a version that serves requests, so that no request waits for it.
+    if ((old?.isHealthy || this.#supersedes(model)) && !(await this.#tryOpen(model))) return;
     this.#versions = [...this.#versions.filter((other) => other !== old), model].sort(byIdThenNewest);
     this.#shares = this.#shares.map((share) => (share.model === old ? { ...share, model } : share));
     if (old) this.#retire(old);
     this.#options.hooks?.onReload?.(ref, 'loaded');
-    this.#options.log?.info(
-      `${ref}: ${old ? 'its files have changed' : 'found'}; can be asked for from now on`,
-    );
+    this.#options.log?.info(`${ref}: ${old ? 'changed' : 'new'} version is available`);
   }
 
-  /** Whether those who ask for its id alone are answered by an older version now, and will be by this one. */
-  #isAwaited(model: ModelVersion): boolean {
-    const ofItsId = this.#versions.filter(({ card }) => card.id === model.card.id);
-    if (ofItsId.some((other) => this.#isDefault(other))) return false;
-    return ofItsId.some((other) => other.isHealthy && byIdThenNewest(model, other) < 0);
+  /** Whether requests for this version's id alone, served by an older version now, would go to this one. */
+  #supersedes(model: ModelVersion): boolean {
+    const sameId = this.#versions.filter(({ card }) => card.id === model.card.id);
+    if (sameId.some((other) => this.#isDefault(other))) return false;
+    return sameId.some((other) => other.isHealthy && byIdThenNewest(model, other) < 0);
   }
 
-  /** Makes serve what is to, once it is loaded. Rejects with ModelFolderError when it cannot. */
-  async #settle(): Promise<void> {
+  /** Loads the default model that is wanted and puts it in effect. Rejects with ModelFolderError when it cannot. */
+  async #reconcile(): Promise<void> {
     for (;;) {
-      const wanted = await this.#wanted();
-      const failed = wanted.find(({ model }) => model.state === 'failed')?.model;
+      const shares = await this.#resolveDefault();
+      const failed = shares.find(({ model }) => model.state === 'failed')?.model;
       if (failed) throw new ModelFolderError(`${failed.ref} cannot be loaded: ${failed.reason}`);
       let opened = true;
-      for (const { model } of wanted) opened = (await this.#opened(model)) && opened; // in turn: a GPU's batch size is measured
-      if (opened) return this.#serve(wanted);
+      // One after the other: a GPU's batch size is measured while a model loads.
+      for (const { model } of shares) opened = (await this.#tryOpen(model)) && opened;
+      if (opened) return this.#serve(shares);
     }
+  }
+
+  #resolveDefault(): Promise<Share[]> {
+    const available = this.#versions.filter((model) => !this.#withdrawn.has(model));
+    return this.#defaultModel.resolve(available, this.#shares[0]?.model.card.id);
   }
 
   #serve(shares: Share[]) {
     const before = describeShares(this.#shares);
     this.#shares = shares;
     const now = describeShares(shares);
-    if (now !== before)
-      this.#options.log?.info(`requests that name no model go to ${now}; before: ${before}`);
-  }
-
-  async #wanted(): Promise<Share[]> {
-    const { modelDir } = this.#options;
-    const there = this.#versions.filter((model) => !this.#withdrawn.has(model));
-    if (there.length === 0) {
-      throw new ModelFolderError(
-        `there is no model in ${modelDir}: set MODEL_DIR to a folder with <id>/<version>/model.json`,
-      );
-    }
-    const { text, source } = await this.#setting();
-    const parts = text ? parseSplit(text) : [{ reference: this.#idByDefault(there), weight: 1 }];
-    return parts.map(({ reference, weight }) => {
-      const named = there.filter(({ card, ref }) => card.id === reference || ref === reference);
-      if (named.length > 0) return { model: newest(named), weight };
-      throw new ModelFolderError(`${source} ${reference} is not in ${modelDir}: ${whatIsThere(there)}`);
-    });
-  }
-
-  /** What the operator wants to serve, and where that is said. */
-  async #setting(): Promise<{ text?: string; source: string }> {
-    const { modelDir, defaultModel, servingFile = servingFileIn(modelDir), log } = this.#options;
-    const promoted = (await readServing(servingFile))?.default;
-    if (!defaultModel) return { text: promoted, source: servingFile };
-    if (promoted && promoted !== this.#notFollowed) {
-      log?.warn(`DEFAULT_MODEL is set (${defaultModel}), so ${servingFile} (${promoted}) is not followed`);
-    }
-    this.#notFollowed = promoted;
-    return { text: defaultModel, source: 'DEFAULT_MODEL' };
-  }
-
-  /** A new id in the folder is not the default for coming first in the alphabet. */
-  #idByDefault(there: ModelVersion[]): string {
-    const ids = there.map(({ card }) => card.id);
-    const now = this.#shares[0]?.model.card.id;
-    return now !== undefined && ids.includes(now) ? now : ids[0];
+    if (now !== before) this.#options.log?.info(`the default model is now ${now}; it was ${before}`);
   }
 
   #version(folder: string, card: ModelCard): ModelVersion {
@@ -259,8 +222,8 @@ export class FolderRegistry implements ModelRegistry {
     return this.#shares.some((share) => share.model === model);
   }
 
-  /** Whether it could be loaded; if not, that has been said. */
-  async #opened(model: ModelVersion): Promise<boolean> {
+  /** Loads a version; logs the reason and returns false when that fails. */
+  async #tryOpen(model: ModelVersion): Promise<boolean> {
     try {
       await model.open();
       return true;
@@ -280,7 +243,7 @@ export class FolderRegistry implements ModelRegistry {
     this.#versions = this.#versions.filter((other) => other !== model);
     this.#retire(model);
     this.#options.hooks?.onReload?.(model.ref, 'removed');
-    this.#options.log?.info(`${model.ref} is no longer in ${this.#options.modelDir}`);
+    this.#options.log?.info(`${model.ref}: removed from ${this.#options.modelDir}`);
   }
 
   #retire(model: ModelVersion) {
@@ -291,40 +254,18 @@ export class FolderRegistry implements ModelRegistry {
 
   #unloadIdle(idleMs: number) {
     for (const model of this.#versions) {
-      const idle = model.scheduler?.idle && performance.now() - model.askedMs > idleMs;
+      const idle = model.scheduler?.idle && performance.now() - model.lastUsedMs > idleMs;
       if (idle && model.state === 'ready' && !this.#isDefault(model)) void model.unload();
     }
   }
 
   #complain({ message }: Error) {
-    if (message === this.#said) return;
-    this.#said = message;
-    this.#options.log?.error(`${message}; ${describeShares(this.#shares)} goes on serving`);
+    if (message === this.#lastComplaint) return;
+    this.#lastComplaint = message;
+    this.#options.log?.error(`${message}; still serving ${describeShares(this.#shares)}`);
   }
-}
-
-/** The seed's; of those that can answer now, while there are any. */
-function shareFor(shares: Share[], seed: number | undefined): ModelVersion {
-  if (seed === undefined) return shares.reduce((a, b) => (b.weight > a.weight ? b : a)).model;
-  const { model } = partOf(shares, seed);
-  const others = shares.filter((share) => share.model.isHealthy);
-  return model.isHealthy || others.length === 0 ? model : partOf(others, seed).model;
-}
-
-/** Of versions in order, the newest that has not failed. */
-function newest(versions: ModelVersion[]): ModelVersion {
-  return versions.find(({ state }) => state !== 'failed') ?? versions[0];
-}
-
-function describeShares(shares: Share[]): string {
-  if (shares.length === 1) return shares[0].model.ref;
-  return shares.map(({ model, weight }) => `${model.ref}:${weight}`).join(',');
 }
 
 function byIdThenNewest({ card: a }: ServedModel, { card: b }: ServedModel): number {
   return a.id.localeCompare(b.id) || Number(b.version) - Number(a.version);
-}
-
-function whatIsThere(models: ModelVersion[]): string {
-  return `there are ${models.map(({ ref }) => ref).join(', ')}`;
 }

@@ -2,23 +2,23 @@ import type { EngineInfo } from '../engine/engine.ts';
 import type { ModelCard } from '../model/card.ts';
 import type { Scheduler } from '../scheduler/scheduler.ts';
 
-/** available: found and intact, loads on first use. */
+/** available: not loaded; loads on first use. failed: the last attempt to load it failed; the next use tries again. */
 export type ModelState = 'available' | 'loading' | 'ready' | 'failed';
 
-/** A model version as the service sees it. */
+/** A model version, as the layers above the registry use it. */
 export interface ServedModel {
   /** id@version */
   readonly ref: string;
   readonly card: ModelCard;
-  /** sha256 of unet.onnx. */
+  /** SHA-256 of unet.onnx, in hexadecimal. */
   readonly digest: string;
   readonly state: ModelState;
-  /** Why it failed. */
+  /** Why it failed to load; undefined unless state is "failed". */
   readonly reason?: string;
-  /** Once it is loaded. */
+  /** These three are defined while it is loaded. */
   readonly engine?: EngineInfo;
   readonly workers?: { alive: number; total: number };
   readonly scheduler?: Scheduler;
-  /** Loads it if it is not loaded yet. Rejects with EngineError when it cannot be. */
+  /** Loads it unless it is loaded. Rejects with EngineError when that fails. */
   open(): Promise<{ scheduler: Scheduler; engine: EngineInfo }>;
 }

@@ -1,6 +1,6 @@
 import request from 'supertest';
 import { expect, test } from 'vitest';
-import { hashKey, newKey } from '../../src/api-keys.ts';
+import { hashKey, newKey } from '../../src/config/api-keys.ts';
 import { startApp } from '../helpers/app.ts';
 import { ask, complaint } from './ask.ts';
 import { drawCase } from './cases.ts';

@@ -1,7 +1,7 @@
 import type { FastifyInstance } from 'fastify';
 import sharp from 'sharp';
 import { buildApp } from '../../src/app.ts';
-import { readConfig } from '../../src/config/settings.ts';
+import { readConfig } from '../../src/config/read.ts';
 import { createMetrics, type Metrics } from '../../src/metrics.ts';
 import type { FolderRegistry } from '../../src/registry/registry.ts';
 import { openRealRegistry } from './model.ts';

@@ -1,5 +1,6 @@
 import { buildApp } from '../../src/app.ts';
-import { readConfig, secretsIn } from '../../src/config/settings.ts';
+import { readConfig } from '../../src/config/read.ts';
+import { secretsIn } from '../../src/config/secrets.ts';
 import { type Batch, type Engine, EngineError, type EngineInfo } from '../../src/engine/engine.ts';
 import { createLog, redactor } from '../../src/log.ts';
 import { createMetrics } from '../../src/metrics.ts';

@@ -1,6 +1,6 @@
 import request from 'supertest';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { hashKey, newKey } from '../../src/api-keys.ts';
+import { hashKey, newKey } from '../../src/config/api-keys.ts';
 import { hasChromium, openBrowser } from '../helpers/browser.ts';
 import { startFakeApp } from './fake-app.ts';
 

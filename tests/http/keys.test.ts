@@ -1,8 +1,8 @@
 import Fastify from 'fastify';
 import request from 'supertest';
 import { afterEach, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
-import { hashKey, newKey } from '../../src/api-keys.ts';
-import { readConfig } from '../../src/config/settings.ts';
+import { hashKey, newKey } from '../../src/config/api-keys.ts';
+import { readConfig } from '../../src/config/read.ts';
 import rateLimit from '../../src/http/plugins/rate-limit.ts';
 import { hasRedis, RedisServer } from '../helpers/redis.ts';
 import { startFakeApp } from './fake-app.ts';

@@ -2,7 +2,7 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { Redis } from 'ioredis';
 import request from 'supertest';
 import { afterEach, beforeEach, describe, expect, onTestFinished, test } from 'vitest';
-import { hashKey, newKey } from '../../src/api-keys.ts';
+import { hashKey, newKey } from '../../src/config/api-keys.ts';
 import { createLog, redactor } from '../../src/log.ts';
 import { maskOf, pngOf } from '../helpers/app.ts';
 import { MODEL_DIR } from '../helpers/model.ts';

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { buildApp } from '../../src/app.ts';
-import { readConfig } from '../../src/config/settings.ts';
+import { readConfig } from '../../src/config/read.ts';
 import { CONCURRENCY } from '../../src/jobs/job.ts';
 import { createMetrics, type Metrics } from '../../src/metrics.ts';
 import { promote, servingFileIn } from '../../src/registry/promotions.ts';
@@ -58,7 +58,7 @@ async function sample(body: object) {
   return { status: response.status, model: response.headers.get('x-model') ?? '', file };
 }
 
-/** Clients that ask again and again until the signal aborts; what they were answered. */
+/** Clients that send requests until the signal aborts. Resolves to all responses. */
 async function traffic(clients: number, body: object, signal: AbortSignal) {
   const answers: Awaited<ReturnType<typeof sample>>[] = [];
   const client = async (seed: number) => {
@@ -68,7 +68,7 @@ async function traffic(clients: number, body: object, signal: AbortSignal) {
   return answers;
 }
 
-test('under traffic, versions come, change, fail and go, and not a request is lost', async () => {
+test('no request is lost while versions are added, damaged and removed', async () => {
   const { id } = models;
   const end = new AbortController();
   const unnamed = traffic(3, {}, end.signal);
@@ -94,7 +94,7 @@ test('under traffic, versions come, change, fail and go, and not a request is lo
   expect(registry.list().map(({ ref }) => ref)).toEqual([last]);
   expect((await sample({})).model).toBe(last);
 
-  // What was under way was finished by the version it began with.
+  // Requests in progress were finished by the version that they started with.
   expect(await long).toMatchObject({ status: 200, model: `${id}@1` });
   expect(job.parameters.model).toBe(`${id}@1`);
   await expect.poll(async () => (await jobOf(job)).status).toBe('succeeded');
@@ -103,11 +103,11 @@ test('under traffic, versions come, change, fail and go, and not a request is lo
   expect(text).toContain(`ddpm_inpaint_model_reloads_total{model="${last}",result="loaded"} 1`);
   expect(text).toContain(`ddpm_inpaint_model_reloads_total{model="${id}@1",result="removed"} 1`);
   expect(text).toContain(`ddpm_inpaint_model_reloads_total{model="${id}@9",result="refused"} 1`);
-  expect(text).not.toContain(`ddpm_inpaint_queue_depth{model="${id}@1"}`); // no series is left behind
+  expect(text).not.toContain(`ddpm_inpaint_queue_depth{model="${id}@1"}`); // the series of a removed version is removed
   expect(text).toContain(`ddpm_inpaint_queue_depth{model="${last}"}`);
 }, 300_000);
 
-test('a job whose version has gone before its turn says so', async () => {
+test('a job whose version is removed before it starts fails with unknown-model', async () => {
   const { ref } = registry.get();
   const before = await Promise.all(Array.from({ length: CONCURRENCY }, () => createJob({ steps: 1000 })));
   const last = await createJob({ model: ref, steps: 1 });
@@ -122,11 +122,11 @@ test('a job whose version has gone before its turn says so', async () => {
   });
 });
 
-test('a canary gets its share, by seed, and a seed that is sent again is the same picture', async () => {
+test('a canary gets its share of the seeds, and a repeated seed gives the same picture', async () => {
   const { id } = models;
   for (const version of ['21', '22']) {
     await models.add(version, (card) => {
-      // A version that draws something else, to tell them apart by.
+      // A different schedule, so that the two versions draw different pictures.
       if (version === '22') Object.assign(card.schedule as object, { s: 0.1 });
     });
   }
@@ -135,7 +135,7 @@ test('a canary gets its share, by seed, and a seed that is sent again is the sam
   const first = await Promise.all(Array.from({ length: 40 }, (_, seed) => sample({ seed, steps: 1 })));
   expect(new Set(first.map(({ status }) => status))).toEqual(new Set([200]));
   const to22 = first.filter(({ model }) => model === `${id}@22`).length;
-  expect(to22).toBeGreaterThanOrEqual(4); // within 2.9 standard deviations of 12, and the same in every run
+  expect(to22).toBeGreaterThanOrEqual(4); // within 2.9 standard deviations of 12; deterministic
   expect(to22).toBeLessThanOrEqual(20);
   expect(first.length - to22).toBe(first.filter(({ model }) => model === `${id}@21`).length);
 
@@ -151,7 +151,7 @@ test('a canary gets its share, by seed, and a seed that is sent again is the sam
   expect(listed).toContainEqual(expect.objectContaining({ ref: `${id}@21`, share: 0.7, default: true }));
   expect(listed).toContainEqual(expect.objectContaining({ ref: `${id}@22`, share: 0.3, default: false }));
 
-  // A canary that cannot answer loses its requests to the other, not for their clients.
+  // While the canary has no worker, the other version serves its requests.
   for (const pid of registry.get(`${id}@22`).workers?.pids ?? []) process.kill(pid, 'SIGKILL');
   await expect.poll(() => registry.get(`${id}@22`).isHealthy).toBe(false);
   const seed = first.findIndex(({ model }) => model === `${id}@22`);

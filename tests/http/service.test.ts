@@ -159,7 +159,7 @@ describe('the OpenAPI document', () => {
   });
 });
 
-test("the README's settings are those of config.ts: npm run readme", () => {
+test("the README's table of settings is current (npm run readme)", () => {
   const readme = readFileSync('README.md', 'utf8');
   expect(withSettings(readme)).toBe(readme);
 });

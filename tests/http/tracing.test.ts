@@ -3,7 +3,7 @@ import type { AddressInfo } from 'node:net';
 import { text } from 'node:stream/consumers';
 import request from 'supertest';
 import { afterAll, beforeAll, expect, test, vi } from 'vitest';
-import { hashKey, newKey } from '../../src/api-keys.ts';
+import { hashKey, newKey } from '../../src/config/api-keys.ts';
 import { startTracing, TracingError } from '../../src/tracing.ts';
 import { maskOf, pngOf } from '../helpers/app.ts';
 import { startFakeApp } from './fake-app.ts';

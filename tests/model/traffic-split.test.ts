@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { parseSplit, partOf } from '../../src/model/traffic-split.ts';
+import { parseSplit, pickShare } from '../../src/model/traffic-split.ts';
 
 test.each([
   ['faces', [{ reference: 'faces', weight: 1 }]],
@@ -19,8 +19,8 @@ test.each([
       { reference: 'cats@2', weight: 0.5 },
     ],
   ],
-])('%s', (text, parts) => {
-  expect(parseSplit(text)).toEqual(parts);
+])('%s is parsed', (text, shares) => {
+  expect(parseSplit(text)).toEqual(shares);
 });
 
 test.each([
@@ -30,33 +30,33 @@ test.each([
   'Faces',
   'faces@x',
   'faces@1,',
-  'faces@1:90,@2', // how much?
+  'faces@1:90,@2', // no weight
   'faces@1:-1',
-  'faces:90,@2:10', // of which version?
+  'faces:90,@2:10', // no version
   'faces@1 : 90',
-])('%j is refused with an example', (text) => {
+])('%j is rejected with an example', (text) => {
   expect(() => parseSplit(text)).toThrow('must be like celeba-inpaint-64, ');
 });
 
-test('a split that cannot be meant is refused', () => {
+test('a split with a repeated version, or without a positive weight, is rejected', () => {
   expect(() => parseSplit('faces@1:90,@1:10')).toThrow('twice');
-  expect(() => parseSplit('faces@1:0,@2:0')).toThrow('above 0');
+  expect(() => parseSplit('faces@1:0,@2:0')).toThrow('a weight above 0');
 });
 
 const SEEDS = 100_000;
 
-/** Counts of the parts that seeds in a row, and seeds drawn at random, go to. */
+/** How many of SEEDS seeds each share gets. */
 const counts = (weights: number[], seedOf: (i: number) => number) => {
-  const parts = weights.map((weight, index) => ({ weight, index }));
+  const shares = weights.map((weight, index) => ({ weight, index }));
   const found = weights.map(() => 0);
-  for (let i = 0; i < SEEDS; i++) found[partOf(parts, seedOf(i)).index]++;
+  for (let i = 0; i < SEEDS; i++) found[pickShare(shares, seedOf(i)).index]++;
   return found;
 };
 
 test.each([
-  ['in a row', (i: number) => i],
+  ['that are consecutive', (i: number) => i],
   ['a million apart', (i: number) => (i * 1_000_003) % 2 ** 32],
-  ['the largest', (i: number) => 2 ** 32 - 1 - i],
+  ['at the upper end', (i: number) => 2 ** 32 - 1 - i],
 ])('seeds %s are split by weight, within four standard deviations', (_, seedOf) => {
   for (const weights of [
     [90, 10],
@@ -72,13 +72,13 @@ test.each([
   }
 });
 
-test('a seed goes to the same part whenever it comes, and a larger share takes none back', () => {
+test('a seed always gets the same share, and keeps it when the weight of that share grows', () => {
   const seed = fc.integer({ min: 0, max: 2 ** 32 - 1 });
   const weight = fc.integer({ min: 0, max: 100 });
   fc.assert(
     fc.property(seed, weight, weight, (seed, a, b) => {
       const to = (canary: number) =>
-        partOf(
+        pickShare(
           [
             { weight: 100 - canary, name: 'old' },
             { weight: canary, name: 'new' },

@@ -29,9 +29,9 @@ test('finds versions, newest first by number, and resolves references', async ()
   expect(registry.get(id).ref).toBe(`${id}@10`);
   expect(registry.get(`${id}@2`).ref).toBe(`${id}@2`);
   expect(() => registry.get('nobody')).toThrow(UnknownModelError);
-  expect(() => registry.get(`${id}@3`)).toThrow(`there are ${id}@10, ${id}@9, ${id}@2`);
+  expect(() => registry.get(`${id}@3`)).toThrow(`available: ${id}@10, ${id}@9, ${id}@2`);
   expect((await open(`${id}@9`)).get().ref).toBe(`${id}@9`);
-  await expect(open('nobody')).rejects.toThrow('DEFAULT_MODEL nobody');
+  await expect(open('nobody')).rejects.toThrow('DEFAULT_MODEL: nobody');
 });
 
 test('is ready once the default model is loaded', async () => {
@@ -47,12 +47,12 @@ test('is ready once the default model is loaded', async () => {
   await registry.close();
 });
 
-test('a changed file is refused by its digest, and the version before it serves', async () => {
+test('a version with a damaged file is refused, and the version before it serves', async () => {
   await models.add('1');
   await models.add('2');
   await models.damage('2');
   const registry = await open();
-  await expect(registry.get(`${id}@2`).open()).rejects.toThrow('sha256 differs');
+  await expect(registry.get(`${id}@2`).open()).rejects.toThrow('SHA-256 differs');
   expect(registry.get(`${id}@2`)).toMatchObject({
     state: 'failed',
     reason: expect.stringContaining('unet.onnx'),
@@ -69,7 +69,7 @@ test('a changed file is refused by its digest, and the version before it serves'
   await pinned.close();
 });
 
-test('a folder that is no model is left out and said so, naming the field', async () => {
+test('an invalid folder is left out and logged, with the field', async () => {
   await models.add('1');
   await models.add('2', (card) => {
     card.prediction = 'noise';
@@ -82,12 +82,12 @@ test('a folder that is no model is left out and said so, naming the field', asyn
   const registry = await open();
   expect(registry.list().map(({ ref }) => ref)).toEqual([`${id}@1`]);
   expect(errors).toHaveLength(3);
-  expect(errors.join()).toMatch(/2.model\.json is not a model card:.*prediction/s);
-  expect(errors.join()).toMatch(/says .*\/4, but lies in .*\/3/);
-  expect(errors.join()).toMatch(/5.model\.json cannot be read/);
+  expect(errors.join()).toMatch(/2.model\.json is not a valid model card;.*prediction/s);
+  expect(errors.join()).toMatch(/describes .*\/4, but its folder is .*\/3/);
+  expect(errors.join()).toMatch(/5.model\.json is not valid JSON/);
 });
 
-test('no model at all is a sentence that names the setting', async () => {
+test('a MODEL_DIR without models is an error that names the setting', async () => {
   await expect(open()).rejects.toThrow(/no model in .*MODEL_DIR/);
   await expect(FolderRegistry.open({ modelDir: '/nowhere', engine })).rejects.toThrow(/MODEL_DIR \/nowhere/);
 });

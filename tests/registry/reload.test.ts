@@ -19,13 +19,13 @@ vi.mock('../../src/model/folder.ts', { spy: true });
 let models: ModelDir;
 let registry: FolderRegistry;
 let id: string;
-let said: string[];
+let logged: string[];
 let reloads: string[];
 
 beforeEach(async () => {
   models = await ModelDir.create();
   id = models.id;
-  said = [];
+  logged = [];
   reloads = [];
   await models.add('1');
 });
@@ -37,8 +37,8 @@ afterEach(async () => {
 async function open(more: { defaultModel?: string; idleMs?: number } = {}) {
   const log = {
     info() {},
-    warn: (line: string) => said.push(line),
-    error: (line: string) => said.push(line),
+    warn: (line: string) => logged.push(line),
+    error: (line: string) => logged.push(line),
   };
   registry = await FolderRegistry.open({
     modelDir: models.root,
@@ -63,11 +63,11 @@ const isAlive = (pid: number) => {
   }
 };
 
-test('a new version takes over once it is warm; the old one answers whom it has, and goes when it is removed', async () => {
+test('a new version takes over once it is loaded; the old one finishes its requests, and ends when it is removed', async () => {
   await start();
   const old = registry.get();
   const pids = old.workers?.pids ?? [];
-  const reservation = old.scheduler?.admission.reserve(1); // somebody is being answered
+  const reservation = old.scheduler?.admission.reserve(1); // a request in progress
   await models.add('2');
   const reloading = registry.reload();
   await expect.poll(() => registry.list().map(({ state }) => state)).toEqual(['loading', 'ready']);
@@ -76,45 +76,47 @@ test('a new version takes over once it is warm; the old one answers whom it has,
   await reloading;
   for (const reference of [undefined, id]) expect(registry.get(reference).ref).toBe(`${id}@2`);
   expect(registry.get().state).toBe('ready');
-  expect(registry.get(`${id}@1`)).toBe(old); // there is no hurry: it can still be asked for, and gone back to
+  expect(registry.get(`${id}@1`)).toBe(old); // still available by name
 
   await models.withdraw('1');
   await registry.reload();
-  expect(() => registry.get(`${id}@1`)).toThrow(`there are ${id}@2`);
+  expect(() => registry.get(`${id}@1`)).toThrow(`available: ${id}@2`);
   const before = waits;
-  await expect.poll(() => waits).toBeGreaterThan(before + 2); // it has looked again whether it may go
+  await expect.poll(() => waits).toBeGreaterThan(before + 2); // it has checked again whether it has drained
   expect(pids.map(isAlive)).toEqual(pids.map(() => true));
   reservation?.release();
   await expect.poll(() => pids.some(isAlive)).toBe(false);
   expect(reloads).toEqual([`${id}@2 loaded`, `${id}@1 removed`]);
-  expect(said).toEqual([]);
+  expect(logged).toEqual([]);
 });
 
-test('a folder that is being copied is refused, once, until it is whole; the old version goes on serving', async () => {
+test('a folder that is being copied is refused, logged once, until it is complete; the old version keeps serving', async () => {
   await start();
   await models.add('2');
   const onnx = path.join(models.folder('2'), 'unet.onnx');
   const bytes = await readFile(onnx);
   await truncate(onnx, 1000);
-  for (let look = 0; look < 3; look++) await registry.reload();
+  for (let i = 0; i < 3; i++) await registry.reload();
   expect(registry.list().map(({ ref }) => ref)).toEqual([`${id}@1`]);
-  expect(said).toEqual([expect.stringMatching(/2.unet\.onnx is not of the \d+ bytes.*wait for its copy/)]);
+  expect(logged).toEqual([
+    expect.stringMatching(/2.unet\.onnx does not have the size .*\(\d+ bytes\); wait until it is copied/),
+  ]);
 
-  await models.damage('2'); // of the right size at last, but not the right file
+  await models.damage('2'); // damaged, of the right size
   await writeFile(onnx, bytes);
   await models.damage('2');
-  for (let look = 0; look < 2; look++) await registry.reload();
-  expect(said[1]).toMatch(/2.unet\.onnx is not the file that model\.json describes.*copy it again/);
+  for (let i = 0; i < 2; i++) await registry.reload();
+  expect(logged[1]).toMatch(/2.unet\.onnx does not match model\.json.*copy it again/);
   expect(registry.get().ref).toBe(`${id}@1`);
 
   await writeFile(onnx, bytes);
   await registry.reload();
   expect(registry.get().ref).toBe(`${id}@2`);
   expect(reloads).toEqual([...Array(2).fill(`${id}@2 refused`), `${id}@2 loaded`]);
-  expect(said).toHaveLength(2);
+  expect(logged).toHaveLength(2);
 });
 
-test('a version whose files have changed is replaced by what they are now, or not at all', async () => {
+test('a version whose files have changed is replaced once the new files are loaded', async () => {
   await start();
   const old = registry.get();
   const pids = old.workers?.pids ?? [];
@@ -128,7 +130,7 @@ test('a version whose files have changed is replaced by what they are now, or no
   expect(registry.get().card.description).toBe('trained for longer');
   await expect.poll(() => pids.some(isAlive)).toBe(false);
 
-  // Weights that are no network: the digest is right, so it takes a worker to find out.
+  // The digest is right, so only a worker can find out that this file is not a network.
   const serving = registry.get();
   const noNetwork = Buffer.from('no network');
   const sha256 = createHash('sha256').update(noNetwork).digest('hex');
@@ -136,21 +138,21 @@ test('a version whose files have changed is replaced by what they are now, or no
   await models.edit('1', (card) => {
     Object.assign(card.files as object, { 'unet.onnx': { sha256, bytes: noNetwork.length } });
   });
-  for (let look = 0; look < 2; look++) await registry.reload();
+  for (let i = 0; i < 2; i++) await registry.reload();
   expect(registry.get()).toBe(serving);
   expect(registry.ready).toBe(true);
   expect(reloads).toEqual([`${id}@1 loaded`, `${id}@1 refused`]);
 });
 
-test('what serves is not given up for a folder that has gone; a worker is not replaced by another network', async () => {
+test('a removed default version keeps serving, but its workers are not replaced', async () => {
   await start({ defaultModel: `${id}@1` });
   await models.add('2');
   await models.withdraw('1');
-  for (let look = 0; look < 2; look++) await registry.reload();
+  for (let i = 0; i < 2; i++) await registry.reload();
   expect(registry.get()).toMatchObject({ ref: `${id}@1`, state: 'ready' });
-  expect(registry.get(`${id}@2`).state).toBe('available'); // nobody has asked for it
-  expect(said).toEqual([
-    expect.stringMatching(/^DEFAULT_MODEL .*@1 is not in .*: there are .*@2; .*@1 goes on serving$/),
+  expect(registry.get(`${id}@2`).state).toBe('available'); // not requested yet
+  expect(logged).toEqual([
+    expect.stringMatching(/^DEFAULT_MODEL: .*@1 is not in .*; available: .*@2; still serving .*@1$/),
   ]);
 
   await models.add('1');
@@ -169,7 +171,7 @@ test('what serves is not given up for a folder that has gone; a worker is not re
   await expect.poll(() => registry.get().workers?.alive).toBe(registry.get().workers?.total);
 });
 
-test('a version that is not the default is unloaded when nobody asks for it, and loads again for who does', async () => {
+test('an idle version that is not the default is unloaded, and loads again on its next request', async () => {
   await models.add('2');
   await start({ defaultModel: `${id}@1`, idleMs: 300 });
   const other = registry.get(`${id}@2`);
@@ -182,11 +184,11 @@ test('a version that is not the default is unloaded when nobody asks for it, and
   expect(other.state).toBe('ready');
 });
 
-test('a MODEL_DIR that cannot be read is said once, and nothing is given up', async () => {
+test('an unreadable MODEL_DIR is logged once, and nothing changes', async () => {
   await open();
   await rm(models.root, { recursive: true });
-  for (let look = 0; look < 2; look++) await registry.reload();
-  expect(said).toEqual([expect.stringMatching(/^MODEL_DIR .* cannot be read.*@1 goes on serving$/)]);
+  for (let i = 0; i < 2; i++) await registry.reload();
+  expect(logged).toEqual([expect.stringMatching(/^MODEL_DIR .* cannot be read.*; still serving .*@1$/)]);
   expect(registry.get().ref).toBe(`${id}@1`);
   await models.add('1'); // for afterEach
 });

@@ -7,7 +7,7 @@ import type { DrawNoise, Levels } from './sampler.ts';
  *   x_next = sqrt(abar_next) x_0 + sqrt(1 - abar_next - sigma^2) epsilon + sigma z
  *   sigma  = eta sqrt((1 - abar_next) / (1 - abar)) sqrt(1 - abar / abar_next)
  *
- * eta 0 is deterministic; eta 1 has the variance of DDPM.
+ * eta in 0..1: with 0 the step is deterministic, with 1 sigma^2 is DDPM's posterior variance.
  */
 export function ddimStep(
   { abar, abarNext }: Levels,

@@ -1,22 +1,23 @@
 import type { DrawNoise, Levels } from './sampler.ts';
 
 /**
- * The reverse process's variance (Ho et al. 2020, section 3.2; Nichol & Dhariwal 2021, eq. 15):
+ * Variance of the reverse process (Ho et al. 2020, section 3.2; Nichol & Dhariwal 2021, eq. 15):
  *
- * - fixed_small: the posterior's, (1 - abar_next) / (1 - abar) beta
+ * - fixed_small: the posterior variance, (1 - abar_next) / (1 - abar) beta
  * - fixed_large: beta
- * - learned: between the two, exp(v log(beta) + (1 - v) log(posterior)), v predicted by the network as (v' + 1) / 2
+ * - learned: exp(v log(beta) + (1 - v) log(posterior)), with v = (v' + 1) / 2 and v' predicted by the network
  */
 export type Variance = 'fixed_small' | 'fixed_large' | 'learned';
 
 /**
- * Ancestral sampling: a draw from q(x_next | x_t, x_0) (Ho et al. 2020, eq. 6 and 7), over any stride:
+ * Ancestral sampling: draws x_next from q(x_next | x_t, x_0) (Ho et al. 2020, eq. 6 and 7), over any number of timesteps:
  *
  *   mean = sqrt(abar_next) beta / (1 - abar) x_0 + sqrt(alpha) (1 - abar_next) / (1 - abar) x_t
  *   alpha = abar / abar_next, beta = 1 - alpha
  *
- * `learned` is the network's variance output v' in -1..1, of x's length, when variance is "learned".
- * The last step (abar_next = 1) returns x_0: its posterior has no variance left.
+ * The last step (abar_next = 1) returns x_0, because its posterior variance is 0.
+ *
+ * @param learned v', in -1..1, of x's length; required when variance is "learned" (else RangeError)
  */
 export function ddpmStep(
   { abar, abarNext }: Levels,

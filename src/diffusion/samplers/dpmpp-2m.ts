@@ -7,8 +7,10 @@ import type { Levels } from './sampler.ts';
  *   D      = (1 + 1 / 2r) x_0 - 1 / 2r x_0_last
  *   x_next = sigma_next / sigma x_t - sqrt(abar_next) (exp(-h) - 1) D
  *
- * The first step (no x_0_last) is of first order, D = x_0. The last, to abar_next = 1 where lambda is infinite, is x_0.
- * `last` is the step before: its abar and its x_0.
+ * The first step has no x_0_last and is of first order: D = x_0. The last step, to abar_next = 1 where lambda is
+ * infinite, returns x_0.
+ *
+ * @param last abar and x_0 of the previous step; absent in the first
  */
 export function dpmpp2mStep(
   { abar, abarNext }: Levels,
@@ -18,7 +20,7 @@ export function dpmpp2mStep(
 ): Float32Array {
   if (abarNext === 1) return x0.slice();
   const h = lambda(abarNext) - lambda(abar);
-  if (h === 0) return x.slice(); // two timesteps at the schedule's floor: nothing to solve
+  if (h === 0) return x.slice(); // both timesteps are at the schedule's lower bound: x does not change
   const hLast = last ? lambda(abar) - lambda(last.abar) : 0;
   const half = hLast > 0 ? h / (2 * hLast) : 0;
   const keep = Math.sqrt((1 - abarNext) / (1 - abar));

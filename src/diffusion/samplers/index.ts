@@ -11,20 +11,21 @@ export type SamplerName = (typeof SAMPLER_NAMES)[number];
 
 export interface SamplerOptions {
   schedule: Schedule;
-  /** What the network predicts. */
+  /** What the network was trained to predict. */
   prediction: PredictionType;
-  /** Evaluations, 1..T. */
+  /** Number of network evaluations, 1..T. */
   steps: number;
-  /** ddim's share of fresh noise, 0..1. */
+  /** Stochasticity of ddim, 0..1; default 0. Other samplers ignore it. */
   eta?: number;
+  /** Default: trailing. */
   spacing?: Spacing;
-  /** ddpm's variance. "learned" needs a network with twice the channels. */
+  /** Variance of ddpm; default fixed_small. "learned" needs a network with twice the output channels. */
   variance?: Variance;
-  /** Clip each estimate of the clean picture to -1..1, as pixels are. */
+  /** Whether to clip each estimate of x_0 to -1..1, the range of pixels; default true. */
   clip?: boolean;
 }
 
-/** The named sampler over the schedule. Throws RangeError for steps outside 1..T. */
+/** Creates a sampler for a schedule. Throws RangeError when steps is not in 1..T. */
 export function createSampler(name: SamplerName, options: SamplerOptions): Sampler {
   const { schedule, prediction: type, eta = 0, spacing, variance = 'fixed_small', clip = true } = options;
   const timesteps = visit(schedule.T, options.steps, spacing);

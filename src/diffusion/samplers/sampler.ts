@@ -1,34 +1,34 @@
-/** Where one image stands on its way from noise to a picture. Immutable: a step makes the next. */
+/** State of one image between noise and picture. Immutable: each step returns a new state. */
 export interface SamplerState {
-  /** Steps done: 0 at x_T. */
+  /** Number of steps done; 0 at x_T. */
   readonly step: number;
-  /** x_t, any layout; entries are independent. */
+  /** x_t, any layout: samplers treat entries independently. */
   readonly x: Float32Array;
-  /** The last step's estimate of the clean picture, in -1..1; what multistep solvers remember and previews show. */
+  /** The last step's estimate of x_0, in -1..1. Multistep solvers use it, and previews show it. */
   readonly x0?: Float32Array;
 }
 
-/** Standard normal noise of x's length for this step; called only by steps that add noise. */
+/** Returns standard normal noise of x's length for the current step. Only steps that add noise call it. */
 export type DrawNoise = () => Float32Array;
 
 /**
- * A sampler is a pure state machine: the network's prediction at the current step in, the next x out.
- * It holds no state and never waits, so images that use different samplers, step counts and seeds can share
- * every evaluation of the network.
+ * A sampler maps the current state and the network's prediction for it to the next state. It holds no state itself and
+ * is synchronous, so that images with different samplers, step counts and seeds can share network evaluations.
  */
 export interface Sampler {
-  /** The timesteps it visits, noisiest first; its length is the number of evaluations. */
+  /** The timesteps visited, noisiest first; one network evaluation each. */
   readonly timesteps: readonly number[];
-  /** The state after the step at `timesteps[state.step]`. `prediction` is the network's output for state.x. */
+  /** The state after the step at timesteps[state.step]. `prediction` is the network's output for state.x at that timestep. */
   next(state: SamplerState, prediction: Float32Array, noise: DrawNoise): SamplerState;
 }
 
-/** The noise levels between which one step moves: abar_t, and abar of the next timestep (1 after the last). */
+/** abar at the start and at the end of one step, both in (0, 1]; abarNext is 1 in the last step. */
 export interface Levels {
   abar: number;
   abarNext: number;
 }
 
+/** The levels of step `step`, 0..timesteps.length-1. `abar` is the schedule's, [T]. */
 export function levels(abar: Float64Array, timesteps: readonly number[], step: number): Levels {
   return {
     abar: abar[timesteps[step]],

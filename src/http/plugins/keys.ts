@@ -1,6 +1,6 @@
 import type { FastifyInstance, FastifyRequest } from 'fastify';
 import fp from 'fastify-plugin';
-import { type ApiKey, findKey } from '../../api-keys.ts';
+import { type ApiKey, findKey } from '../../config/api-keys.ts';
 import type { Config } from '../../config/settings.ts';
 import { Problem } from '../problem.ts';
 

@@ -2,7 +2,7 @@ import rateLimit, { normalizeIP } from '@fastify/rate-limit';
 import type { FastifyInstance, FastifyRequest } from 'fastify';
 import fp from 'fastify-plugin';
 import { Redis } from 'ioredis';
-import type { RateLimit } from '../../api-keys.ts';
+import type { RateLimit } from '../../config/api-keys.ts';
 import type { Config } from '../../config/settings.ts';
 import { Problem } from '../problem.ts';
 import { isApi } from './keys.ts';

@@ -1,14 +1,16 @@
 import { expect, test } from 'vitest';
-import { ConfigError, readConfig, SETTINGS, secretsIn, shown } from '../src/config/settings.ts';
+import { ConfigError, readConfig } from '../../src/config/read.ts';
+import { forgetSecrets, maskSecrets, secretsIn } from '../../src/config/secrets.ts';
+import { SETTINGS } from '../../src/config/settings.ts';
 
 const HASH = 'ab'.repeat(32);
 
-/** Of every setting values that are fine, and values that it cannot have; none only where any text will do. */
+/** Valid and invalid values of every setting. `bad` is empty where any text is valid. */
 const VALUES: Record<keyof typeof SETTINGS, { good: string[]; bad: string[] }> = {
-  HOST: { good: ['127.0.0.1', '::'], bad: [] }, // main.ts says what cannot be listened on
+  HOST: { good: ['127.0.0.1', '::'], bad: [] }, // main.ts reports an address it cannot listen on
   PORT: { good: ['0', '65535'], bad: ['-1', '65536', '80.5', '8o', ' 80', '1e3'] },
   LOG_LEVEL: { good: ['trace', 'silent'], bad: ['verbose', 'INFO'] },
-  MODEL_DIR: { good: ['/models'], bad: [] }, // the registry says what it does not find
+  MODEL_DIR: { good: ['/models'], bad: [] }, // the registry reports a missing folder
   DEFAULT_MODEL: {
     good: ['celeba', 'celeba@1', 'celeba@1:90,@2:10'],
     bad: ['celeba@1:90,@2', 'celeba@1:0', 'a@1:x,@2:1'],
@@ -66,24 +68,24 @@ function refusal(env: Record<string, string>): string {
     expect(error).toBeInstanceOf(ConfigError);
     return (error as Error).message;
   }
-  throw new Error(`${JSON.stringify(env)} is not refused`);
+  throw new Error(`${JSON.stringify(env)} was accepted`);
 }
 
-/** What a setting needs beside it. */
+/** Other settings that a setting requires. */
 const needs = (name: string): Record<string, string> =>
   name === 'WEBHOOK_ORIGINS' ? { WEBHOOK_SECRET: 'x'.repeat(16) } : {};
 
-test('every setting is here', () => {
+test('every setting has test values', () => {
   expect(Object.keys(VALUES)).toEqual(Object.keys(SETTINGS));
   expect(Object.values(VALUES).every(({ good }) => good.length > 0)).toBe(true);
 });
 
-test.each(cases('good'))('%s=%s is fine', (name, value) => {
+test.each(cases('good'))('%s=%s is accepted', (name, value) => {
   const config = readConfig({ [name]: value, ...needs(name) });
-  if (isSecret(name)) expect(JSON.stringify(shown(config))).not.toContain(value);
+  if (isSecret(name)) expect(JSON.stringify(maskSecrets(config))).not.toContain(value);
 });
 
-test.each(cases('bad'))('%s=%s is refused with a sentence that says what it must be', (name, value) => {
+test.each(cases('bad'))('%s=%s is rejected with a sentence that names the valid values', (name, value) => {
   const sentence = refusal({ [name]: value, ...needs(name) });
   expect(sentence).toMatch(new RegExp(`^${name} is '.*'; it must .{8,}\\.$`, 's'));
   expect(sentence.split('\n')).toHaveLength(1);
@@ -92,20 +94,20 @@ test.each(cases('bad'))('%s=%s is refused with a sentence that says what it must
   if (!isSecret(name)) expect(sentence).toContain(`'${value}'`);
 });
 
-test('all that is wrong is said at once', () => {
+test('all invalid settings are reported together', () => {
   const env = Object.fromEntries(
     Object.entries(VALUES).flatMap(([name, { bad }]) => (bad[0] ? [[name, bad[0]]] : [])),
   );
   const sentences = refusal({ ...env, WEBHOOK_SECRET: '' }).split('\n');
-  expect(sentences).toHaveLength(Object.keys(env).length); // WEBHOOK_SECRET's place takes that it is missing
+  expect(sentences).toHaveLength(Object.keys(env).length); // in place of WEBHOOK_SECRET's line there is one that says it is missing
 });
 
-test('an empty variable is one that is not set', () => {
+test('an empty variable counts as not set', () => {
   const empty = Object.fromEntries(Object.keys(SETTINGS).map((name) => [name, '']));
   expect(readConfig(empty)).toEqual(readConfig({}));
 });
 
-test('secrets are known as a whole and by their parts', () => {
+test('secretsIn lists whole values and the secret parts of them', () => {
   const env = {
     REDIS_URL: 'redis://u:p%C3%A4ss%zz@h',
     API_KEYS: `a:${HASH},b:${HASH}`,
@@ -113,4 +115,17 @@ test('secrets are known as a whole and by their parts', () => {
   };
   const secrets = secretsIn(env);
   for (const each of [...Object.values(env), 'p%C3%A4ss%zz', `b:${HASH}`]) expect(secrets).toContain(each);
+});
+
+test('forgetSecrets deletes the secret variables and no other', () => {
+  const env: NodeJS.ProcessEnv = {
+    PORT: '80',
+    REDIS_URL: 'redis://u:password@h',
+    WEBHOOK_SECRET: 'x'.repeat(16),
+    API_KEYS: `a:${HASH}`,
+    OTEL_EXPORTER_OTLP_HEADERS: 'x=y',
+    OTEL_EXPORTER_OTLP_TRACES_HEADERS: 'x=y',
+  };
+  forgetSecrets(env);
+  expect(env).toEqual({ PORT: '80' });
 });

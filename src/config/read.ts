@@ -1,0 +1,29 @@
+import { isSecret } from './secrets.ts';
+import { type Config, SETTINGS } from './settings.ts';
+
+/** The environment contains invalid settings. The message has one line for each. */
+export class ConfigError extends Error {
+  override name = 'ConfigError';
+}
+
+/**
+ * Reads the settings from environment variables. An empty variable counts as not set.
+ * Throws ConfigError, with one sentence for each invalid value; the values of secret settings are masked.
+ */
+export function readConfig(env: NodeJS.ProcessEnv): Config {
+  const problems: string[] = [];
+  const entries = Object.entries(SETTINGS).map(([name, setting]) => {
+    const given = env[name] === '' ? undefined : env[name];
+    const parsed = setting.schema.safeParse(given ?? setting.default);
+    const value = isSecret(name) ? '***' : given;
+    if (!parsed.success) problems.push(`${name} is '${value}'; it ${parsed.error.issues[0].message}.`);
+    return [name, parsed.data];
+  });
+  if (env.WEBHOOK_ORIGINS && !env.WEBHOOK_SECRET) {
+    problems.push(
+      'WEBHOOK_ORIGINS is set, but WEBHOOK_SECRET is not; receivers could not verify that a webhook is genuine.',
+    );
+  }
+  if (problems.length > 0) throw new ConfigError(problems.join('\n'));
+  return Object.fromEntries(entries) as Config;
+}

@@ -1,0 +1,58 @@
+/** Zod parsers for the values of environment variables: text in, typed value out. */
+import { isIP } from 'node:net';
+import { z } from 'zod';
+import { parseSplit } from '../model/traffic-split.ts';
+
+/** A whole number from `min` to `max`, both included. */
+export function wholeNumber(min: number, max: number) {
+  const error = `must be a whole number from ${min} to ${max}`;
+  return z
+    .string()
+    .regex(/^\d+$/, error)
+    .transform(Number)
+    .refine((n) => n >= min && n <= max, error);
+}
+
+/** One of the given words; case matters. */
+export const oneOf = <const T extends readonly string[]>(values: T) =>
+  z.enum(values, { error: `must be one of ${values.join(', ')}` });
+
+/** `true` or `false`. */
+export const flag = oneOf(['true', 'false']).transform((value) => value === 'true');
+
+/** A model reference or a weighted split, as parseSplit reads it. The text is kept as it is. */
+export const split = z.string().superRefine((text, context) => {
+  try {
+    parseSplit(text);
+  } catch (error) {
+    context.addIssue({ code: 'custom', message: (error as Error).message });
+  }
+});
+
+/** A comma-separated list of origins such as https://example.org. `others` are further words to accept. */
+export const origins = (others: string[], error: string) =>
+  z
+    .string()
+    .transform((list) => list.split(',').flatMap((origin) => origin.trim() || []))
+    .refine((list) => list.every((origin) => others.includes(origin) || isOrigin(origin)), { error });
+
+function isOrigin(text: string): boolean {
+  return /^https?:/.test(text) && URL.canParse(text) && new URL(text).origin === text;
+}
+
+/** A comma-separated list of IP addresses, networks in CIDR notation, and the names that proxy-addr knows. */
+export const proxies = z
+  .string()
+  .transform((list) => list.split(',').map((proxy) => proxy.trim()))
+  .refine((list) => list.every(isNetwork), {
+    error:
+      'must be addresses or networks such as 10.0.0.0/8, or loopback, linklocal, uniquelocal, ' +
+      'separated by commas',
+  });
+
+function isNetwork(text: string): boolean {
+  if (['loopback', 'linklocal', 'uniquelocal'].includes(text)) return true;
+  const [address, prefix = '0', ...rest] = text.split('/');
+  const maxPrefix = { 0: -1, 4: 32, 6: 128 }[isIP(address)] ?? -1;
+  return rest.length === 0 && /^\d+$/.test(prefix) && Number(prefix) <= maxPrefix;
+}

@@ -1,0 +1,104 @@
+import { readFile } from 'node:fs/promises';
+import path from 'node:path';
+import fc from 'fast-check';
+import { expect, test } from 'vitest';
+import { PREDICTIONS } from '../../src/diffusion/prediction.ts';
+import { SAMPLER_NAMES } from '../../src/diffusion/samplers/index.ts';
+import { scheduleFrom } from '../../src/diffusion/schedule.ts';
+import { modelCard } from '../../src/model/card.ts';
+import { MODEL_DIR } from '../helpers/model.ts';
+
+const file = path.join(MODEL_DIR, 'celeba-inpaint-64/2/model.json');
+const card = JSON.parse(await readFile(file, 'utf8'));
+
+const cosine = { type: 'cosine', T: 1000 };
+const linear = { type: 'linear', T: 1000 };
+const { architecture, data, defaults, precision } = card;
+const onnx = card.files['unet.onnx'];
+
+/** Paths of the fields that are rejected in a card with these changes. */
+function rejected(changes: object): string[] {
+  const { error } = modelCard.safeParse({ ...card, ...changes });
+  return error?.issues.map((issue) => issue.path.join('.')) ?? [];
+}
+
+test('the committed card is accepted, with the defaults of its schedule', () => {
+  expect(modelCard.parse(card).schedule).toEqual({ type: 'cosine', T: 1000, s: 0.008, abar_min: 1e-5 });
+});
+
+test.each(PREDICTIONS)('prediction %s is accepted', (prediction) => {
+  expect(rejected({ prediction })).toEqual([]);
+});
+
+test.each(SAMPLER_NAMES)('sampler %s is accepted', (sampler) => {
+  expect(rejected({ defaults: { ...defaults, sampler } })).toEqual([]);
+});
+
+test.each([
+  [{ prediction: 'score' }, 'prediction'],
+  [{ defaults: { ...defaults, sampler: 'euler' } }, 'defaults.sampler'],
+  [{ defaults: { ...defaults, steps: 0 } }, 'defaults.steps'],
+  [{ defaults: { ...defaults, steps: 1001 } }, 'defaults.steps'],
+  [{ defaults: { ...defaults, eta: 1.1 } }, 'defaults.eta'],
+  [{ resolution: 2048 }, 'resolution'],
+  [{ in_channels: 5 }, 'in_channels'],
+  [{ out_channels: 7 }, 'out_channels'],
+  [{ schedule: { ...cosine, T: 0 } }, 'schedule.T'],
+  [{ schedule: { ...cosine, T: 10_001 } }, 'schedule.T'],
+  [{ schedule: { ...cosine, T: 1e12 } }, 'schedule.T'], // must not be computed
+  [{ schedule: { ...cosine, T: 1000.5 } }, 'schedule.T'],
+  [{ schedule: { ...cosine, s: -0.1 } }, 'schedule.s'],
+  [{ schedule: { ...cosine, s: 1.1 } }, 'schedule.s'],
+  [{ schedule: { ...cosine, abar_min: 0 } }, 'schedule.abar_min'],
+  [{ schedule: { ...cosine, abar_min: 1 } }, 'schedule.abar_min'],
+  [{ schedule: { ...linear, beta_start: 0 } }, 'schedule.beta_start'],
+  [{ schedule: { ...linear, beta_end: 1 } }, 'schedule.beta_end'],
+  [{ schedule: { ...linear, beta_start: 0.5, beta_end: 0.1 } }, 'schedule.beta_end'],
+  [{ schedule: { ...linear, beta_start: 1e-17 } }, 'schedule'], // abar_0 rounds to 1
+  [{ schedule: { type: 'linear', T: 10_000, beta_start: 0.5, beta_end: 0.9 } }, 'schedule'], // abar rounds to 0
+  [{ schedule: { ...cosine, type: 'sigmoid' } }, 'schedule.type'],
+  [{ architecture: { ...architecture, patch: 0 } }, 'architecture.patch'],
+  [{ architecture: { ...architecture, patch: 17 } }, 'architecture.patch'],
+  [{ architecture: { ...architecture, channels: [] } }, 'architecture.channels'],
+  [{ architecture: { ...architecture, channels: [0] } }, 'architecture.channels.0'],
+  [{ architecture: { ...architecture, channels: [64, 4097] } }, 'architecture.channels.1'],
+  [{ architecture: { ...architecture, channels: Array(9).fill(64) } }, 'architecture.channels'],
+  [{ architecture: { ...architecture, blocks: 0 } }, 'architecture.blocks'],
+  [{ architecture: { ...architecture, blocks: 17 } }, 'architecture.blocks'],
+  [{ architecture: { ...architecture, attention: [0] } }, 'architecture.attention.0'],
+  [{ architecture: { ...architecture, head_dim: 0 } }, 'architecture.head_dim'],
+  [{ architecture: { ...architecture, head_dim: 1025 } }, 'architecture.head_dim'],
+  [{ architecture: { ...architecture, groups: 0 } }, 'architecture.groups'],
+  [{ architecture: { ...architecture, groups: 1025 } }, 'architecture.groups'],
+  [{ data: { ...data, pictures: -1 } }, 'data.pictures'],
+  [{ precision: { ...precision, max_difference: -1 } }, 'precision.max_difference'],
+  [{ files: { 'unet.onnx': { ...onnx, bytes: -1 } } }, 'files.unet.onnx.bytes'],
+])('%j is rejected at %s', (changes, where) => {
+  expect(rejected(changes)).toContain(where);
+});
+
+test('every accepted schedule has abar in (0, 1), never increasing', () => {
+  const T = fc.integer({ min: 1, max: 10_000 });
+  const proportion = fc.double({ min: 0, max: 1, noNaN: true });
+  const schedules = fc.oneof(
+    fc.record({
+      type: fc.constant('cosine'),
+      T,
+      s: fc.double({ min: 0, max: 1, noNaN: true }),
+      abar_min: proportion,
+    }),
+    fc.record({ type: fc.constant('linear'), T, beta_start: proportion, beta_end: proportion }),
+  );
+  let accepted = 0;
+  const check = (schedule: { T: number }) => {
+    const { T } = schedule;
+    const parsed = modelCard.safeParse({ ...card, schedule, defaults: { ...defaults, steps: T } });
+    if (!parsed.success) return;
+    accepted++;
+    const { abar } = scheduleFrom(parsed.data.schedule);
+    expect(abar).toHaveLength(T);
+    expect(abar.every((a, t) => a > 0 && a < 1 && (t === 0 || a <= abar[t - 1]))).toBe(true);
+  };
+  fc.assert(fc.property(schedules, check));
+  expect(accepted).toBeGreaterThan(20);
+});
