@@ -1,7 +1,7 @@
 import { accessSync } from 'node:fs';
 import { type Browser, chromium } from 'playwright-core';
 
-/** Where Debian, Ubuntu and Chrome's own packages put it; CHROMIUM names another place. */
+/** Paths used by the packages of Debian, Ubuntu and Chrome. The environment variable CHROMIUM takes precedence. */
 const PLACES = [
   process.env.CHROMIUM,
   '/usr/bin/chromium',
@@ -9,10 +9,10 @@ const PLACES = [
   '/usr/bin/google-chrome',
 ];
 
-/** A Chromium that is installed here; undefined: the tests that need one are skipped. */
+/** Path of an installed Chromium. If undefined, tests that need a browser are skipped. */
 export const chromiumPath = PLACES.find((place) => place && exists(place));
 
-/** A real browser with a profile of its own. */
+/** Starts a browser with a temporary profile. */
 export function openBrowser(): Promise<Browser> {
   return chromium.launch({
     executablePath: chromiumPath,

@@ -5,7 +5,7 @@ import { openRealRegistry } from './model.ts';
 
 type Card = Record<string, unknown>;
 
-/** A MODEL_DIR of its own, with copies of the real model as versions. */
+/** A temporary MODEL_DIR whose versions are copies of the real model. */
 export class ModelDir {
   readonly root: string;
   readonly id: string;
@@ -26,7 +26,7 @@ export class ModelDir {
     return path.join(this.root, id, version);
   }
 
-  /** The real model as a version of this number, at once, as export.py puts it there; `change` edits its model.json. */
+  /** Adds a copy of the real model as this version, with one rename like export.py. `change` edits its model.json. */
   async add(version: string, change: (card: Card) => void = () => {}, id = this.id): Promise<void> {
     const part = this.folder(`.${version}.part`, id);
     await cp(this.#source, part, { recursive: true });
@@ -38,7 +38,7 @@ export class ModelDir {
     await rename(part, this.folder(version, id));
   }
 
-  /** Edits model.json where it lies. */
+  /** Edits model.json in place. */
   edit(version: string, change: (card: Card) => void): Promise<void> {
     return editCard(this.folder(version), change);
   }

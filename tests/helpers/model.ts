@@ -2,7 +2,7 @@ import path from 'node:path';
 import type { NetworkSpec } from '../../src/engine/network.ts';
 import { FolderRegistry } from '../../src/registry/registry.ts';
 
-/** The committed models: tests run the real ones. */
+/** The committed models. */
 export const MODEL_DIR = path.resolve(import.meta.dirname, '../../models');
 
 export function openRealRegistry(queueLimit = 64) {
@@ -12,7 +12,7 @@ export function openRealRegistry(queueLimit = 64) {
   });
 }
 
-/** What a worker needs to load the default model. */
+/** The specification with which a worker loads the default model. */
 export async function realModelSpec(): Promise<NetworkSpec> {
   const { card, folder } = (await openRealRegistry()).get();
   return {

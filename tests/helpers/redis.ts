@@ -6,10 +6,10 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { Redis } from 'ioredis';
 
-/** Whether there is a redis-server to test with; CI installs one. */
+/** Whether redis-server is installed. CI installs it. */
 export const hasRedis = spawnSync('redis-server', ['--version']).status === 0;
 
-/** A real Redis on a free port, keeping every write on disk. */
+/** A real Redis server on a free port, which persists every write to disk. */
 export class RedisServer {
   readonly url: string;
   readonly #dir = mkdtempSync(path.join(tmpdir(), 'redis-'));
@@ -31,7 +31,7 @@ export class RedisServer {
     const where = ['--bind', '127.0.0.1', '--port', port, '--dir', this.#dir];
     this.#process = spawn('redis-server', [...where, ...durable], { stdio: 'ignore' });
     const client = new Redis(this.url, { maxRetriesPerRequest: null });
-    client.on('error', () => {}); // until it listens
+    client.on('error', () => {}); // expected until the server listens
     await client.ping();
     client.disconnect();
   }

@@ -4,7 +4,7 @@ import { once } from 'node:events';
 import { afterEach, expect, test } from 'vitest';
 import { MODEL_DIR } from '../helpers/model.ts';
 
-/** The service as a process of its own, as an operator runs it. */
+/** Starts the service as a separate process, as in production. */
 function start(env: Record<string, string> = {}) {
   const child = spawn(process.execPath, ['--import', 'tsx', 'src/main.ts'], {
     env: { ...process.env, MODEL_DIR, HOST: '127.0.0.1', PORT: '0', ...env },
@@ -39,7 +39,7 @@ const sample = (url: string | undefined, body: object) =>
     body: JSON.stringify(body),
   });
 
-test('SIGTERM: what is in flight is answered, what comes later refused, the exit code is 0', async () => {
+test('SIGTERM: running requests are answered, later ones are refused, the exit code is 0', async () => {
   const service = start();
   const url = await service.url();
   const inFlight = sample(url, { steps: 60, seed: 1 });
@@ -50,12 +50,12 @@ test('SIGTERM: what is in flight is answered, what comes later refused, the exit
   const answer = await inFlight;
   expect(answer.status).toBe(200);
   expect((await answer.arrayBuffer()).byteLength).toBeGreaterThan(1000);
-  await expect(sample(url, { steps: 1 })).rejects.toThrow(); // nobody listens any more
+  await expect(sample(url, { steps: 1 })).rejects.toThrow(); // the port is closed
   expect(await service.exit).toEqual([0, null]);
   expect(service.output.text.match(/finishing what is in flight/g)).toHaveLength(1);
 });
 
-test('work that outlasts the grace time is dropped, and the exit code says so', async () => {
+test('work that exceeds the grace period is aborted, and the exit code is not 0', async () => {
   const service = start({ SHUTDOWN_GRACE_MS: '300' });
   const url = await service.url();
   const dropped = sample(url, { steps: 1000, num_images: 8 }).then(
@@ -70,7 +70,7 @@ test('work that outlasts the grace time is dropped, and the exit code says so', 
   expect(await dropped).toBe('dropped');
 });
 
-test('METRICS_PORT: metrics are there and only there, without a key, until the service has ended', async () => {
+test('METRICS_PORT: metrics are served only there, without a key, until the service has stopped', async () => {
   const hash = createHash('sha256').update('key').digest('hex');
   const service = start({ METRICS_PORT: '0', API_KEYS: `alice:${hash}` });
   const url = await service.url();
@@ -98,7 +98,7 @@ test.each([
   [{ METRICS_PORT: '1', HOST: '192.0.2.1' }, /cannot listen on HOST 192.0.2.1, METRICS_PORT 1: /],
   [{ MODEL_DIR: '/nowhere' }, /MODEL_DIR \/nowhere cannot be read/],
   [{ DEFAULT_MODEL: 'nobody' }, /DEFAULT_MODEL nobody is not in/],
-])('%j stops the start with a sentence', async (env, sentence) => {
+])('%j prevents the start, with an error message', async (env, sentence) => {
   const service = start(env);
   expect(await service.exit).toEqual([1, null]);
   expect(service.output.text).toMatch(sentence);
