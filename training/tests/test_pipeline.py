@@ -100,7 +100,7 @@ def test_features_depend_on_known_pixels_only_and_training_pictures_have_distanc
 def test_the_pipeline_registers_a_first_version_and_refuses_a_worse_one(tmp_path, pictures):  # noqa: F811
     (tmp_path / "toy.toml").write_text(CONFIG.format(steps=2))
     models = tmp_path / "models"
-    paths = ["--data", pictures, "--run", tmp_path / "run", "--models", models]
+    paths = ["--data", pictures, "--photos", pictures, "--run", tmp_path / "run", "--models", models]
     fast = ["--faces", "2", "--candidates", "2", "--candidate-steps", "1"]
     fast += ["--no-compile", "--precision", "fp32", "--threads", "1", "--device", "cpu"]
 
