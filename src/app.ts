@@ -25,15 +25,15 @@ import { zodValidator } from './http/validation.ts';
 
 declare module 'fastify' {
   interface FastifyInstance {
-    /** Set when the service is told to end: no new work, readiness says no. */
+    /** True while the service shuts down: it accepts no new work and reports not ready. */
     draining: boolean;
   }
 }
 
-/** How often Node looks for requests that have taken too long to arrive; its own 30 s would double a short limit. */
+/** How often Node checks for request timeouts. With its default of 30 s, a short timeout could take twice as long. */
 const CHECK_CONNECTIONS_MS = 1000;
 
-/** Puts the dependencies together. Does not listen. Closing the app closes the registry, and with it the workers. */
+/** Builds the app from its dependencies, without listening. Closing the app closes the registry and its workers. */
 export async function buildApp(
   dependencies: Dependencies,
   logger?: FastifyBaseLogger,
@@ -41,35 +41,35 @@ export async function buildApp(
   const { config, registry } = dependencies;
   const app = Fastify({
     loggerInstance: logger,
-    // plugins/requests.ts writes one line a request.
+    // plugins/requests.ts writes one line per request.
     logController: new LogController({ disableRequestLogging: true, requestIdLogLabel: 'request_id' }),
     genReqId: requestId,
     bodyLimit: config.MAX_UPLOAD_BYTES,
-    forceCloseConnections: 'idle', // close() waits for answers, not for idle keep-alive connections
+    forceCloseConnections: 'idle', // close() waits for responses, not for idle keep-alive connections
     requestTimeout: config.REQUEST_TIMEOUT_MS,
     http: {
-      requireHostHeader: false, // Node's refusal has no body; plugins/requests.ts says it as a problem
+      requireHostHeader: false, // Node's 400 has no body; plugins/requests.ts answers with a problem document
       connectionsCheckingInterval: CHECK_CONNECTIONS_MS,
     },
     trustProxy: config.TRUST_PROXY,
-    pluginTimeout: 0, // it counts for closing too, which waits for jobs: the grace time is the limit there
+    pluginTimeout: 0, // it also limits onClose hooks, which wait for jobs; the grace period limits those
     clientErrorHandler,
     frameworkErrors,
-    return503OnClosing: false, // the hook below says it as a problem
+    return503OnClosing: false, // the hook below answers with a problem document
   });
-  // RFC 9110, 10.1.1: what else a client may expect is ignored. Node would answer by itself, with a 417 without a body.
+  // RFC 9110, 10.1.1: unknown expectations are ignored. By default Node answers 417, without a body.
   app.server.on('checkExpectation', (request, response) => app.server.emit('request', request, response));
   app.setValidatorCompiler(zodValidator as never);
   app.setSerializerCompiler(() => JSON.stringify);
   app.decorate('draining', false);
-  await app.register(requests, dependencies); // first: whatever a later hook throws, the answer has its x-request-id
+  await app.register(requests, dependencies); // first: every response has an x-request-id, even if a later hook throws
   app.addHook('onRequest', async (request) => {
     if (app.draining && request.method === 'POST') {
       throw new Problem('not-ready', 'the service is shutting down', { retryAfterS: 1 });
     }
   });
   app.addHook('onSend', async (_request, reply) => {
-    // A connection kept alive after its last answer would hold up the end for as long as its client likes.
+    // Otherwise a client could delay the shutdown by keeping its connection open.
     if (app.draining) reply.header('connection', 'close');
   });
   app.addHook('onClose', () => registry.close());
@@ -80,9 +80,9 @@ export async function buildApp(
   await app.register(accepts);
   await app.register(cors, {
     origin: config.CORS_ORIGINS.includes('*') ? '*' : config.CORS_ORIGINS,
-    strictPreflight: false, // OPTIONS that is no preflight is harmless; its refusal would be a text, not a problem
+    strictPreflight: false, // other OPTIONS requests are harmless, and strict mode rejects them with plain text
   });
-  await app.register(keys, dependencies); // after CORS: a page can read that its key was refused
+  await app.register(keys, dependencies); // after CORS: a page can read the 401
   await app.register(rateLimit, dependencies);
   if (config.DOCS) await app.register(docs);
   await app.register(bodies, dependencies);
@@ -93,7 +93,7 @@ export async function buildApp(
   return app;
 }
 
-/** GET /metrics and nothing else, for METRICS_PORT: whoever reaches that port may read it. */
+/** An app with GET /metrics only, for METRICS_PORT. It has no authentication: restrict access to that port. */
 export async function buildMetricsApp(dependencies: Dependencies): Promise<FastifyInstance> {
   const app = Fastify({ forceCloseConnections: true });
   app.setSerializerCompiler(() => JSON.stringify);

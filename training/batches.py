@@ -23,9 +23,9 @@ class Sources:
 
 
 def batch_at(step: int, sources: Sources, config: dict, T: int) -> list[torch.Tensor]:
-    """(x0 uint8 [N, R, R, 3], mask bool [N, 1, R, R], t int64 [N], eps float32 [N, 3, R, R]) of this step.
+    """[x0 uint8 [N, R, R, 3], mask bool [N, 1, R, R], t int64 [N], eps float32 [N, 3, R, R]] of this step.
 
-    Every face is visited once an epoch; then a share of the rows is replaced by zoomed crops and photographs.
+    Faces are shuffled anew in every epoch. The shares of rows given in [mix] are replaced by zoomed crops and photographs.
     """
     train, mix, n = config["train"], config["mix"], config["train"]["batch"]
     per_epoch = len(sources.faces) // n
@@ -36,7 +36,7 @@ def batch_at(step: int, sources: Sources, config: dict, T: int) -> list[torch.Te
     flip = rng.random(n) < 0.5
     x0 = np.where(flip[:, None, None, None], x0[:, :, ::-1], x0)
     mask = np.stack([masks.training_mask(rng, x0.shape[1]) for _ in range(n)])[:, None]
-    t = ((rng.permutation(n) + rng.random(n)) * T / n).astype(np.int64)  # one stratum a row: lower variance
+    t = ((rng.permutation(n) + rng.random(n)) * T / n).astype(np.int64)  # stratified: one stratum per row, for lower variance
     eps = torch.randn(n, 3, *x0.shape[1:3], generator=torch.Generator().manual_seed(int(rng.integers(2**31))))
     return [torch.from_numpy(np.ascontiguousarray(x0)), torch.from_numpy(mask), torch.from_numpy(t), eps]
 
@@ -52,19 +52,22 @@ def _picture(rng: np.random.Generator, index: int, sources: Sources, mix: dict) 
 
 
 def window(rng: np.random.Generator, picture: np.ndarray, size: int) -> np.ndarray:
-    """A random square of `size` px, at the picture's own scale."""
+    """A random crop [size, size, 3] of a picture uint8 [H, W, 3], not resized."""
     top, left = rng.integers(0, picture.shape[0] - size + 1), rng.integers(0, picture.shape[1] - size + 1)
     return picture[top : top + size, left : left + size]
 
 
 def zoomed(rng: np.random.Generator, picture: np.ndarray, size: int) -> np.ndarray:
-    """A random square of between `size` px and the whole picture, shrunk to `size`: never enlarged."""
+    """A random square crop of a square picture uint8 [S, S, 3], with a side of size..S px, shrunk to [size, size, 3]."""
     crop = window(rng, picture, int(rng.integers(size, picture.shape[0] + 1)))
     return np.asarray(Image.fromarray(crop).resize((size, size), Image.LANCZOS))
 
 
 def to_device(batch: list[torch.Tensor], device: str) -> list[torch.Tensor]:
-    """A batch as float32 on the device: x0 [N, 3, R, R] in -1..1, mask [N, 1, R, R], t [N], eps [N, 3, R, R]."""
+    """Move a batch of `batch_at` to the device, as the loss expects it.
+
+    Returns [x0 float32 [N, 3, R, R] in -1..1, mask float32 [N, 1, R, R], t int64 [N], eps float32 [N, 3, R, R]].
+    """
     x0, mask, t, eps = (b.to(device, non_blocking=True) for b in batch)
     x0 = (x0.permute(0, 3, 1, 2).float() / 127.5 - 1).contiguous(memory_format=torch.channels_last)
     return [x0, mask.float(), t, eps.contiguous(memory_format=torch.channels_last)]

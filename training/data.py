@@ -1,11 +1,11 @@
-"""Pictures as one array: decoded once, shrunk to the model's resolution, cached as .npy.
+"""Loads pictures as one array: decoded, shrunk to the model's resolution, and cached as .npy.
 
-Two sources are understood:
+Two kinds of sources are supported:
 - a folder with `manifest.csv` (columns file, archive, identity, split) and the tar archives that it names;
 - any folder of pictures: centre-cropped to squares, every 50th kept for testing, every 50th for validation.
 
-Splits: `train`; `test`, for the figures of a model card only; `validation`, for the loss curve and for choices
-during training. With a manifest, validation holds the training identities of one hash bucket in 64.
+Splits: `train`; `test`, only for the metrics in a model card; `validation`, for the loss curve and for choices
+during training. With a manifest, the validation split consists of the training identities in one of 64 hash buckets.
 """
 
 import csv
@@ -28,7 +28,7 @@ VALIDATION_BUCKETS = 64
 def load_faces(root: str | Path, resolution: int, split: str) -> np.ndarray:
     """All pictures of `split` as uint8 [N, resolution, resolution, 3], memory-mapped from the cache.
 
-    The order is that of the manifest (or of the sorted file names), so that fixed draws stay fixed.
+    The order is that of the manifest, or else of the sorted file names, so that seeded draws are reproducible.
     Raises FileNotFoundError when `root` or the split holds no pictures, or a listed file is missing from its
     archive; ValueError for an unknown split, or for an identity in both `train` and `test`.
     """
@@ -36,7 +36,7 @@ def load_faces(root: str | Path, resolution: int, split: str) -> np.ndarray:
         raise ValueError(f"split must be one of {', '.join(SPLITS)}, not {split!r}")
     root = Path(root)
     if not root.is_dir():
-        raise FileNotFoundError(f"no data folder at {root}: link or copy your pictures there, or pass --data")
+        raise FileNotFoundError(f"no data folder at {root}: copy or link your pictures there, or pass --data")
     cache = CACHE / f"{_fingerprint(root)}-{resolution}-{split}.npy"
     if not cache.exists():
         faces = _decode(_manifest(root, split) if (root / "manifest.csv").exists() else _folder(root, split), resolution)
@@ -60,7 +60,7 @@ def check(root: str | Path, resolution: int) -> dict:
 
 
 def _fingerprint(root: Path) -> str:
-    """A hash of every name and every byte that decides what load_faces returns."""
+    """A hash of the names and contents of all files that load_faces reads."""
     manifest = root / "manifest.csv"
     files = [manifest, *(root / name for name in sorted({row["archive"] for row in _rows(root)}))] if manifest.exists() else _pictures(root)
     digest = hashlib.sha256()
@@ -84,7 +84,7 @@ def _manifest(root: Path, split: str) -> Iterator[io.BytesIO]:
     rows = _rows(root)
     identities = {kind: {row["identity"] for row in rows if row["split"] == kind} for kind in ("train", "test")}
     if both := identities["train"] & identities["test"]:
-        raise ValueError(f"{root / 'manifest.csv'}: identity {min(both)} is in both splits ({len(both)} in all)")
+        raise ValueError(f"{root / 'manifest.csv'}: identity {min(both)} is in both splits ({len(both)} identities are)")
     listed = [row for row in rows if row["split"] == ("test" if split == "test" else "train")]
     if split != "test":
         listed = [row for row in listed if _validation(row["identity"]) == (split == "validation")]
@@ -96,7 +96,7 @@ def _manifest(root: Path, split: str) -> Iterator[io.BytesIO]:
                 if member.isfile() and (key := (archive, Path(member.name).name)) in wanted:
                     found[wanted[key]] = tar.extractfile(member).read()
     if missing := [row for i, row in enumerate(listed) if i not in found]:
-        raise FileNotFoundError(f"{root / missing[0]['archive']} lacks {missing[0]['file']} ({len(missing)} listed files are missing in all)")
+        raise FileNotFoundError(f"{root / missing[0]['archive']} lacks {missing[0]['file']} ({len(missing)} of the listed files are missing)")
     for i in range(len(listed)):
         yield io.BytesIO(found[i])
 
@@ -119,7 +119,7 @@ def _decode(sources: Iterator, resolution: int) -> np.ndarray:
             rgb = image.convert("RGB")
         side = min(rgb.size)
         if side < resolution:
-            continue  # enlarging would teach the model blur
+            continue  # training on enlarged pictures would teach the model to blur
         left, top = (rgb.width - side) // 2, (rgb.height - side) // 2
         square = rgb.crop((left, top, left + side, top + side))
         faces.append(np.asarray(square if side == resolution else square.resize((resolution, resolution), Image.LANCZOS)))
@@ -130,8 +130,8 @@ if __name__ == "__main__":
     import argparse
     import json
 
-    parser = argparse.ArgumentParser(description="Check a data set: how many pictures, and how they are distributed.")
-    parser.add_argument("--data", default=Path(__file__).parent / "data" / "celeba")
-    parser.add_argument("--resolution", type=int, default=64)
+    parser = argparse.ArgumentParser(description="Check a data set: print the number of pictures, and their mean and standard deviation.")
+    parser.add_argument("--data", default=Path(__file__).parent / "data" / "celeba", help="folder of pictures, with or without manifest.csv")
+    parser.add_argument("--resolution", type=int, default=64, help="of the model, in pixels")
     args = parser.parse_args()
     print(json.dumps(check(args.data, args.resolution), indent=2))

@@ -1,6 +1,6 @@
-"""The maths: noise schedules, the forward process, prediction types, and two samplers.
+"""The maths: noise schedules, the forward process, prediction types, the loss, and three samplers.
 
-The TypeScript service has its own implementation (src/diffusion); tests/vectors keeps the two equal.
+The service has its own implementation in TypeScript (src/diffusion). The vectors in tests/vectors check that both agree.
 
 Notation: t in 0..T-1; abar_t = prod_{s<=t} (1 - beta_s); x_t = sqrt(abar_t) x_0 + sqrt(1 - abar_t) eps.
 """
@@ -13,7 +13,7 @@ import torch
 
 @dataclass(frozen=True)
 class Schedule:
-    """abar: float64 [T], in (0, 1), never increasing."""
+    """A noise schedule. abar: float64 [T], in (0, 1), non-increasing."""
 
     abar: torch.Tensor
 
@@ -22,7 +22,7 @@ class Schedule:
         return len(self.abar)
 
     def snr(self, t: torch.Tensor) -> torch.Tensor:
-        """Signal-to-noise ratio abar / (1 - abar), float32."""
+        """Signal-to-noise ratio abar_t / (1 - abar_t), float32 [N]. t: int64 [N]."""
         a = self.abar[t]
         return (a / (1 - a)).float()
 
@@ -30,7 +30,7 @@ class Schedule:
 def cosine(T: int = 1000, s: float = 0.008, abar_min: float = 1e-5) -> Schedule:
     """abar_t = f(t + 1) / f(0), f(u) = cos^2((u / T + s) / (1 + s) * pi / 2) (Nichol & Dhariwal 2021, eq. 17).
 
-    Floored at abar_min so that x_T keeps a finite signal-to-noise ratio (for T = 1000 the last three steps).
+    abar is at least abar_min, so that the log SNR stays finite. For T = 1000 this changes the last three timesteps.
     """
     u = torch.arange(T + 1, dtype=torch.float64) / T
     f = torch.cos((u + s) / (1 + s) * math.pi / 2) ** 2
@@ -38,7 +38,7 @@ def cosine(T: int = 1000, s: float = 0.008, abar_min: float = 1e-5) -> Schedule:
 
 
 def linear(T: int = 1000, beta_start: float = 1e-4, beta_end: float = 0.02) -> Schedule:
-    """beta_t rises linearly from beta_start to beta_end (Ho et al. 2020)."""
+    """beta_t increases linearly from beta_start to beta_end (Ho et al. 2020, section 4)."""
     return Schedule(torch.cumprod(1 - torch.linspace(beta_start, beta_end, T, dtype=torch.float64), 0))
 
 
@@ -46,25 +46,29 @@ SCHEDULES = {"cosine": cosine, "linear": linear}
 
 
 def coefficients(schedule: Schedule, t: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """(sqrt(abar_t), sqrt(1 - abar_t)) for each row, float32 [N, 1, 1, 1]."""
+    """(sqrt(abar_t), sqrt(1 - abar_t)) for t int64 [N], each float32 [N, 1, 1, 1]."""
     a = schedule.abar[t].view(-1, 1, 1, 1)
     return a.sqrt().float(), (1 - a).sqrt().float()
 
 
 def q_sample(schedule: Schedule, x0: torch.Tensor, t: torch.Tensor, eps: torch.Tensor) -> torch.Tensor:
-    """x_t = sqrt(abar_t) x_0 + sqrt(1 - abar_t) eps (Ho et al. 2020, eq. 4)."""
+    """x_t = sqrt(abar_t) x_0 + sqrt(1 - abar_t) eps (Ho et al. 2020, eq. 4). x0, eps and result: [N, C, H, W]; t: int64 [N]."""
     a, b = coefficients(schedule, t)
     return a * x0 + b * eps
 
 
 def v_target(schedule: Schedule, x0: torch.Tensor, t: torch.Tensor, eps: torch.Tensor) -> torch.Tensor:
-    """v = sqrt(abar_t) eps - sqrt(1 - abar_t) x_0 (Salimans & Ho 2022)."""
+    """v = sqrt(abar_t) eps - sqrt(1 - abar_t) x_0 (Salimans & Ho 2022). x0, eps and result: [N, C, H, W]; t: int64 [N]."""
     a, b = coefficients(schedule, t)
     return a * eps - b * x0
 
 
 def to_x0_eps(schedule: Schedule, prediction: str, x: torch.Tensor, t: torch.Tensor, out: torch.Tensor):
-    """The network's output (epsilon, v or sample) as (x_0, eps)."""
+    """Convert a network's output to (x_0, eps).
+
+    x (x_t), out and both results: [N, C, H, W]; t: int64 [N]; prediction: "epsilon", "v" or "sample" (x_0).
+    Raises ValueError for another prediction.
+    """
     a, b = coefficients(schedule, t)
     if prediction == "v":
         return a * x - b * out, b * x + a * out
@@ -76,31 +80,41 @@ def to_x0_eps(schedule: Schedule, prediction: str, x: torch.Tensor, t: torch.Ten
 
 
 def timesteps(T: int, steps: int) -> list[int]:
-    """`steps` timesteps from T - 1 down, the last at T / steps - 1: trailing spacing (Lin et al. 2023).
+    """`steps` decreasing timesteps from T - 1 to about T / steps - 1: trailing spacing (Lin et al. 2023).
 
-    Halves are rounded up, as JavaScript does, and not to even numbers, as Python's round does.
+    Halves are rounded up, like Math.round in JavaScript. Python's round() would round them to even numbers.
     """
     return [max(0, math.floor(T - i * T / steps + 0.5) - 1) for i in range(steps)]
 
 
 def ddim_step(abar: float, abar_prev: float, x0: torch.Tensor, eps: torch.Tensor, eta: float, noise: torch.Tensor) -> torch.Tensor:
-    """x_{t-1} from x_t's (x_0, eps) (Song et al. 2021, eq. 12). eta 0: deterministic; eta 1: DDPM's fixed-small variance."""
+    """One DDIM step (Song et al. 2021, eq. 12 and 16): x_s = sqrt(abar_s) x_0 + sqrt(1 - abar_s - sigma^2) eps + sigma noise.
+
+    abar: of the current timestep t; abar_prev: of the next visited timestep s < t, or 1; x0, eps: estimates at t. The
+    tensors have one shape. eta 0..1: sigma = 0 (deterministic) to the posterior variance of DDPM.
+    """
     sigma = eta * math.sqrt((1 - abar_prev) / (1 - abar) * (1 - abar / abar_prev))
     return math.sqrt(abar_prev) * x0 + math.sqrt(max(0.0, 1 - abar_prev - sigma**2)) * eps + sigma * noise
 
 
 def ddpm_step(abar: float, abar_prev: float, x: torch.Tensor, x0: torch.Tensor, noise: torch.Tensor) -> torch.Tensor:
-    """A draw from q(x_{t-1} | x_t, x_0) (Ho et al. 2020, eq. 6 and 7), with the fixed-small variance."""
+    """A sample of the posterior q(x_s | x_t, x_0) (Ho et al. 2020, eq. 6 and 7). Parameters: see ddim_step; x is x_t."""
     alpha = abar / abar_prev
     mean = math.sqrt(abar_prev) * (1 - alpha) / (1 - abar) * x0 + math.sqrt(alpha) * (1 - abar_prev) / (1 - abar) * x
     return mean + math.sqrt((1 - abar_prev) / (1 - abar) * (1 - alpha)) * noise
 
 
 def dpmpp_2m_step(abar: float, abar_prev: float, x: torch.Tensor, x0: torch.Tensor, last: tuple[float, torch.Tensor] | None) -> torch.Tensor:
-    """DPM-Solver++(2M) (Lu et al. 2022, algorithm 2); `last`: abar and x_0 of the step before, None at the first."""
+    """One step of DPM-Solver++(2M) (Lu et al. 2022, algorithm 2). Parameters: see ddim_step; x is x_t.
+
+    last: abar and x_0 of the previous step, or None at the first step, which is then of first order.
+    """
     if abar_prev == 1:
         return x0
-    lam = lambda a: 0.5 * math.log(a / (1 - a))  # noqa: E731
+
+    def lam(a: float) -> float:
+        return 0.5 * math.log(a / (1 - a))  # half the log SNR
+
     h = lam(abar_prev) - lam(abar)
     if h == 0:
         return x
@@ -111,19 +125,19 @@ def dpmpp_2m_step(abar: float, abar_prev: float, x: torch.Tensor, x0: torch.Tens
 
 
 def network_input(x_t: torch.Tensor, x0: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
-    """The noise in the hole, the clean known pixels around it, and the mask as -1/+1: [N, 4, H, W] (Palette, Saharia et al. 2022).
+    """The network's input [N, 4, H, W]: x_t in the hole, x_0 outside it, and the mask as -1 or 1 (Palette, Saharia et al. 2022).
 
-    x_t, x0: [N, 3, H, W] in -1..1; mask: [N, 1, H, W], 1 in the hole.
+    x_t: [N, 3, H, W]; x0: [N, 3, H, W] in -1..1; mask: [N, 1, H, W], 1 in the hole.
     """
     return torch.cat([x_t * mask + x0 * (1 - mask), mask * 2 - 1], 1)
 
 
 def loss_weight(schedule: Schedule, t: torch.Tensor, snr_cap: float = 5.0, floor: float = 0.0) -> torch.Tensor:
-    """The weight of a row's squared error in v: max(min(SNR, snr_cap) / (SNR + 1), floor), float32 [N].
+    """Weight of each row's squared error of v: max(min(SNR, snr_cap) / (SNR + 1), floor), float32 [N]. t: int64 [N].
 
-    snr_cap 5, floor 0: min-SNR-5 (Hang et al. 2023). Its weight at t = T - 1 is about 1e-5, so the noisiest timesteps,
-    which decide the layout, are hardly trained; the floor gives them a share. floor 1: uniform weights on v, close to
-    EDM's (Karras et al. 2022).
+    snr_cap 5 and floor 0 give min-SNR-5 (Hang et al. 2023). Its weight at t = T - 1 is about 1e-5, so the noisiest
+    timesteps, which determine the layout, are hardly trained; a floor increases their weight. floor 1 weights v
+    uniformly, close to EDM (Karras et al. 2022).
     """
     snr = schedule.snr(t)
     return (snr.clamp(max=snr_cap) / (snr + 1)).clamp(min=floor)
@@ -139,7 +153,7 @@ def loss(
     snr_cap: float = 5.0,
     floor: float = 0.0,
 ) -> torch.Tensor:
-    """Weighted mean of |v - v_hat|^2 over the hole: a value for each row, [N].
+    """Weighted mean squared error of v over the hole, one value per row: float32 [N].
 
     x0, eps: [N, 3, H, W]; mask: [N, 1, H, W], 1 in the hole; t: int64 [N]; snr_cap, floor: see loss_weight.
     """
@@ -151,7 +165,10 @@ def loss(
 
 @torch.no_grad()
 def sample(model, schedule: Schedule, x0: torch.Tensor, mask: torch.Tensor, noise: torch.Tensor, steps: int) -> torch.Tensor:
-    """DDIM (eta 0) from the given noise; known pixels returned as they were. All [N, C, H, W]; result in -1..1."""
+    """Fill the holes with DDIM (eta 0), starting from `noise`: [N, 3, H, W] in -1..1. Known pixels stay unchanged.
+
+    x0: [N, 3, H, W] in -1..1; mask: [N, 1, H, W], 1 in the hole; noise: [N, 3, H, W], standard normal; steps: 1..T.
+    """
     x = noise
     ts = timesteps(schedule.T, steps)
     for i, t in enumerate(ts):

@@ -1,14 +1,18 @@
-"""How pictures are distributed, in a few simple features: what the service holds its input against.
+"""Statistics of the training pictures, with which the service compares its input to detect drift.
 
-    python drift.py ../models/celeba-inpaint-64/1        # compute, and write into the model's card
+    python drift.py ../models/celeba-inpaint-64/1        # compute the statistics and write them to the model card
 
-The features of a picture, x in -1..1 at the model's resolution, are taken over its known pixels (mask 0): of luma
-Y = 0.299 R + 0.587 G + 0.114 B and of the colour differences R - G and G - B the mean and the log of the standard
-deviation; and the log of the mean absolute step of Y to the right and down, between known neighbours. On a log scale they
-are bell-shaped. src/image/drift.ts computes the same; tests/vectors/drift.json holds it to this.
+The eight features of a picture (x in -1..1, at the model's resolution) are computed over its known pixels (mask 0):
 
-A picture's distance is the root mean square of its standardised features: 1 is usual, and what is far above is unlike
-anything the model was trained on.
+- the mean, and the log of the standard deviation, of the luma Y = 0.299 R + 0.587 G + 0.114 B and of the colour
+  differences R - G and G - B;
+- the log of the mean absolute difference of Y between known neighbours, horizontally and vertically.
+
+The logarithms make the distributions roughly normal. src/image/drift.ts computes the same features, and is checked against
+tests/vectors/diffusion.json.
+
+The distance of a picture is the root mean square of its standardised features. It is about 1 for training pictures; much
+larger values mean that a picture is unlike the training data.
 """
 
 import argparse
@@ -21,17 +25,23 @@ import masks
 from data import load_faces
 
 FEATURES = ["luma", "red_green", "green_blue", "luma_contrast", "red_green_contrast", "green_blue_contrast", "detail_x", "detail_y"]
-FLOOR = 1e-3  # under the logarithms: a flat picture has a distance too
-LEAST_KNOWN = 0.05  # of the pixels: of fewer, features say little
+FLOOR = 1e-3  # added before each logarithm, so that a picture of one colour has finite features
+LEAST_KNOWN = 0.05  # minimum share of known pixels; with fewer, the features are not reliable
 
 
 def features(x: np.ndarray, mask: np.ndarray) -> np.ndarray:
-    """[N, 8] of pictures x [N, R, R, 3] in -1..1 with mask [N, R, R], True in the hole; every picture has known neighbours."""
+    """Features of the known pixels, float64 [N, 8], in the order of FEATURES.
+
+    x: [N, R, R, 3] in -1..1; mask: bool [N, R, R], True in the hole. Each picture needs a pair of known neighbours in both directions.
+    """
     x = x.astype(np.float64)
     r, g, b = x[..., 0], x[..., 1], x[..., 2]
     luma = 0.299 * r + 0.587 * g + 0.114 * b
     known = ~mask
-    mean = lambda values, where: (values * where).sum((1, 2)) / where.sum((1, 2))  # noqa: E731
+
+    def mean(values: np.ndarray, where: np.ndarray) -> np.ndarray:
+        return (values * where).sum((1, 2)) / where.sum((1, 2))
+
     planes = [luma, r - g, g - b]
     means = [mean(p, known) for p in planes]
     deviations = [np.sqrt(mean((p - m[:, None, None]) ** 2, known)) for p, m in zip(planes, means, strict=True)]
@@ -41,7 +51,7 @@ def features(x: np.ndarray, mask: np.ndarray) -> np.ndarray:
 
 
 def statistics(faces: np.ndarray, seed: int = 0, batch: int = 256) -> dict:
-    """Mean and standard deviation of each feature over uint8 pictures [N, R, R, 3], under the masks of training."""
+    """{feature: {"mean", "std"}} over the faces, uint8 [N, R, R, 3], with random training masks."""
     rng, rows = np.random.default_rng(seed), []
     for i in range(0, len(faces), batch):
         x = faces[i : i + batch]
@@ -55,7 +65,7 @@ def statistics(faces: np.ndarray, seed: int = 0, batch: int = 256) -> dict:
 
 
 def distance(found: np.ndarray, known: dict) -> np.ndarray:
-    """[N] of features [N, 8]: the root mean square of the standardised ones."""
+    """Root mean square of the standardised features, [N]. found: features [N, 8]; known: from `statistics`."""
     mean, std = (np.array([known[name][what] for name in FEATURES]) for what in ("mean", "std"))
     return np.sqrt((((found - mean) / std) ** 2).mean(1))
 
@@ -63,7 +73,7 @@ def distance(found: np.ndarray, known: dict) -> np.ndarray:
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path, help="models/<id>/<version>")
-    parser.add_argument("--data", type=Path, default=Path(__file__).parent / "data" / "celeba")
+    parser.add_argument("--data", type=Path, default=Path(__file__).parent / "data" / "celeba", help="the pictures that the model was trained on")
     args = parser.parse_args()
     file = args.folder / "model.json"
     card = json.loads(file.read_text())

@@ -1,14 +1,16 @@
-"""How well an exported model fills holes, beside OpenCV's Telea on the same masks.
+"""Measure how well an exported model fills holes, compared with OpenCV's Telea method on the same masks.
 
-    python evaluate.py ../models/celeba-inpaint-64/1                       # the whole test split
-    python evaluate.py ../models/celeba-inpaint-64/1 --faces 48            # a quick look
-    python evaluate.py ../models/celeba-inpaint-64/1 --write-card          # and put the table into the card
+    python evaluate.py ../models/celeba-inpaint-64/1                       # on the whole test split
+    python evaluate.py ../models/celeba-inpaint-64/1 --faces 48            # quick estimate
+    python evaluate.py ../models/celeba-inpaint-64/1 --write-card          # also write the results to the model card
 
-Four families of masks (masks.FAMILIES). For each: L1 (of 255) and PSNR over the hole, for one sample and for the mean of
-several candidates; and the Frechet distance over 128-d face descriptors to the original faces, for one sample. Everything
-random is fixed by the face's index. Results are kept as they are made: an interrupted run goes on where it was.
+For each of the four families of masks (masks.FAMILIES), this measures the L1 distance (of 255) and the PSNR over the hole,
+for one sample and, except for thin strokes, for the mean of several candidates. For one sample it also measures the Frechet
+distance between 128-d face descriptors of the results and of the originals. All random numbers are derived from the index
+of the face. Results are saved after each family, and an interrupted run resumes from there.
 
-eval/<id>@<version>/ gets metrics.json, table.md and sheet.png, and stays private: it shows pictures of the data set.
+The results are written to eval/<id>@<version>/: metrics.json, table.md and sheet.png. Do not publish the sheet: it contains
+pictures of the data set.
 """
 
 import argparse
@@ -31,12 +33,12 @@ from unet import load_unet
 
 HERE = Path(__file__).parent
 TELEA_RADIUS = 3
-# What a version must reach: Frechet distance of one sample, as a share of Telea's.
+# Maximum Frechet distance of one sample, relative to that of Telea.
 FRECHET_SHARE = {"box": 0.2, "wide": 0.4, "half": 0.4}
 
 
 def onnx_network(folder: Path, threads: int):
-    """(x, t) -> prediction, by onnxruntime on the CPU: the file that is served, in fp32."""
+    """The exported unet.onnx in ONNX Runtime on the CPU, in fp32: a function (x [N, C, R, R], t [N]) -> [N, 3, R, R]."""
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     session = onnxruntime.InferenceSession(folder / "unet.onnx", options, providers=["CPUExecutionProvider"])
@@ -44,7 +46,7 @@ def onnx_network(folder: Path, threads: int):
 
 
 def torch_network(folder: Path, card: dict, device: str):
-    """(x, t) -> prediction, by PyTorch on a GPU, in bf16."""
+    """The exported weights in PyTorch on `device`, in bf16: a function (x [N, C, R, R], t [N]) -> [N, 3, R, R]."""
     model = torch.compile(load_unet(folder, card).to(device, memory_format=torch.channels_last))
 
     def network(x, t):
@@ -55,7 +57,7 @@ def torch_network(folder: Path, card: dict, device: str):
 
 
 class Sampler:
-    """An exported model, drawing with one of the service's samplers."""
+    """An exported model with one of the samplers of the service (name: ddim, ddpm or dpmpp_2m)."""
 
     def __init__(self, folder: Path, name: str, steps: int, eta: float, device: str, batch: int, threads: int = 2):
         self.card = json.loads((folder / "model.json").read_text())
@@ -66,13 +68,13 @@ class Sampler:
 
     @torch.no_grad()
     def fill(self, faces: np.ndarray, holes: np.ndarray, seeds: list[int], bar: tqdm) -> np.ndarray:
-        """uint8 [N, R, R, 3]: the faces with their holes filled, each from its seed."""
+        """Fill the holes: uint8 [N, R, R, 3]. faces: uint8 [N, R, R, 3]; holes: bool [N, R, R], True in the hole; seeds: one per face."""
         out = []
         for i in range(0, len(faces), self.batch):
             x0 = torch.from_numpy(faces[i : i + self.batch]).permute(0, 3, 1, 2).float() / 127.5 - 1
             mask = torch.from_numpy(holes[i : i + self.batch])[:, None].float()
             rows, padding = len(x0), self.batch - len(x0)
-            if padding:  # one shape only: another would be compiled anew
+            if padding:  # keep the batch shape: another one would be recompiled
                 x0, mask = (torch.cat([a, a[:1].expand(padding, -1, -1, -1)]) for a in (x0, mask))
             generators = [torch.Generator().manual_seed(s) for s in (seeds[i : i + rows] + [0] * padding)]
             x = self._draw(x0.to(self.device), mask.to(self.device), generators, bar, rows)[:rows]
@@ -81,7 +83,11 @@ class Sampler:
         return np.concatenate(out)
 
     def _draw(self, x0, mask, generators, bar, rows):
-        noise = lambda: torch.stack([torch.randn(x0.shape[1:], generator=g) for g in generators]).to(self.device)  # noqa: E731
+        """The sampling loop: x0 [N, 3, R, R] in -1..1 and mask [N, 1, R, R] to [N, 3, R, R]. Counts `rows` per step on the bar."""
+
+        def noise() -> torch.Tensor:
+            return torch.stack([torch.randn(x0.shape[1:], generator=g) for g in generators]).to(self.device)
+
         ts = diffusion.timesteps(self.schedule.T, self.steps)
         abars = [float(self.schedule.abar[t]) for t in ts] + [1.0]
         x, last = noise(), None
@@ -104,28 +110,30 @@ class Sampler:
 
 
 def telea(face: np.ndarray, hole: np.ndarray) -> np.ndarray:
+    """The hole filled by OpenCV's Telea method (Telea 2004). face and result: uint8 [R, R, 3]; hole: bool [R, R]."""
     return cv2.inpaint(np.ascontiguousarray(face), hole.astype(np.uint8) * 255, TELEA_RADIUS, cv2.INPAINT_TELEA)
 
 
 def hole_l1(found: np.ndarray, faces: np.ndarray, holes: np.ndarray) -> float:
-    """Mean absolute difference over the hole's channels, of 255; averaged over faces."""
+    """Mean absolute difference over the hole, 0..255, averaged over faces. found, faces: [N, R, R, 3] in 0..255; holes: bool [N, R, R]."""
     error = np.abs(found.astype(np.float64) - faces).mean(-1)
     return float(((error * holes).sum((1, 2)) / holes.sum((1, 2))).mean())
 
 
 def hole_psnr(found: np.ndarray, faces: np.ndarray, holes: np.ndarray) -> float:
-    """10 log10(255^2 / MSE) with each face's mean squared error over its hole; averaged over faces, in dB."""
+    """PSNR in dB, 10 log10(255^2 / MSE), with the mean squared error over each face's hole; averaged over faces. Shapes: see hole_l1."""
     error = ((found.astype(np.float64) - faces) ** 2).mean(-1)
     mse = (error * holes).sum((1, 2)) / holes.sum((1, 2))
     return float((10 * np.log10(255**2 / np.maximum(mse, 1e-3))).mean())
 
 
 def score(found: np.ndarray, faces: np.ndarray, holes: np.ndarray) -> dict:
+    """{"l1", "psnr"} over the hole, rounded. Shapes: see hole_l1."""
     return {"l1": round(hole_l1(found, faces, holes), 2), "psnr": round(hole_psnr(found, faces, holes), 2)}
 
 
 def frechet(a: np.ndarray, b: np.ndarray) -> float:
-    """|mu_a - mu_b|^2 + tr(A + B - 2 (A B)^1/2) of two sets [N, D]: the distance of the Gaussians fitted to them."""
+    """Frechet distance between Gaussians fitted to two sets a, b [N, D]: |mu_a - mu_b|^2 + tr(A + B - 2 (A B)^1/2) (Dowson & Landau 1982)."""
     cov_a, cov_b = np.cov(a, rowvar=False), np.cov(b, rowvar=False)
     values, vectors = np.linalg.eigh(cov_a)
     root_a = (vectors * np.sqrt(values.clip(0))) @ vectors.T
@@ -134,7 +142,7 @@ def frechet(a: np.ndarray, b: np.ndarray) -> float:
 
 
 def descriptors(faces: np.ndarray) -> np.ndarray:
-    """Face descriptors, float64 [N, 128], by descriptors.mjs."""
+    """Face descriptors, float64 [N, 128], computed by descriptors.mjs. faces: uint8 [N, R, R, 3]."""
     with tempfile.TemporaryDirectory() as folder:
         rgb, out = Path(folder, "rgb"), Path(folder, "descriptors")
         faces.tofile(rgb)
@@ -143,6 +151,10 @@ def descriptors(faces: np.ndarray) -> np.ndarray:
 
 
 def evaluate(sampler: Sampler, faces: np.ndarray, families: list[str], candidates: int, candidate_steps: int, keep: Path) -> dict:
+    """{family: {"telea", "sample", "mean_of_<candidates>"}}, each with its scores. faces: uint8 [N, R, R, 3].
+
+    keep: a JSON file for intermediate results; families that it already contains are not measured again.
+    """
     size, n = faces.shape[1], len(faces)
     reference = descriptors(faces)
     metrics = json.loads(keep.read_text()) if keep.exists() else {}
@@ -171,33 +183,40 @@ def evaluate(sampler: Sampler, faces: np.ndarray, families: list[str], candidate
 
 
 def table(metrics: dict) -> str:
-    """Markdown: a row for each family."""
+    """The metrics as a Markdown table, with a row for each family."""
     mean = next((k for m in metrics.values() for k in m if k.startswith("mean_of_")), None)
-    cell = lambda m: f"{m['l1']:.1f} · {m['psnr']:.1f} dB" + (f" · {m['frechet']:.4f}" if "frechet" in m else "") if m else ""  # noqa: E731
+
+    def cell(m: dict | None) -> str:
+        if not m:
+            return ""
+        return f"{m['l1']:.1f} · {m['psnr']:.1f} dB" + (f" · {m['frechet']:.4f}" if "frechet" in m else "")
+
+    def line(cells: list[str]) -> str:
+        return "| " + " | ".join(cells) + " |"
+
     names = {"thin": "thin strokes", "wide": "wide strokes", "box": "centre box", "half": "a random half"}
     head = ["masks", "Telea (OpenCV)", "one sample"] + ([mean.replace("_", " ")] if mean else [])
     rows = [[names[f], cell(m["telea"]), cell(m["sample"])] + ([cell(m.get(mean))] if mean else []) for f, m in metrics.items()]
-    line = lambda cells: "| " + " | ".join(cells) + " |"  # noqa: E731
     return "\n".join([line(head), line(["---"] * len(head)), *map(line, rows)])
 
 
 def verdicts(metrics: dict) -> list[tuple[str, bool]]:
-    """What is asked of a version, and whether it holds."""
+    """The quality requirements for a version, each as a sentence and whether it is met."""
     out = []
     for family, share in FRECHET_SHARE.items():
         if family not in metrics:
             continue
         m = metrics[family]
         ratio = m["sample"]["frechet"] / m["telea"]["frechet"]
-        out.append((f"{family}: Frechet distance {ratio:.3f} of Telea's, at most {share}", ratio <= share))
+        out.append((f"{family}: Frechet distance {ratio:.3f} times that of Telea, required at most {share}", ratio <= share))
         for name in (k for k in m if k.startswith("mean_of_")):
-            claim = f"{family}: L1 of the {name.replace('_', ' ')} {m[name]['l1']} below Telea's {m['telea']['l1']}"
+            claim = f"{family}: L1 of the {name.replace('_', ' ')} {m[name]['l1']}, required below {m['telea']['l1']} (Telea)"
             out.append((claim, m[name]["l1"] < m["telea"]["l1"]))
     return out
 
 
 def sheet(sampler: Sampler, faces: np.ndarray, path: Path, scale: int = 2):
-    """A row a face; for each family and the whole picture: the face with its hole, and filled."""
+    """Write a PNG with a row for each face, and pairs (hole, fill) for each mask family and the whole picture. faces: uint8 [N, R, R, 3]."""
     families = {**masks.FAMILIES, "whole": masks.whole}
     size, n = faces.shape[1], len(faces)
     holes = np.stack([kind(np.random.default_rng([7, i]), size) for kind in families.values() for i in range(n)])
@@ -212,14 +231,16 @@ def sheet(sampler: Sampler, faces: np.ndarray, path: Path, scale: int = 2):
 
 
 def write_card(folder: Path, metrics: dict, how: dict):
+    """Write the metrics to model.json and the "Quality" section of README.md in a version's folder. how: the settings used."""
     card_file, readme_file = folder / "model.json", folder / "README.md"
     card = json.loads(card_file.read_text())
     card["metrics"] = {"how": how, **metrics}
     card_file.write_text(json.dumps(card, indent=2) + "\n")
     text = (
-        f"On {how['faces']} faces of people that training never saw, {how['sampler']} with {how['steps']} steps: L1 over the hole (of 255) · "
-        "PSNR over the hole · Frechet distance of 128-d face descriptors to the originals (lower is better). One sample is one plausible "
-        "answer, so where much is open it lies further from the original than a blur does; the mean of several comes closer "
+        f"Measured on {how['faces']} faces of people that training never saw, with {how['sampler']} and {how['steps']} steps. Each cell gives the "
+        "L1 distance over the hole (of 255), the PSNR over the hole, and the Frechet distance between 128-d face descriptors of the results and "
+        "of the originals; lower L1 and Frechet distances and higher PSNR are better. One sample is one plausible answer, so where much is "
+        "missing it is further from the original than a blur would be; the mean of several samples is closer "
         f"(here of {how['candidates']}, drawn with {how['candidate_steps']} steps each).\n\n" + table(metrics)
     )
     readme = readme_file.read_text()
@@ -231,20 +252,20 @@ def write_card(folder: Path, metrics: dict, how: dict):
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path, help="models/<id>/<version>")
-    parser.add_argument("--data", type=Path, default=HERE / "data" / "celeba")
-    parser.add_argument("--faces", type=int, help="only the first so many")
-    parser.add_argument("--families", default="thin,wide,box,half")
-    parser.add_argument("--candidates", type=int, default=8, help="of wide, box and half")
-    parser.add_argument("--candidate-steps", type=int, help="of each candidate of the mean (default: as of one sample)")
-    parser.add_argument("--sampler", choices=["ddim", "ddpm", "dpmpp_2m"], help="default, as of steps and eta: the model card's")
-    parser.add_argument("--steps", type=int)
-    parser.add_argument("--eta", type=float)
-    parser.add_argument("--batch", type=int, default=64)
-    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--data", type=Path, default=HERE / "data" / "celeba", help="the data set")
+    parser.add_argument("--faces", type=int, help="use only the first N test faces (default: all)", metavar="N")
+    parser.add_argument("--families", default="thin,wide,box,half", help="mask families, separated by commas")
+    parser.add_argument("--candidates", type=int, default=8, help="samples to average for wide, box and half; 1: no mean")
+    parser.add_argument("--candidate-steps", type=int, help="sampler steps for each of these (default: --steps)")
+    parser.add_argument("--sampler", choices=["ddim", "ddpm", "dpmpp_2m"], help="default: from the model card")
+    parser.add_argument("--steps", type=int, help="sampler steps of one sample (default: from the model card)")
+    parser.add_argument("--eta", type=float, help="for ddim, 0..1 (default: from the model card)")
+    parser.add_argument("--batch", type=int, default=64, help="rows per evaluation of the network")
+    parser.add_argument("--threads", type=int, default=2, help="CPU threads")
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
-    parser.add_argument("--out", type=Path, default=HERE.parent / "eval")
-    parser.add_argument("--no-sheet", action="store_true")
-    parser.add_argument("--write-card", action="store_true", help="put the table into the model's folder")
+    parser.add_argument("--out", type=Path, default=HERE.parent / "eval", help="folder for the results")
+    parser.add_argument("--no-sheet", action="store_true", help="do not draw sheet.png")
+    parser.add_argument("--write-card", action="store_true", help="write the results to model.json and README.md in the folder")
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
 

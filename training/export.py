@@ -2,9 +2,9 @@
 
     python export.py --checkpoint runs/celeba-inpaint-64/last.pt --out ../models        # as the next version
 
-Writes <out>/<id>/<version>/: unet.onnx (dynamic batch), weights.safetensors, model.json, README.md. The averaged (EMA)
-weights are taken. On disk they are fp16, half the size; both files are read as fp32, and what that changes of an output is
-measured and written down.
+Writes unet.onnx (dynamic batch size), weights.safetensors, model.json and README.md to <out>/<id>/<version>/, with the
+averaged (EMA) weights. Large tensors are stored as fp16 to halve the file size, and converted to fp32 when loaded. The
+largest resulting difference of an output is measured and recorded in model.json.
 """
 
 import argparse
@@ -27,15 +27,20 @@ from drift import statistics
 from register import next_version
 from train import build
 
-TOLERANCE = 1e-2
-HALVED_FROM = 1024  # smaller tensors (norms, biases) stay fp32: they cost nothing
-PAUSE_SECONDS = 600  # a longer gap between two lines of a log is a run that stood still
+TOLERANCE = 1e-2  # maximum difference of an output caused by the fp16 weights
+HALVED_FROM = 1024  # smaller tensors (norms, biases) stay fp32: the saving would be negligible
+PAUSE_SECONDS = 600  # a longer gap between two log lines means that the run was interrupted
 
 CARD = Path(__file__).parent / "card.md"
 
 
 def export(checkpoint: Path, out: Path, version: str, pictures: int, force: bool = False, drift: dict | None = None) -> Path:
-    """The new version's folder. Raises FileExistsError where there is one already, ValueError where the files disagree."""
+    """Export a checkpoint as <out>/<id>/<version> and return this folder.
+
+    pictures: number of training pictures; drift: statistics of the training pictures for the model card; force: replace an
+    existing version. Raises FileExistsError if the version exists; ValueError if `version` is not a whole number, or if the
+    exported network differs from the trained one by more than TOLERANCE.
+    """
     if not re.fullmatch("[0-9]+", version):
         raise ValueError(f"--version must be a whole number, not {version!r}")
     state = torch.load(checkpoint, map_location="cpu", weights_only=True)
@@ -54,10 +59,10 @@ def export(checkpoint: Path, out: Path, version: str, pictures: int, force: bool
         onnx_file, weights_file = part / "unet.onnx", part / "weights.safetensors"
         write_onnx(model, onnx_file)
         save_file({k: halve(v) for k, v in model.state_dict().items()}, weights_file)
-        weights_file.chmod(0o644)  # safetensors writes it for its owner alone
+        weights_file.chmod(0o644)  # safetensors creates the file readable by its owner only
         difference = max_difference(model, onnx_file)
         if not difference <= TOLERANCE:
-            raise ValueError(f"{onnx_file} differs from the trained network by {difference}, more than {TOLERANCE}")
+            raise ValueError(f"outputs of {onnx_file.name} differ from those of the trained network by {difference}, more than {TOLERANCE}")
 
         run = summary(checkpoint.with_name("log.jsonl"), state["step"])
         card = model_card(state, run, version, pictures, difference, [onnx_file, weights_file])
@@ -76,7 +81,7 @@ def export(checkpoint: Path, out: Path, version: str, pictures: int, force: bool
 
 
 def summary(log: Path, step: int) -> dict:
-    """Hours of training and the last validation loss up to `step`, as far as the run's log says."""
+    """Hours of training, without interruptions, and the last validation loss up to `step`, from a run's log.jsonl; {} if it is missing."""
     if not log.exists():
         return {}
     lines = [line for line in map(json.loads, log.read_text().splitlines()) if line["step"] <= step]
@@ -86,11 +91,15 @@ def summary(log: Path, step: int) -> dict:
 
 
 def halve(x: torch.Tensor) -> torch.Tensor:
+    """x as fp16 if it has at least HALVED_FROM values, else unchanged."""
     return x.half() if x.numel() >= HALVED_FROM else x
 
 
 def write_onnx(model: torch.nn.Module, path: Path):
-    """x [N, C, R, R] and t [N], float32, to prediction [N, 3, R, R]; large weights stored as fp16 and cast when loaded."""
+    """Write the network as ONNX: inputs x [N, C, R, R] and t [N], output prediction [N, 3, R, R], all float32, dynamic N.
+
+    Large weights are stored as fp16, see store_as_fp16.
+    """
     c = model.config
     x, t = torch.randn(3, c.in_channels, c.resolution, c.resolution), torch.tensor([3.0, 50.0, 900.0])
     n = torch.export.Dim("N", min=1, max=4096)
@@ -110,13 +119,13 @@ def write_onnx(model: torch.nn.Module, path: Path):
     proto = program.model_proto
     store_as_fp16(proto.graph)
     for node in proto.graph.node:
-        del node.metadata_props[:]  # a stack trace each: the folders of whoever exports
+        del node.metadata_props[:]  # stack traces, which contain local paths
     onnx.checker.check_model(proto, full_check=True)
     onnx.save(proto, path)
 
 
 def store_as_fp16(graph: onnx.GraphProto):
-    """Large initializers become fp16 with a Cast to fp32 behind them; runtimes fold the Cast when they load the model."""
+    """Convert large initializers to fp16, each followed by a Cast to fp32. Runtimes fold the Cast when they load the model."""
     casts = []
     for tensor in list(graph.initializer):
         values = numpy_helper.to_array(tensor)
@@ -128,12 +137,12 @@ def store_as_fp16(graph: onnx.GraphProto):
     nodes = list(graph.node)
     del graph.node[:]
     graph.node.extend(casts + nodes)
-    del graph.value_info[:]  # it names the initializers as fp32 inputs
+    del graph.value_info[:]  # it lists the initializers as fp32
 
 
 @torch.no_grad()
 def max_difference(model: torch.nn.Module, onnx_file: Path) -> float:
-    """Largest difference of an output, trained fp32 weights against the file, over batches of several sizes and mixed t."""
+    """Largest absolute difference between the outputs of the trained network and of the ONNX file, over batches of 1, 2 and 5 rows."""
     session = onnxruntime.InferenceSession(onnx_file, providers=["CPUExecutionProvider"])
     c, generator, worst = model.config, torch.Generator().manual_seed(0), 0.0
     for n in (1, 2, 5):
@@ -145,6 +154,7 @@ def max_difference(model: torch.nn.Module, onnx_file: Path) -> float:
 
 
 def model_card(state: dict, run: dict, version: str, pictures: int, difference: float, files: list[Path]) -> dict:
+    """The contents of model.json. state: the checkpoint; run: from `summary`; difference: from `max_difference`."""
     config = state["config"]
     train = config["train"]
     network, _ = build(config)
@@ -181,6 +191,7 @@ def model_card(state: dict, run: dict, version: str, pictures: int, difference: 
 
 
 def readme(card: dict) -> str:
+    """The README.md of a version: card.md with the values of its model card."""
     training, c = card["training"], card["architecture"]
     took = f", {training['hours']} hours" if "hours" in training else ""
     loss = f"; validation loss {training['validation_loss']}" if "validation_loss" in training else ""
@@ -200,11 +211,11 @@ def readme(card: dict) -> str:
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--checkpoint", type=Path, required=True)
-    parser.add_argument("--out", type=Path, default=Path("../models"))
-    parser.add_argument("--version", help="default: the next that is free")
-    parser.add_argument("--data", type=Path, help="what it was trained on (default: the config's)")
-    parser.add_argument("--force", action="store_true", help="replace a version that exists")
+    parser.add_argument("--checkpoint", type=Path, required=True, help="a .pt file written by train.py")
+    parser.add_argument("--out", type=Path, default=Path("../models"), help="folder that contains the models")
+    parser.add_argument("--version", help="a whole number (default: the next free one)")
+    parser.add_argument("--data", type=Path, help="the training pictures (default: from the config)")
+    parser.add_argument("--force", action="store_true", help="replace an existing version")
     args = parser.parse_args()
     config = torch.load(args.checkpoint, map_location="cpu", weights_only=True, mmap=True)["config"]
     try:
@@ -215,7 +226,7 @@ def main():
         raise SystemExit(str(error)) from error
     card = json.loads((folder / "model.json").read_text())
     sizes = ", ".join(f"{name} {file['bytes'] / 1e6:.1f} MB" for name, file in card["files"].items())
-    print(f"{folder}: {sizes}; largest difference to the trained network {card['precision']['max_difference']}")
+    print(f"{folder}: {sizes}; largest difference from the trained network: {card['precision']['max_difference']}")
 
 
 if __name__ == "__main__":

@@ -1,10 +1,10 @@
-"""Refuse a version that is worse than the one that serves.
+"""Reject a new version if it is worse than the version in service.
 
-    python gate.py ../models/.candidates/celeba-inpaint-64/3                      # against what is promoted, else the newest
+    python gate.py ../models/.candidates/celeba-inpaint-64/3                      # compare with the promoted, or else the newest version
     python gate.py ../models/celeba-inpaint-64/3 --against ../models/celeba-inpaint-64/1
 
-Compares the metrics of two cards (evaluate.py --write-card): every family of masks, one sample and the mean of several.
-Exits with 1, a table and a sentence when one is worse by more than TOLERANCE.
+Compares the metrics in two model cards (written by evaluate.py --write-card), for every family of masks, for one sample and
+for the mean of several. If any metric is worse by more than TOLERANCE, prints a table and an error, and exits with status 1.
 """
 
 import argparse
@@ -14,54 +14,60 @@ from pathlib import Path
 
 from register import CANDIDATES, read_card, versions
 
-# How much worse a measure may be: what two trainings with other seeds differ by, seen on 606 faces.
+# How much worse a metric may be: the differences seen between two trainings with different seeds, on 606 faces.
 TOLERANCE = {
     "l1": ("2 %", lambda now, new: new <= now * 1.02),
     "psnr": ("0.2 dB", lambda now, new: new >= now - 0.2),
     "frechet": ("10 %", lambda now, new: new <= now * 1.1),
 }
-# Measured alike is what has these in common; sampler and steps are the version's own.
+# These evaluation settings must be equal in both cards. Sampler and steps may differ: each version has its own defaults.
 ALIKE = ("faces", "candidates", "candidate_steps")
 
 
 def current(models: Path, candidate: dict) -> Path | None:
-    """The version to compare with: what serving.json gives most requests to, else the newest other one; None for the first."""
+    """The folder of the version to compare with: the one with the largest share in serving.json, else the newest other version.
+
+    None if there is no other version. candidate: the model card of the new version.
+    """
     serving = models / "serving.json"
     if serving.exists():
-        parts, id = [], None
+        parts, model_id = [], None
         for part in json.loads(serving.read_text())["default"].split(","):
             name, version, weight = re.fullmatch(r"([^@:]*)(?:@(\d+))?(?::([\d.]+))?", part.strip()).groups()
-            id = name or id
-            parts.append((float(weight or 1), id, version))
-        _, id, version = max(parts, key=lambda part: part[0])
-        if id == candidate["id"] and version and version != candidate["version"] and (models / id / version).exists():
-            return models / id / version
+            model_id = name or model_id
+            parts.append((float(weight or 1), model_id, version))
+        _, model_id, version = max(parts, key=lambda part: part[0])
+        if model_id == candidate["id"] and version and version != candidate["version"] and (models / model_id / version).exists():
+            return models / model_id / version
     others = [v for v in versions(models / candidate["id"]) if str(v) != candidate["version"]]
     return models / candidate["id"] / str(others[-1]) if others else None
 
 
 def compare(now: dict, new: dict) -> list[dict]:
-    """A row for each measure of the current card's metrics. Raises ValueError where the two cannot be compared."""
+    """A row for each metric in the current card: masks, of, measure, now, new, allowed, holds.
+
+    now, new: the two model cards. Raises ValueError if they cannot be compared.
+    """
     for card in (now, new):
         if not card["metrics"]:
-            raise ValueError(f"{ref(card)} has not been measured: evaluate.py --write-card")
+            raise ValueError(f"{ref(card)} has no metrics: run evaluate.py --write-card on it")
     how_now, how_new = now["metrics"]["how"], new["metrics"]["how"]
     for key in ALIKE:
         if how_now[key] != how_new[key]:
-            raise ValueError(f"{key}: {how_now[key]} for {ref(now)}, {how_new[key]} for {ref(new)}: evaluate both alike")
+            raise ValueError(f"{key} is {how_now[key]} for {ref(now)} but {how_new[key]} for {ref(new)}: evaluate both with the same settings")
     rows = []
     for family, measured in now["metrics"].items():
         if family == "how":
             continue
         if family not in new["metrics"]:
-            raise ValueError(f"{ref(new)} was not measured on {family}: evaluate both alike")
+            raise ValueError(f"{ref(new)} has no metrics for {family} masks: evaluate both with the same settings")
         if measured["telea"] != new["metrics"][family]["telea"]:
-            raise ValueError(f"{family}: Telea's figures differ, so the test pictures do: evaluate both on the same")
+            raise ValueError(f"{family}: the results of Telea differ, so the test pictures differ: evaluate both on the same pictures")
         for way in (way for way in measured if way != "telea"):
             for measure, value in measured[way].items():
                 found = new["metrics"][family].get(way, {}).get(measure)
                 if found is None:
-                    raise ValueError(f"{ref(new)} has no {measure} of {way} on {family}: evaluate both alike")
+                    raise ValueError(f"{ref(new)} has no {measure} of {way} for {family} masks: evaluate both with the same settings")
                 allowed, holds = TOLERANCE[measure]
                 row = {"masks": family, "of": way, "measure": measure, "now": value, "new": found, "allowed": allowed}
                 rows.append({**row, "holds": holds(value, found)})
@@ -69,7 +75,8 @@ def compare(now: dict, new: dict) -> list[dict]:
 
 
 def table(rows: list[dict], now: dict, new: dict) -> str:
-    head = ["masks", "of", "measure", ref(now), ref(new), "may be worse by", ""]
+    """The rows of `compare` as a Markdown table."""
+    head = ["masks", "result", "metric", ref(now), ref(new), "tolerance", ""]
     cells = [[*(str(row[k]) for k in ("masks", "of", "measure", "now", "new", "allowed")), "ok" if row["holds"] else "WORSE"] for row in rows]
     widths = [max(len(line[i]) for line in [head, *cells]) for i in range(len(head))]
     lines = [head, ["-" * w for w in widths], *cells]
@@ -77,14 +84,15 @@ def table(rows: list[dict], now: dict, new: dict) -> str:
 
 
 def ref(card: dict) -> str:
+    """<id>@<version>"""
     return f"{card['id']}@{card['version']}"
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("folder", type=Path, help="the candidate")
-    parser.add_argument("--against", type=Path, help="the version to compare with")
-    parser.add_argument("--models", type=Path, help="where it is looked for (default: the folder that holds the candidate)")
+    parser.add_argument("folder", type=Path, help="folder of the new version")
+    parser.add_argument("--against", type=Path, help="folder of the version to compare with (default: see above)")
+    parser.add_argument("--models", type=Path, help="folder in which that version is looked up (default: the one that contains the new version)")
     args = parser.parse_args()
     folder = args.folder.resolve()
     home = folder.parent.parent
@@ -93,7 +101,7 @@ def main():
         new = read_card(folder)
         against = args.against or current(models, new)
         if against is None:
-            print(f"PASS: {ref(new)} is the first version of its kind; there is nothing that it could be worse than")
+            print(f"PASS: {ref(new)} is the first version of this model; there is none to compare it with")
             return
         now = read_card(against)
         rows = compare(now, new)
@@ -102,8 +110,8 @@ def main():
     print(table(rows, now, new))
     worse = [row for row in rows if not row["holds"]]
     if worse:
-        what = ", ".join(f"{row['measure']} of {row['of']} on {row['masks']} ({row['now']} to {row['new']})" for row in worse)
-        raise SystemExit(f"REFUSED: {ref(new)} is worse than {ref(now)}: {what}. Train longer or with more data; {ref(now)} goes on serving.")
+        what = ", ".join(f"{row['measure']} of {row['of']} on {row['masks']} ({row['now']}, now {row['new']})" for row in worse)
+        raise SystemExit(f"REFUSED: {ref(new)} is worse than {ref(now)}: {what}. {ref(now)} stays in service. Train longer or on more data.")
     print(f"PASS: {ref(new)} is not worse than {ref(now)}")
 
 

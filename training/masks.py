@@ -1,4 +1,4 @@
-"""Holes to train and to test with. A mask is bool [H, W], True in the hole."""
+"""Random masks for training and testing. Each function returns bool [size, size], True in the hole."""
 
 import numpy as np
 from PIL import Image, ImageDraw
@@ -7,7 +7,7 @@ Rng = np.random.Generator
 
 
 def whole(rng: Rng, size: int) -> np.ndarray:
-    """Everything is hole: inpainting becomes plain sampling."""
+    """The whole picture is the hole, so inpainting becomes unconditional sampling."""
     return np.ones((size, size), bool)
 
 
@@ -19,7 +19,7 @@ def half(rng: Rng, size: int) -> np.ndarray:
 
 
 def boxes(rng: Rng, size: int) -> np.ndarray:
-    """One or two boxes, sides of an eighth to five eighths of the picture."""
+    """One or two boxes with sides of 1/8 to 5/8 of the picture."""
     mask = np.zeros((size, size), bool)
     for _ in range(rng.integers(1, 3)):
         h, w = rng.integers(size // 8, size * 5 // 8 + 1, 2)
@@ -29,14 +29,14 @@ def boxes(rng: Rng, size: int) -> np.ndarray:
 
 
 def centre_box(rng: Rng, size: int) -> np.ndarray:
-    """The middle box of half the side: 32 x 32 of 64 x 64, on the face."""
+    """A box in the centre with half the side of the picture: 32 x 32 of 64 x 64. It covers most of an aligned face."""
     mask = np.zeros((size, size), bool)
     mask[size // 4 : size * 3 // 4, size // 4 : size * 3 // 4] = True
     return mask
 
 
 def strokes(rng: Rng, size: int, widths: tuple[float, float] = (3, 12), count: tuple[int, int] = (1, 5)) -> np.ndarray:
-    """Brush strokes: polylines with round joints. Widths are in pixels of a 64 px picture, and scale with it."""
+    """Brush strokes: polylines with round joints. Widths are in pixels at size 64, and scale with the size. Never empty."""
     canvas = Image.new("L", (size, size))
     draw = ImageDraw.Draw(canvas)
     for _ in range(rng.integers(count[0], count[1] + 1)):
@@ -55,7 +55,7 @@ def strokes(rng: Rng, size: int, widths: tuple[float, float] = (3, 12), count: t
 
 
 def training_mask(rng: Rng, size: int) -> np.ndarray:
-    """What users paint: 10% whole picture, 30% boxes, 10% a half, 50% strokes of 3 to 12 px."""
+    """A random mask similar to those that users paint: 10 % whole picture, 30 % boxes, 10 % half, 50 % strokes of 3 to 12 px."""
     u = rng.random()
     kind = whole if u < 0.1 else boxes if u < 0.4 else half if u < 0.5 else strokes
     return kind(rng, size)
@@ -67,4 +67,4 @@ FAMILIES = {
     "box": centre_box,
     "half": half,
 }
-"""The four families a model is judged on."""
+"""The mask families of the evaluation: functions (rng, size) -> bool [size, size]."""

@@ -5,14 +5,14 @@ from torch import nn
 
 
 def fast_bf16(device: str) -> bool:
-    """Whether the device multiplies bfloat16 in hardware. A CPU without it emulates it, some fifty times slower than fp32."""
+    """Whether the device supports bfloat16 in hardware. A CPU without this support emulates it, about 50 times slower than fp32."""
     return device.startswith("cuda") or torch.cpu._is_avx512_bf16_supported()
 
 
 def orthogonalise(g: torch.Tensor, iterations: int = 5) -> torch.Tensor:
-    """The nearest semi-orthogonal matrix to g [rows, columns], approximately: Newton-Schulz iteration (Jordan 2024).
+    """An approximation of the nearest semi-orthogonal matrix to g [rows, columns], by Newton-Schulz iteration (Jordan 2024).
 
-    In bf16 where the hardware has it: the iteration tolerates its rounding.
+    Computed in bf16 if the hardware supports it, because the iteration tolerates the rounding.
     """
     a, b, c = 3.4445, -4.7750, 2.0315
     x = g.bfloat16() if fast_bf16(g.device.type) else g.float()
@@ -26,9 +26,10 @@ def orthogonalise(g: torch.Tensor, iterations: int = 5) -> torch.Tensor:
 
 
 class Muon(torch.optim.Optimizer):
-    """Momentum, then the orthogonalised direction (Jordan 2024). A convolution's weight is taken as [out, in x 9].
+    """The Muon optimiser: Nesterov momentum whose updates are orthogonalised (Jordan 2024).
 
-    The step is scaled by 0.2 sqrt(max(rows, columns)), which gives it AdamW's usual size (Liu et al. 2025).
+    A convolution weight [out, in, 3, 3] is treated as a matrix [out, 9 in]. Updates are scaled by 0.2 sqrt(max(rows, columns)),
+    which gives them the typical size of AdamW updates (Liu et al. 2025).
     """
 
     def __init__(self, params, lr: float, momentum: float = 0.95):
@@ -50,9 +51,9 @@ class Muon(torch.optim.Optimizer):
 
 
 def optimisers(model: nn.Module, muon_lr: float, adam_lr: float) -> list[torch.optim.Optimizer]:
-    """Muon for every matrix between the first and the last convolution, except the timestep's; AdamW for the rest.
+    """Muon for all weight matrices between the first and the last convolution, AdamW for all other parameters.
 
-    muon_lr 0: AdamW for all.
+    The linear layers of the timestep embedding use AdamW too. muon_lr 0: AdamW for everything.
     """
     matrices = [p for n, p in model.named_parameters() if _inside(n, p)] if muon_lr else []
     rest = [p for n, p in model.named_parameters() if not (muon_lr and _inside(n, p))]

@@ -2,9 +2,9 @@
 
     python photos.py data/photos "/usr/share/backgrounds/mate=GPL-2+, CC-BY-SA-4.0 (mate-backgrounds)" [FOLDER=LICENCE ...]
 
-Each photograph is halved again and again; at each scale at most --crops random squares are kept. The output has
+Each photograph is halved repeatedly, and at most --crops random squares are kept at each scale. The output has
 the layout that data.py reads (manifest.csv and a tar archive), with a photograph as the `identity`, so that no
-photograph is in two splits; every tenth is for testing. sources.csv lists each photograph with its licence.
+photograph is in two splits. Every tenth photograph is for testing. sources.csv lists each photograph with its licence.
 """
 
 import argparse
@@ -23,7 +23,7 @@ TEST_EVERY = 10
 
 
 def scales(picture: Image.Image, side: int, largest: int) -> list[Image.Image]:
-    """The picture at 1, 1/2, 1/4, ... of its size: those between `side` (shorter edge) and `largest` (longer edge)."""
+    """The picture at 1, 1/2, 1/4, ... of its size, if the shorter edge is at least `side` and the longer one at most `largest` px."""
     out = []
     while min(picture.size) >= side:
         if max(picture.size) <= largest:
@@ -33,12 +33,12 @@ def scales(picture: Image.Image, side: int, largest: int) -> list[Image.Image]:
 
 
 def thumbnail(picture: Image.Image) -> np.ndarray:
-    """float [16, 16], 0..255: equal, within a few units, for the same photograph at another size."""
+    """Grey levels, float [16, 16] in 0..255, nearly equal for copies of a photograph in different sizes."""
     return np.asarray(picture.convert("L").resize((16, 16), Image.BOX), float)
 
 
 def crops(rng: np.random.Generator, picture: Image.Image, side: int, count: int) -> list[Image.Image]:
-    """At most `count` squares of `side` px at random places: no more than would tile the picture."""
+    """At most `count` squares of `side` px at random positions, and not more than would tile the picture."""
     count = min(count, (picture.width // side) * (picture.height // side))
     corners = [(int(rng.integers(0, picture.width - side + 1)), int(rng.integers(0, picture.height - side + 1))) for _ in range(count)]
     return [picture.crop((x, y, x + side, y + side)) for x, y in corners]
@@ -46,11 +46,11 @@ def crops(rng: np.random.Generator, picture: Image.Image, side: int, count: int)
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("out", type=Path)
-    parser.add_argument("sources", nargs="+", metavar="FOLDER=LICENCE")
-    parser.add_argument("--side", type=int, default=256, help="of a crop, in pixels")
-    parser.add_argument("--crops", type=int, default=24, help="of one photograph at one scale, at most")
-    parser.add_argument("--largest", type=int, default=4000, help="longer edge of the largest scale that is used, in pixels")
+    parser.add_argument("out", type=Path, help="folder for the data set")
+    parser.add_argument("sources", nargs="+", metavar="FOLDER=LICENCE", help="a folder of photographs and their licence")
+    parser.add_argument("--side", type=int, default=256, help="side of a crop, in pixels")
+    parser.add_argument("--crops", type=int, default=24, help="maximum number of crops per photograph and scale")
+    parser.add_argument("--largest", type=int, default=4000, help="maximum longer edge of a scale, in pixels")
     args = parser.parse_args()
 
     rng = np.random.default_rng(0)
@@ -60,13 +60,13 @@ def main():
         for source in args.sources:
             folder, separator, licence = source.partition("=")
             if not (separator and licence):
-                parser.error(f"{source!r}: give the licence of each folder, as FOLDER=LICENCE")
+                parser.error(f"{source!r} has no licence: write FOLDER=LICENCE")
             for path in sorted(p for p in Path(folder).rglob("*") if p.suffix.lower() in SUFFIXES):
                 with Image.open(path) as image:
                     picture = image.convert("RGB")
                 small = thumbnail(picture)
                 if min(picture.size) < 2 * args.side or any(np.abs(small - other).mean() < 4 for other in seen):
-                    continue  # too small to have scales, or the same photograph at another size
+                    continue  # too small for two scales, or a duplicate in another size
                 seen.append(small)
                 split = "test" if len(seen) % TEST_EVERY == 0 else "train"
                 sources.append((len(seen), path, licence))

@@ -1,11 +1,11 @@
-"""From pictures to a version that may serve, one command after the other; each is shown, and can be given alone.
+"""Train, export, evaluate and register a new model version. Prints each step as the command that runs it alone.
 
     python pipeline.py configs/celeba-64.toml                 # data check, train, export, evaluate, gate, register
-    python pipeline.py configs/celeba-64.toml --promote       # and make it what serves
+    python pipeline.py configs/celeba-64.toml --promote       # also put the new version into service
     python pipeline.py configs/tiny.toml --faces 24 --threads 1
 
-What is not named here goes to train.py. A step that fails ends the pipeline; the same command goes on with the training where
-it stood. A version that the gate refuses stays in models/.candidates/, where no service looks.
+Unknown options are passed to train.py. The pipeline stops at the first step that fails; running the same command again resumes
+the training from its last checkpoint. A version that the gate refuses stays in models/.candidates/, which the service ignores.
 """
 
 import argparse
@@ -22,31 +22,32 @@ HERE = Path(__file__).parent
 
 
 def step(*command, **more):
+    """Print and run a command in this folder. Exits if the command fails. more: arguments for subprocess.run."""
     print(f"\n$ {shlex.join(map(str, command))}", flush=True)
     code = subprocess.run([str(part) for part in command], cwd=HERE, **more).returncode
     if code != 0:
-        raise SystemExit(f"the pipeline ends here: {Path(str(command[1])).name} said {code}")
+        raise SystemExit(f"pipeline stopped: {Path(str(command[1])).name} failed with exit status {code}")
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("config", type=Path)
-    parser.add_argument("--data", type=Path, help="pictures (default: the config's)")
-    parser.add_argument("--run", type=Path, help="where checkpoints go (default: runs/<id>)")
-    parser.add_argument("--models", type=Path, default=MODELS)
-    parser.add_argument("--faces", type=int, help="test pictures to evaluate on (default: all)")
-    parser.add_argument("--candidates", type=int, default=8, help="of whose mean the evaluation tells")
-    parser.add_argument("--candidate-steps", type=int, default=4)
-    parser.add_argument("--promote", action="store_true")
+    parser.add_argument("config", type=Path, help="a TOML file, see configs/")
+    parser.add_argument("--data", type=Path, help="folder of pictures (default: from the config)")
+    parser.add_argument("--run", type=Path, help="folder for checkpoints and logs (default: runs/<id>)")
+    parser.add_argument("--models", type=Path, default=MODELS, help="folder that contains the models")
+    parser.add_argument("--faces", type=int, help="number of test faces for the evaluation (default: all)")
+    parser.add_argument("--candidates", type=int, default=8, help="samples that the evaluation averages")
+    parser.add_argument("--candidate-steps", type=int, default=4, help="sampler steps for each of these")
+    parser.add_argument("--promote", action="store_true", help="put the new version into service")
     args, training = parser.parse_known_args()
     config = tomllib.loads(args.config.read_text())
-    id, resolution = config["id"], config["model"]["resolution"]
+    model_id, resolution = config["id"], config["model"]["resolution"]
     data = (args.data or HERE / config["data"]).resolve()
-    run = (args.run or HERE / "runs" / id).resolve()
+    run = (args.run or HERE / "runs" / model_id).resolve()
     models = args.models.resolve()
     candidates = models / CANDIDATES
-    version = next_version(models, id)
-    candidate = candidates / id / version
+    version = next_version(models, model_id)
+    candidate = candidates / model_id / version
     measured = ["--candidates", args.candidates, "--candidate-steps", args.candidate_steps]
     if args.faces:
         measured += ["--faces", args.faces]
@@ -60,12 +61,12 @@ def main():
         step(python, "gate.py", candidate, "--models", models)
         step(python, "register.py", candidate, "--models", models)
     except KeyboardInterrupt as stopped:
-        raise SystemExit("stopped; the same command goes on") from stopped
-    promote = ["npm", "run", "--silent", "promote", "--", f"{id}@{version}"]
+        raise SystemExit("stopped; run the same command to resume") from stopped
+    promote = ["npm", "run", "--silent", "promote", "--", f"{model_id}@{version}"]
     if args.promote:
         step(*promote, env={**os.environ, "MODEL_DIR": str(models)})
     else:
-        print(f"\nTo make it what serves: {shlex.join(promote)}")
+        print(f"\nTo put it into service: {shlex.join(promote)}")
 
 
 if __name__ == "__main__":

@@ -1,10 +1,10 @@
-"""Put an exported version where the service finds it.
+"""Move an exported version to the folder from which the service loads models.
 
     python register.py ../models/.candidates/celeba-inpaint-64/3
 
-Its files are held against their digests, and it is moved to ../models/<id>/<version> in one step. Folders whose name begins
-with a dot are not served: a candidate can be evaluated there and refused. A service whose default is not pinned (promote does
-that) serves the newest version from then on.
+Verifies the digests of its files, and moves it to ../models/<id>/<version> with one rename. The service ignores folders whose
+names start with a dot, so candidates can be evaluated there. Unless a version was promoted (npm run promote), the service uses
+the newest one.
 """
 
 import argparse
@@ -18,43 +18,46 @@ CANDIDATES = ".candidates"
 
 
 def read_card(folder: Path) -> dict:
-    """model.json. Raises ValueError where there is none, or a file is not the one that it describes."""
+    """Read model.json and verify the digests of the files. Raises ValueError if it is missing or invalid, or a digest differs."""
     try:
         card = json.loads((folder / "model.json").read_text())
     except (OSError, json.JSONDecodeError) as error:
-        raise ValueError(f"{folder} is no exported model: {error}; export.py makes one") from error
+        raise ValueError(f"{folder} is not an exported model: {error}. Create one with export.py") from error
     for name, file in card["files"].items():
         path = folder / name
         if not path.exists() or hashlib.sha256(path.read_bytes()).hexdigest() != file["sha256"]:
-            raise ValueError(f"{path} is not the file that model.json describes: export it again")
+            raise ValueError(f"{path} is missing or does not match its digest in model.json: export the model again")
     return card
 
 
 def versions(folder: Path) -> list[int]:
-    """Of a model's folder, in order."""
+    """The version numbers in a model's folder, in ascending order."""
     return sorted(int(p.name) for p in folder.glob("*") if re.fullmatch("[0-9]+", p.name))
 
 
-def next_version(models: Path, id: str) -> str:
-    """One more than the last, candidates and refused ones included: a number is never used twice."""
-    taken = versions(models / id) + versions(models / CANDIDATES / id)
+def next_version(models: Path, model_id: str) -> str:
+    """The highest version number plus 1. Candidates count too, also refused ones, so no number is used twice."""
+    taken = versions(models / model_id) + versions(models / CANDIDATES / model_id)
     return str(max(taken, default=0) + 1)
 
 
 def register(folder: Path, models: Path) -> Path:
-    """Moves the version to models/<id>/<version>. Raises ValueError, or FileExistsError where there is one already."""
+    """Move a version to models/<id>/<version> and return its new folder.
+
+    Raises ValueError if a file does not match its digest, FileExistsError if the version exists already.
+    """
     card = read_card(folder)
     target = models / card["id"] / card["version"]
     if target.exists():
-        raise FileExistsError(f"{target} exists: export with another --version")
+        raise FileExistsError(f"{target} already exists: export with another --version")
     target.parent.mkdir(parents=True, exist_ok=True)
     return folder.rename(target)
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("folder", type=Path)
-    parser.add_argument("--models", type=Path, default=MODELS)
+    parser.add_argument("folder", type=Path, help="folder of the exported version")
+    parser.add_argument("--models", type=Path, default=MODELS, help="folder that contains the models")
     args = parser.parse_args()
     try:
         print(register(args.folder, args.models))

@@ -12,9 +12,9 @@ import masks
 
 
 def sample_sheet(model, schedule: diffusion.Schedule, faces: np.ndarray, device: str, path: Path, steps: int = 25):
-    """Write a PNG of fills. A row for each of the first six faces; pairs (hole, fill) for each test family and the whole picture.
+    """Write a PNG of fills, with a row for each of the first six faces, and pairs (hole, fill) for each mask family and the whole picture.
 
-    faces: uint8 [N, R, R, 3].
+    faces: uint8 [N, R, R, 3]; steps: DDIM steps.
     """
     families = {**masks.FAMILIES, "whole": masks.whole}
     rng = np.random.default_rng(0)

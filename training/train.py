@@ -1,11 +1,11 @@
 """Train an inpainting U-Net.
 
-    python train.py configs/celeba-64.toml                     # start, or go on from runs/<id>/last.pt
-    python train.py configs/celeba-64.toml --steps 20000       # prolong
-    python train.py configs/celeba-64.toml --init ../models/celeba-inpaint-64/1   # from an exported model
+    python train.py configs/celeba-64.toml                     # start, or resume from runs/<id>/last.pt
+    python train.py configs/celeba-64.toml --steps 20000       # train longer
+    python train.py configs/celeba-64.toml --init ../models/celeba-inpaint-64/1   # start from an exported model
 
-Everything random is drawn from (seed, step): a run that was stopped and resumed repeats the loss curve of one
-that was not. Ctrl-C and SIGTERM save first. runs/<id>/ holds last.pt, before-decay.pt, log.jsonl, loss.png, samples.png.
+All random numbers are derived from (seed, step), so a resumed run repeats the loss curve of an uninterrupted one.
+Ctrl-C and SIGTERM save a checkpoint first. runs/<id>/ holds last.pt, before-decay.pt, log.jsonl, loss.png, samples.png.
 """
 
 import argparse
@@ -35,30 +35,30 @@ KEYS = {
     "loss": {"snr_cap", "weight_floor"},
     "train": {"steps", "batch", "muon_lr", "adam_lr", "warmup", "decay", "clip", "ema", "seed"},
 }
-"""The keys that each part of a config must have, no more and no less."""
+"""The required keys of each section of a config. Other keys are errors."""
 
 
 def load_config(path: Path) -> dict:
-    """The TOML file as a dict; a missing or unknown key ends the program with a sentence that names it."""
+    """Read a TOML config as a dict. Exits with an error that names the missing or unknown key."""
     config = tomllib.loads(path.read_text())
     for part in ("id", "data", "model", "schedule", *KEYS):
         if part not in config:
-            raise SystemExit(f"{path}: {part} is missing")
+            raise SystemExit(f"{path}: {part} is missing; see configs/ for examples")
     for part, keys in KEYS.items():
         if wrong := keys ^ config[part].keys():
-            raise SystemExit(f"{path}: [{part}] must have exactly {sorted(keys)}; look at {sorted(wrong)}")
+            raise SystemExit(f"{path}: [{part}] must have exactly the keys {sorted(keys)}; missing or unknown: {sorted(wrong)}")
     return config
 
 
 def build(config: dict) -> tuple[UNet, diffusion.Schedule]:
-    """The network with fresh weights, and the schedule, of a config."""
+    """The network of a config with new weights, mapping x [N, C, R, R] and t [N] to v [N, 3, R, R], and its schedule."""
     model = {k: tuple(v) if isinstance(v, list) else v for k, v in config["model"].items()}
     schedule = dict(config["schedule"])
     return UNet(UNetConfig(**model)), diffusion.SCHEDULES[schedule.pop("type")](**schedule)
 
 
 def load_sources(config: dict, data: Path, photos: Path, split: str) -> Sources:
-    """The arrays of `split` that the config's [mix] asks for."""
+    """The pictures of `split` that the config's [mix] requires."""
     mix, resolution = config["mix"], config["model"]["resolution"]
     return Sources(
         load_faces(data, resolution, split),
@@ -68,7 +68,7 @@ def load_sources(config: dict, data: Path, photos: Path, split: str) -> Sources:
 
 
 def learning_rate(step: int, train: dict) -> float:
-    """The factor on the learning rate: up over the warm-up, constant, linear to 0 over the last part."""
+    """Factor for the learning rate, 0..1: linear warm-up, constant, then linear decay to 0. train: the [train] section."""
     decay_from = train["steps"] * (1 - train["decay"])
     return min(1.0, (step + 1) / train["warmup"], (train["steps"] - step) / max(1.0, train["steps"] - decay_from))
 
@@ -88,7 +88,7 @@ class Ema:
 
     @contextmanager
     def applied(self):
-        """The model with the averaged weights, in evaluation mode."""
+        """A context in which the model has the averaged weights and is in evaluation mode."""
         trained = {k: v.clone() for k, v in self.model.state_dict().items()}
         self.model.load_state_dict(self.shadow)
         self.model.eval()
@@ -100,10 +100,11 @@ class Ema:
 
 
 def validate(model, schedule: diffusion.Schedule, sources: Sources, config: dict, device: str) -> dict:
-    """The figures that tell two recipes apart, on fixed pictures, masks, timesteps and noise.
+    """Metrics for comparing training configurations, on fixed pictures, masks, timesteps and noise.
 
-    validation: mean min-SNR-5 loss of faces, whatever weights are trained with. validation_photos: of photographs.
-    x0_error: mean squared error of x0 at t = T - 1 where everything is hole; the mean face's is about 0.25.
+    validation: mean min-SNR-5 loss on faces, whatever loss weights the training uses; validation_photos: the same on
+    photographs; x0_error: mean squared error of x_0 at t = T - 1 when the whole picture is the hole. For comparison,
+    predicting the mean face gives about 0.25.
     """
     held_out = Sources(sources.faces[:VALIDATION_ROWS], None, sources.photos)
     batch = min(32, len(held_out.faces))
@@ -130,7 +131,7 @@ def _mean_loss(model, schedule: diffusion.Schedule, sources: Sources, config: di
 
 
 class Training:
-    """A run: the network, its average, its optimisers, and the step that it has reached."""
+    """The state of a training run: network, averaged weights, optimisers and current step."""
 
     def __init__(self, config: dict, run: Path, device: str, precision: str, compiled: bool):
         self.config, self.run, self.device = config, run, device
@@ -145,7 +146,7 @@ class Training:
         self.step = 0
 
     def resume(self, checkpoint: Path):
-        """Go on from a checkpoint; refused where it is of another network, schedule or seed."""
+        """Resume from a checkpoint. Exits if its network, schedule or seed differs from the config."""
         state = torch.load(checkpoint, map_location=self.device, weights_only=True)
         for part, here, there in [
             ("[model]", self.config["model"], state["config"]["model"]),
@@ -153,7 +154,7 @@ class Training:
             ("seed", self.config["train"]["seed"], state["config"]["train"]["seed"]),
         ]:
             if here != there:
-                raise SystemExit(f"{checkpoint} was trained with another {part}: {there}, not {here}; choose another --run")
+                raise SystemExit(f"{checkpoint} was trained with another {part} ({there}, not {here}): choose another --run")
         self.model.load_state_dict(state["model"])
         self.ema.shadow = state["ema"]
         for optimiser, saved in zip(self.optimisers, state["optimisers"], strict=True):
@@ -161,14 +162,14 @@ class Training:
         self.step = state["step"]
 
     def start_from(self, folder: Path):
-        """Take the weights of an exported model's folder."""
+        """Start from the weights of an exported model's folder."""
         from safetensors.torch import load_file
 
         self.model.load_state_dict({k: v.float() for k, v in load_file(folder / "weights.safetensors").items()})
         self.ema.shadow = {k: v.clone() for k, v in self.model.state_dict().items()}
 
     def train_step(self, sources: Sources) -> torch.Tensor:
-        """One batch, one update of the weights; the mean loss, a scalar."""
+        """Update the weights with one batch, and return its mean loss (a scalar)."""
         train, loss = self.config["train"], self.config["loss"]
         torch.manual_seed(train["seed"] * 1_000_003 + self.step)  # dropout
         batch = to_device(batch_at(self.step, sources, self.config, self.schedule.T), self.device)
@@ -187,12 +188,13 @@ class Training:
         return value.detach()
 
     def log(self, **figures: float):
+        """Append the figures, the step and the time to log.jsonl."""
         line = {"step": self.step, **{k: round(v, 5) for k, v in figures.items()}, "time": round(time.time())}
         with (self.run / "log.jsonl").open("a") as f:
             f.write(json.dumps(line) + "\n")
 
     def save(self, name: str):
-        """Written beside, then renamed: a crash never leaves half a checkpoint."""
+        """Write a checkpoint. It is written to a temporary file and renamed, so a crash cannot leave an incomplete one."""
         part = self.run / f"{name}.part"
         torch.save(
             {
@@ -207,7 +209,7 @@ class Training:
         part.rename(self.run / name)
 
     def report(self, held_out: Sources):
-        """Validation figures, a sheet of fills, the loss curve, and a checkpoint."""
+        """Log the validation metrics, and write samples.png, loss.png and last.pt."""
         with self.ema.applied(), torch.no_grad(), self.autocast:
             figures = validate(self.model, self.schedule, held_out, self.config, self.device)
             sample_sheet(self.model, self.schedule, held_out.faces, self.device, self.run / "samples.png")
@@ -217,7 +219,7 @@ class Training:
         tqdm.write(f"step {self.step}: " + ", ".join(f"{k} {v:.5f}" for k, v in figures.items()))
 
     def loop(self, sources: Sources, held_out: Sources, every_minutes: float):
-        """Train to the config's last step, or until SIGINT or SIGTERM; a report every so many minutes and at the end."""
+        """Train until the last step of the config, SIGINT or SIGTERM. Reports every `every_minutes` minutes and at the end."""
         train = self.config["train"]
         stopping = []
         for s in (signal.SIGINT, signal.SIGTERM):
@@ -244,25 +246,25 @@ class Training:
         bar.close()
         if stopping:
             self.save("last.pt")
-            print(f"stopped and saved at step {self.step}: run the same command to go on")
+            print(f"stopped and saved at step {self.step}: run the same command to resume")
         else:
             self.report(held_out)
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("config", type=Path)
-    parser.add_argument("--data", type=Path, help="a folder of pictures, or one with manifest.csv (default: the config's)")
-    parser.add_argument("--photos", type=Path, help="a folder made by photos.py (default: the config's)")
-    parser.add_argument("--steps", type=int, help="in place of the config's")
-    parser.add_argument("--run", type=Path, help="where checkpoints and logs go (default: runs/<id>)")
-    parser.add_argument("--resume", type=Path, help="a checkpoint (default: last.pt of the run, if there is one)")
+    parser.add_argument("config", type=Path, help="a TOML file, see configs/")
+    parser.add_argument("--data", type=Path, help="folder of pictures, with or without manifest.csv (default: from the config)")
+    parser.add_argument("--photos", type=Path, help="folder made by photos.py (default: from the config)")
+    parser.add_argument("--steps", type=int, help="number of steps (default: from the config)")
+    parser.add_argument("--run", type=Path, help="folder for checkpoints and logs (default: runs/<id>)")
+    parser.add_argument("--resume", type=Path, help="checkpoint to resume from (default: last.pt of the run, if it exists)")
     parser.add_argument("--init", type=Path, help="start from the weights of an exported model's folder")
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     parser.add_argument("--threads", type=int, default=2, help="CPU threads")
-    parser.add_argument("--precision", choices=["bf16", "fp32"], help="of the forward and backward pass (default: bf16 where the device has it)")
-    parser.add_argument("--no-compile", action="store_true")
-    parser.add_argument("--every-minutes", type=float, default=10, help="between validations, sheets and checkpoints")
+    parser.add_argument("--precision", choices=["bf16", "fp32"], help="of the forward and backward pass (default: bf16 if the device supports it)")
+    parser.add_argument("--no-compile", action="store_true", help="do not use torch.compile")
+    parser.add_argument("--every-minutes", type=float, default=10, help="minutes between validations and checkpoints")
     args = parser.parse_args()
 
     config = load_config(args.config)

@@ -1,7 +1,6 @@
-"""The network: a U-Net with adaptive group normalisation and self-attention (Dhariwal & Nichol 2021), predicting v.
+"""The network: a U-Net with adaptive group normalisation and self-attention (Dhariwal & Nichol 2021).
 
-Shapes: x [N, in_channels, R, R], t [N] (0..T-1) -> [N, out_channels, R, R].
-src/engine/tfjs writes the same network in TypeScript and reads these parameter names from weights.safetensors.
+src/engine/tfjs implements the same network in TypeScript, and reads weights.safetensors by the parameter names used here.
 """
 
 import math
@@ -16,12 +15,14 @@ from torch import nn
 
 @dataclass(frozen=True)
 class UNetConfig:
+    """The architecture. Level i works at resolution / patch / 2^i pixels."""
+
     resolution: int = 64
     in_channels: int = 4
     out_channels: int = 3
-    patch: int = 2  # patch x patch pixels go to depth first: full resolution costs most and adds little
-    channels: tuple[int, ...] = (64, 128, 192)  # a level each, every level half the size of the one before
-    blocks: int = 1  # residual blocks a level on the way down; one more on the way up
+    patch: int = 2  # patch x patch pixels are moved to channels first: full resolution costs most and adds little
+    channels: tuple[int, ...] = (64, 128, 192)  # of each level; each level has half the size of the previous one
+    blocks: int = 1  # residual blocks per level on the way down; one more on the way up
     attention: tuple[int, ...] = (8,)  # sizes (px) of the levels with self-attention; the middle always has it
     head_dim: int = 32
     groups: int = 16
@@ -32,14 +33,14 @@ class UNetConfig:
 
 
 def timestep_embedding(t: torch.Tensor, dim: int) -> torch.Tensor:
-    """Sines and cosines of t at geometric frequencies 1 .. 1/10000 (Vaswani et al. 2017): [N] -> [N, dim]."""
+    """Cosines, then sines, of t at geometric frequencies from 1 to 1/10000 (Vaswani et al. 2017). t: [N] in 0..T-1; result: float32 [N, dim]."""
     frequencies = torch.exp(-math.log(10000) * torch.arange(dim // 2, dtype=torch.float32, device=t.device) / (dim // 2))
     angles = t.float()[:, None] * frequencies[None]
     return torch.cat([angles.cos(), angles.sin()], 1)
 
 
 class ResBlock(nn.Module):
-    """norm, SiLU, conv, norm scaled and shifted by the timestep, SiLU, conv; plus the input."""
+    """Residual block: norm, SiLU, conv; norm scaled and shifted by the timestep embedding, SiLU, conv; plus the input."""
 
     def __init__(self, c_in: int, c_out: int, c_emb: int, groups: int, dropout: float):
         super().__init__()
@@ -51,7 +52,8 @@ class ResBlock(nn.Module):
         self.conv2 = zeroed(nn.Conv2d(c_out, c_out, 3, padding=1))
         self.skip = nn.Conv2d(c_in, c_out, 1) if c_in != c_out else nn.Identity()
 
-    def forward(self, x, emb):
+    def forward(self, x: torch.Tensor, emb: torch.Tensor) -> torch.Tensor:
+        """x: [N, c_in, H, W]; emb: [N, c_emb]; result: [N, c_out, H, W]."""
         h = self.conv1(F.silu(self.norm1(x)))
         scale, shift = self.emb(emb)[:, :, None, None].chunk(2, 1)
         h = F.silu(self.norm2(h) * (1 + scale) + shift)
@@ -61,7 +63,7 @@ class ResBlock(nn.Module):
 
 
 class Attention(nn.Module):
-    """Multi-head self-attention over all positions, heads of head_dim channels; plus the input."""
+    """Multi-head self-attention over all positions, with head_dim channels per head; plus the input."""
 
     def __init__(self, c: int, head_dim: int, groups: int):
         super().__init__()
@@ -70,7 +72,8 @@ class Attention(nn.Module):
         self.qkv = nn.Conv2d(c, 3 * c, 1)
         self.proj = zeroed(nn.Conv2d(c, c, 1))
 
-    def forward(self, x):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """x and result: [N, c, H, W]."""
         n, c, h, w = x.shape
         q, k, v = self.qkv(self.norm(x)).view(n, 3, self.heads, c // self.heads, h * w).unbind(1)  # [N, heads, dim, HW]
         weights = torch.softmax((q.transpose(2, 3) @ k) * (c // self.heads) ** -0.5, -1)
@@ -78,12 +81,18 @@ class Attention(nn.Module):
 
 
 class UNet(nn.Module):
+    """A U-Net whose skip connections are concatenated on the way up, with the timestep embedding in every block."""
+
     def __init__(self, config: UNetConfig):
         super().__init__()
         self.config = config
         c0, c_emb = config.channels[0], 4 * config.channels[0]
-        block = lambda a, b: ResBlock(a, b, c_emb, config.groups, config.dropout)  # noqa: E731
-        attend = lambda c, size: Attention(c, config.head_dim, config.groups) if size in config.attention else None  # noqa: E731
+
+        def block(c_in: int, c_out: int) -> ResBlock:
+            return ResBlock(c_in, c_out, c_emb, config.groups, config.dropout)
+
+        def attend(c: int, size: int) -> Attention | None:
+            return Attention(c, config.head_dim, config.groups) if size in config.attention else None
 
         self.time1, self.time2 = nn.Linear(c0, c_emb), nn.Linear(c_emb, c_emb)
         self.stem = nn.Conv2d(config.in_channels * config.patch**2, c0, 3, padding=1)
@@ -115,6 +124,7 @@ class UNet(nn.Module):
         self.head = zeroed(nn.Conv2d(c, config.out_channels * config.patch**2, 3, padding=1))
 
     def forward(self, x: torch.Tensor, t: torch.Tensor) -> torch.Tensor:
+        """x: [N, in_channels, R, R], see diffusion.network_input; t: [N] in 0..T-1; result: v [N, out_channels, R, R]."""
         emb = self.time2(F.silu(self.time1(timestep_embedding(t, self.config.channels[0]))))
         emb = F.silu(emb)
         h = self.stem(F.pixel_unshuffle(x, self.config.patch))
@@ -131,7 +141,7 @@ class UNet(nn.Module):
         return F.pixel_shuffle(self.head(F.silu(self.norm(h))), self.config.patch)
 
 
-def _apply(layer: nn.ModuleDict, h, emb):
+def _apply(layer: nn.ModuleDict, h: torch.Tensor, emb: torch.Tensor) -> torch.Tensor:
     h = layer["block"](h, emb)
     return layer["attention"](h) if "attention" in layer else h
 
@@ -141,7 +151,7 @@ def _present(**modules) -> dict:
 
 
 def zeroed(layer: nn.Module) -> nn.Module:
-    """Last layers start at zero, so every block starts as the identity."""
+    """Set all parameters of the layer to 0. Applied to the last layer of a block, so that the block starts as the identity."""
     for p in layer.parameters():
         nn.init.zeros_(p)
     return layer

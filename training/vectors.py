@@ -1,4 +1,4 @@
-"""Writes tests/vectors/diffusion.json: what this side's maths gives, for the TypeScript side to be held against.
+"""Write tests/vectors/diffusion.json: results of this implementation, which the TypeScript implementation must reproduce.
 
 python vectors.py
 """
@@ -18,8 +18,12 @@ FILE = Path(__file__).parent.parent / "tests" / "vectors" / "diffusion.json"
 
 
 def vectors() -> dict:
+    """Inputs and results of every function with a counterpart in TypeScript. Random inputs are float64 [8]."""
     generator = torch.Generator().manual_seed(3)
-    draw = lambda: torch.randn(8, generator=generator, dtype=torch.float64)  # noqa: E731
+
+    def draw() -> torch.Tensor:
+        return torch.randn(8, generator=generator, dtype=torch.float64)
+
     return {
         "schedules": [schedule("cosine", 1000), schedule("cosine", 10), schedule("linear", 1000)],
         "timesteps": [
@@ -64,7 +68,9 @@ def q_sample(t: int, x0: torch.Tensor, eps: torch.Tensor) -> dict:
 
 
 def x0(kind: str, t: int, x: torch.Tensor, out: torch.Tensor) -> dict:
-    shaped = lambda v: v.float().view(1, 1, 1, -1)  # noqa: E731
+    def shaped(v: torch.Tensor) -> torch.Tensor:
+        return v.float().view(1, 1, 1, -1)
+
     found, eps = diffusion.to_x0_eps(diffusion.cosine(), kind, shaped(x), torch.tensor([t]), shaped(out))
     return {"prediction": kind, "t": t, "x": x.tolist(), "out": out.tolist(), "x0": found.flatten().tolist(), "eps": eps.flatten().tolist()}
 
@@ -86,7 +92,7 @@ def dpmpp_2m(abar, abar_next, abar_last, x, x0, x0_last) -> dict:
 
 
 def features(hole: float, side: int = 6) -> dict:
-    """Of a picture x [3, R, R] with a mask [R, R] of which about `hole` is 1."""
+    """Features of a random picture x [3, R, R], with a mask [R, R] in which a share of about `hole` is 1."""
     rng = np.random.default_rng(5)
     x, mask = rng.uniform(-1, 1, (side, side, 3)).astype(np.float32), rng.random((side, side)) < hole
     found = dict(zip(drift.FEATURES, drift.features(x[None], mask[None])[0], strict=True))
@@ -98,6 +104,7 @@ def record(sampler, abar, abar_next, x, x0, after, **more) -> dict:
 
 
 def text() -> str:
+    """The contents of the file."""
     return json.dumps(vectors(), indent=1) + "\n"
 
 

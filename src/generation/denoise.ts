@@ -1,10 +1,16 @@
-import { createSampler } from '../diffusion/samplers/index.ts';
-import { scheduleFrom } from '../diffusion/schedule.ts';
 import type { ServedModel } from '../registry/served-model.ts';
+import { forEachInSlices } from '../scheduler/time-slices.ts';
 import { startSpan } from '../tracing.ts';
-import { ConditionalTrajectory, type Conditioning } from './trajectories/conditional.ts';
-import { RepaintTrajectory } from './trajectories/repaint.ts';
+import type { Conditioning } from './trajectories/conditional.ts';
+import { createTrajectory, type DenoisingTrajectory, type TrajectorySpec } from './trajectories/create.ts';
+import { ThreadedTrajectory } from './trajectories/threaded.ts';
 import type { GenerationOptions, SamplingParameters, Timings } from './types.ts';
+
+/**
+ * Largest resolution, in pixels, at which trajectories run on the main thread. A row of a ddpm step takes 15 ms at 256 px
+ * and 65 ms at 512 px (bench/http-process.ts); health probes should be answered within 50 ms.
+ */
+export const MAX_MAIN_THREAD_RESOLUTION = 256;
 
 export interface Denoised {
   /** [3, R, R] in -1..1 for each candidate. */
@@ -22,17 +28,9 @@ export async function denoise(
   parameters: SamplingParameters,
   { signal, priority, reservation, onProgress }: GenerationOptions,
 ): Promise<Denoised> {
-  const { seed, numImages, sampler: name, steps, eta } = parameters;
-  const { card } = model;
-  const schedule = scheduleFrom(card.schedule);
   const arrived = performance.now();
   const { scheduler } = await model.open();
-  const sampler = createSampler(name, { schedule, prediction: card.prediction, steps, eta });
-  const trajectories = Array.from({ length: numImages }, (_, candidate) =>
-    card.conditioning === 'inpaint'
-      ? new ConditionalTrajectory(sampler, conditioning, seed, candidate)
-      : new RepaintTrajectory(sampler, schedule, conditioning, seed, candidate),
-  );
+  const trajectories = await createTrajectories(model, conditioning, parameters);
   let started = arrived;
   const queue = startSpan('queue');
   const run = scheduler.run(trajectories, {
@@ -48,14 +46,55 @@ export async function denoise(
         step,
         total,
         elapsedMs: performance.now() - started,
-        estimate: () => trajectories[0].x0,
+        estimate: () => estimateOf(trajectories[0]),
       }),
   });
-  await run.finally(() => {
+  try {
+    await run;
+    const candidates = await Promise.all(trajectories.map(estimateOf));
+    return {
+      candidates,
+      timings: { queueMs: started - arrived, denoiseMs: performance.now() - started },
+    };
+  } finally {
     if (queue.isRecording()) queue.end(); // it never started; ending a span twice logs a warning
-  });
-  return {
-    candidates: trajectories.map(({ x0 }) => x0),
-    timings: { queueMs: started - arrived, denoiseMs: performance.now() - started },
-  };
+    for (const trajectory of trajectories) if (trajectory instanceof ThreadedTrajectory) trajectory.close();
+  }
+}
+
+/** A trajectory for each candidate, in a worker thread for large models. */
+async function createTrajectories(
+  { card }: ServedModel,
+  conditioning: Conditioning,
+  { seed, numImages, sampler: name, steps, eta }: SamplingParameters,
+): Promise<(DenoisingTrajectory | ThreadedTrajectory)[]> {
+  const specs = Array.from(
+    { length: numImages },
+    (_, candidate): TrajectorySpec => ({
+      method: card.conditioning,
+      schedule: card.schedule,
+      prediction: card.prediction,
+      sampler: { name, steps, eta },
+      conditioning,
+      seed,
+      candidate,
+    }),
+  );
+  if (card.resolution > MAX_MAIN_THREAD_RESOLUTION) return Promise.all(specs.map(ThreadedTrajectory.create));
+  const trajectories: DenoisingTrajectory[] = [];
+  await forEachInSlices(
+    specs,
+    () => performance.now(),
+    (spec) => {
+      trajectories.push(createTrajectory(spec));
+    },
+  );
+  return trajectories;
+}
+
+/** The trajectory's current estimate of x_0, or a promise of it; the result when it is finished. */
+function estimateOf(
+  trajectory: DenoisingTrajectory | ThreadedTrajectory,
+): Float32Array | Promise<Float32Array> {
+  return trajectory instanceof ThreadedTrajectory ? trajectory.estimate() : trajectory.x0;
 }

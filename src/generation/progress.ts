@@ -51,12 +51,13 @@ export class ProgressReporter {
     await this.#last;
   }
 
-  #sendWithPreview(event: ProgressEvent, estimate: Float32Array, box: Box | undefined) {
+  #sendWithPreview(
+    event: ProgressEvent,
+    estimate: Float32Array | Promise<Float32Array>,
+    box: Box | undefined,
+  ) {
     this.#pending++;
-    const encoding = encodePicture(tensorToPicture(estimate, this.#resolution), {
-      format: 'webp',
-      quality: 80,
-    });
+    const encoding = this.#encode(estimate);
     encoding.catch(() => {}); // handled below, perhaps only after earlier events
     const before = this.#last;
     this.#last = before.then(async () => {
@@ -69,5 +70,10 @@ export class ProgressReporter {
         this.#pending--;
       }
     });
+  }
+
+  async #encode(estimate: Float32Array | Promise<Float32Array>): Promise<Uint8Array> {
+    const picture = tensorToPicture(await estimate, this.#resolution);
+    return encodePicture(picture, { format: 'webp', quality: 80 });
   }
 }

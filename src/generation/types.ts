@@ -41,7 +41,7 @@ export interface Progress {
   /** Milliseconds since the first evaluation began. */
   elapsedMs: number;
   /** The first candidate's current estimate of x_0: [3, R, R] in -1..1, the region shown to the model. */
-  estimate(): Float32Array;
+  estimate(): Float32Array | Promise<Float32Array>;
   /** Where that region lies in the picture (inpainting). */
   box?: Box;
 }

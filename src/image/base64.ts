@@ -1,4 +1,4 @@
-/** A file as base64. A file from an image thread is a plain Uint8Array, whose toString() is something else. */
+/** Encodes bytes as base64. Image threads return plain Uint8Arrays, which lack Buffer's toString('base64'). */
 export function base64(file: Uint8Array): string {
   return Buffer.from(file.buffer, file.byteOffset, file.byteLength).toString('base64');
 }

@@ -5,18 +5,19 @@ import type { Box, Mask, Picture } from './picture.ts';
 import { resizeRgb } from './resize.ts';
 
 export interface CompositeOptions {
-  /** Pixels, 0 or more, over which the filling fades in from the hole's edge inwards. */
+  /** Width in pixels, 0 or more, over which the fill fades in from the hole's edge inwards. */
   maskBlur: number;
 }
 
 /**
- * The picture with its hole filled: `filled`, of any size, is stretched to the box and pasted where the mask is set
- * inside the box; its alpha is ignored. Every other byte, alpha included, is as it came. Filled pixels are opaque.
+ * Returns a copy of the picture with its hole filled. `filled`, of any size, is resized to the box, and its pixels
+ * replace those of the hole inside the box. Its alpha is ignored; filled pixels become opaque. All other bytes, alpha
+ * included, stay the same.
  *
- * With maskBlur the filling emerges from a smooth extension of the hole's surroundings, so that neither a known
- * pixel nor the hole's old content takes part in the seam.
+ * With maskBlur, the fill is blended at the hole's edge with a smooth extension of the surrounding pixels. Known
+ * pixels do not change, and the old content of the hole does not show through.
  *
- * The input is not changed; work is proportional to the box, but for one copy of the picture.
+ * Apart from the copy, the cost is proportional to the area of the box.
  */
 export async function composite(
   picture: Picture,
@@ -60,9 +61,9 @@ function paste(result: Picture, mask: Mask, patch: Uint8Array, box: Box, hole: B
   }
 }
 
-/** Mixes the surroundings' extension into the pasted pixels: most at the hole's edge, nothing blur pixels inside. */
+/** Blends the extended surroundings into the pasted pixels, with a weight that falls to 0 about `blur` pixels inside. */
 function feather(picture: Picture, mask: Mask, result: Picture, hole: Box, blur: number): void {
-  // A margin, for the surroundings' colours; its first pixel also tells whether the hole ends there.
+  // smoothFill needs surrounding pixels, and distanceToKnown at least one pixel around the hole.
   const margin = 8;
   const around = {
     left: hole.left - margin,

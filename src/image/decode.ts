@@ -5,23 +5,25 @@ import { isSound } from './profiled.ts';
 import sharp from './sharp.ts';
 
 export interface Limits {
-  /** Most pixels (width * height) a picture may have; more is refused from the header alone. */
+  /** Maximum number of pixels (width * height); checked against the header, before decoding. */
   maxPixels: number;
 }
 
-// 'warning' is the strictest: JPEG reports damaged data as mere warnings.
+// 'warning' is the strictest level. libjpeg reports damaged data only as warnings.
 const STRICT: SharpOptions = { failOn: 'warning', sequentialRead: true };
 
 /**
- * Reads a PNG, JPEG, WebP, AVIF, TIFF or GIF, told apart by content, as 8-bit RGB or RGBA in rows from the top
- * left; of an animation or a multi-page file, the first frame. EXIF orientation is applied.
+ * Decodes a PNG, JPEG, WebP, AVIF, TIFF or GIF file to 8-bit RGB or RGBA, in rows from the top left. The format is
+ * detected from the content. Of an animation or a multi-page file, the first frame is decoded. EXIF orientation is
+ * applied.
  *
- * Colours: with an RGB profile the values stay in that profile's space, untouched, and the profile is kept in
- * `icc`. With a CMYK, grey or Lab profile they are converted to sRGB and no profile is kept, since it would not
- * describe RGB; nor is a damaged one. 16-bit channels keep their upper 8 bits.
+ * Colours: with an RGB profile, pixel values are not converted, and the profile is returned in `icc`. With a CMYK,
+ * grey or Lab profile, they are converted to sRGB and the profile is dropped, because it does not describe RGB. A
+ * damaged profile is dropped too. 16-bit channels keep their upper 8 bits.
  *
- * @param field the part of the request the bytes came in, for the error
- * @throws PictureError 'unreadable' (empty, truncated, damaged), 'unsupported' (another format), 'too-large'
+ * @param field name of the request field, for the error
+ * @throws PictureError 'unreadable' (empty, truncated, damaged), 'unsupported' (other format or number of channels),
+ *   'too-large' (more pixels than limits.maxPixels)
  */
 export async function decodePicture(bytes: Buffer, field: string, limits: Limits): Promise<Picture> {
   const header = await readHeader(bytes, field, limits);
@@ -30,7 +32,7 @@ export async function decodePicture(bytes: Buffer, field: string, limits: Limits
     ...STRICT,
     autoOrient: true,
     limitInputPixels: limits.maxPixels,
-    // Converting is sharp's default, to sRGB; it must not touch RGB, which keeps its own profile.
+    // By default sharp converts to sRGB. RGB pixels must not be converted: they keep their profile.
     ignoreIcc: profile === undefined || profile === 'RGB ',
   });
   const { data, info } = await decoder
@@ -49,15 +51,15 @@ export async function decodePicture(bytes: Buffer, field: string, limits: Limits
   return picture;
 }
 
-/** Pixel spaces whose values reach RGB as they are (grey is repeated thrice), so that an RGB profile still fits. */
+/** Pixel spaces that convert to RGB without changing values (grey is repeated), so that an RGB profile still applies. */
 const KEEPS_VALUES = new Set<string>(['srgb', 'rgb', 'rgb16', 'b-w', 'grey16']);
 
-/** Format and size from the header; no pixel is decoded before these have passed. */
+/** Reads the header and checks format and size, before any pixel is decoded. Throws PictureError. */
 async function readHeader(bytes: Buffer, field: string, limits: Limits): Promise<Metadata> {
   if (bytes.length === 0) throw new PictureError(field, 'unreadable', `${field} is empty (0 bytes)`);
   const format = sniffFormat(bytes);
   if (format === undefined) throw unsupported(field);
-  // No limit of sharp's here: it would hide the size, which the refusal should name.
+  // sharp's own limit is off: its error does not contain the size, which our message reports.
   const header = await sharp(bytes, { ...STRICT, limitInputPixels: false })
     .metadata()
     .catch(() => {
@@ -72,12 +74,12 @@ async function readHeader(bytes: Buffer, field: string, limits: Limits): Promise
   return header;
 }
 
-/** The colour space a profile describes, four letters at byte 16 of its header (ICC.1:2022, 7.2.8). */
+/** The colour space of an ICC profile: four characters at byte 16 of its header (ICC.1:2022, 7.2.8). */
 function profileSpace(icc: Buffer | undefined): string | undefined {
   return icc && icc.length >= 20 ? icc.toString('latin1', 16, 20) : undefined;
 }
 
-// libvips' own message is left out: it names internals, and says nothing a client could act on.
+// The message of libvips is not passed on: it describes internals and does not help a client.
 const unreadable = (field: string) =>
   new PictureError(field, 'unreadable', `${field} cannot be decoded: the file is truncated or damaged`);
 

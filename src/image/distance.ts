@@ -2,17 +2,18 @@ const STRAIGHT = 1;
 const DIAGONAL = 4 / 3;
 
 /**
- * How deep each pixel lies in the hole: its distance, in pixels, to the nearest known one (3-4 chamfer, Borgefors
- * 1986: two passes, at most 8 % off); 0 where known, infinite where nothing is. The picture's border does not count
- * as known.
+ * Distance transform of a hole: for each pixel, the distance in pixels to the nearest known pixel. It is 0 for known
+ * pixels, and infinite everywhere if no pixel is known. The picture's border does not count as known. Computed with the
+ * 3-4 chamfer metric in two passes (Borgefors 1986); the error is at most 8 %.
  *
  * @param hole width * height bytes, 255 in the hole, 0 where known
+ * @returns width * height distances
  */
 export function distanceToKnown(hole: Uint8Array, width: number, height: number): Float32Array {
   const distance = new Float32Array(hole.length);
   for (let p = 0; p < hole.length; p++) if (hole[p] !== 0) distance[p] = Number.POSITIVE_INFINITY;
 
-  /** Shortens pixel (x, y)'s distance by way of those already visited: one column and one row back. */
+  /** Updates the distance of pixel (x, y) from its neighbours that this pass has visited already. */
   const visit = (x: number, y: number, back: 1 | -1) => {
     const p = y * width + x;
     let d = distance[p];

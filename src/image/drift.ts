@@ -1,9 +1,9 @@
 /**
- * How far a picture is from those that the model was trained on, in a few simple features of its known pixels: cheap
- * enough for every request, and telling enough to see that what comes in is no longer what was trained for.
+ * Measures how much a picture differs from the training data, by a few statistics of its known pixels. They are cheap
+ * enough to compute for every request, and show when the input drifts away from the training distribution.
  */
 
-/** The features, as model.json names them; training/drift.py says what they are and computes the same. */
+/** Names of the features in model.json. training/drift.py defines them and computes the same values. */
 export const FEATURES = [
   'luma',
   'red_green',
@@ -17,13 +17,13 @@ export const FEATURES = [
 export type Features = Record<(typeof FEATURES)[number], number>;
 export type Statistics = Record<(typeof FEATURES)[number], { mean: number; std: number }>;
 
-/** Under the logarithms: a flat picture has a distance too. */
+/** Added before each logarithm, so that a picture of one colour has finite features. */
 const FLOOR = 1e-3;
-/** Of the pixels: of fewer, features say little. */
+/** Minimum share of known pixels; with fewer, the features are not reliable. */
 const LEAST_KNOWN = 0.05;
 
 /**
- * The features of the known pixels; undefined where there are too few.
+ * Features of the known pixels, or undefined if less than 5 % of the pixels are known.
  *
  * @param x0 [3, R, R] in -1..1
  * @param mask [R, R], 1 in the hole
@@ -57,7 +57,7 @@ export function knownFeatures(x0: Float32Array, mask: Float32Array): Features | 
   };
 }
 
-/** Root mean square of the standardised features: about 1 for pictures like the training set's. */
+/** Root mean square of the standardised features, 0 or more: about 1 for pictures like those of the training set. */
 export function distance(features: Features, statistics: Statistics): number {
   const squares = FEATURES.map((name) => {
     const { mean, std } = statistics[name];
@@ -66,7 +66,7 @@ export function distance(features: Features, statistics: Statistics): number {
   return Math.sqrt(squares.reduce((a, b) => a + b) / squares.length);
 }
 
-/** Mean and standard deviation of what is added (Welford). */
+/** Running mean and population standard deviation (Welford 1962). */
 class Moments {
   count = 0;
   mean = 0;

@@ -6,22 +6,22 @@ import sharp from './sharp.ts';
 
 export interface EncodeOptions {
   format: OutputFormat;
-  /** 1..100, for jpeg and webp; 90 when absent. PNG is lossless always, WebP at 100. */
+  /** 1..100, for JPEG and WebP; 90 by default. PNG is always lossless, WebP at 100. */
   quality?: number;
-  /** Embedded as JSON in an XMP packet; readMetadata gets it back. */
+  /** Embedded as JSON in an XMP packet; readMetadata reads it. */
   metadata?: Record<string, unknown>;
 }
 
 const DEFAULT_QUALITY = 90;
 
-/** The longest side each format can hold, in pixels. */
+/** Maximum width and height of each format, in pixels. */
 const LONGEST_SIDE: Record<OutputFormat, number> = { png: 2 ** 31 - 1, jpeg: 65_535, webp: 16_383 };
 
 /**
- * A picture as a file, with its ICC profile and the metadata. Alpha stays, except in JPEG, which has none: there the
- * picture is laid on white. Losslessly coded pixels are exact, colours under transparent ones included.
+ * Encodes a picture as a file, with its ICC profile and the metadata. JPEG has no alpha: the picture is blended onto
+ * white. Lossless formats keep every pixel value, also the colours of transparent pixels.
  *
- * @throws PictureError 'too-large' as assertFits does
+ * @throws PictureError 'too-large', see assertFits
  */
 export async function encodePicture(picture: Picture, options: EncodeOptions): Promise<Buffer> {
   assertFits(picture, options.format);
@@ -34,7 +34,7 @@ export async function encodePicture(picture: Picture, options: EncodeOptions): P
     case 'webp':
       return pipeline.webp({ quality, lossless: quality === 100, exact: quality === 100 }).toBuffer();
     case 'jpeg':
-      // Full chroma: at 4:2:0 colours bleed across the seam.
+      // No chroma subsampling: with 4:2:0, colours bleed across the edge of the hole.
       return pipeline
         .flatten({ background: 'white' })
         .jpeg({ quality, chromaSubsampling: '4:4:4' })
@@ -42,7 +42,7 @@ export async function encodePicture(picture: Picture, options: EncodeOptions): P
   }
 }
 
-/** A mask or an uncertainty map as a one-channel PNG. */
+/** Encodes a mask or an uncertainty map as a one-channel PNG. */
 export async function encodeMask(mask: Mask): Promise<Buffer> {
   return sharp(mask.data, { raw: { width: mask.width, height: mask.height, channels: 1 } })
     .toColourspace('b-w')
@@ -51,20 +51,20 @@ export async function encodeMask(mask: Mask): Promise<Buffer> {
 }
 
 /**
- * Refuses what a format cannot hold; worth asking before any work is done.
+ * Checks that a format supports a picture of this size. Call it before any expensive work.
  *
  * @throws PictureError 'too-large', field 'format'
  */
 export function assertFits(size: { width: number; height: number }, format: OutputFormat): void {
   const limit = LONGEST_SIDE[format];
   if (Math.max(size.width, size.height) <= limit) return;
-  const message = `${format} holds at most ${limit} pixels a side, the picture is ${size.width} x ${size.height}; ask for png`;
+  const message = `${format} supports at most ${limit} pixels per side, the picture has ${size.width} x ${size.height}; use png`;
   throw new PictureError('format', 'too-large', message);
 }
 
 function fromPicture(picture: Picture): Sharp {
   const { width, height, channels, data, icc } = picture;
   if (icc === undefined) return sharp(data, { raw: { width, height, channels } });
-  // The TIFF is our own, of a size that was accepted: no limit but the one it has passed.
+  // This TIFF comes from asProfiledTiff, and its size was checked when it was decoded.
   return sharp(asProfiledTiff(picture, icc), { limitInputPixels: false }).keepIccProfile();
 }

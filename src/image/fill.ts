@@ -1,20 +1,21 @@
 import { boundingBox } from './mask.ts';
 
-/** Colours averaged over 2^k x 2^k pixels: red, green, blue (0..255) and how much of them is known (0..1). */
+/** A level of the pyramid: averages over 2^k x 2^k pixels of red, green, blue (0..255), and their known share (0..1). */
 interface Level {
   width: number;
   height: number;
   data: Float32Array;
 }
 
-/** Pixels of surroundings around the hole that its fill is made from; further ones would hardly count. */
+/** Width in pixels of the surroundings that the fill is computed from; pixels further away have little influence. */
 const MARGIN = 8;
 const MID_GREY = 128;
 
 /**
- * Replaces the hole's pixels, in place, by a smooth extension of the known ones (push-pull, Gortler et al. 1996):
- * known colours are averaged down a pyramid, and what is unknown at a level is interpolated from the one above.
- * What the hole held before has no influence. Without any known pixel the hole becomes mid-grey.
+ * Replaces the pixels of the hole, in place, by a smooth extension of the known pixels (push-pull, Gortler et al.
+ * 1996). Pull: known colours are averaged into a pyramid of ever coarser levels. Push: unknown colours of a level are
+ * interpolated from the next coarser level. The old content of the hole has no influence. If no pixel is known, the
+ * hole becomes mid-grey.
  *
  * @param rgb width * height * 3 bytes
  * @param hole width * height bytes, 255 in the hole, 0 where known
@@ -27,7 +28,7 @@ export function smoothFill(rgb: Uint8Array, hole: Uint8Array, width: number, hei
   const right = Math.min(width, bounds.left + bounds.width + MARGIN);
   const bottom = Math.min(height, bounds.top + bounds.height + MARGIN);
 
-  // Pull. The finest level is the bytes themselves: kept as floats it would take three quarters of the memory.
+  // Pull. The finest level stays in bytes: as floats it would take three quarters of all the memory.
   const levels = [halveBytes(rgb, hole, width, left, top, right, bottom)];
   for (let level = levels[0]; level.width > 1 || level.height > 1; levels.push(level)) level = halve(level);
 
@@ -80,7 +81,7 @@ function halve(fine: Level): Level {
   return normalised(half);
 }
 
-/** Adds a pixel of the finer level, at (x, y) there, to the one that covers it. */
+/** Adds pixel (x, y) of the finer level to the sums of the coarser pixel that covers it. */
 function add(half: Level, x: number, y: number, r: number, g: number, b: number, weight: number): void {
   const at = ((y >> 1) * half.width + (x >> 1)) * 4;
   half.data[at] += r * weight;
@@ -89,7 +90,7 @@ function add(half: Level, x: number, y: number, r: number, g: number, b: number,
   half.data[at + 3] += weight;
 }
 
-/** From sums over up to four pixels to their average colour and the known share of the four. */
+/** Turns the sums over up to four pixels into their average colour and known share, in place. */
 function normalised(level: Level): Level {
   const { data } = level;
   for (let at = 0; at < data.length; at += 4) {
@@ -103,7 +104,7 @@ function normalised(level: Level): Level {
   return level;
 }
 
-/** Mixes into each colour, as far as it is unknown, that of the level above. */
+/** Blends each colour with the next coarser level, in place, with the unknown share as weight. */
 function complete(level: Level, above: Level): void {
   const { data } = level;
   for (let y = 0, at = 0; y < level.height; y++) {
@@ -117,7 +118,10 @@ function complete(level: Level, above: Level): void {
   }
 }
 
-/** Bilinear, at pixel (x, y) of the next finer level: 3/4 of the pixel that covers it, 1/4 of the next nearest. */
+/**
+ * Bilinear interpolation at pixel (x, y) of the next finer level. On each axis the covering pixel has weight 3/4, and its
+ * neighbour nearest to (x, y) has 1/4.
+ */
 function interpolate(level: Level, x: number, y: number, c: number): number {
   const { width, height, data } = level;
   const x0 = x >> 1;

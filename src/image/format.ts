@@ -12,10 +12,10 @@ const SIGNATURES: readonly [InputFormat, string][] = [
 ];
 
 /**
- * Which of the formats we read the bytes claim to be, by their first bytes; undefined for anything else.
+ * Detects a supported format by its signature in the first bytes; undefined for any other content.
  *
- * Asked before libvips sees a byte: it would also parse SVG, and whatever else a build of it was given, and none
- * of those parsers should ever meet an upload.
+ * Must run before libvips reads an upload: depending on its build, libvips also parses SVG and other formats, and
+ * those parsers must not be exposed to untrusted input.
  */
 export function sniffFormat(bytes: Buffer): InputFormat | undefined {
   const head = bytes.toString('latin1', 0, 12);
@@ -24,7 +24,7 @@ export function sniffFormat(bytes: Buffer): InputFormat | undefined {
   return SIGNATURES.find(([, signature]) => head.startsWith(signature))?.[0];
 }
 
-/** AVIF and HEIC share their container; the brands in its first box tell them apart. */
+/** AVIF and HEIC use the same container format; the brands in its first box (ftyp) distinguish them. */
 function hasAvifBrand(bytes: Buffer): boolean {
   const end = Math.min(bytes.readUInt32BE(0), bytes.length, 256);
   for (let at = 8; at + 4 <= end; at += 4) {

@@ -1,11 +1,11 @@
 import sharp from './sharp.ts';
 
-// XMP, because PNG, WebP and JPEG all carry it, and sharp writes and reads it in each.
+// XMP, because PNG, WebP and JPEG support it, and sharp reads and writes it in all three.
 const NAMESPACE = 'urn:ddpm-inpaint';
 
-/** An XMP packet that holds the record as JSON. */
+/** An XMP packet that contains the record as JSON. */
 export function toXmp(record: Record<string, unknown>): string {
-  // What XML would object to becomes a JSON escape: ASCII without markup needs no XML escaping, either way.
+  // JSON escapes replace markup and non-ASCII characters, so that the text needs no XML escaping.
   const json = JSON.stringify(record).replace(
     /[^\x20-\x7e]|[&<>]/g,
     (c) => `\\u${c.charCodeAt(0).toString(16).padStart(4, '0')}`,
@@ -20,8 +20,9 @@ export function toXmp(record: Record<string, unknown>): string {
 }
 
 /**
- * The metadata encodePicture put into a PNG, WebP or JPEG; undefined where there is none.
- * Rejects when the bytes are no picture.
+ * Reads the metadata that encodePicture embedded in a PNG, WebP or JPEG file; undefined if there is none.
+ *
+ * @throws Error if the bytes are not a picture
  */
 export async function readMetadata(bytes: Buffer): Promise<Record<string, unknown> | undefined> {
   const { xmpAsString } = await sharp(bytes).metadata();

@@ -1,16 +1,16 @@
-/** A decoded picture: 8 bits a channel, orientation applied, pixels in rows from the top left. */
+/** A decoded picture: 8 bits per channel, orientation applied, pixels in rows from the top left. */
 export interface Picture {
   width: number;
   height: number;
-  /** 3: sRGB-ordered red, green, blue; 4: the same and alpha (not premultiplied). */
+  /** 3: red, green, blue; 4: red, green, blue, alpha (not premultiplied). */
   channels: 3 | 4;
   /** width * height * channels bytes. */
   data: Uint8Array;
-  /** The embedded ICC profile, kept so that the answer carries it too. */
+  /** The embedded ICC profile; encodePicture embeds it in the result. */
   icc?: Buffer;
 }
 
-/** A hole: one byte a pixel, 255 in the hole, 0 where the picture is known. */
+/** A mask: one byte per pixel, 255 in the hole, 0 for known pixels. */
 export interface Mask {
   width: number;
   height: number;
@@ -18,7 +18,7 @@ export interface Mask {
   data: Uint8Array;
 }
 
-/** Pixels from left, top; width and height at least 1. */
+/** A rectangle in pixels. left and top may be negative; width and height are at least 1. */
 export interface Box {
   left: number;
   top: number;
@@ -28,7 +28,7 @@ export interface Box {
 
 export type OutputFormat = 'png' | 'jpeg' | 'webp';
 
-/** What was sent cannot be used as a picture; `field` says which part of the request. */
+/** An uploaded picture cannot be used. `field` names the field of the request that contained it. */
 export class PictureError extends Error {
   override name = 'PictureError';
   readonly field: string;

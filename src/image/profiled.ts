@@ -6,12 +6,12 @@ const LONG = 4;
 const UNDEFINED = 7;
 
 /**
- * The picture as an uncompressed TIFF that carries its ICC profile: the one way to hand sharp pixels with a profile.
- * Its raw input cannot have one, and its withIccProfile() converts the pixels, which must stay as they are.
+ * Writes the picture as an uncompressed TIFF 6.0 file with an ICC profile. This is the only way to pass pixels and their
+ * profile to sharp: raw input has no profile, and withIccProfile() converts the pixels, which must not change.
  */
 export function asProfiledTiff(picture: Picture, icc: Buffer): Buffer {
   const { width, height, channels, data } = picture;
-  // Tag, type, count, value or offset; ascending by tag as TIFF 6.0 asks.
+  // Tag, type, count, value or offset. TIFF 6.0 requires ascending tags.
   const entryCount = channels === 4 ? 12 : 11;
   const bitsAt = 8 + 2 + entryCount * 12 + 4;
   const iccAt = bitsAt + 2 * channels;
@@ -40,7 +40,7 @@ export function asProfiledTiff(picture: Picture, icc: Buffer): Buffer {
     tiff.writeUInt16LE(tag, at);
     tiff.writeUInt16LE(type, at + 2);
     tiff.writeUInt32LE(count, at + 4);
-    tiff.writeUInt32LE(value, at + 8); // a SHORT is the lower half, little-endian
+    tiff.writeUInt32LE(value, at + 8); // little-endian, so a SHORT is in the first two bytes
   });
   for (let c = 0; c < channels; c++) tiff.writeUInt16LE(8, bitsAt + 2 * c);
   tiff.set(icc, iccAt);
@@ -48,7 +48,7 @@ export function asProfiledTiff(picture: Picture, icc: Buffer): Buffer {
   return tiff;
 }
 
-/** Whether a profile is sound enough to be embedded: libpng, the strictest of those that write one, decides. */
+/** Whether a profile can be embedded in every output format. Checked with libpng, whose validation is the strictest. */
 export async function isSound(icc: Buffer): Promise<boolean> {
   const dot: Picture = { width: 1, height: 1, channels: 3, data: new Uint8Array(3) };
   const file = sharp(asProfiledTiff(dot, icc)).keepIccProfile().png().toBuffer();

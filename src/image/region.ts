@@ -3,12 +3,13 @@ import type { Box, Mask, Picture } from './picture.ts';
 import { resizeRgb } from './resize.ts';
 
 /**
- * The box as a network sees it: [3, R, R], channels red, green, blue, values -1..1 (byte b is b / 127.5 - 1).
+ * Converts a box of the picture to the network's input: [3, R, R], channels red, green, blue, values -1..1 (byte b
+ * becomes b / 127.5 - 1).
  *
- * The box is stretched to R x R with a Lanczos kernel, or copied exactly where it is R x R already; outside the
- * picture it continues with the picture mirrored; alpha is ignored. With a mask, the hole is first replaced by a
- * smooth extension of its surroundings, because resizing would smear the hole's old content into known pixels: no
- * value of the tensor depends on it.
+ * The box is resized to R x R (see resizeRgb), or copied exactly if it has this size. Outside the picture it is padded
+ * with mirrored pixels. Alpha is ignored. With a mask, the hole is first replaced by a smooth extension of its
+ * surroundings, because resizing would mix its old content into known pixels. The result is therefore independent of
+ * the old content.
  */
 export async function pictureToTensor(
   picture: Picture,
@@ -30,8 +31,8 @@ export async function pictureToTensor(
 }
 
 /**
- * The hole as a network sees it: [R, R], 1 where the pixel covers any part of a hole pixel of the box, else 0, so
- * that the network never takes for known what is not. Outside the picture nothing is hole.
+ * Converts a box of the mask to the network's input: [R, R], 1 where the pixel overlaps any hole pixel of the box, else
+ * 0. No unknown pixel is therefore presented to the network as known. Outside the picture the mask is 0.
  */
 export function maskToTensor(mask: Mask, box: Box, resolution: number): Float32Array {
   const tensor = new Float32Array(resolution * resolution);
@@ -52,7 +53,7 @@ export function maskToTensor(mask: Mask, box: Box, resolution: number): Float32A
   return tensor;
 }
 
-/** [3, R, R] in -1..1 (what lies beyond is clipped) to an R x R picture; pictureToTensor's inverse. */
+/** Converts [3, R, R] to an R x R picture, the inverse of pictureToTensor. Values outside -1..1 are clipped. */
 export function tensorToPicture(tensor: Float32Array, resolution: number): Picture {
   const plane = resolution * resolution;
   const data = new Uint8ClampedArray(plane * 3);
@@ -62,7 +63,7 @@ export function tensorToPicture(tensor: Float32Array, resolution: number): Pictu
   return { width: resolution, height: resolution, channels: 3, data: new Uint8Array(data.buffer) };
 }
 
-/** For each of `length` pixels laid over `count` cells, the first and the last cell that it shares any length with. */
+/** The first and last of `count` equal cells that each pixel overlaps, on a line of `length` pixels. */
 function cells(length: number, count: number): { first: Int32Array; last: Int32Array } {
   return {
     first: Int32Array.from({ length }, (_, i) => Math.floor((i * count) / length)),
@@ -70,7 +71,7 @@ function cells(length: number, count: number): { first: Int32Array; last: Int32A
   };
 }
 
-/** Where pixels start .. start + length - 1 are found on a line of `size` pixels continued by its mirror images. */
+/** Source indices of pixels start .. start + length - 1, on a line of `size` pixels padded with its mirror images. */
 function mirrored(start: number, length: number, size: number): Int32Array {
   return Int32Array.from({ length }, (_, i) => {
     const at = (((start + i) % (2 * size)) + 2 * size) % (2 * size);

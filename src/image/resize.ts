@@ -6,8 +6,8 @@ interface Size {
 }
 
 /**
- * Stretches width * height * 3 bytes to another size: Lanczos where it shrinks, cubic where it grows. The same size
- * comes back as it is, not copied.
+ * Resizes width * height * 3 bytes, without keeping the aspect ratio: with a Lanczos kernel to shrink, with a cubic
+ * kernel to enlarge. If the size does not change, the input itself is returned, not a copy.
  */
 export async function resizeRgb(rgb: Uint8Array, from: Size, to: Size): Promise<Uint8Array> {
   if (from.width === to.width && from.height === to.height) return rgb;

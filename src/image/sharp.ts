@@ -1,10 +1,10 @@
 import sharp from 'sharp';
 
-// The one place where libvips is set up; everything here imports sharp from this file.
-// No cache: no two requests share a picture, so cached operations would only keep users' pictures in memory.
+// Configures libvips. Import sharp from this file only.
+// No cache: requests do not share pictures, so the cache would only keep uploads in memory.
 sharp.cache(false);
-// One libvips thread a picture: requests already run side by side on libuv's pool, the cores belong to the
-// network, and more threads mean more glibc arenas, whose fragmentation looks like a leak (lovell/sharp#2607).
+// One libvips thread per picture. Requests already run in parallel, the cores are needed for the network, and more
+// threads mean more glibc arenas, whose fragmentation looks like a memory leak (lovell/sharp#2607).
 sharp.concurrency(1);
 
 export default sharp;

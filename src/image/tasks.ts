@@ -1,4 +1,4 @@
-/** What runs in image threads (threads.ts starts them): work in proportion to a picture's pixels. */
+/** The functions that run in image threads, started by threads.ts. Their cost is proportional to a picture's pixels. */
 import { composite } from './composite.ts';
 import { decodePicture } from './decode.ts';
 import { knownFeatures } from './drift.ts';
@@ -8,7 +8,7 @@ import { type Box, type Mask, type Picture, PictureError } from './picture.ts';
 import { maskToTensor, pictureToTensor } from './region.ts';
 import { uncertainty } from './uncertainty.ts';
 
-/** What a network is shown of a picture with a hole, see region.ts, and how its known pixels are distributed. */
+/** The network's input for a picture with a hole (see region.ts), and the features of its known pixels (see drift.ts). */
 async function knownRegion(picture: Picture, hole: Mask, box: Box, resolution: number) {
   const x0 = await pictureToTensor(picture, box, resolution, hole);
   const mask = maskToTensor(hole, box, resolution);
@@ -29,7 +29,7 @@ export const tasks = {
 };
 export type Tasks = typeof tasks;
 
-/** A PictureError as plain data: an Error sent between threads loses its class and its fields. */
+/** A PictureError as plain data, because an Error loses its class and fields when it is sent to another thread. */
 export interface Refusal {
   refused: { field: string; code: PictureError['code']; message: string };
 }
@@ -45,14 +45,14 @@ export default async function run({ name, args }: { name: keyof Tasks; args: unk
   }
 }
 
-/** Pixels in shared memory: from here on they pass between threads without being copied. */
+/** Copies the pixels to shared memory, so that later transfers between threads do not copy them. */
 function shared<T extends { data: Uint8Array }>(image: T): T {
   const data = new Uint8Array(new SharedArrayBuffer(image.data.length));
   data.set(image.data);
   return { ...image, data };
 }
 
-/** A Buffer arrives in another thread as a plain Uint8Array. */
+/** Restores a Buffer, which arrives in another thread as a plain Uint8Array. */
 function asBuffer(arg: unknown): unknown {
   return arg instanceof Uint8Array && !Buffer.isBuffer(arg)
     ? Buffer.from(arg.buffer, arg.byteOffset, arg.length)

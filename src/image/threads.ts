@@ -1,6 +1,6 @@
 /**
- * The image functions, off the event loop: a picture of twelve million pixels takes tens of milliseconds a pass, and
- * health probes, progress and other people's requests must not wait for it. Same names and errors as in tasks.ts.
+ * The image functions, run in a thread pool. A pass over a picture of 12 megapixels takes tens of milliseconds, and must
+ * not block health probes, progress events and other requests. Names, parameters and errors are the same as in tasks.ts.
  */
 import { Piscina } from 'piscina';
 import { usableCores } from '../engine/cores.ts';
@@ -8,7 +8,7 @@ import { PictureError } from './picture.ts';
 import type { Refusal, Tasks } from './tasks.ts';
 
 const FROM_SOURCE = import.meta.url.endsWith('.ts');
-/** Beyond a few, threads only take cores from the network. */
+/** More threads would only compete with the network for cores. */
 const MOST_THREADS = 4;
 
 const pool = new Piscina({

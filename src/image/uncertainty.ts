@@ -1,14 +1,16 @@
 import { assertSameSize } from './mask.ts';
 import type { Mask, Picture } from './picture.ts';
 
-/** The standard deviation, in levels of 255, that is shown as 255. */
+/** The standard deviation, in byte values (0..255), that is shown as 255. */
 const FULL_SCALE = 64;
 
 /**
- * How much the candidates disagree: for each pixel of the hole the standard deviation across the pictures (of the
- * population, averaged over red, green and blue), scaled so that 64 levels or more are 255. 0 outside the hole.
+ * Uncertainty map: for each pixel of the hole, the population standard deviation across the candidates, averaged over
+ * red, green and blue. A deviation of 64 byte values or more becomes 255. Outside the hole the map is 0.
  *
- * Not a hole despite its type: one byte a pixel, 0..255.
+ * The result has the type of a mask, but its values are anything in 0..255.
+ *
+ * @throws PictureError 'mismatch' if a picture and the mask differ in size
  */
 export function uncertainty(pictures: readonly Picture[], mask: Mask): Mask {
   for (const picture of pictures) assertSameSize(picture, mask);
@@ -30,7 +32,7 @@ function deviationAt(pictures: readonly Picture[], pixel: number, channel: numbe
     sum += value;
     squares += value * value;
   }
-  // Sums of integers: exact, so that equal candidates give 0 and never the root of a negative.
+  // Sums of integers are exact: equal candidates give 0, never the square root of a negative number.
   const n = pictures.length;
   return Math.sqrt(n * squares - sum * sum) / n;
 }

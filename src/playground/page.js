@@ -1,4 +1,4 @@
-/** The page: what its buttons do. Strokes know what is painted, the view draws it, the service fills it. */
+/** The page's state and event handlers. strokes.js stores the painted mask, view.js draws, service.js calls the API. */
 import { draw, fill, models, ServiceError } from './service.js';
 import { Strokes } from './strokes.js';
 import { View } from './view.js';
@@ -10,15 +10,15 @@ const [canvas, form, stage] = ['canvas', 'tools', 'stage'].map(element);
 const view = new View(canvas);
 const strokes = new Strokes();
 
-/** The picture as it is sent, and decoded. @type {{ file: Blob, bitmap: ImageBitmap } | undefined} */
+/** The picture to fill, as a file and decoded. @type {{ file: Blob, bitmap: ImageBitmap } | undefined} */
 let picture;
-/** Ways to fill the hole. @type {{ file: Blob, bitmap: ImageBitmap, url: string }[]} */
+/** The filled variants of the last request. @type {{ file: Blob, bitmap: ImageBitmap, url: string }[]} */
 let results = [];
-/** Which of them is shown; -1: the picture with its hole. */
+/** Index of the result on display, or -1 for the picture with its hole. */
 let shown = -1;
-/** While a hole is being filled. @type {AbortController | undefined} */
+/** Aborts the request in progress; undefined if there is none. @type {AbortController | undefined} */
 let filling;
-/** The newest estimate. @type {{ bitmap: ImageBitmap, box: any } | undefined} */
+/** The latest preview of the request in progress. @type {{ bitmap: ImageBitmap, box: any } | undefined} */
 let estimate;
 
 function render() {
@@ -41,7 +41,7 @@ function sayWhatIsWrong(error) {
   const { status, message } = error;
   const asksForKey = error instanceof ServiceError && status === 401;
   if (asksForKey) element('key').closest('details').open = true;
-  say(asksForKey ? `${message} Put your API key under Details.` : message, true);
+  say(asksForKey ? `${message} Enter your API key under Details.` : message, true);
 }
 
 const key = () => element('key').value.trim();
@@ -50,10 +50,10 @@ const key = () => element('key').value.trim();
 async function open(file) {
   let bitmap;
   try {
-    bitmap = await createImageBitmap(file); // turned as its EXIF says, as the service turns it
+    bitmap = await createImageBitmap(file); // applies the EXIF orientation, as the service does
   } catch {
     form.hidden = false;
-    return say('This browser cannot read that as a picture.', true);
+    return say('Your browser cannot open this file as a picture.', true);
   }
   filling?.abort();
   picture = { file, bitmap };
@@ -64,7 +64,7 @@ async function open(file) {
   view.fit(bitmap);
   element('size').max = Math.max(2, Math.round(Math.min(bitmap.width, bitmap.height) / 2));
   element('size').value = Math.max(1, Math.round(Math.min(bitmap.width, bitmap.height) / 8));
-  say('Paint over what is to go.');
+  say('Paint over the area to fill.');
   render();
 }
 
@@ -76,7 +76,7 @@ function showResults(found) {
   }
   results = found;
   const buttons = found.map(({ url }, i) => {
-    const image = Object.assign(new Image(), { src: url, alt: `Way ${i + 1}` });
+    const image = Object.assign(new Image(), { src: url, alt: `Variant ${i + 1}` });
     const button = Object.assign(document.createElement('button'), { type: 'button' });
     button.append(image);
     button.addEventListener('click', () => choose(i));
@@ -102,7 +102,7 @@ async function fillHole() {
   if (!picture) return;
   const { file, bitmap } = picture;
   const mask = await strokes.mask(bitmap.width, bitmap.height);
-  if (!mask) return say('Paint over something first.', true);
+  if (!mask) return say('Paint over the area to fill first.', true);
   const body = new FormData();
   for (const [name, value] of new FormData(form)) if (name !== 'tool' && value !== '') body.set(name, value);
   body.set('preview_every', '1');
@@ -117,7 +117,7 @@ async function fillHole() {
   try {
     const result = await fill(body, key(), mine.signal, (event, data) => {
       if (event === 'queued')
-        say(data.position > 0 ? `Waiting: ${data.position} before this one.` : 'Drawing…');
+        say(data.position > 0 ? `Waiting: ${data.position} in the queue before this one.` : 'Drawing…');
       else void showProgress(data, mine);
     });
     const found = await Promise.all(result.images.map(decodeResult));
@@ -137,7 +137,7 @@ async function fillHole() {
 
 /** @param {AbortController} mine */
 function endFilling(mine) {
-  if (filling !== mine) return; // another has begun
+  if (filling !== mine) return; // a newer request has started
   filling = undefined;
   estimate = undefined;
   setBusy(false);
@@ -177,7 +177,7 @@ canvas.addEventListener('pointerdown', (/** @type {PointerEvent} */ event) => {
   if (filling || event.button !== 0) return;
   event.preventDefault();
   canvas.setPointerCapture(event.pointerId);
-  if (shown >= 0) choose(-1); // back to the picture and its hole, to change it
+  if (shown >= 0) choose(-1); // painting edits the hole, so show it
   const erase = form.elements.namedItem('tool').value === 'erase';
   strokes.begin({ width: Number(element('size').value), erase }, view.point(event));
   render();
@@ -224,7 +224,7 @@ element('compare').addEventListener('click', () => {
 });
 element('keep').addEventListener('click', () => open(results[shown < 0 ? 0 : shown].file));
 
-// Where pictures come from
+// Opening pictures
 const file = element('file');
 const pick = () => file.click();
 element('open').addEventListener('click', pick);
@@ -269,9 +269,9 @@ new ResizeObserver(() => {
 async function listModels() {
   const found = await models(key());
   const select = form.elements.namedItem('model');
-  select.replaceChildren(new Option('the default', ''), ...found.map(({ ref }) => new Option(ref)));
+  select.replaceChildren(new Option('default', ''), ...found.map(({ ref }) => new Option(ref)));
   const chosen = found.find((model) => model.default) ?? found[0];
   element('resolution').textContent = chosen.card.resolution;
 }
 element('key').addEventListener('change', () => listModels().catch(sayWhatIsWrong));
-listModels().catch(() => {}); // the default serves, and what is wrong shows when a hole is to be filled
+listModels().catch(() => {}); // filling works with the default model, and reports its own errors

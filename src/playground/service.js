@@ -1,8 +1,8 @@
-/** The service's API, as this page uses it. */
+/** Client for the parts of the service's API that this page uses. */
 
-/** What the service said is wrong: a problem (RFC 9457), or that it did not answer. */
+/** The service answered with a problem document (RFC 9457), or did not answer. */
 export class ServiceError extends Error {
-  /** @param {number} status 0: no answer @param {string} detail */
+  /** @param {number} status HTTP status, 0 if there was no response @param {string} detail */
   constructor(status, detail) {
     super(detail);
     this.status = status;
@@ -13,13 +13,15 @@ export class ServiceError extends Error {
 const authorization = (key) => (key ? { authorization: `Bearer ${key}` } : undefined);
 
 /**
- * @param {string} path @param {RequestInit} [init] @returns {Promise<Response>} of a 2xx
+ * Fetches a path; resolves for a 2xx status only. An aborted request rejects with the browser's AbortError.
+ *
+ * @param {string} path @param {RequestInit} [init] @returns {Promise<Response>}
  * @throws {ServiceError}
  */
 async function ask(path, init) {
   const response = await fetch(path, init).catch((error) => {
     if (init?.signal?.aborted) throw error;
-    throw new ServiceError(0, 'The service does not answer.');
+    throw new ServiceError(0, 'The service is not reachable.');
   });
   if (response.ok) return response;
   const problem = await response.json().catch(() => ({}));
@@ -38,7 +40,7 @@ export async function models(key) {
   return (await response.json()).models;
 }
 
-/** A picture from nothing. @param {string} key @returns {Promise<Blob>} */
+/** Generates a picture from noise. @param {string} key @returns {Promise<Blob>} */
 export async function draw(key) {
   const response = await ask('v1/sample', {
     method: 'POST',
@@ -49,7 +51,7 @@ export async function draw(key) {
 }
 
 /**
- * Fills a hole. `onEvent` hears `queued` and `progress`; resolves to the result's data.
+ * Fills a hole. Calls `onEvent` for `queued` and `progress` events, and resolves to the data of the `result` event.
  *
  * @param {FormData} form @param {string} key @param {AbortSignal} signal
  * @param {(event: string, data: any) => void} onEvent
@@ -60,14 +62,14 @@ export async function fill(form, key, signal, onEvent) {
   const response = await ask('v1/inpaint', { method: 'POST', headers, body: form, signal });
   for await (const { event, data } of events(response)) {
     if (event === 'result') return data;
-    if (event === 'error') throw new ServiceError(data.status, describe(data, 'It failed.'));
+    if (event === 'error') throw new ServiceError(data.status, describe(data, 'The request failed.'));
     onEvent(event, data);
   }
-  throw new ServiceError(0, 'The connection ended before the picture was done.');
+  throw new ServiceError(0, 'The connection closed before the picture was finished. Try again.');
 }
 
 /**
- * Server-sent events of an answer. (EventSource cannot post.)
+ * Parses the server-sent events of a response. (EventSource cannot send POST requests.)
  *
  * @param {Response} response @returns {AsyncGenerator<{ event: string, data: any }>}
  */
@@ -84,7 +86,7 @@ async function* events({ body }) {
     for (const block of blocks) {
       const event = block.match(/^event: (.*)$/m)?.[1];
       const data = block.match(/^data: (.*)$/m)?.[1];
-      if (event && data) yield { event, data: JSON.parse(data) }; // not a heartbeat
+      if (event && data) yield { event, data: JSON.parse(data) }; // comments are heartbeats
     }
   }
 }

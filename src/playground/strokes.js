@@ -1,5 +1,5 @@
 /**
- * What has been painted, as strokes in the picture's own pixels: they can be undone one by one, and drawn at any size.
+ * The painted strokes, in pixel coordinates of the picture, so that each can be undone and drawn at any scale.
  *
  * @typedef {{ x: number, y: number }} Point
  * @typedef {{ width: number, erase: boolean, points: Point[] }} Stroke
@@ -31,7 +31,7 @@ export class Strokes {
   }
 
   /**
-   * Draws them in one colour, opaque, onto a transparent canvas; `scale`: canvas pixels for one of the picture.
+   * Draws all strokes opaquely in one colour onto a transparent canvas. `scale` is canvas pixels per picture pixel.
    *
    * @param {CanvasRenderingContext2D} context @param {number} scale @param {string} colour
    */
@@ -46,7 +46,7 @@ export class Strokes {
       context.beginPath();
       const [first, ...rest] = points;
       context.moveTo(first.x, first.y);
-      context.lineTo(first.x, first.y); // a tap is a dot
+      context.lineTo(first.x, first.y); // so that a single click draws a dot
       for (const { x, y } of rest) context.lineTo(x, y);
       context.stroke();
     }
@@ -54,7 +54,7 @@ export class Strokes {
   }
 
   /**
-   * The mask that the service takes, or nothing when all of it has been erased.
+   * Renders the mask for the service as a PNG, white in the hole; null if nothing is painted.
    *
    * @param {number} width @param {number} height @returns {Promise<Blob | null>}
    */
@@ -65,7 +65,7 @@ export class Strokes {
     const { data } = context.getImageData(0, 0, width, height);
     let any = false;
     for (let i = 0; i < data.length; i += 4) {
-      // White is the hole, and half-covered edges belong to it: they show what is to go.
+      // Partly covered edge pixels belong to the hole: they still show the content to replace.
       const hole = data[i + 3] > 0;
       any ||= hole;
       data[i] = data[i + 1] = data[i + 2] = hole ? 255 : 0;

@@ -4,15 +4,15 @@
 
 const HOLE = '#ff3b6b';
 const HOLE_ALPHA = 0.55;
-/** Small pictures are shown larger, but not without end. */
+/** Limit for enlarging small pictures, in CSS pixels per picture pixel. */
 const LARGEST_ZOOM = 8;
 
-/** The canvas: the picture, and over it what is painted, or what is being drawn there. */
+/** Draws the picture on the canvas, with the painted hole or the current preview on top. */
 export class View {
   #canvas;
   #context;
   #layer = new OffscreenCanvas(1, 1);
-  /** Canvas pixels for one of the picture. */
+  /** Canvas pixels per picture pixel. */
   scale = 1;
 
   /** @param {HTMLCanvasElement} canvas */
@@ -22,7 +22,7 @@ export class View {
   }
 
   /**
-   * As large as the room around it allows.
+   * Resizes the canvas to the largest size that fits its parent element, up to LARGEST_ZOOM.
    *
    * @param {{ width: number, height: number }} picture
    */
@@ -40,7 +40,7 @@ export class View {
     this.#canvas.style.width = `${Math.round(width * zoom)}px`;
   }
 
-  /** Where on the picture the pointer is. @param {PointerEvent} event */
+  /** The pointer's position in pixel coordinates of the picture. @param {PointerEvent} event */
   point({ clientX, clientY }) {
     const { left, top, width } = this.#canvas.getBoundingClientRect();
     const pixels = this.#canvas.width / width / this.scale;
@@ -60,7 +60,7 @@ export class View {
   }
 
   /**
-   * The estimate of the picture in `box`, in the hole alone.
+   * Draws the preview, which covers `box`, inside the hole only.
    *
    * @param {Strokes} strokes @param {ImageBitmap} estimate @param {Box} box
    */

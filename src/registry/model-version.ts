@@ -19,7 +19,7 @@ export interface ModelHooks {
   onEvaluation?(card: ModelCard, engine: EngineInfo, rows: number, seconds: number): void;
   /** A worker process ended and is being replaced; `reason` completes the sentence "a worker ...". */
   onRestart?(card: ModelCard, reason: string): void;
-  /** A version was loaded and can answer requests. */
+  /** Its workers are warm and it can answer requests. */
   onLoaded?(card: ModelCard, engine: EngineInfo): void;
   /** A runtime does not work on this machine; the next one is tried. */
   onRuntimeSkipped?(card: ModelCard, runtime: Runtime, reason: string): void;
@@ -33,7 +33,7 @@ export interface ModelHooks {
 const DRAIN_CHECK_MS = 500;
 
 export interface EngineSettings extends RuntimeChoice {
-  /** Maximum number of rows in one evaluation; chosen at warm-up when absent. */
+  /** Maximum number of rows in an evaluation; chosen at warm-up when absent. */
   maxBatch?: number;
   /** Whether to switch to the next runtime when the workers keep failing. */
   fallback?: boolean;

@@ -195,7 +195,7 @@ export class FolderRegistry implements ModelRegistry {
       const failed = shares.find(({ model }) => model.state === 'failed')?.model;
       if (failed) throw new ModelFolderError(`${failed.ref} cannot be loaded: ${failed.reason}`);
       let opened = true;
-      // One after the other: loading on a GPU measures the best batch size.
+      // One after the other: a GPU's batch size is measured while a model loads.
       for (const { model } of shares) opened = (await this.#tryOpen(model)) && opened;
       if (opened) return this.#serve(shares);
     }

@@ -56,7 +56,10 @@ interface Request extends Claim {
 interface Row {
   request: Request;
   trajectory: Trajectory;
+  /** In a batch that is being evaluated. */
   inFlight: boolean;
+  /** Evaluated, and waiting for its trajectory to move one step on. */
+  advancing: boolean;
 }
 
 /**
@@ -138,7 +141,8 @@ export class Scheduler {
       resolve,
       reject,
     };
-    for (const trajectory of trajectories) this.#rows.add({ request, trajectory, inFlight: false });
+    for (const trajectory of trajectories)
+      this.#rows.add({ request, trajectory, inFlight: false, advancing: false });
     const abort = () => this.#leave(request, signal?.reason);
     signal?.addEventListener('abort', abort, { once: true });
     this.#dispatch();
@@ -164,7 +168,7 @@ export class Scheduler {
 
   #strongest(count: number): Row[] {
     const now = this.#now();
-    const ready = [...this.#rows].filter((row) => !row.inFlight);
+    const ready = [...this.#rows].filter((row) => !row.inFlight && !row.advancing);
     if (ready.length <= count) return ready;
     const claims = new Map<Request, number>();
     const claim = ({ request }: Row) => {
@@ -222,15 +226,32 @@ export class Scheduler {
 
   #advance(row: Row, prediction: Float32Array) {
     if (!this.#rows.has(row)) return; // it was cancelled while it was being evaluated
-    const { request, trajectory } = row;
     try {
-      trajectory.advance(prediction);
-      request.done++;
-      request.options.onStep?.(request.done, request.evaluations);
+      const done = row.trajectory.advance(prediction);
+      if (done) void this.#advanceLater(row, done);
+      else this.#advanced(row);
     } catch (error) {
-      this.#leave(request, error); // fails this request; the others of the batch go on
-      return;
+      this.#leave(row.request, error); // fails this request; the others of the batch go on
     }
+  }
+
+  /** For a trajectory in another thread: the worker takes other rows meanwhile. */
+  async #advanceLater(row: Row, done: Promise<void>) {
+    row.advancing = true;
+    try {
+      await done;
+      row.advancing = false;
+      if (this.#rows.has(row)) this.#advanced(row);
+    } catch (error) {
+      this.#leave(row.request, error);
+    }
+    this.#dispatch();
+  }
+
+  #advanced(row: Row) {
+    const { request, trajectory } = row;
+    request.done++;
+    request.options.onStep?.(request.done, request.evaluations);
     if (trajectory.step < trajectory.total) return;
     this.#rows.delete(row);
     request.reservation.release(1);

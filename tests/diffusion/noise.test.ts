@@ -8,7 +8,7 @@ function words(...counterAndKey: [number, number, number, number, number, number
   return [...out].map((word) => word.toString(16).padStart(8, '0'));
 }
 
-test('philox gives the known answers of Random123', () => {
+test('philox matches the known answers of Random123', () => {
   expect(words(0, 0, 0, 0, 0, 0)).toEqual(['6627e8d5', 'e169c58d', 'bc57ac4c', '9b00dbd8']);
   const ones = 0xffffffff;
   expect(words(ones, ones, ones, ones, ones, ones)).toEqual(['408f276d', '41c83b0e', 'a20bc7c6', '6d5451fd']);
@@ -24,14 +24,14 @@ test('gaussian noise is standard normal', () => {
   const n = 200_000;
   const z = gaussian({ seed: 7, candidate: 0, step: 0 }, n);
   const moment = (power: number) => z.reduce((sum, x) => sum + x ** power, 0) / n;
-  // Five standard errors of each moment.
+  // Tolerance: five standard errors of each moment.
   expect(Math.abs(moment(1))).toBeLessThan(5 / Math.sqrt(n));
   expect(Math.abs(moment(2) - 1)).toBeLessThan(5 * Math.sqrt(2 / n));
   expect(Math.abs(moment(3))).toBeLessThan(5 * Math.sqrt(15 / n));
   expect(Math.abs(moment(4) - 3)).toBeLessThan(5 * Math.sqrt(96 / n));
 });
 
-test('the key decides, whatever was drawn before, and a longer draw begins like a shorter one', () => {
+test('a draw depends only on its key, and a shorter draw is a prefix of a longer one', () => {
   const key = fc.record({
     seed: fc.integer({ min: 0, max: 2 ** 32 - 1 }),
     candidate: fc.integer({ min: 0, max: 7 }),
@@ -49,7 +49,7 @@ test('the key decides, whatever was drawn before, and a longer draw begins like 
   );
 });
 
-test('draws of different seeds, images and steps are uncorrelated', () => {
+test('draws of different seeds, candidates and steps are uncorrelated', () => {
   const n = 50_000;
   const base = gaussian({ seed: 1, candidate: 0, step: 0 }, n);
   for (const key of [

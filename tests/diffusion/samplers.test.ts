@@ -4,7 +4,7 @@ import { createSampler, SAMPLER_NAMES, type SamplerOptions } from '../../src/dif
 import type { SamplerState } from '../../src/diffusion/samplers/sampler.ts';
 import { cosine, linear, type Schedule } from '../../src/diffusion/schedule.ts';
 
-/** Entries are independent draws of N(MEAN, SD^2): for such data the best prediction is known in closed form. */
+/** Test data: independent values from N(MEAN, SD^2), for which the optimal prediction is known in closed form. */
 const MEAN = 0.3;
 const SD = 0.25;
 const N = 8_000;
@@ -15,7 +15,7 @@ function posteriorMean(abar: number, x: number): number {
   return MEAN + gain * (x - Math.sqrt(abar) * MEAN);
 }
 
-/** What a perfect network would output. */
+/** The output of a perfect network. */
 function exact(
   schedule: Schedule,
   type: SamplerOptions['prediction'],
@@ -53,8 +53,8 @@ function moments(x: Float32Array) {
 describe.each([
   ['cosine', cosine(1000)],
   ['linear', linear(1000)],
-])('on Gaussian data with the exact score, %s schedule', (_, schedule) => {
-  // What discretisation leaves at these steps, and four standard errors of 8,000 draws, stay below these shares of SD.
+])('Gaussian data with the exact score, %s schedule', (_, schedule) => {
+  // Tolerances as a share of SD: the discretisation error at these steps, plus four standard errors of 8,000 draws.
   test.each([
     ['ddim', { eta: 0 }],
     ['ddim', { eta: 0.5 }],
@@ -83,7 +83,7 @@ test('epsilon, v and sample predictions of the same network give the same pictur
   }
 });
 
-test('ddim with eta 1 and ddpm with fixed_small variance are the same process', () => {
+test('ddim with eta 1 and ddpm with fixed_small variance give the same result', () => {
   const options = { schedule: cosine(1000), prediction: 'v' as const, steps: 50 };
   const ddim = run('ddim', { ...options, eta: 1 });
   const ddpm = run('ddpm', options);
@@ -119,7 +119,7 @@ test('learned variance interpolates between the posterior and beta', () => {
   close(step('learned', 1), step('fixed_large'));
 });
 
-test('a network without a variance output cannot be sampled with learned variance', () => {
+test('learned variance is refused for a network without a variance output', () => {
   const sampler = createSampler('ddpm', {
     schedule: cosine(10),
     prediction: 'v',
@@ -130,7 +130,7 @@ test('a network without a variance output cannot be sampled with learned varianc
   expect(() => sampler.next({ step: 0, x }, new Float32Array(4), () => x)).toThrow('no variance output');
 });
 
-test('every step keeps its input untouched', () => {
+test('a step does not modify its input', () => {
   for (const name of SAMPLER_NAMES) {
     const sampler = createSampler(name, { schedule: cosine(100), prediction: 'v', steps: 100, eta: 1 });
     let state: SamplerState = { step: 0, x: gaussian({ seed: 1, candidate: 0, step: 0 }, 16) };

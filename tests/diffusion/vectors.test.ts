@@ -20,7 +20,7 @@ interface Step {
   last: { abar: number; x0: number[] } | null;
 }
 
-/** What training's Python gives for the same inputs: training/vectors.py. */
+/** Results of the Python implementation for the same inputs, written by training/vectors.py. */
 const vectors: {
   schedules: { type: 'cosine' | 'linear'; T: number; t: number[]; abar: number[] }[];
   timesteps: { spacing: Spacing; T: number; steps: number; timesteps: number[] }[];
@@ -31,7 +31,7 @@ const vectors: {
 
 const f32 = (values: number[]) => Float32Array.from(values);
 
-/** Equal to a share of the largest value: the Python side computes in fp32. */
+/** Compares with a tolerance relative to the largest value, because the Python implementation uses fp32. */
 function expectClose(found: ArrayLike<number>, expected: number[], tolerance = 1e-5) {
   expect(found.length).toBe(expected.length);
   const scale = Math.max(1, ...expected.map(Math.abs));
@@ -59,7 +59,7 @@ test('the forward process', () => {
     expectClose(qSample(cosine(1000), f32(x0), t, f32(eps)), x);
 });
 
-test('what a prediction says of the clean picture and the noise', () => {
+test('x_0 and epsilon from a prediction', () => {
   const { abar } = cosine(1000);
   for (const { prediction, t, x, out, x0, eps } of vectors.x0) {
     const found = predictX0(prediction, abar[t], f32(x), f32(out), false);
@@ -67,7 +67,7 @@ test('what a prediction says of the clean picture and the noise', () => {
     expectClose(
       x.map((xi, i) => impliedEpsilon(abar[t], xi, x0[i])),
       eps,
-      1e-4, // a difference of near-equal numbers, over a small one
+      1e-4, // cancellation, then division by a small number
     );
   }
 });

@@ -7,10 +7,10 @@ export interface Answer {
   body: Buffer;
 }
 
-/** After that a client whose request has no clear end says that there is no more. */
+/** After this time without data, the client of an `endless` case closes its sending side. */
 const PATIENCE_MS = 500;
 
-/** Sends a case on a connection of its own. undefined: closed without an answer. */
+/** Sends a case on a new connection. Resolves to undefined if the connection closes without a response. */
 export function ask(
   url: string,
   { bytes, endless }: Pick<Case, 'bytes' | 'endless'>,
@@ -21,7 +21,7 @@ export function ask(
     const socket = createConnection({ host, port: Number(port) });
     const timer = setTimeout(() => socket.destroy(new Error('no answer within a minute')), 60_000);
     socket.write(bytes);
-    // Not at once: to Node, a client that has ended its side has gone.
+    // Not immediately: Node treats a half-closed connection as a disconnect.
     if (endless) socket.setTimeout(PATIENCE_MS, () => socket.end());
     socket.on('data', (data) => chunks.push(data));
     socket.on('error', (error) => (chunks.length === 0 ? reject(error) : undefined));
@@ -48,7 +48,7 @@ function parse(bytes: Buffer): Answer | undefined {
   return { status, headers, body: bodyOf(headers, rest) };
 }
 
-/** What comes after it answers what the service took for a second request. */
+/** The body of the first response. Bytes after it answer what the service parsed as a second request. */
 function bodyOf(headers: Answer['headers'], rest: Buffer): Buffer {
   if (headers['transfer-encoding'] === 'chunked') return unchunked(rest);
   return rest.subarray(0, Number(headers['content-length'] ?? rest.length));
@@ -65,29 +65,29 @@ function unchunked(bytes: Buffer): Buffer {
   }
 }
 
-/** Problems that are always one field's. */
+/** Problem types that always refer to a field. */
 const OF_A_FIELD =
   /(unreadable-picture|unsupported-picture|picture-too-large|mask-mismatch|empty-mask|unknown-model)$/;
 
-/** What is wrong with an answer to a case, as far as can be told; undefined: nothing. */
+/** Describes what is wrong with a response to a case; undefined if no error is found. */
 export function complaint({ endless, field, locked }: Case, answer: Answer | undefined): string | undefined {
   if (!answer) return endless ? undefined : 'closed without an answer';
   const { status, headers, body } = answer;
   if (status >= 500 && status !== 503) return `${status}: ${body}`;
   if (!headers['x-request-id']) return `${status} without x-request-id`;
-  if (headers['x-injected']) return 'a header that came from the client';
+  if (headers['x-injected']) return 'a response header injected by the client';
   if (locked && status < 400) return `${status} without a valid key`;
   if (field && status < 400 && status !== 304) return `${status} for a bad ${field}`;
   if (status < 400) return undefined;
   if (!headers['content-type']?.includes('application/problem+json'))
     return `${status} as ${headers['content-type']}`;
-  if (body.length === 0) return undefined; // of HEAD
+  if (body.length === 0) return undefined; // response to HEAD
   const problem = JSON.parse(body.toString());
   if (problem.status !== status || !problem.type?.startsWith('/problems/') || !(problem.detail?.length > 8))
     return `${status} with ${body}`;
   const pointers: string[] = problem.errors?.map(({ pointer }: { pointer: string }) => pointer) ?? [];
   if (OF_A_FIELD.test(problem.type) && pointers.length === 0 && !headers.allow)
-    return `${problem.type} of no field`;
+    return `${problem.type} without a field`;
   if (
     field &&
     status !== 429 &&

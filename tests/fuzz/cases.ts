@@ -1,25 +1,25 @@
 import { Dice } from './dice.ts';
 import { type Corpus, damaged } from './pictures.ts';
 
-/** A request as bytes: no client would send most of them. */
+/** A malformed request, as raw bytes. */
 export interface Case {
   kind: string;
   bytes: Buffer;
-  /** The one field that is wrong, where that is known: a refusal has to name it. */
+  /** The only invalid field, if known. An error response must name it. */
   field?: string;
-  /** Where it ends is not clear: the service may wait for more. */
+  /** The end of the request is ambiguous, so the service may wait for more data. */
   endless?: boolean;
-  /** Without a valid API key: nothing but a refusal will do. */
+  /** The request has no valid API key, so it must be refused. */
   locked?: boolean;
 }
 
 export interface Target {
   corpus: Corpus;
-  /** One that the service knows. */
+  /** An API key that the service accepts. */
   apiKey: string;
 }
 
-/** Case `number` of a seed, always the same. */
+/** Case `number` of a seed; the same arguments always give the same case. */
 export function drawCase(seed: number, number: number, target: Target): Case {
   const dice = new Dice(Math.imul(seed, 0x9e3779b1) + number);
   return dice.of(KINDS)(dice, target);
@@ -32,7 +32,7 @@ interface Request {
   body?: Buffer;
 }
 
-/** Written as it stands, with the length of the body where no header says one. */
+/** Serialises a request without validation. Adds content-length unless a header defines the length of the body. */
 function written({
   method = 'POST',
   path = '/v1/inpaint',
@@ -68,7 +68,7 @@ function form(parts: Part[]): Buffer {
   return Buffer.concat([...pieces, Buffer.from(`--${BOUNDARY}--\r\n`)]);
 }
 
-/** What makes a request cheap; and different from the last. */
+/** Parameters that keep a request fast; the sampler varies. */
 const cheap = (dice: Dice) => ({ steps: '1', sampler: dice.of(['ddim', 'ddpm', 'dpmpp_2m']) });
 
 function goodParts(dice: Dice, { corpus: { good } }: Target, path: string): Part[] {
@@ -342,7 +342,7 @@ function json(kind: string, path: string, body: object, dice: Dice, target: Targ
   };
 }
 
-/** Of each field, values that no request may have. */
+/** Invalid values of each field. */
 const BAD_VALUES: Record<string, (string | number)[]> = {
   steps: [0, -1, 1.5, 100_001, 'many', '١'],
   seed: [-1, 2 ** 32, 0.5, 'x'],

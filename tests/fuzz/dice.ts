@@ -1,6 +1,6 @@
 import { randomFrom } from '../helpers/random.ts';
 
-/** Choices that are the same in every run: what failed once fails again. */
+/** Seeded random choices, so that a failure can be reproduced. */
 export class Dice {
   readonly #random: () => number;
 
@@ -8,7 +8,7 @@ export class Dice {
     this.#random = randomFrom(seed);
   }
 
-  /** 0..below-1 */
+  /** A random integer in 0..below - 1. */
   int(below: number): number {
     return Math.floor(this.#random() * below);
   }
@@ -25,7 +25,7 @@ export class Dice {
     return Buffer.from(Array.from({ length }, () => this.int(256)));
   }
 
-  /** Of letters, signs that mean something to a parser, and characters outside ASCII. */
+  /** Random text of letters, characters that are special to parsers, and characters outside ASCII. */
   text(length: number): string {
     const signs = [...'abcXYZ019 _-.,:;/\\"\'=&%?#+*()[]{}<>|~^@!$`', '\0', '\t', 'é', '☃', '😀', '\u2028'];
     return Array.from({ length }, () => this.of(signs)).join('');

@@ -10,7 +10,7 @@ const CASES = 500;
 const SEED = 20;
 const CLIENTS = 8;
 
-test(`${CASES} malformed requests: no 5xx, every refusal a problem that names its field, and the service goes on`, async () => {
+test(`${CASES} malformed requests: no 5xx, each error is a problem that names its field, and the service keeps working`, async () => {
   const apiKey = newKey();
   const env = { API_KEYS: `fuzz:${hashKey(apiKey).toString('hex')}`, MAX_UPLOAD_BYTES: '1000000' };
   const { app, registry, url } = await startApp(env);
@@ -46,6 +46,6 @@ test(`${CASES} malformed requests: no 5xx, every refusal a problem that names it
   expect(wrong).toEqual([]);
   for (const status of [200, 400, 401, 404, 413, 415, 431]) expect(statuses).toContain(status);
   expect(Buffer.compare(await good(), before)).toBe(0);
-  expect(registry.get().pool?.pids).toEqual(workers); // none has died
+  expect(registry.get().pool?.pids).toEqual(workers); // no worker was restarted
   await app.close();
 });

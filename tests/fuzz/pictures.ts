@@ -2,11 +2,11 @@ import { crc32 } from 'node:zlib';
 import { maskOf, rgb } from '../helpers/app.ts';
 import type { Dice } from './dice.ts';
 
-/** Small pictures of every kind that is read, some that are not, and masks; all of one size. */
+/** Small pictures in every supported format and some unsupported ones, and masks. Nearly all have the same size. */
 export interface Corpus {
   pictures: Buffer[];
   masks: Buffer[];
-  /** A picture and a mask with nothing wrong. */
+  /** A valid picture with a valid mask. */
   good: { image: Buffer; mask: Buffer };
 }
 
@@ -15,7 +15,7 @@ const SIDE = 24;
 export async function drawCorpus(): Promise<Corpus> {
   const opaque = () => rgb(SIDE, SIDE);
   const clear = () => rgb(SIDE, SIDE, 4);
-  const frames = rgb(SIDE, SIDE * 2).gif(); // two frames below each other
+  const frames = rgb(SIDE, SIDE * 2).gif(); // twice as high as the others
   const pictures = await Promise.all([
     opaque().png().toBuffer(),
     clear().png().toBuffer(),
@@ -50,10 +50,10 @@ export async function drawCorpus(): Promise<Corpus> {
   return { pictures, masks, good: { image: pictures[0], mask } };
 }
 
-/** Most of what can go wrong with a file's header happens here. */
+/** Number of bytes at the start of a file in which most damage is done. */
 const HEADER = 96;
 
-/** The file with something done to it; at times nothing. */
+/** A copy of the file with one to three kinds of damage. Some of them may have no effect. */
 export function damaged(file: Buffer, others: readonly Buffer[], dice: Dice): Buffer {
   let bytes: Buffer = Buffer.from(file);
   for (let times = 1 + dice.int(3); times > 0 && bytes.length > 0; times--) {
@@ -101,7 +101,7 @@ const DAMAGES: Damage[] = [
 
 const SIDES = [0, 1, 2, 4999, 5001, 16_384, 65_535, 100_000, 2 ** 31 - 1, 2 ** 32 - 1];
 
-/** Says another size, in the place where that format says it; a PNG's checksum is right again. */
+/** Writes another picture size into the header of the format. The checksum of a PNG is updated. */
 function resized(bytes: Buffer, dice: Dice): Buffer {
   const [width, height] = [dice.of(SIDES), dice.of(SIDES)];
   const put16 = (at: number, little = false) => {

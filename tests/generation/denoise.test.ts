@@ -7,10 +7,10 @@ import { FakeRegistry } from '../http/fake-app.ts';
 
 afterEach(() => vi.restoreAllMocks());
 
-test('the clock of progress starts at the first evaluation, not while the request waits', async () => {
+test('eta_ms is measured from the first evaluation, without the time in the queue', async () => {
   let nowMs = 0;
   vi.spyOn(performance, 'now').mockImplementation(() => nowMs);
-  /** Nine seconds in the queue, then a second for each step. */
+  /** Simulates nine seconds in the queue, then one second per step. */
   const run = async ([trajectory]: readonly Trajectory[], { onStart, onStep }: RunOptions) => {
     nowMs += 9000;
     onStart?.();

@@ -18,7 +18,7 @@ const PARAMETERS: InpaintParameters = {
   maskBlur: 0,
 };
 
-/** Colours that change everywhere, so that a shifted or touched pixel shows. */
+/** A picture whose colours change from pixel to pixel, so that any shifted or modified pixel is detected. */
 function picture(width: number, height: number, channels: 3 | 4 = 3): Picture {
   const data = new Uint8Array(width * height * channels);
   for (let i = 0; i < data.length; i++) data[i] = (i * 97 + (i >> 8) * 13) & 255;
@@ -52,7 +52,7 @@ describe('with the real model', () => {
   afterAll(() => registry.close());
   const model = () => registry.get();
 
-  test('fills the hole and leaves every other byte, from 40 x 40 to 4000 x 3000', async () => {
+  test('fills the hole and leaves all other bytes unchanged, from 40 x 40 to 4000 x 3000', async () => {
     for (const [width, height] of [
       [40, 40],
       [64, 64],
@@ -75,7 +75,7 @@ describe('with the real model', () => {
     }
   });
 
-  test('any size, any hole, any strategy: known pixels are untouched', async () => {
+  test('known pixels are unchanged for any size, hole and strategy', async () => {
     await fc.assert(
       fc.asyncProperty(
         fc.integer({ min: 1, max: 200 }),
@@ -97,7 +97,7 @@ describe('with the real model', () => {
     );
   });
 
-  test('what stood in the hole has no influence', async () => {
+  test('the old content of the hole has no influence', async () => {
     const mask = hole(96, 96, 30, 30, 40, 30);
     const one = picture(96, 96);
     const other: Picture = {
@@ -110,7 +110,7 @@ describe('with the real model', () => {
     expect(a.pictures[0].data).toEqual(b.pictures[0].data);
   });
 
-  test('same seed, same bytes: alone, beside seven others, and in a fresh service', async () => {
+  test('the same seed gives the same bytes: alone, together with seven others, and after a restart', async () => {
     const input = holed(picture(64, 64), hole(64, 64, 16, 16, 32, 32));
     const fresh = await openRealRegistry();
     onTestFinished(() => fresh.close());
@@ -134,7 +134,7 @@ describe('with the real model', () => {
     }
   });
 
-  test('candidates differ, and candidate n is the same whatever their number', async () => {
+  test('candidates differ, and candidate n does not depend on num_images', async () => {
     const input = holed(picture(64, 64), hole(64, 64, 16, 16, 32, 32));
     const three = await inpaint(model(), input, { ...PARAMETERS, numImages: 3 });
     const one = await inpaint(model(), input, PARAMETERS);
@@ -145,14 +145,14 @@ describe('with the real model', () => {
     expect(one.uncertainty).toBeUndefined();
   });
 
-  test('an all-hole mask is plain sampling', async () => {
+  test('a mask that covers the whole picture gives an unconditional sample', async () => {
     const everything = holed(picture(64, 64), hole(64, 64, 0, 0, 64, 64));
     const { pictures } = await inpaint(model(), everything, PARAMETERS);
     const drawn = await sample(model(), PARAMETERS);
     expect(pictures[0].data).toEqual(drawn.pictures[0].data);
   });
 
-  test('aborting frees the queue', async () => {
+  test('aborting a request frees its place in the queue', async () => {
     const controller = new AbortController();
     const { signal } = controller;
     const steps: number[] = [];

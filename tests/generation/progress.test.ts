@@ -8,7 +8,7 @@ function progress(step: number, total: number, elapsedMs = 1000 * step): Progres
   return { step, total, elapsedMs, estimate: () => new Float32Array(3 * RESOLUTION ** 2) };
 }
 
-test('events come in the order of the steps, although previews take longer to encode', async () => {
+test('events arrive in step order, although encoding a preview takes longer', async () => {
   const sent: ProgressEvent[] = [];
   const reporter = new ProgressReporter(RESOLUTION, 2, (event) => sent.push(event));
   for (let step = 1; step <= 7; step++) reporter.report(progress(step, 7));
@@ -17,7 +17,7 @@ test('events come in the order of the steps, although previews take longer to en
   expect(sent.flatMap(({ step, preview }) => (preview ? step : []))).toEqual([2, 4, 6]);
 });
 
-test('eta_ms is the time left at the pace since the first evaluation', () => {
+test('eta_ms extrapolates the average pace since the first evaluation', () => {
   const sent: ProgressEvent[] = [];
   const reporter = new ProgressReporter(RESOLUTION, 0, (event) => sent.push(event));
   reporter.report(progress(1, 4, 1000));
@@ -30,7 +30,7 @@ test('eta_ms is the time left at the pace since the first evaluation', () => {
   ]);
 });
 
-test('when previews cannot keep up, events go without one and still in order', async () => {
+test('events omit the preview if encoding cannot keep up, and stay in order', async () => {
   const sent: ProgressEvent[] = [];
   const reporter = new ProgressReporter(RESOLUTION, 1, (event) => sent.push(event));
   for (let step = 1; step <= 50; step++) reporter.report(progress(step, 50));

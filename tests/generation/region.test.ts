@@ -5,7 +5,7 @@ import { chooseRegion } from '../../src/generation/region.ts';
 const R = 64;
 const whole = (width: number, height: number) => ({ left: 0, top: 0, width, height });
 
-test('small and nearly square pictures are shown whole, large and elongated ones cropped', () => {
+test('auto uses the whole picture if it is small and nearly square, and a crop otherwise', () => {
   const hole = { left: 10, top: 10, width: 20, height: 10 };
   const auto = { strategy: 'auto' } as const;
   const choose = (width: number, height: number) => chooseRegion({ width, height }, hole, R, auto);
@@ -43,7 +43,7 @@ test('the strategy asked for is the one taken', () => {
   expect(chooseRegion({ width: 64, height: 64 }, hole, R, { strategy: 'crop' }).strategy).toBe('crop');
 });
 
-test('padding is the context around the hole', () => {
+test('padding sets the context around the hole', () => {
   const hole = { left: 500, top: 400, width: 100, height: 60 };
   const size = { width: 1000, height: 1000 };
   const { box } = chooseRegion(size, hole, R, { strategy: 'crop', padding: 10 });
@@ -52,7 +52,7 @@ test('padding is the context around the hole', () => {
   expect(generous).toEqual({ left: 400, top: 280, width: 300, height: 300 });
 });
 
-test('a crop lies within the picture, holds the hole, and is square where the picture allows', () => {
+test('a crop lies within the picture, contains the hole, and is square if the picture is large enough', () => {
   const span = fc.integer({ min: 1, max: 4000 });
   fc.assert(
     fc.property(

@@ -5,14 +5,14 @@ import { cosine } from '../../src/diffusion/schedule.ts';
 import { RepaintTrajectory, repaintPlan } from '../../src/generation/trajectories/repaint.ts';
 
 /**
- * Data whose exact score is known: pairs (a, b) of unit variance and correlation RHO. Knowing a, b is
- * N(RHO a, 1 - RHO^2): inpainting must find that, which pasting a over unconditional samples would not.
+ * Test data with a known score: Gaussian pairs (a, b) with unit variance and correlation RHO. Given a, b has the
+ * distribution N(RHO a, 1 - RHO^2). Inpainting must reproduce it; pasting a into unconditional samples would not.
  */
 const RHO = 0.9;
 const PAIRS = 3000;
 const schedule = cosine(1000);
 
-/** The exact v: x = sqrt(abar) x_0 + sqrt(1 - abar) e has covariance abar S + (1 - abar) I, S = [[1, RHO], [RHO, 1]]. */
+/** The exact v. With S = [[1, RHO], [RHO, 1]], cov(x_t) = abar S + (1 - abar) I = [[1, c], [c, 1]], c = abar RHO. */
 function exactV(x: Float32Array, t: number): Float32Array {
   const abar = schedule.abar[t];
   const [signal, noise] = [Math.sqrt(abar), Math.sqrt(1 - abar)];
@@ -20,7 +20,7 @@ function exactV(x: Float32Array, t: number): Float32Array {
   const v = new Float32Array(x.length);
   for (let i = 0; i < PAIRS; i++) {
     const [a, b] = [x[i], x[PAIRS + i]];
-    // Inverse of [[1, c], [c, 1]] times (a, b); E[x_0 | x] = sqrt(abar) S of it, and e follows.
+    // (u, w) = [[1, c], [c, 1]]^-1 (a, b); E[x_0 | x_t] = sqrt(abar) S (u, w); epsilon follows from x_t and x_0.
     const u = (a - c * b) / (1 - c * c);
     const w = (b - c * a) / (1 - c * c);
     const x0 = [signal * (u + RHO * w), signal * (RHO * u + w)];
@@ -32,8 +32,8 @@ function exactV(x: Float32Array, t: number): Float32Array {
 
 function run(resampling: { jump: number; times: number }) {
   const known = { x0: new Float32Array(2 * PAIRS).fill(1), mask: new Float32Array(2 * PAIRS) };
-  known.mask.fill(1, PAIRS); // the second of each pair is the hole; the first is known to be 1
-  known.x0.set(gaussian({ seed: 99, candidate: 0, step: 0 }, PAIRS), PAIRS); // must not matter
+  known.mask.fill(1, PAIRS); // b is the hole; a is known and is 1
+  known.x0.set(gaussian({ seed: 99, candidate: 0, step: 0 }, PAIRS), PAIRS); // the old content must have no influence
   const sampler = createSampler('ddpm', { schedule, prediction: 'v', steps: 100, clip: false });
   const trajectory = new RepaintTrajectory(sampler, schedule, known, 3, 0, resampling);
   while (trajectory.step < trajectory.total) {
@@ -46,11 +46,11 @@ function run(resampling: { jump: number; times: number }) {
   return { a: trajectory.x0.subarray(0, PAIRS), mean, variance };
 }
 
-test('known pixels come back exactly', () => {
+test('known pixels are returned unchanged', () => {
   expect(run({ jump: 5, times: 1 }).a.every((ai) => ai === 1)).toBe(true);
 });
 
-test('resampling makes the hole agree with what is known', () => {
+test('resampling makes the hole consistent with the known pixels', () => {
   const once = run({ jump: 5, times: 1 });
   const often = run({ jump: 5, times: 8 });
   const error = (found: { mean: number }) => Math.abs(found.mean - RHO);
@@ -59,13 +59,13 @@ test('resampling makes the hole agree with what is known', () => {
   expect(Math.abs(often.variance - (1 - RHO ** 2))).toBeLessThan(0.06);
 });
 
-test('the plan repeats every stretch but the last', () => {
+test('the plan repeats every segment except the last', () => {
   expect(repaintPlan(5, { jump: 2, times: 2 })).toEqual([0, 1, 0, 1, 2, 3, 2, 3, 4]);
   expect(repaintPlan(4, { jump: 10, times: 3 })).toEqual([0, 1, 2, 3]);
   expect(repaintPlan(6, { jump: 2, times: 1 })).toEqual([0, 1, 2, 3, 4, 5]);
 });
 
-test('the same key repeats it', () => {
+test('the same seed gives the same result', () => {
   expect(run({ jump: 5, times: 2 })).toEqual(run({ jump: 5, times: 2 }));
 });
 

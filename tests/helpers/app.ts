@@ -10,11 +10,11 @@ export interface TestApp {
   app: FastifyInstance;
   registry: FolderRegistry;
   metrics: Metrics;
-  /** Where it listens, on a free port. */
+  /** The base URL of the service, on a free port. */
   url: string;
 }
 
-/** The whole service on the real model, listening; settings as in the environment. */
+/** Starts the whole service with the real model on a free port. env: settings, as environment variables. */
 export async function startApp(env: Record<string, string> = {}): Promise<TestApp> {
   const config = readConfig(env);
   const registry = await openRealRegistry(config.QUEUE_LIMIT);
@@ -25,7 +25,7 @@ export async function startApp(env: Record<string, string> = {}): Promise<TestAp
   return { app, registry, metrics, url };
 }
 
-/** A colourful picture: no two neighbours alike. */
+/** A picture in which neighbouring pixels have different colours. */
 export function rgb(width: number, height: number, channels: 3 | 4 = 3) {
   const data = Buffer.alloc(width * height * channels);
   for (let i = 0; i < data.length; i++) data[i] = (i * 97 + (i >> 7) * 31) & 255;
@@ -34,7 +34,7 @@ export function rgb(width: number, height: number, channels: 3 | 4 = 3) {
 
 export const pngOf = (width: number, height: number) => rgb(width, height).png().toBuffer();
 
-/** A black mask with a white box of a quarter of its area in the middle; fraction 0: none, 1: all white. */
+/** A black mask with a white box in the centre, whose sides are `fraction` (0..1) of the mask's sides. */
 export function maskOf(width: number, height: number, fraction = 0.5): Promise<Buffer> {
   const w = Math.max(fraction > 0 ? 1 : 0, Math.round(width * fraction));
   const h = Math.max(fraction > 0 ? 1 : 0, Math.round(height * fraction));

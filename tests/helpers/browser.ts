@@ -2,7 +2,7 @@ import { accessSync } from 'node:fs';
 import { type Browser, chromium } from 'playwright-core';
 import { available } from './optional.ts';
 
-/** Where Debian, Ubuntu and Chrome's own packages put it; CHROMIUM names another place. */
+/** Paths used by the packages of Debian, Ubuntu and Chrome. The environment variable CHROMIUM takes precedence. */
 const PLACES = [
   process.env.CHROMIUM,
   '/usr/bin/chromium',
@@ -18,7 +18,7 @@ export const hasChromium = available(
   'no Chromium is installed: apt-get install chromium, or set CHROMIUM to its path',
 );
 
-/** A real browser with a profile of its own. */
+/** Starts a browser with a temporary profile. */
 export function openBrowser(): Promise<Browser> {
   return chromium.launch({
     executablePath: chromiumPath,

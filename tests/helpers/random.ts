@@ -1,4 +1,4 @@
-/** Numbers in 0..1 that are the same in every run (mulberry32), so that what failed once fails again. */
+/** A seeded random generator (mulberry32) of numbers in 0..1, so that failures can be reproduced. */
 export function randomFrom(seed: number): () => number {
   let state = seed;
   return () => {

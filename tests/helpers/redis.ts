@@ -13,7 +13,7 @@ export const hasRedis = available(
   'redis-server is not installed: apt-get install redis-server',
 );
 
-/** A real Redis on a free port, keeping every write on disk. */
+/** A real Redis server on a free port, which persists every write to disk. */
 export class RedisServer {
   readonly url: string;
   readonly #dir = mkdtempSync(path.join(tmpdir(), 'redis-'));
@@ -35,7 +35,7 @@ export class RedisServer {
     const where = ['--bind', '127.0.0.1', '--port', port, '--dir', this.#dir];
     this.#process = spawn('redis-server', [...where, ...durable], { stdio: 'ignore' });
     const client = new Redis(this.url, { maxRetriesPerRequest: null });
-    client.on('error', () => {}); // until it listens
+    client.on('error', () => {}); // expected until the server listens
     await client.ping();
     client.disconnect();
   }

@@ -19,7 +19,7 @@ beforeAll(async () => {
   mask = await maskOf(64, 64);
 });
 afterAll(() => service.app.close());
-// Whatever was sent, the next request is answered and nothing is left in the queue.
+// After every test, the next request is answered and the queue is empty.
 afterEach(async () => {
   await expect.poll(() => service.registry.get().scheduler?.depth).toEqual({ waiting: 0, active: 0 });
   const { status } = await form().field('steps', '1');
@@ -38,7 +38,7 @@ interface Answer {
   body: unknown;
 }
 
-/** A problem of that status and type, which points at the field and says something. */
+/** Expects a problem of this status and type, with a pointer to the field and a detail text. */
 function expectProblem({ status, headers, body }: Answer, expected: number, slug: string, pointer?: string) {
   expect({ status, body }).toMatchObject({
     status: expected,
@@ -53,7 +53,7 @@ function expectProblem({ status, headers, body }: Answer, expected: number, slug
 }
 
 describe('files', () => {
-  test('truncated, corrupt, empty and of another kind', async () => {
+  test('truncated, corrupt, empty and unsupported files', async () => {
     const truncated = image.subarray(0, image.length >> 1);
     expectProblem(await form({ image: truncated }), 400, 'unreadable-picture', '#/image');
     const corrupt = Buffer.from(image);
@@ -67,13 +67,13 @@ describe('files', () => {
     expectProblem(await form({ mask: svg }), 415, 'unsupported-picture', '#/mask');
   });
 
-  test('a mask of another size names both sizes', async () => {
+  test('a mask of another size: the error contains both sizes', async () => {
     const detail = expectProblem(await form({ mask: await maskOf(32, 48) }), 400, 'mask-mismatch', '#/mask');
     expect(detail).toContain('32 x 48');
     expect(detail).toContain('64 x 64');
   });
 
-  test('an empty mask, and neither mask nor transparency', async () => {
+  test('an empty mask, and neither a mask nor transparency', async () => {
     expectProblem(await form({ mask: await maskOf(64, 64, 0) }), 400, 'empty-mask', '#/mask');
     expectProblem(await post().attach('image', image, 'i.png'), 400, 'empty-mask', '#/mask');
     const opaque = await rgb(64, 64).ensureAlpha().png().toBuffer();
@@ -115,7 +115,7 @@ describe('fields', () => {
     ['priority', 'urgent'],
     ['stepps', '5'],
     ['__proto__x', '5'],
-  ])('%s = "%s" is refused by name', async (name, value) => {
+  ])('%s = "%s" is refused with the name of the field', async (name, value) => {
     expectProblem(await form().field(name, value), 400, 'invalid-request', `#/${name}`);
   });
 
@@ -143,7 +143,7 @@ describe('fields', () => {
     expectProblem(await post().field('steps', '3'), 400, 'invalid-request', '#/image');
   });
 
-  test('JSON: malformed, no object, malformed base64, wrong types, unknown fields', async () => {
+  test('JSON: malformed, not an object, malformed base64, wrong types, unknown fields', async () => {
     const json = (body: string | object) => post().set('content-type', 'application/json').send(body);
     expectProblem(await json('{"image": '), 400, 'invalid-request');
     expectProblem(await json(''), 400, 'invalid-request');
@@ -169,33 +169,33 @@ describe('fields', () => {
 });
 
 describe('the request itself', () => {
-  test('a content type that is not read', async () => {
+  test('an unsupported content type', async () => {
     expectProblem(await post().set('content-type', 'image/png').send(image), 415, 'unsupported-media-type');
     expectProblem(await post('/v1/sample').field('steps', '3'), 415, 'unsupported-media-type');
   });
 
-  test('an Accept that cannot be served', async () => {
+  test('an unsupported Accept header', async () => {
     expectProblem(await form().set('accept', 'text/html'), 406, 'not-acceptable');
     expectProblem(await form().set('accept', 'image/png').field('format', 'webp'), 406, 'not-acceptable');
     const several = form().set('accept', 'image/png').field('num_images', '2');
     expect(expectProblem(await several, 406, 'not-acceptable')).toContain('application/json');
   });
 
-  test('paths and methods that are not there', async () => {
+  test('unknown paths and methods', async () => {
     expectProblem(await request(service.url).get('/v2/inpaint'), 404, 'not-found');
     const wrong = await request(service.url).get('/v1/inpaint');
     expectProblem(wrong, 405, 'method-not-allowed');
     expect(wrong.headers.allow).toContain('POST');
   });
 
-  test('more bytes than MAX_UPLOAD_BYTES: in one file, over all parts, in JSON', async () => {
+  test('more bytes than MAX_UPLOAD_BYTES: in one file, in all parts together, in JSON', async () => {
     const noise = Buffer.from(Uint8Array.from({ length: 200_000 }, (_, i) => (i * 7919) >> 3));
     expectProblem(await form({ image: Buffer.concat([noise, noise]) }), 413, 'upload-too-large');
     expectProblem(await form({ image: noise, mask: noise }), 413, 'upload-too-large');
     expectProblem(await post().send({ image: noise.toString('base64').repeat(2) }), 413, 'upload-too-large');
   });
 
-  test('a body without a length is counted while it comes', async () => {
+  test('a body without content-length is counted while it arrives', async () => {
     const boundary = 'b0undary';
     const socket = createConnection({ port: Number(new URL(service.url).port), host: '127.0.0.1' });
     let answer = '';
@@ -214,7 +214,7 @@ describe('the request itself', () => {
     socket.destroy();
   });
 
-  test('a multipart body cut short, or with too many parts', async () => {
+  test('a truncated multipart body, and one with too many parts', async () => {
     const cut = await post()
       .set('content-type', 'multipart/form-data; boundary=x')
       .send('--x\r\ncontent-disposition: form-data; name="image"; filename="a.png"\r\n\r\nabc');
@@ -226,7 +226,7 @@ describe('the request itself', () => {
     expectProblem(none, 400, 'invalid-request');
   });
 
-  test('a client that hangs up half-way, while sending and while waiting', async () => {
+  test('a client that disconnects while sending or while waiting', async () => {
     const { port } = new URL(service.url);
     const sending = createConnection({ port: Number(port), host: '127.0.0.1' });
     sending.write(
@@ -248,7 +248,7 @@ describe('the request itself', () => {
     expect(metrics.values[0].value).toBeGreaterThanOrEqual(1);
   });
 
-  test('past the queue limit: 429 with a time to come back, and those before are answered', async () => {
+  test('beyond the queue limit: 429 with Retry-After, and earlier requests are answered', async () => {
     const slow = Array.from({ length: 2 }, () => post('/v1/sample').send({ steps: 60, num_images: 4 }));
     const answers = Promise.all(slow);
     const inSystem = () => {

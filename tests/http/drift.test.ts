@@ -4,7 +4,7 @@ import { expect, test } from 'vitest';
 import { maskOf, pngOf, startApp } from '../helpers/app.ts';
 import { startFakeApp } from './fake-app.ts';
 
-test('what comes in is counted: how bright it is, and how far from what the model was trained on', async () => {
+test('metrics record the brightness of the input and its distance from the training data', async () => {
   const { app, registry, url } = await startApp();
   const inpaint = async (image: Buffer, mask: Buffer) => {
     const post = request(url)
@@ -16,7 +16,7 @@ test('what comes in is counted: how bright it is, and how far from what the mode
   const file = (name: string) => readFileSync(`examples/${name}.png`);
   for (const n of [1, 2, 3]) await inpaint(file(`face-${n}`), file(`mask-${n}`));
   await inpaint(await pngOf(64, 64), await maskOf(64, 64)); // a pattern
-  await inpaint(await pngOf(64, 64), await maskOf(64, 64, 1)); // nothing known: nothing to measure
+  await inpaint(await pngOf(64, 64), await maskOf(64, 64, 1)); // no known pixels, so nothing is recorded
 
   const { text } = await request(url).get('/metrics');
   const { ref } = registry.get();
@@ -28,7 +28,7 @@ test('what comes in is counted: how bright it is, and how far from what the mode
   await app.close();
 });
 
-test('failures are counted by model, to tell a canary by', async () => {
+test('failures are counted per model, so that a canary can be compared', async () => {
   const { app, registry, url } = await startFakeApp();
   registry.engine.failing = true;
   await request(url).post('/v1/sample').send({});

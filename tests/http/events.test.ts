@@ -11,7 +11,7 @@ beforeAll(async () => {
 });
 afterAll(() => service.app.close());
 
-/** The events of a stream, read to its end. */
+/** Reads a stream to its end and returns its events. */
 async function events(path: string, body: object) {
   const { status, headers, text } = await request(service.url)
     .post(path)
@@ -30,7 +30,7 @@ async function events(path: string, body: object) {
   return { status, headers, list };
 }
 
-test('tells the queue, every step with previews, and the result', async () => {
+test('a stream reports the queue, every step with a preview, and the result', async () => {
   const body = {
     image: (await pngOf(64, 64)).toString('base64'),
     mask: (await maskOf(64, 64)).toString('base64'),
@@ -55,7 +55,7 @@ test('tells the queue, every step with previews, and the result', async () => {
   expect({ ...last?.data, timings_ms: 0 }).toEqual({ ...plain.body, timings_ms: 0 });
 });
 
-test('what is wrong with the request is said before the stream begins', async () => {
+test('an invalid request is answered with a problem, before the stream starts', async () => {
   expect((await events('/v1/sample', { steps: 0 })).status).toBe(400);
   const image = (await pngOf(64, 64)).toString('base64');
   const empty = (await maskOf(64, 64, 0)).toString('base64');
@@ -64,7 +64,7 @@ test('what is wrong with the request is said before the stream begins', async ()
   expect((await events('/v1/inpaint', { image, mask: small })).status).toBe(400);
 });
 
-test('what goes wrong later is an error event with the problem', async () => {
+test('a later failure is an error event that contains the problem', async () => {
   const doomed = events('/v1/sample', { steps: 400, num_images: 8 });
   await expect.poll(() => service.registry.get().scheduler?.depth.active).toBeGreaterThan(0);
   expect((await events('/v1/sample', { steps: 2 })).status).toBe(429); // before its stream begins
@@ -77,7 +77,7 @@ test('what goes wrong later is an error event with the problem', async () => {
     for (const pid of service.registry.get().workers?.pids ?? []) {
       try {
         process.kill(pid, 'SIGKILL');
-      } catch {} // it has gone by itself
+      } catch {} // it has exited already
     }
   };
   await expect
@@ -88,12 +88,12 @@ test('what goes wrong later is an error event with the problem', async () => {
     .toBe(true);
   const { list } = await doomed;
   expect(list.at(-1)).toMatchObject({ event: 'error', data: { type: '/problems/engine-failure' } });
-  // Not the registry's word alone: the worker that was killed last may not have been missed yet.
+  // The registry may not have noticed yet that the last worker was killed, so send a real request.
   const again = () => request(service.url).post('/v1/sample').send({ steps: 1 });
   await expect.poll(async () => (await again()).status).toBe(200);
 });
 
-test('a client that goes away, or reads nothing, holds up nobody', async () => {
+test('clients that disconnect or do not read do not block others', async () => {
   const { port } = new URL(service.url);
   const body = JSON.stringify({ steps: 1000, preview_every: 1 });
   const open = () => {
@@ -106,11 +106,11 @@ test('a client that goes away, or reads nothing, holds up nobody', async () => {
   };
   const sockets = [open(), open()];
   for (const socket of sockets) {
-    const [begun] = await once(socket, 'data'); // its answer has begun; from here on nobody reads it
+    const [begun] = await once(socket, 'data'); // the response has started; the rest is not read
     expect(String(begun)).toContain('HTTP/1.1 200');
     socket.pause();
   }
-  // Both are in: how many are active at once depends on the workers, and those on what they gained at start.
+  // Wait until both are accepted. How many of them are active depends on the number of workers.
   const inside = () => {
     const { waiting = 0, active = 0 } = service.registry.get().scheduler?.depth ?? {};
     return waiting + active;

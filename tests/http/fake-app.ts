@@ -29,7 +29,7 @@ const CARD = modelCard.parse({
   files: { 'unet.onnx': { sha256: 'a'.repeat(64), bytes: 1 } },
 });
 
-/** Predicts zeros, after a while, or fails. */
+/** An engine that predicts zeros after `delayMs`, or fails. */
 class FakeEngine implements Engine {
   readonly info: EngineInfo = {
     engine: 'onnx',
@@ -46,7 +46,7 @@ class FakeEngine implements Engine {
   failing = false;
   #held: Promise<void> = Promise.resolve();
 
-  /** Evaluations that begin from now on end only after the function it returns is called. */
+  /** Blocks evaluations that start from now on, until the returned function is called. */
   hold(): () => void {
     let resume = () => {};
     this.#held = new Promise((resolve) => {
@@ -65,7 +65,7 @@ class FakeEngine implements Engine {
   async close() {}
 }
 
-/** One model without a network: what HTTP does about the rest of the service can be tried in milliseconds. */
+/** A registry with one model without a network, for fast tests of the HTTP layer. */
 export class FakeRegistry implements ModelRegistry {
   readonly engine = new FakeEngine();
   readonly scheduler = new Scheduler({ engine: this.engine, limit: 8 });
@@ -105,7 +105,7 @@ export class FakeRegistry implements ModelRegistry {
 
 export type LogLine = { level: number; msg: string } & Record<string, unknown>;
 
-/** The service on the fake model, listening, with its log kept. */
+/** Starts the service with the fake model on a free port, and records its log. */
 export async function startFakeApp(env: Record<string, string> = {}) {
   const registry = new FakeRegistry();
   const metrics = createMetrics();

@@ -11,7 +11,7 @@ beforeAll(async () => {
 });
 afterAll(() => service.app.close());
 
-test('every answer tells browsers to load nothing, guess no type and be framed nowhere', async () => {
+test('every response has headers against loading resources, MIME sniffing and framing', async () => {
   for (const path of ['/v1/models', '/health/live', '/nothing', '/openapi.json']) {
     const { headers } = await request(service.url).get(path);
     expect(headers['content-security-policy']).toContain("default-src 'none'");
@@ -21,7 +21,7 @@ test('every answer tells browsers to load nothing, guess no type and be framed n
   }
 });
 
-test('DOCS=false: no page, no document', async () => {
+test('DOCS=false disables /docs and the OpenAPI document', async () => {
   const { app, url } = await startFakeApp({ DOCS: 'false' });
   for (const path of ['/docs', '/docs/', '/openapi.json', '/openapi.yaml'])
     expect((await request(url).get(path)).status).toBe(404);

@@ -14,7 +14,7 @@ beforeAll(async () => {
 });
 afterAll(() => service.app.close());
 
-/** A form with a picture and a mask; three steps, for speed. */
+/** A form with a picture and a mask, and three steps for speed. */
 const form = (files: { image?: Buffer; mask?: Buffer } = {}) => {
   const post = request(service.url)
     .post('/v1/inpaint')
@@ -29,7 +29,7 @@ const json = (body: object, accept = 'application/json') =>
 const pixels = (file: Buffer) => sharp(file).raw().toBuffer();
 
 describe('a filled picture', () => {
-  test('comes back as PNG, known pixels untouched, and says how it was made', async () => {
+  test('is a PNG with unchanged known pixels and metadata about its creation', async () => {
     const { body, status, headers } = await form().buffer(true);
     expect(status).toBe(200);
     expect(headers).toMatchObject({
@@ -49,7 +49,7 @@ describe('a filled picture', () => {
     expect(await readMetadata(body)).toMatchObject({ seed: 7, steps: 3, model: headers['x-model'] });
   });
 
-  test('is the same bytes from a form and from JSON, base64 or data: URL, alone or beside others', async () => {
+  test('has the same bytes from a form and from JSON, base64 or data: URL, alone or with other requests', async () => {
     const alone = await form().buffer(true);
     const others = Array.from({ length: 7 }, (_, i) =>
       form()
@@ -94,7 +94,7 @@ describe('a filled picture', () => {
     expect(after.subarray(20 * 4, 64 * 4)).toEqual(data.subarray(20 * 4, 64 * 4));
   });
 
-  test('candidates come as JSON, with their uncertainty', async () => {
+  test('candidates are returned as JSON, with their uncertainty', async () => {
     const { body, status } = await form().field('num_images', '3').set('accept', 'application/json');
     expect(status).toBe(200);
     expect(body).toMatchObject({ seed: 7, steps: 3, num_images: 3, strategy: 'resize', mask_fraction: 0.25 });
@@ -108,7 +108,7 @@ describe('a filled picture', () => {
     expect(map).toMatchObject({ width: 64, height: 64, format: 'png' });
   });
 
-  test('an absent seed is drawn and reported, and repeats the picture', async () => {
+  test('a missing seed is drawn at random and reported, and reproduces the picture', async () => {
     const first = await request(service.url)
       .post('/v1/inpaint')
       .attach('image', image, 'i.png')
@@ -136,7 +136,7 @@ describe('a filled picture', () => {
     expect(headers['content-type']).toContain(type);
   });
 
-  test('any readable picture will do: 16-bit, palette, grey, animated, rotated', async () => {
+  test('all supported kinds of pictures work: 16-bit, palette, grey, animated, rotated', async () => {
     const frames = Buffer.concat([await rgb(32, 32).raw().toBuffer(), Buffer.alloc(32 * 32 * 3, 90)]);
     const pictures = {
       '16-bit': await rgb(32, 32).toColourspace('rgb16').png().toBuffer(),
@@ -171,7 +171,7 @@ describe('a filled picture', () => {
     expect(await sharp(body).metadata()).toMatchObject({ width, height });
   });
 
-  test('an all-hole mask is sampling', async () => {
+  test('a mask that covers the whole picture gives an unconditional sample', async () => {
     const { status } = await form({ mask: await maskOf(64, 64, 1) });
     expect(status).toBe(200);
   });
@@ -190,7 +190,7 @@ describe('POST /v1/sample', () => {
 });
 
 describe('POST /v1/diffuse', () => {
-  test('gives a strip, or an image for each timestep, ever noisier', async () => {
+  test('returns a strip, or an image for each timestep, with increasing noise', async () => {
     const strip = await request(service.url)
       .post('/v1/diffuse')
       .attach('image', image, 'i.png')

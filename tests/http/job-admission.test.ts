@@ -21,14 +21,14 @@ async function megapixelsObserved(): Promise<number> {
   return values.find(({ metricName }) => metricName?.endsWith('_count'))?.value ?? 0;
 }
 
-test('past JOB_LIMIT nothing is decoded, and Retry-After follows from the work that is left', async () => {
+test('beyond JOB_LIMIT nothing is decoded, and Retry-After depends on the remaining work', async () => {
   service = await startFakeApp({ JOB_LIMIT: '1' });
   const retryAfter: number[] = [];
   for (const steps of [10, 100]) {
     const resume = service.registry.engine.hold();
     const { body: running } = await post({ task: 'sample', steps }).expect(202);
     await expect.poll(() => service.registry.scheduler.depth.active).toBe(1);
-    // A damaged picture would be a 400, had it been looked at.
+    // If this damaged picture were decoded, the status would be 400.
     const refused = await post({ image: Buffer.from('not a picture').toString('base64') }).expect(429);
     expect(refused.body).toMatchObject({ type: '/problems/job-limit', status: 429 });
     expect(refused.body.detail).toContain('jobs are waiting or running');
@@ -38,10 +38,10 @@ test('past JOB_LIMIT nothing is decoded, and Retry-After follows from the work t
     await expect.poll(() => service.registry.scheduler.depth.active).toBe(0);
   }
   expect(retryAfter[0]).toBeGreaterThanOrEqual(1);
-  expect(retryAfter[1]).toBeGreaterThan(retryAfter[0]); // ten times the steps are left
+  expect(retryAfter[1]).toBeGreaterThan(retryAfter[0]); // ten times as many steps remain
 });
 
-test('a picture is counted once for a job, and not for one that is refused', async () => {
+test('metrics count the picture of a job once, and not if the job is refused', async () => {
   service = await startFakeApp({ JOB_LIMIT: '1' });
   const body = { image: await picture(3), mask: await picture(1) };
   const { body: accepted } = await post(body).expect(202);
@@ -49,7 +49,7 @@ test('a picture is counted once for a job, and not for one that is refused', asy
   expect(await megapixelsObserved()).toBe(1);
 });
 
-test("a job's step never goes back, and its events come in the order of the steps", async () => {
+test('the step of a job never decreases, and its events arrive in step order', async () => {
   service = await startFakeApp();
   const { body: accepted } = await post({ task: 'sample', steps: 30, preview_every: 3 }).expect(202);
   const steps: number[] = [];
@@ -60,7 +60,7 @@ test("a job's step never goes back, and its events come in the order of the step
   expect(text.trim().split('\n\n').at(-1)).toContain('event: result');
 });
 
-test('the same Idempotency-Key is answered before JOB_LIMIT is looked at', async () => {
+test('a repeated Idempotency-Key is answered before JOB_LIMIT is checked', async () => {
   service = await startFakeApp({ JOB_LIMIT: '1' });
   const resume = service.registry.engine.hold();
   const send = () => post({ task: 'sample', seed: 1 }).set('idempotency-key', 'one');

@@ -29,7 +29,7 @@ const ended = async (id: string) => {
   return (await get(`/v1/jobs/${id}`)).body;
 };
 
-test('a job runs, reports, and ends with the picture that the same request gives at once', async () => {
+test('a job runs, reports progress, and gives the same picture as a direct request', async () => {
   const body = { image, mask, steps: 4, seed: 11 };
   const created = await post(body);
   expect(created.status).toBe(202);
@@ -47,7 +47,7 @@ test('a job runs, reports, and ends with the picture that the same request gives
   expect((await get(`/v1/jobs/${job.id}/images/1`)).status).toBe(404);
 });
 
-test('sampling jobs, from a form too; the list knows them all', async () => {
+test('sampling jobs from JSON and forms, and the list of all jobs', async () => {
   const form = await request(service.url)
     .post('/v1/jobs')
     .field('task', 'sample')
@@ -62,7 +62,7 @@ test('sampling jobs, from a form too; the list knows them all', async () => {
   expect((await get('/v1/jobs?status=lost')).status).toBe(400);
 });
 
-test('events tell everything, and go on after Last-Event-ID', async () => {
+test('the event stream is complete, and resumes after Last-Event-ID', async () => {
   const { body } = await post({ task: 'sample', steps: 5 });
   const all = await get(`/v1/jobs/${body.id}/events`).buffer(true);
   expect(all.headers['content-type']).toContain('text/event-stream');
@@ -72,7 +72,7 @@ test('events tell everything, and go on after Last-Event-ID', async () => {
   expect([...rest.text.matchAll(/^id: (\d+)$/gm)].map(([, id]) => id)).toEqual(['6', '7']);
 });
 
-test('the same Idempotency-Key is the same job, and another request with it a conflict', async () => {
+test('a repeated Idempotency-Key returns the same job; with another request it is a conflict', async () => {
   const send = (body: object) => post(body).set('idempotency-key', 'abc');
   const first = await send({ task: 'sample', steps: 2 });
   const again = await send({ task: 'sample', steps: 2 });
@@ -84,7 +84,7 @@ test('the same Idempotency-Key is the same job, and another request with it a co
   await ended(first.body.id);
 });
 
-test('what is wrong is said at once', async () => {
+test('invalid requests are refused at once', async () => {
   expect((await post({})).body.errors[0].pointer).toBe('#/image');
   expect((await post({ task: 'sample', image })).body.errors[0].pointer).toBe('#/image');
   expect((await post({ image, mask: image.slice(0, 400) })).body.type).toBe('/problems/unreadable-picture');
@@ -96,7 +96,7 @@ test('what is wrong is said at once', async () => {
   }
 });
 
-test('more jobs than the network has room for wait; past the limit 429; cancelled ones leave', async () => {
+test('jobs wait if the queue is full, are refused with 429 beyond the limit, and leave when cancelled', async () => {
   const created = await Promise.all(
     Array.from({ length: 30 }, (_, seed) => post({ task: 'sample', steps: 300, num_images: 4, seed })),
   );
@@ -112,14 +112,14 @@ test('more jobs than the network has room for wait; past the limit 429; cancelle
   }
   await expect.poll(() => service.registry.get().scheduler?.depth).toEqual({ waiting: 0, active: 0 });
   await ended((await post({ task: 'sample', steps: 1 })).body.id);
-  expect((await request(service.url).delete(`/v1/jobs/${accepted[0]}`)).status).toBe(200); // forgotten
+  expect((await request(service.url).delete(`/v1/jobs/${accepted[0]}`)).status).toBe(200); // deletes the record
   expect((await get(`/v1/jobs/${accepted[0]}`)).status).toBe(404);
 });
 
-test('events carry a preview every so many steps', async () => {
+test('events contain a preview every preview_every steps', async () => {
   const { body } = await post({ task: 'sample', steps: 4, preview_every: 2 });
   const { text } = await get(`/v1/jobs/${body.id}/events`).buffer(true);
-  // Of 2 and 4; who comes late hears of the newest alone.
+  // Previews of steps 2 and 4; a client that connects late receives only the latest one.
   const previews = text.match(/data:image\/webp;base64,[\w+/=]+/g) ?? [];
   expect(previews.length).toBeGreaterThan(0);
   expect(previews.length).toBeLessThanOrEqual(2);
@@ -127,7 +127,7 @@ test('events carry a preview every so many steps', async () => {
   expect([width, format]).toEqual([64, 'webp']);
 });
 
-test('a webhook gets the job that has ended, signed; no other origin is ever called', async () => {
+test('a webhook receives the finished job, signed; other origins are never called', async () => {
   const { body } = await post({ task: 'sample', steps: 2, webhook: `${receiver.origin}/done?x=1` });
   await expect.poll(() => receiver.calls.length).toBe(1);
   const [{ url, headers, text }] = receiver.calls;

@@ -26,7 +26,7 @@ afterEach(async () => {
 const bearer = (key: string) => ({ authorization: `Bearer ${key}` });
 
 describe('with API_KEYS', () => {
-  test('no key, a wrong one, and another scheme are 401 and say how to do it', async () => {
+  test('no key, a wrong key and another scheme give 401 with instructions', async () => {
     const { url } = await start({ API_KEYS });
     for (const headers of [{}, bearer(newKey()), { authorization: `Basic ${alice}` }, { 'x-api-key': 'ä' }]) {
       const answer = await request(url).get('/v1/models').set(headers);
@@ -39,7 +39,7 @@ describe('with API_KEYS', () => {
     expect(sent.headers['www-authenticate']).toContain('invalid_token');
   });
 
-  test('every key lets in, as a bearer token and as x-api-key', async () => {
+  test('every key is accepted, as a bearer token and as x-api-key', async () => {
     const { url } = await start({ API_KEYS });
     for (const headers of [
       bearer(alice),
@@ -50,7 +50,7 @@ describe('with API_KEYS', () => {
       expect((await request(url).post('/v1/sample').set(headers).send({ steps: 1 })).status).toBe(200);
   });
 
-  test('what is open without one: these and no other', async () => {
+  test('only probes and docs are accessible without a key', async () => {
     const { app, url } = await start({ API_KEYS });
     const { paths = {} } = app.swagger();
     const open: string[] = [];
@@ -65,12 +65,12 @@ describe('with API_KEYS', () => {
     }
     expect(open.sort()).toEqual(['get /health/live', 'get /health/ready', 'get /health/startup']);
     for (const path of ['/openapi.json', '/docs/']) expect((await request(url).get(path)).status).toBe(200);
-    // However the path is written.
+    // Other spellings of a path do not bypass the check.
     for (const path of ['/%761/models', '/v1/models?x=1', '/v1/models#', '/v1/./models'])
       expect((await app.inject({ url: path })).statusCode).not.toBe(200);
   });
 
-  test('a job belongs to the key that made it: to another it is not there', async () => {
+  test('a job belongs to the key that created it: for other keys it does not exist', async () => {
     const { url } = await start({ API_KEYS });
     const as = (key: string) => {
       const ask = (method: 'get' | 'delete', path: string) => request(url)[method](path).set(bearer(key));
@@ -90,8 +90,8 @@ describe('with API_KEYS', () => {
     expect((await as(bob).ask('get', '/v1/jobs')).body.jobs).toEqual([]);
     const { body: list } = await as(alice).ask('get', '/v1/jobs');
     expect(list.jobs.map(({ id }: { id: string }) => id)).toEqual([job.id]);
-    expect(JSON.stringify(list)).not.toContain('alice'); // whose it is stays inside
-    const other = await as(bob).submit({ task: 'sample', steps: 3 }); // the same Idempotency-Key, and not the same job
+    expect(JSON.stringify(list)).not.toContain('alice'); // the owner is not disclosed
+    const other = await as(bob).submit({ task: 'sample', steps: 3 }); // same Idempotency-Key, other owner: another job
     expect(other.status).toBe(202);
     expect((await as(alice).submit({ task: 'sample', steps: 2 })).body.id).toBe(job.id);
   });
@@ -100,7 +100,7 @@ describe('with API_KEYS', () => {
 describe('RATE_LIMIT', () => {
   const models = (url: string, headers = {}) => request(url).get('/v1/models').set(headers);
 
-  test('counts by key; past it 429 with when to come again, and no probe is ever refused', async () => {
+  test('counts per key, answers 429 with Retry-After beyond the limit, and never refuses probes', async () => {
     const { url } = await start({ API_KEYS: `${API_KEYS}:4/hour`, RATE_LIMIT: '2/hour' });
     const first = await models(url, bearer(alice));
     expect(first.headers).toMatchObject({ 'ratelimit-limit': '2', 'ratelimit-remaining': '1' });
@@ -110,12 +110,12 @@ describe('RATE_LIMIT', () => {
     expect(headers['content-type']).toContain('application/problem+json');
     expect(Number(headers['retry-after'])).toBeGreaterThan(3000);
     expect(headers['ratelimit-remaining']).toBe('0');
-    const others = await Promise.all(Array.from({ length: 5 }, () => models(url, bearer(bob)))); // his own limit
+    const others = await Promise.all(Array.from({ length: 5 }, () => models(url, bearer(bob)))); // this key has its own limit
     expect(others.map((answer) => answer.status).sort()).toEqual([200, 200, 200, 200, 429]);
     for (let i = 0; i < 5; i++) expect((await request(url).get('/health/live')).status).toBe(200);
   });
 
-  test('counts by address without keys; a forwarded one counts only from a proxy that is trusted', async () => {
+  test('counts per address if there are no keys, and trusts forwarded addresses only from trusted proxies', async () => {
     const from = (url: string, address: string) => models(url, { 'x-forwarded-for': address });
     const direct = await start({ RATE_LIMIT: '1/hour' });
     expect((await from(direct.url, '192.0.2.1')).status).toBe(200);
@@ -123,9 +123,9 @@ describe('RATE_LIMIT', () => {
     const proxied = await start({ RATE_LIMIT: '1/hour', TRUST_PROXY: 'loopback' });
     expect((await from(proxied.url, '192.0.2.1')).status).toBe(200);
     expect((await from(proxied.url, '192.0.2.2')).status).toBe(200);
-    expect((await from(proxied.url, '192.0.2.9, 192.0.2.2')).status).toBe(429); // what the client wrote itself is not believed
+    expect((await from(proxied.url, '192.0.2.9, 192.0.2.2')).status).toBe(429); // an entry added by the client is ignored
     expect((await from(proxied.url, '2001:db8::1')).status).toBe(200);
-    expect((await from(proxied.url, '2001:db8::2')).status).toBe(429); // the same network of one customer
+    expect((await from(proxied.url, '2001:db8::2')).status).toBe(429); // the same /64 network
   });
 
   describe.skipIf(!hasRedis)('on Redis', () => {
@@ -135,7 +135,7 @@ describe('RATE_LIMIT', () => {
       return () => redis.remove();
     });
 
-    test('counts over all replicas; while Redis is away nobody is refused', async () => {
+    test('counts over all replicas, and refuses nobody while Redis is unavailable', async () => {
       const config = readConfig({ RATE_LIMIT: '3/hour', REDIS_URL: redis.url });
       const replica = async () => {
         const app = Fastify();
@@ -143,7 +143,7 @@ describe('RATE_LIMIT', () => {
         await app.register(rateLimit, { config });
         app.get('/v1/models', () => 'models');
         const remaining = async () => Number((await app.inject('/v1/models')).headers['ratelimit-remaining']);
-        /** What is left after the first request that counted: those before Redis is connected do not. */
+        /** The limit that remains after the first counted request. None is counted before Redis is connected. */
         const connected = async () => {
           let left = 3;
           await expect
@@ -164,7 +164,7 @@ describe('RATE_LIMIT', () => {
       await redis.start();
     });
 
-    test('jobs there have owners too', async () => {
+    test('jobs in Redis have owners too', async () => {
       const { url } = await start({ REDIS_URL: redis.url, API_KEYS });
       const submit = (key: string) =>
         request(url)
@@ -182,16 +182,16 @@ describe('RATE_LIMIT', () => {
   });
 });
 
-describe('bad settings stop the start with a sentence that holds no key', () => {
+describe('invalid settings prevent the start, with an error message that contains no key', () => {
   const hash = 'ab'.repeat(32);
   test.each([
-    [alice, /entry 1 of 1 is not/],
-    [`alice:${alice}`, /entry 1 of 1 is not/],
-    [`alice:${hash},${alice}`, /entry 2 of 2 is not/],
-    [`alice:${hash},bob:${hash}`, /entry 2 is there twice/],
-    [`alice:${hash}:60`, /entry 1 of 1 is not/],
-    [`alice:${hash}:0/minute`, /entry 1 of 1 is not/],
-    [',', /entry 1 of 2 is not/],
+    [alice, /entry 1 of 1 is invalid/],
+    [`alice:${alice}`, /entry 1 of 1 is invalid/],
+    [`alice:${hash},${alice}`, /entry 2 of 2 is invalid/],
+    [`alice:${hash},bob:${hash}`, /entry 2 repeats the hash of an earlier entry/],
+    [`alice:${hash}:60`, /entry 1 of 1 is invalid/],
+    [`alice:${hash}:0/minute`, /entry 1 of 1 is invalid/],
+    [',', /entry 1 of 2 is invalid/],
   ])('API_KEYS=%s', (API_KEYS, sentence) => {
     expect(() => readConfig({ API_KEYS })).toThrow(sentence);
     expect(() => readConfig({ API_KEYS })).not.toThrow(new RegExp(`${alice}|${hash}`));
@@ -207,7 +207,7 @@ describe('bad settings stop the start with a sentence that holds no key', () => 
     expect(() => readConfig(env)).toThrow(sentence);
   });
 
-  test.each(['loopback', '10.0.0.0/8, 192.168.1.1', 'fd00::/8'])('TRUST_PROXY=%s is fine', (TRUST_PROXY) => {
+  test.each(['loopback', '10.0.0.0/8, 192.168.1.1', 'fd00::/8'])('TRUST_PROXY=%s is valid', (TRUST_PROXY) => {
     expect(readConfig({ TRUST_PROXY }).TRUST_PROXY).toEqual(TRUST_PROXY.split(', '));
   });
 });

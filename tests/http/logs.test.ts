@@ -12,7 +12,7 @@ import { startFakeApp } from './fake-app.ts';
 const key = newKey();
 const API_KEYS = `alice:${hashKey(key).toString('hex')}`;
 
-describe('one line a request', () => {
+describe('one line per request', () => {
   let service: Awaited<ReturnType<typeof startFakeApp>>;
   beforeEach(async () => {
     service = await startFakeApp({ API_KEYS, LOG_LEVEL: 'debug' });
@@ -24,7 +24,7 @@ describe('one line a request', () => {
   const post = (path: string, id: string) =>
     request(service.url).post(path).set({ 'x-api-key': key, 'x-request-id': id });
 
-  test('says who asked what, what came of it, and all that it takes to ask again', async () => {
+  test('contains the client, the request, its outcome and all parameters to repeat it', async () => {
     const body = { seed: 7, steps: 2, sampler: 'ddim', num_images: 2 };
     await post('/v1/sample?note=private', 'one').send(body).expect(200);
     await expect.poll(() => lines('/v1/sample')).toHaveLength(1);
@@ -45,7 +45,7 @@ describe('one line a request', () => {
     expect(JSON.stringify(service.log)).not.toContain('private');
   });
 
-  test('a refused one: the problem, and the parameters as far as they were read', async () => {
+  test('of a refused request contains the problem and the parameters parsed so far', async () => {
     const image = Buffer.from('no picture');
     await post('/v1/inpaint', 'two').field('seed', 3).attach('image', image, 'my-holiday.png').expect(415);
     await expect.poll(() => lines('/v1/inpaint')).toHaveLength(1);
@@ -56,20 +56,20 @@ describe('one line a request', () => {
     expect(JSON.stringify(service.log)).not.toContain('my-holiday');
   });
 
-  test('a stream that ends with an error says so, whatever its status was', async () => {
+  test('of a stream that ends with an error contains the error, although its status is 200', async () => {
     service.registry.engine.failing = true;
     await post('/v1/sample', 'three').set('accept', 'text/event-stream').send({ steps: 1 }).expect(200);
     await expect.poll(() => lines('/v1/sample')).toHaveLength(1);
     expect(lines('/v1/sample')[0]).toMatchObject({ status: 200, problem: 'engine-failure' });
   });
 
-  test('a job: which one it made', async () => {
+  test('of a job request contains the id of the job', async () => {
     const { body } = await post('/v1/jobs', 'four').send({ task: 'sample', steps: 1 }).expect(202);
     await expect.poll(() => lines('/v1/jobs')).toHaveLength(1);
     expect(lines('/v1/jobs')[0]).toMatchObject({ status: 202, task: 'sample', job: body.id, steps: 1 });
   });
 
-  test('probes and scrapes are asked for every few seconds: at debug', async () => {
+  test('of probes and scrapes is logged at debug level', async () => {
     await request(service.url).get('/health/live').expect(200);
     await request(service.url).get('/metrics').set('x-api-key', key).expect(200);
     await expect
@@ -79,7 +79,7 @@ describe('one line a request', () => {
   });
 });
 
-test('what is written of an error is its type, message, code, stack and cause, and no secret', () => {
+test('a logged error has its type, message, code, stack and cause, and no secrets', () => {
   const lines: string[] = [];
   const log = createLog('info', redactor(['pa"ss/word']), { write: (line) => void lines.push(line) });
   const cause = Object.assign(new TypeError('for pa"ss/word'), { command: { args: ['a picture'] } });
@@ -100,61 +100,58 @@ test('what is written of an error is its type, message, code, stack and cause, a
   expect(JSON.parse(lines[1])).toMatchObject({ err: { type: 'string', message: "'just a text'" } });
 });
 
-test.skipIf(!hasRedis)(
-  'at trace level, with everything going wrong: no secret in what is written',
-  async () => {
-    const redis = await RedisServer.start();
-    onTestFinished(() => redis.remove());
-    const password = 'horse-battery-staple';
-    const admin = new Redis(redis.url);
-    await admin.config('SET', 'requirepass', password);
-    const secret = 'whsec_c2VjcmV0LXNlY3JldC1zZWNyZXQtc2VjcmV0';
-    const { child, output } = startProcess({
-      LOG_LEVEL: 'trace',
-      DEVICE: 'cpu',
-      API_KEYS,
-      REDIS_URL: redis.url.replace('//', `//:${password}@`),
-      RATE_LIMIT: '100/minute',
-      WEBHOOK_ORIGINS: 'http://127.0.0.1:1',
-      WEBHOOK_SECRET: secret,
-    });
-    await expect.poll(() => output.text).toMatch(/listening on/);
-    const url = output.text.match(/(?<=listening on )http:\/\/localhost:\d+/)?.[0] ?? '';
-    const [image, mask] = [await pngOf(64, 64), await maskOf(64, 64)];
-    const fields = { image: image.toString('base64'), mask: mask.toString('base64'), steps: 2 };
-    const as = (presented: string) => ({ authorization: `Bearer ${presented}` });
-    const post = (path: string, body: object) => request(url).post(path).set(as(key)).send(body);
-    const answers = [
-      await post('/v1/inpaint', fields),
-      await post('/v1/jobs', { ...fields, webhook: `http://127.0.0.1:1/?token=${key}` }),
-      await request(url).get(`/v1/models/${key}?api_key=${key}`).set(as(key)),
-      await request(url).get('/v1/models').set(as('a-mistyped-key')),
-    ];
-    expect(answers.map(({ status }) => status)).toEqual([200, 202, 404, 401]);
-    await expect
-      .poll(async () => (await request(url).get('/v1/jobs').set(as(key))).body.jobs[0].status)
-      .toBe('succeeded');
-    // Every connection is cut, and none gets in again: ioredis' errors hold the commands that failed.
-    await admin.config('SET', 'requirepass', 'another');
-    await admin.client('KILL', 'TYPE', 'normal');
-    await expect.poll(() => output.text).toMatch(/WRONGPASS|NOAUTH/);
-    expect((await post('/v1/jobs', fields)).status).toBe(503);
-    admin.disconnect();
-    child.kill('SIGKILL');
+test.skipIf(!hasRedis)('the log contains no secrets, even at trace level and during failures', async () => {
+  const redis = await RedisServer.start();
+  onTestFinished(() => redis.remove());
+  const password = 'horse-battery-staple';
+  const admin = new Redis(redis.url);
+  await admin.config('SET', 'requirepass', password);
+  const secret = 'whsec_c2VjcmV0LXNlY3JldC1zZWNyZXQtc2VjcmV0';
+  const { child, output } = startProcess({
+    LOG_LEVEL: 'trace',
+    DEVICE: 'cpu',
+    API_KEYS,
+    REDIS_URL: redis.url.replace('//', `//:${password}@`),
+    RATE_LIMIT: '100/minute',
+    WEBHOOK_ORIGINS: 'http://127.0.0.1:1',
+    WEBHOOK_SECRET: secret,
+  });
+  await expect.poll(() => output.text).toMatch(/listening on/);
+  const url = output.text.match(/(?<=listening on )http:\/\/localhost:\d+/)?.[0] ?? '';
+  const [image, mask] = [await pngOf(64, 64), await maskOf(64, 64)];
+  const fields = { image: image.toString('base64'), mask: mask.toString('base64'), steps: 2 };
+  const as = (presented: string) => ({ authorization: `Bearer ${presented}` });
+  const post = (path: string, body: object) => request(url).post(path).set(as(key)).send(body);
+  const answers = [
+    await post('/v1/inpaint', fields),
+    await post('/v1/jobs', { ...fields, webhook: `http://127.0.0.1:1/?token=${key}` }),
+    await request(url).get(`/v1/models/${key}?api_key=${key}`).set(as(key)),
+    await request(url).get('/v1/models').set(as('a-mistyped-key')),
+  ];
+  expect(answers.map(({ status }) => status)).toEqual([200, 202, 404, 401]);
+  await expect
+    .poll(async () => (await request(url).get('/v1/jobs').set(as(key))).body.jobs[0].status)
+    .toBe('succeeded');
+  // Close all connections and reject new ones, because the errors of ioredis contain the failed commands.
+  await admin.config('SET', 'requirepass', 'another');
+  await admin.client('KILL', 'TYPE', 'normal');
+  await expect.poll(() => output.text).toMatch(/WRONGPASS|NOAUTH/);
+  expect((await post('/v1/jobs', fields)).status).toBe(503);
+  admin.disconnect();
+  child.kill('SIGKILL');
 
-    const secrets = [
-      key,
-      password,
-      secret,
-      API_KEYS.split(':')[1],
-      'a-mistyped-key',
-      fields.image.slice(0, 40),
-    ];
-    for (const each of secrets) expect(output.text).not.toContain(each);
-    const written = output.stdout.trim().split('\n');
-    for (const line of written) expect(() => JSON.parse(line), line).not.toThrow();
-  },
-);
+  const secrets = [
+    key,
+    password,
+    secret,
+    API_KEYS.split(':')[1],
+    'a-mistyped-key',
+    fields.image.slice(0, 40),
+  ];
+  for (const each of secrets) expect(output.text).not.toContain(each);
+  const written = output.stdout.trim().split('\n');
+  for (const line of written) expect(() => JSON.parse(line), line).not.toThrow();
+});
 
 function startProcess(env: Record<string, string>): {
   child: ChildProcess;

@@ -16,7 +16,7 @@ beforeAll(async () => {
 });
 afterAll(() => service.app.close());
 
-/** The first are the longest, so that who comes later could be kept waiting; some 1,200 evaluations in all. */
+/** The request of client i. The first four are the longest and could delay the others. In total about 1,200 evaluations. */
 function client(i: number) {
   const numImages = i % 16 === 7 ? 2 : 1;
   const steps = i < 4 ? LONG : 5 + ((i * 7) % 16);
@@ -27,7 +27,7 @@ function client(i: number) {
   return { path, accept, body: { ...sampling, priority, ...(i % 2 === 0 ? {} : pictures) } };
 }
 
-/** Sends it, and gives the status and every picture's pixels. */
+/** Sends a request; resolves to its status and the pixels of every picture. */
 async function send({ path, accept, body }: ReturnType<typeof client>) {
   const headers = { 'content-type': 'application/json', accept };
   const response = await fetch(service.url + path, { method: 'POST', headers, body: JSON.stringify(body) });
@@ -43,7 +43,7 @@ function filesIn(answer: Buffer, accept: string): Buffer[] {
   return JSON.parse(json).images.map(({ data }: { data: string }) => Buffer.from(data, 'base64'));
 }
 
-test('64 mixed clients at once: all are answered, none starves, each with the pixels it gets alone', async () => {
+test('64 mixed clients at once: all are answered, none starves, and each gets the same pixels as alone', async () => {
   const clients = Array.from({ length: CLIENTS }, (_, i) => client(i));
   const answered: number[] = [];
   const together = await Promise.all(
@@ -56,15 +56,15 @@ test('64 mixed clients at once: all are answered, none starves, each with the pi
   expect(together.map(({ status }) => status)).toEqual(Array(CLIENTS).fill(200));
   expect(together.map(({ pixels }) => pixels.length)).toEqual(clients.map(({ body }) => body.num_images));
   const hexes = together.flatMap(({ pixels }) => pixels.map((raw) => raw.toString('hex')));
-  expect(new Set(hexes).size).toBe(hexes.length); // no two seeds are the same picture
+  expect(new Set(hexes).size).toBe(hexes.length); // different seeds give different pictures
 
-  // Who came last with little to do is not kept waiting for who came first with much.
+  // The short requests at the end do not wait for the long ones at the start.
   const shortest = answered.filter((i) => clients[i].body.steps < 10);
   const firstLong = answered.findIndex((i) => clients[i].body.steps === LONG);
   expect(Math.max(...shortest.map((i) => answered.indexOf(i)))).toBeLessThan(firstLong);
 
-  // Every fifth: 5 shares no factor with the periods above, so all samplers, routes and forms are among them. All 64
-  // would take as long again and could only differ for a reason that differs these too: noise or rows mixed up.
+  // Repeat every fifth request alone. 5 is coprime to the periods in client(), so all samplers, routes and formats are
+  // included. Mixed-up noise or rows would show in these as well as in all 64, which would take five times as long.
   for (let i = 0; i < CLIENTS; i += 5) {
     expect((await send(clients[i])).pixels, `client ${i}`).toEqual(together[i].pixels);
   }

@@ -6,7 +6,7 @@ import { maskOf, pngOf } from '../helpers/app.ts';
 import { startFakeApp } from './fake-app.ts';
 
 const MAX_UPLOAD_BYTES = 100_000;
-const ERROR = 50; // pino's level
+const ERROR = 50; // level in pino
 let service: Awaited<ReturnType<typeof startFakeApp>>;
 beforeEach(async () => {
   service = await startFakeApp({ MAX_UPLOAD_BYTES: String(MAX_UPLOAD_BYTES) });
@@ -19,7 +19,7 @@ const fields = async () => ({
   mask: (await maskOf(64, 64)).toString('base64'),
 });
 
-/** Sends bytes, or what a function does with the socket, and gives all that comes back until the connection ends. */
+/** Sends bytes, disconnects after hangUpAfterMs (if given), and resolves to everything received. */
 function raw(bytes: string, hangUpAfterMs?: number): Promise<string> {
   return new Promise((resolve) => {
     let answer = '';
@@ -40,14 +40,14 @@ function raw(bytes: string, hangUpAfterMs?: number): Promise<string> {
 const post = (body: string, length = body.length) =>
   `POST /v1/inpaint HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: ${length}\r\n\r\n${body}`;
 
-describe('a client that goes away', () => {
-  test('half-way through its upload: counted once, no error in the log', async () => {
+describe('a client that disconnects', () => {
+  test('during its upload: counted once, no error in the log', async () => {
     await raw(post('{"image": "', 5000), 50);
     await expect.poll(async () => (await service.metrics.disconnects.get()).values[0].value).toBe(1);
     expect(errors()).toEqual([]);
   });
 
-  test('while it is being worked for: its place is free at the next step, no error in the log', async () => {
+  test('while its request runs: its place is free at the next step, no error in the log', async () => {
     service.registry.engine.delayMs = 20;
     await raw(post(JSON.stringify({ ...(await fields()), steps: 100 })), 300);
     await expect.poll(() => service.registry.scheduler.depth).toEqual({ waiting: 0, active: 0 });
@@ -55,7 +55,7 @@ describe('a client that goes away', () => {
     expect(errors()).toEqual([]);
   });
 
-  test('as soon as it has sent everything: nothing is left behind', async () => {
+  test('immediately after sending its request: nothing stays in the queue', async () => {
     service.registry.engine.delayMs = 20;
     const body = post(JSON.stringify({ ...(await fields()), steps: 100 }));
     await Promise.all(Array.from({ length: 4 }, () => raw(body, 15)));
@@ -64,8 +64,8 @@ describe('a client that goes away', () => {
   });
 });
 
-describe('a body past the limit', () => {
-  test('is answered even to a client that reads nothing until it has sent everything', async () => {
+describe('a body beyond the limit', () => {
+  test('is answered even if the client reads nothing before it has sent everything', async () => {
     const piece = 'A'.repeat(10_000);
     const pieces = `${piece.length.toString(16)}\r\n${piece}\r\n`.repeat(300);
     const head = 'POST /v1/inpaint HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n';
@@ -75,16 +75,16 @@ describe('a body past the limit', () => {
     expect(announced).toMatch(/^HTTP\/1.1 413 .*upload-too-large/s);
   });
 
-  test('whose end never comes does not keep the connection', async () => {
+  test('that never ends does not keep the connection open', async () => {
     const answer = await raw(post('A', 10_000_000)); // resolves when the service closes it
     expect(answer).toMatch(/^HTTP\/1.1 413 /);
   });
 });
 
-describe('parts of a form without a name', () => {
+describe('form parts without a name', () => {
   test.each([
-    ['that are skipped, the last one too', 'x: y', 'image'],
-    ['in a content-disposition', 'content-disposition: form-data', 'no name'],
+    ['no content-disposition', 'x: y', 'image'],
+    ['content-disposition without a name', 'content-disposition: form-data', 'no name'],
   ])('%s: the form is read to its end', async (_what, head, said) => {
     const body = `--b\r\n${head}\r\n\r\n${'A'.repeat(50_000)}\r\n--b--\r\n`;
     const type = 'content-type: multipart/form-data; boundary=b';
@@ -96,23 +96,23 @@ describe('parts of a form without a name', () => {
   });
 });
 
-test('an expectation nobody knows, and OPTIONS that is no preflight, are no problem', async () => {
+test('an unknown expectation and an OPTIONS request that is not a preflight are accepted', async () => {
   const expecting = 'GET /v1/models HTTP/1.1\r\nhost: x\r\nexpect: nothing\r\nconnection: close\r\n\r\n';
   expect(await raw(expecting)).toMatch(/^HTTP\/1.1 200 .*x-request-id/s);
   expect((await request(service.url).options('/v1/inpaint')).status).toBe(204);
 });
 
-describe('problems where no route was reached', () => {
+describe('problems before a route is reached', () => {
   test.each([
-    ['no HTTP', 'GARBAGE\r\n\r\n', 400, 'invalid-request'],
+    ['not HTTP', 'GARBAGE\r\n\r\n', 400, 'invalid-request'],
     [
       'headers without end',
       `GET / HTTP/1.1\r\nhost: x\r\nx: ${'a'.repeat(20_000)}\r\n\r\n`,
       431,
       'headers-too-large',
     ],
-    ['no Host', 'GET /v1/models HTTP/1.1\r\nconnection: close\r\n\r\n', 400, 'invalid-request'],
-  ])('bytes that are no request: %s', async (_what, bytes, status, slug) => {
+    ['no Host header', 'GET /v1/models HTTP/1.1\r\nconnection: close\r\n\r\n', 400, 'invalid-request'],
+  ])('invalid request: %s', async (_what, bytes, status, slug) => {
     const answer = await raw(bytes);
     expect(answer).toMatch(new RegExp(`^HTTP/1.1 ${status} .*application/problem\\+json`, 's'));
     expect(answer).toContain('x-request-id: ');
@@ -120,9 +120,9 @@ describe('problems where no route was reached', () => {
   });
 
   test.each([
-    ['a path badly escaped', '/v1/models/%zz', 400, 'invalid-request'],
+    ['a path with invalid escapes', '/v1/models/%zz', 400, 'invalid-request'],
     ['a very long name', `/v1/models/${'a'.repeat(200)}`, 404, 'not-found'],
-    ['a path that is not there', '/nothing', 404, 'not-found'],
+    ['an unknown path', '/nothing', 404, 'not-found'],
   ])('%s', async (_what, path, status, slug) => {
     const { status: got, body, headers } = await request(service.url).get(path);
     expect({ got, type: body.type }).toEqual({ got: status, type: `/problems/${slug}` });
@@ -130,7 +130,7 @@ describe('problems where no route was reached', () => {
     expect(headers['x-request-id']).toBeTruthy();
   });
 
-  test('a method that a path with a parameter does not take', async () => {
+  test('a method that a path with a parameter does not support', async () => {
     const { status, headers } = await request(service.url).post('/v1/models/fake');
     expect(status).toBe(405);
     expect(headers.allow).toContain('GET');
@@ -140,7 +140,7 @@ describe('problems where no route was reached', () => {
 describe('readiness', () => {
   const sample = () => request(service.url).post('/v1/sample').send({ steps: 1 });
 
-  test('an engine that fails: 500, and 503 with a time to come back when the service is not ready', async () => {
+  test('a failing engine gives 500, or 503 with Retry-After while the service is not ready', async () => {
     service.registry.engine.failing = true;
     const failed = await sample();
     expect(failed.body).toMatchObject({ status: 500, type: '/problems/engine-failure' });
@@ -154,7 +154,7 @@ describe('readiness', () => {
     expect(Number(headers['retry-after'])).toBeGreaterThan(0);
   });
 
-  test('while draining: refused with an id and the connection closed; the probe says when to come back', async () => {
+  test('while draining, requests are refused with an id and the connection is closed; the probe has Retry-After', async () => {
     service.app.draining = true;
     const { status, headers } = await sample();
     expect(status).toBe(503);
@@ -163,15 +163,15 @@ describe('readiness', () => {
   });
 });
 
-test('a scrape as OpenMetrics does not rename what the next one as text finds', async () => {
+test('a scrape as OpenMetrics does not change the names in the next text scrape', async () => {
   const scrape = (accept: string) => request(service.url).get('/metrics').set('accept', accept).buffer(true);
   const openMetrics = await scrape('application/openmetrics-text');
   expect(openMetrics.text).toContain('# TYPE ddpm_inpaint_client_disconnects counter');
   expect((await scrape('text/plain')).text).toContain('# TYPE ddpm_inpaint_client_disconnects_total counter');
 });
 
-describe('small promises', () => {
-  test('a PNG says all that it takes to make it again', async () => {
+describe('details of the API', () => {
+  test('the metadata of a PNG contains everything needed to reproduce it', async () => {
     const parameters = { seed: 7, strategy: 'crop', padding: 3, mask_blur: 2, sampler: 'ddpm', steps: 5 };
     const answer = await request(service.url)
       .post('/v1/inpaint')
@@ -180,13 +180,13 @@ describe('small promises', () => {
     expect(await readMetadata(answer.body)).toMatchObject({ model: 'fake@1', candidate: 0, ...parameters });
   });
 
-  test('base64 in lines, as many tools write it', async () => {
+  test('base64 with line breaks is accepted', async () => {
     const { image, mask } = await fields();
     const lines = image.replace(/.{76}/g, '$&\r\n');
     expect((await request(service.url).post('/v1/inpaint').send({ image: lines, mask })).status).toBe(200);
   });
 
-  test('a picture that the format cannot hold is a bad parameter', async () => {
+  test('a picture too large for the format is an invalid parameter', async () => {
     const form = request(service.url)
       .post('/v1/inpaint')
       .attach('image', await pngOf(20_000, 1), 'i.png')
@@ -196,7 +196,7 @@ describe('small promises', () => {
     expect(body).toMatchObject({ status: 400, errors: [{ pointer: '#/format' }] });
   });
 
-  test('timesteps by default fit the model, however few it has', async () => {
+  test('default timesteps are valid for models with few timesteps', async () => {
     const { image } = await fields();
     const { body } = await request(service.url)
       .post('/v1/diffuse')
@@ -206,7 +206,7 @@ describe('small promises', () => {
   });
 });
 
-test('closing waits for the jobs that run, longer than the ten seconds that Fastify gives its plugins', async () => {
+test('closing waits for running jobs, longer than the default plugin timeout of Fastify (10 s)', async () => {
   service.registry.engine.delayMs = 2750;
   await request(service.url).post('/v1/jobs').send({ task: 'sample', steps: 4 }).expect(202);
   await expect.poll(() => service.registry.scheduler.depth.active).toBe(1);

@@ -13,7 +13,7 @@ beforeAll(async () => {
 afterAll(() => service.app.close());
 const get = (path: string) => request(service.url).get(path);
 
-test('probes say yes once the model is loaded', async () => {
+test('probes succeed once the model is loaded', async () => {
   for (const probe of ['live', 'ready', 'startup']) {
     const { status, body } = await get(`/health/${probe}`);
     expect(status).toBe(200);
@@ -21,7 +21,7 @@ test('probes say yes once the model is loaded', async () => {
   }
 });
 
-test('without a worker, ready says no and live yes; with one back, yes again', async () => {
+test('without a worker the service is live but not ready; it is ready again when one is back', async () => {
   for (const pid of service.registry.get().workers?.pids ?? []) process.kill(pid, 'SIGKILL');
   await expect.poll(async () => (await get('/health/ready')).status).toBe(503);
   expect((await get('/metrics')).text).toContain('ddpm_inpaint_ready 0');
@@ -36,7 +36,7 @@ test('without a worker, ready says no and live yes; with one back, yes again', a
   expect((await get('/metrics')).text).toContain('ddpm_inpaint_ready 1');
 });
 
-test('models are described: card, digest, state, where they run', async () => {
+test('models are listed with card, digest, state and runtime', async () => {
   const { body } = await get('/v1/models');
   const first = body.models.find((model: { default: boolean }) => model.default);
   expect(first).toMatchObject({
@@ -57,7 +57,7 @@ test('models are described: card, digest, state, where they run', async () => {
   expect((await get(`/v1/models/${first.ref}`)).body.ref).toBe(first.ref);
 });
 
-test('metrics count what happened, as Prometheus text and as OpenMetrics', async () => {
+test('metrics are available as Prometheus text and as OpenMetrics', async () => {
   await request(service.url).post('/v1/sample').send({ steps: 3, seed: 1, sampler: 'ddim' });
   await request(service.url).post('/v1/sample').send({ steps: 0 });
   const plain = await get('/metrics');
@@ -82,20 +82,20 @@ test('metrics count what happened, as Prometheus text and as OpenMetrics', async
   expect(open.text.trimEnd().endsWith('# EOF')).toBe(true);
 });
 
-test('a sane request id is kept, another replaced', async () => {
+test('a valid request id is kept, an invalid one is replaced', async () => {
   expect((await get('/health/live').set('x-request-id', 'abc-1')).headers['x-request-id']).toBe('abc-1');
   const replaced = (await get('/health/live').set('x-request-id', 'a b;c')).headers['x-request-id'];
   expect(replaced).toMatch(/^[0-9a-f-]{36}$/);
 });
 
-test('only the origins that are set may call from a page', async () => {
+test('CORS allows only the configured origins', async () => {
   const allowed = await get('/v1/models').set('origin', 'https://example.org');
   expect(allowed.headers['access-control-allow-origin']).toBe('https://example.org');
   const other = await get('/v1/models').set('origin', 'https://evil.example');
   expect(other.headers['access-control-allow-origin']).toBeUndefined();
 });
 
-test('the page and the docs are there', async () => {
+test('the page and the docs are served', async () => {
   const page = await get('/');
   expect(page.headers['content-type']).toContain('text/html');
   const files = [...page.text.matchAll(/(?:src|href)="(playground\/[^"]+)"/g)].map(([, file]) => file);
@@ -108,17 +108,17 @@ test('the page and the docs are there', async () => {
 describe('the OpenAPI document', () => {
   const committed = readFileSync('openapi.yaml', 'utf8');
 
-  test('is the committed one: npm run openapi', async () => {
+  test('matches the committed openapi.yaml (update: npm run openapi)', async () => {
     expect(await openapiYaml()).toBe(committed);
     expect((await get('/openapi.yaml')).text).toBe(committed);
     expect((await get('/openapi.json')).body.openapi).toBe('3.1.0');
   });
 
-  test('passes a public linter', () => {
+  test('passes a public OpenAPI linter', () => {
     execFileSync('npx', ['redocly', 'lint', 'openapi.yaml'], { stdio: 'pipe' });
   });
 
-  test('gives a client that compiles', () => {
+  test('generates a client that compiles', () => {
     const folder = mkdtempSync('node_modules/.client-');
     onTestFinished(() => rmSync(folder, { recursive: true }));
     execFileSync(

@@ -21,12 +21,12 @@ afterEach(async () => {
 
 function connect(): Socket {
   const socket = createConnection({ port: service.port, host: '127.0.0.1' });
-  socket.on('error', () => {}); // a reset is one way of being closed
+  socket.on('error', () => {}); // the service may close the connection with a reset
   sockets.push(socket);
   return socket;
 }
 
-/** Sends pieces one after another for as long as it may, and gives all that comes back. */
+/** Sends `first`, then a piece every 50 ms until the connection closes. Resolves to everything received. */
 async function trickle(first: string, piece: string): Promise<string> {
   const socket = connect();
   let answer = '';
@@ -61,7 +61,7 @@ test.each([
     'POST /v1/sample HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n',
     '1\r\n \r\n',
   ],
-])('%s sent a few bytes at a time: the connection ends, others are answered meanwhile', async (_what, first, piece) => {
+])('%s sent a few bytes at a time: the connection is closed, and others are served meanwhile', async (_what, first, piece) => {
   const slow = Promise.all(Array.from({ length: MAX_CONNECTIONS - 1 }, () => trickle(first, piece)));
   await alive();
   for (const answer of await slow) expect(answer).toMatch(/^HTTP\/1.1 4(08|15) |^$/);
@@ -69,23 +69,23 @@ test.each([
   await alive();
 });
 
-test('headers that come too late are told so', async () => {
+test('headers that arrive too late are answered with an error', async () => {
   const answer = await trickle('GET / HTTP/1.1\r\n', 'a: b\r\n');
   expect(answer).toMatch(/^HTTP\/1.1 408 .*application\/problem\+json.*request-timeout/s);
 });
 
-test('connections that say nothing are closed as well', async () => {
+test('connections that send nothing are closed too', async () => {
   await Promise.all(Array.from({ length: 5 }, () => once(connect().resume(), 'close')));
 });
 
-describe('an answer', () => {
+describe('a response', () => {
   const ask = (path: string, body: string, accept = 'application/json') =>
     `POST ${path} HTTP/1.1\r\nhost: x\r\naccept: ${accept}\r\ncontent-type: application/json\r\ncontent-length: ${body.length}\r\n\r\n${body}`;
 
-  test('that is never read is given up', async () => {
+  test('that the client never reads is aborted', async () => {
     const socket = connect();
     socket.pause();
-    // More than the kernel's buffers take between two ends of which one does nothing.
+    // More than the socket buffers of both sides can hold.
     socket.write('GET /openapi.json HTTP/1.1\r\nhost: x\r\n\r\n'.repeat(400));
     await expect
       .poll(async () => (await service.metrics.disconnects.get()).values[0].value)
@@ -93,7 +93,7 @@ describe('an answer', () => {
     await expect.poll(open).toBe(0);
   });
 
-  test('that takes its time is waited for, and so is one that is streamed', async () => {
+  test('that is slow to compute, or is streamed, is not aborted', async () => {
     service.registry.engine.delayMs = 700;
     const slow = await request(service.url).post('/v1/sample').send({ steps: 4, seed: 1 });
     expect(slow.status).toBe(200);
@@ -104,7 +104,7 @@ describe('an answer', () => {
     expect(events.text).toContain('event: result');
   });
 
-  test('leaves the connection to the next request, which may take as long', async () => {
+  test('keeps the connection open for the next request, which has the full time limit', async () => {
     const socket = connect();
     let answers = '';
     socket.on('data', (data) => {
@@ -119,7 +119,7 @@ describe('an answer', () => {
   });
 });
 
-test('past MAX_CONNECTIONS more are closed at once, counted, and let in again when there is room', async () => {
+test('connections beyond MAX_CONNECTIONS are closed at once and counted, and accepted again when there is room', async () => {
   const held = Array.from({ length: MAX_CONNECTIONS }, connect);
   await expect.poll(open).toBe(MAX_CONNECTIONS);
   await once(connect().resume(), 'close');

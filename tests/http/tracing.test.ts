@@ -20,7 +20,7 @@ interface SentSpan {
   status: { code?: number };
 }
 
-/** What an OpenTelemetry collector would get: real OTLP over HTTP, as JSON. */
+/** An OpenTelemetry collector that receives OTLP over HTTP, as JSON. */
 const spans: SentSpan[] = [];
 let resource = '';
 const collector = createServer(async (incoming, response) => {
@@ -65,7 +65,7 @@ const named = (name: string) => spans.filter((span) => span.name === name);
 const attributes = (span: SentSpan) =>
   Object.fromEntries(span.attributes.map(({ key, value }) => [key, Object.values(value)[0]]));
 
-test('a request: decode, queue, each batch, composite, encode, in the trace of its caller', async () => {
+test('a request has spans for decode, queue, each batch, composite and encode, in the trace of its caller', async () => {
   service.registry.engine.delayMs = 30;
   const traceparent = `00-${CALLER.traceId}-${CALLER.spanId}-01`;
   await post('/v1/inpaint')
@@ -94,7 +94,7 @@ test('a request: decode, queue, each batch, composite, encode, in the trace of i
     'encode',
   ]);
   for (const batch of named('batch')) {
-    expect(ms(batch)).toBeGreaterThan(25); // the engine's 30, as timers count
+    expect(ms(batch)).toBeGreaterThan(25); // the delay of the engine is 30 ms; timers may fire early
     expect(attributes(batch)).toEqual({ 'ddpm_inpaint.rows': 1 });
   }
   for (const part of parts) {
@@ -105,16 +105,16 @@ test('a request: decode, queue, each batch, composite, encode, in the trace of i
   expect(resource).toContain('ddpm-inpaint');
   expect(resource).toContain('deployment.environment');
   const line = service.log.find(({ route }) => route === '/v1/inpaint');
-  expect(line?.trace_id).toBe(CALLER.traceId); // from the log to the trace
+  expect(line?.trace_id).toBe(CALLER.traceId); // the log line refers to the trace
 });
 
-test('a batch that several requests share is in the trace of one and linked to the others', async () => {
+test('a batch shared by several requests is in the trace of one and linked to the others', async () => {
   spans.length = 0;
   service.registry.engine.delayMs = 50;
   await Promise.all([1, 2, 3].map((seed) => post('/v1/sample').send({ steps: 6, seed }).expect(200)));
   await expect.poll(() => named('POST /v1/sample')).toHaveLength(3);
   const requests = new Map(named('POST /v1/sample').map((span) => [span.spanId, span.traceId]));
-  expect(new Set(requests.values()).size).toBe(3); // three callers, three traces
+  expect(new Set(requests.values()).size).toBe(3); // each caller has its own trace
   const shared = named('batch').filter((batch) => Number(attributes(batch)['ddpm_inpaint.rows']) > 1);
   expect(shared.length).toBeGreaterThan(0);
   for (const batch of shared) {
@@ -124,7 +124,7 @@ test('a batch that several requests share is in the trace of one and linked to t
   }
 });
 
-test('a job is a trace of its own, linked to the request that made it', async () => {
+test('a job has its own trace, linked to the request that created it', async () => {
   spans.length = 0;
   await post('/v1/jobs')
     .send({ ...(await fields()), steps: 2 })
@@ -137,7 +137,7 @@ test('a job is a trace of its own, linked to the request that made it', async ()
   expect(parts).toEqual(['decode', 'queue', 'batch', 'batch', 'composite', 'encode']);
 });
 
-test('what fails is an error; probes are no traces; no key, picture or file name is sent', async () => {
+test('failed requests have error status, probes have no trace, and no key, picture or file name is exported', async () => {
   spans.length = 0;
   service.registry.engine.failing = true;
   await post('/v1/sample?private=1').send({ steps: 1 }).expect(500);
@@ -159,7 +159,7 @@ test.each([
     { OTEL_EXPORTER_OTLP_ENDPOINT: 'http://x', OTEL_EXPORTER_OTLP_PROTOCOL: 'grpc' },
     /'grpc'; it must be http\/protobuf or http\/json/,
   ],
-])('%j is refused with a sentence', async (env, sentence) => {
+])('%j is refused with an error message', async (env, sentence) => {
   await expect(startTracing(env, { warn: () => {} })).rejects.toThrow(sentence);
   await expect(startTracing(env, { warn: () => {} })).rejects.toBeInstanceOf(TracingError);
 });

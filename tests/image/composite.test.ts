@@ -6,7 +6,7 @@ import { encodePicture } from '../../src/image/encode.ts';
 import type { Mask, Picture } from '../../src/image/picture.ts';
 import { LIMITS, maskOf, noise, plain, scene, withOtherHole } from './make.ts';
 
-/** Byte positions outside the hole that differ. */
+/** The indices of bytes outside the hole that differ. */
 function changesOutside(before: Picture, after: Picture, mask: Mask): number {
   expect([after.width, after.height, after.channels]).toEqual([before.width, before.height, before.channels]);
   expect(after.data.length).toBe(before.data.length);
@@ -37,7 +37,7 @@ describe('outside the hole', () => {
           expect(Buffer.compare(picture.data, before)).toBe(0);
           expect(changesOutside(picture, after, mask)).toBe(0);
           const sent = await decodePicture(await encodePicture(after, format), 'image', LIMITS);
-          // WebP drops an alpha channel in which nothing is transparent.
+          // WebP drops an alpha channel that is fully opaque.
           if (sent.channels === after.channels) expect(changesOutside(picture, sent, mask)).toBe(0);
           else expect(after.data.every((value, i) => i % 4 !== 3 || value === 255)).toBe(true);
         },
@@ -46,7 +46,7 @@ describe('outside the hole', () => {
     );
   });
 
-  test('nor in a picture of 4000 x 3000', async () => {
+  test('no byte changes in a picture of 4000 x 3000', async () => {
     const picture = noise(4000, 3000, 3);
     const mask = maskOf(4000, 3000, (x, y) => (x - 2000) ** 2 + (y - 1500) ** 2 < 600 ** 2);
     const box = { left: 1300, top: 800, width: 1400, height: 1400 };
@@ -58,7 +58,7 @@ describe('outside the hole', () => {
 });
 
 describe('inside the hole', () => {
-  test('is what was drawn, opaque', async () => {
+  test('pixels come from the fill and are opaque', async () => {
     const picture = noise(40, 30, 4);
     const mask = maskOf(40, 30, (x, y) => x > 10 && x < 20 && y > 5 && y < 25);
     const after = await composite(picture, mask, plain(16, 16, [10, 200, 30]), whole(picture), {
@@ -70,7 +70,7 @@ describe('inside the hole', () => {
     }
   });
 
-  test('a filling of the size of the box is copied exactly, where the box is', async () => {
+  test('a fill of the same size as the box is copied exactly to its position', async () => {
     const picture = noise(40, 30, 3);
     const box = { left: -3, top: 4, width: 20, height: 20 };
     const filled = noise(20, 20, 4, 77);
@@ -85,7 +85,7 @@ describe('inside the hole', () => {
     }
   });
 
-  test('hole pixels beyond the box stay', async () => {
+  test('hole pixels outside the box stay unchanged', async () => {
     const picture = noise(40, 30, 3);
     const box = { left: 5, top: 5, width: 10, height: 10 };
     const after = await composite(
@@ -100,7 +100,7 @@ describe('inside the hole', () => {
     expect([...after.data.subarray((9 * 40 + 9) * 3, (9 * 40 + 9) * 3 + 3)]).toEqual([1, 2, 3]);
   });
 
-  test('what was there before changes not one bit of the result', async () => {
+  test('the old content has no influence on the result', async () => {
     await fc.assert(
       fc.asyncProperty(
         scene,
@@ -132,7 +132,7 @@ describe('maskBlur', () => {
     expect(values.slice(18, 22)).toEqual([100, 100, 200, 200]);
   });
 
-  test('fades in from the edge inwards, in equal steps over so many pixels', async () => {
+  test('fades in linearly from the edge over maskBlur pixels', async () => {
     const values = await row(9);
     expect(values.slice(0, 20)).toEqual(new Array(20).fill(100));
     expect(values.slice(20, 31)).toEqual([110, 120, 130, 140, 150, 160, 170, 180, 190, 200, 200]);
@@ -151,7 +151,7 @@ describe('maskBlur', () => {
     expect(after.data.every((value) => value === 200)).toBe(true);
   });
 
-  test('fades where the hole ends just at the edge of the box, not where it goes on', async () => {
+  test('fades if the hole ends exactly at the edge of the box, but not if it continues beyond', async () => {
     const wide = plain(60, 20, [100, 100, 100]);
     const box = { left: 10, top: 0, width: 20, height: 20 };
     const band = maskOf(60, 20, (x) => x >= 10 && x < 50);

@@ -29,7 +29,7 @@ describe('formats', () => {
     ['PNG', () => raw(picture).png()],
     ['lossless WebP', () => raw(picture).webp({ lossless: true })],
     ['TIFF', () => raw(picture).tiff({ compression: 'lzw' })],
-  ])('%s is read exactly', async (_, make) => {
+  ])('%s is decoded exactly', async (_, make) => {
     expect(await decode(await make().toBuffer())).toEqual({ ...picture, data: expect.anything() });
     expect(Buffer.compare((await decode(await make().toBuffer())).data, picture.data)).toBe(0);
   });
@@ -63,14 +63,14 @@ describe('formats', () => {
     [1, 1],
     [10_000, 1],
     [1, 10_000],
-  ])('%i x %i', async (width, height) => {
+  ])('%i x %i pixels', async (width, height) => {
     const line = noise(width, height, 4);
     const read = await decode(await raw(line).png().toBuffer());
     expect([read.width, read.height, read.channels]).toEqual([width, height, 4]);
     expect(Buffer.compare(read.data, line.data)).toBe(0);
   });
 
-  test('an animation gives its first frame', async () => {
+  test('the first frame of an animation is decoded', async () => {
     const frames = [
       await raw(plain(8, 6, [255, 0, 0]))
         .png()
@@ -92,8 +92,8 @@ describe('formats', () => {
   });
 });
 
-describe('pixels of other kinds become 8-bit RGB or RGBA', () => {
-  test('16 bits: the upper 8', async () => {
+describe('other pixel formats become 8-bit RGB or RGBA', () => {
+  test('16-bit channels keep their upper 8 bits', async () => {
     const picture = noise(9, 9, 3);
     const file = await raw(picture).toColourspace('rgb16').png().toBuffer();
     expect((await sharp(file).metadata()).depth).toBe('ushort');
@@ -114,7 +114,7 @@ describe('pixels of other kinds become 8-bit RGB or RGBA', () => {
     expect([...(await decode(clear)).data.subarray(0, 4)]).toEqual([9, 80, 200, 100]);
   });
 
-  test('grey, of 8 and 16 bits, with and without alpha', async () => {
+  test('grey, 8 and 16 bits, with and without alpha', async () => {
     const grey = raw(plain(4, 4, [77, 77, 77]));
     const greyAlpha = raw(plain(4, 4, [77, 77, 77, 50]));
     for (const space of ['b-w', 'grey16']) {
@@ -127,7 +127,7 @@ describe('pixels of other kinds become 8-bit RGB or RGBA', () => {
     }
   });
 
-  test('CMYK is converted to sRGB, with its profile or without, and keeps none', async () => {
+  test('CMYK is converted to sRGB, with and without a profile, and the profile is dropped', async () => {
     const cmyk = raw(plain(16, 16, [190, 120, 60])).toColourspace('cmyk');
     for (const file of [
       await cmyk.clone().jpeg({ quality: 100 }).toBuffer(),
@@ -153,14 +153,14 @@ describe('ICC profiles', () => {
   ] as const)('RGB with %i channels: the values stay, the profile is kept', async (channels) => {
     const picture = noise(31, 17, channels);
     const file = withPngProfile(await raw(picture).png().toBuffer(), p3);
-    // The file is such that sharp, left alone, would convert it.
+    // By default, sharp would convert this file.
     expect(Buffer.compare(await sharp(file).raw().toBuffer(), picture.data)).not.toBe(0);
     const read = await decode(file);
     expect(Buffer.compare(read.data, picture.data)).toBe(0);
     expect(read.icc).toEqual(p3);
   });
 
-  test('JPEG: the values are those of the same file without its profile', async () => {
+  test('JPEG: the profile does not change the values', async () => {
     const file = await raw(noise(32, 32, 3))
       .jpeg()
       .toBuffer();
@@ -169,7 +169,7 @@ describe('ICC profiles', () => {
     expect(read.icc).toEqual(p3);
   });
 
-  test('an RGB profile on grey values fits them as RGB too', async () => {
+  test('an RGB profile on a grey picture is kept', async () => {
     const grey = await raw(plain(8, 8, [90, 90, 90]))
       .toColourspace('b-w')
       .jpeg({ quality: 100 })
@@ -179,9 +179,9 @@ describe('ICC profiles', () => {
     expect(read.icc).toEqual(p3);
   });
 
-  test('a damaged profile goes, and does not keep the picture from being written', async () => {
+  test('a damaged profile is dropped, and the picture can still be encoded', async () => {
     const damaged = Buffer.from(p3);
-    damaged[0] = 0x7f; // its length, which libpng checks
+    damaged[0] = 0x7f; // the profile size, which libpng checks
     const jpeg = await raw(noise(16, 16, 3))
       .jpeg()
       .toBuffer();
@@ -192,7 +192,7 @@ describe('ICC profiles', () => {
     expect(Buffer.compare((await decode(written)).data, read.data)).toBe(0);
   });
 
-  test('a grey profile is applied, and not put on RGB', async () => {
+  test('a grey profile is applied and dropped', async () => {
     const grey = await raw(plain(8, 8, [128, 128, 128]))
       .toColourspace('b-w')
       .png()
@@ -205,7 +205,7 @@ describe('ICC profiles', () => {
     expectNear(read, [188, 188, 188], 3);
   });
 
-  test('a grey profile on RGB pixels is a mistake: the pixels stay, the profile goes', async () => {
+  test('a grey profile on RGB pixels is invalid: it is dropped without a conversion', async () => {
     const picture = noise(16, 16, 3);
     const jpeg = await raw(picture).jpeg().toBuffer();
     const read = await decode(withJpegProfile(jpeg, linearGreyProfile()));

@@ -15,14 +15,14 @@ interface Vector {
 }
 const vectors: Vector[] = JSON.parse(readFileSync('tests/vectors/diffusion.json', 'utf8')).features;
 
-test.each(vectors)('features are those that training computes', ({ x, mask, features }) => {
+test.each(vectors)('features match those that training computes', ({ x, mask, features }) => {
   const found = knownFeatures(Float32Array.from(x), Float32Array.from(mask)) as Features;
   for (const [name, value] of Object.entries(features)) {
     expect(found[name as keyof Features]).toBeCloseTo(value, 10);
   }
 });
 
-test('what is in the hole has no influence, and without known pixels there is nothing to say', () => {
+test('the hole has no influence, and without known pixels there are no features', () => {
   const x = Float32Array.from({ length: 3 * 64 }, (_, i) => Math.sin(i));
   const mask = Float32Array.from({ length: 64 }, (_, i) => (i % 8 < 3 ? 1 : 0));
   const other = x.map((value, i) => (mask[i % 64] === 1 ? 0.5 : value));
@@ -30,7 +30,7 @@ test('what is in the hole has no influence, and without known pixels there is no
   expect(knownFeatures(x, mask.fill(1))).toBeUndefined();
 });
 
-const SIDE = 200; // as somebody would send it: it is brought to the model's resolution
+const SIDE = 200; // larger than the model's resolution, to include the resizing
 const random = randomFrom(3);
 const raw = (pixel: (x: number, y: number) => number[]) =>
   sharp(
@@ -40,7 +40,7 @@ const raw = (pixel: (x: number, y: number) => number[]) =>
 const grain = () => (random() - 0.5) * 20;
 const face = (n: number) => sharp(`examples/face-${n}.png`);
 
-/** Of 606 faces that training never saw, under four families of masks, half are below 0.9 and 99 of 100 below 2.2. */
+/** For 606 faces that training never saw, with four mask families, the median is below 0.9, the 99th percentile below 2.2. */
 test.each([
   ['face 1', face(1), [0, 2]],
   ['face 2', face(2), [0, 2]],
@@ -55,7 +55,7 @@ test.each([
   ],
   ['a page of text', raw((x, y) => Array(3).fill(y % 12 < 4 && x % 9 < 6 ? 20 : 250)), [2.5, 30]],
   ['a face, much too dark', face(1).linear(0.3, 0), [2.5, 30]],
-])('%s: its distance from the training set', async (_, picture, [least, most]) => {
+])('distance from the training set: %s', async (_, picture, [least, most]) => {
   const { card } = (await openRealRegistry()).get();
   const { resolution } = card;
   const limits = { maxPixels: 1e6 };

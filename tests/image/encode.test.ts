@@ -26,7 +26,10 @@ describe('lossless', () => {
 });
 
 describe('lossy', () => {
-  test.each(['jpeg', 'webp'] as const)('%s: smaller at lower quality, 90 when not said', async (format) => {
+  test.each([
+    'jpeg',
+    'webp',
+  ] as const)('%s: lower quality gives a smaller file, and the default is 90', async (format) => {
     const size = async (quality?: number) =>
       (await encodePicture(noise(64, 64, 3), { format, quality })).length;
     expect(await size(20)).toBeLessThan(await size(90));
@@ -34,7 +37,7 @@ describe('lossy', () => {
     expect(await size()).toBe(await size(90));
   });
 
-  test('JPEG lays transparency on white', async () => {
+  test('JPEG blends transparent pixels onto white', async () => {
     const { data, channels } = await decode(
       await encodePicture(plain(16, 16, [0, 0, 0, 0]), { format: 'jpeg' }),
     );
@@ -42,7 +45,7 @@ describe('lossy', () => {
     expect(data.every((value) => value >= 253)).toBe(true);
   });
 
-  test('JPEG keeps full chroma', async () => {
+  test('JPEG does not subsample chroma', async () => {
     const file = await encodePicture(noise(16, 16, 3), { format: 'jpeg' });
     expect((await sharp(file).metadata()).chromaSubsampling).toBe('4:4:4');
   });
@@ -56,7 +59,7 @@ describe('ICC profile', () => {
 
   test.each([
     3, 4,
-  ] as const)('file to file, %i channels: pixels and profile are the same', async (channels) => {
+  ] as const)('decoding and encoding keep pixels and profile, %i channels', async (channels) => {
     const picture = noise(50, 33, channels);
     const sent = withPngProfile(await raw(picture).png().toBuffer(), p3);
     for (const format of ['png', 'webp'] as const) {
@@ -66,7 +69,7 @@ describe('ICC profile', () => {
     }
   });
 
-  test('lossy formats too code the values as they are', async () => {
+  test('lossy formats do not convert the values either', async () => {
     const picture = plain(32, 32, [220, 40, 90]);
     for (const format of ['jpeg', 'webp'] as const) {
       const read = await decode(await encodePicture({ ...picture, icc: p3 }, { format }));
@@ -76,7 +79,7 @@ describe('ICC profile', () => {
     }
   });
 
-  test('JPEG on white with a profile', async () => {
+  test('JPEG blends onto white with a profile too', async () => {
     const read = await decode(
       await encodePicture({ ...plain(16, 16, [0, 0, 0, 0]), icc: p3 }, { format: 'jpeg' }),
     );
@@ -84,14 +87,14 @@ describe('ICC profile', () => {
     expect(read.data.every((value) => value >= 253)).toBe(true);
   });
 
-  test.each(FORMATS)('none is invented: %s', async (format) => {
+  test.each(FORMATS)('%s without a profile stays without one', async (format) => {
     const file = await encodePicture(noise(8, 8, 3), { format, metadata: { seed: 1 } });
     expect((await sharp(file).metadata()).hasProfile).toBe(false);
   });
 });
 
 describe('metadata', () => {
-  test.each(FORMATS)('%s says how it was made, with a profile or without', async (format) => {
+  test.each(FORMATS)('%s keeps metadata, with and without a profile', async (format) => {
     const metadata = {
       seed: 4294967295,
       model: 'faces@1.0.0',
@@ -107,7 +110,7 @@ describe('metadata', () => {
     }
   });
 
-  test('any JSON comes back', async () => {
+  test('any JSON survives a round trip', async () => {
     await fc.assert(
       fc.asyncProperty(fc.dictionary(fc.string({ unit: 'grapheme' }), fc.jsonValue()), async (record) => {
         const metadata = JSON.parse(JSON.stringify(record));
@@ -118,7 +121,7 @@ describe('metadata', () => {
     );
   });
 
-  test('a picture without', async () => {
+  test('a picture without metadata gives undefined', async () => {
     expect(await readMetadata(await encodePicture(noise(9, 7, 3), { format: 'png' }))).toBeUndefined();
   });
 });
@@ -126,21 +129,21 @@ describe('metadata', () => {
 test.each([
   [1, 1],
   [10_000, 1],
-])('%i x %i in every format', async (width, height) => {
+])('%i x %i pixels in every format', async (width, height) => {
   for (const format of FORMATS) {
     const read = await decode(await encodePicture(noise(width, height, 4), { format }));
     expect([read.width, read.height]).toEqual([width, height]);
   }
 });
 
-test('sides a format cannot hold are refused by name', async () => {
+test('a picture that is too large for the format is refused, with field format', async () => {
   const wide = plain(16_384, 1, [1, 2, 3]);
   await expect(encodePicture(wide, { format: 'webp' })).rejects.toMatchObject({
     code: 'too-large',
     field: 'format',
   });
   expect((await decode(await encodePicture(wide, { format: 'jpeg' }))).width).toBe(16_384);
-  expect(() => assertFits({ width: 1, height: 65_536 }, 'jpeg')).toThrow(/jpeg holds at most 65535/);
+  expect(() => assertFits({ width: 1, height: 65_536 }, 'jpeg')).toThrow(/jpeg supports at most 65535/);
   expect(() => assertFits({ width: 16_383, height: 16_383 }, 'webp')).not.toThrow();
 });
 
@@ -153,7 +156,7 @@ describe('encodeMask', () => {
     expect(Buffer.compare((await decodeMask(file, 'mask', LIMITS)).data, mask.data)).toBe(0);
   });
 
-  test('keeps every level of an uncertainty map', async () => {
+  test('keeps every value of an uncertainty map', async () => {
     const data = bytes(33 * 21, 4);
     const read = await decode(await encodeMask({ width: 33, height: 21, data }));
     for (let p = 0; p < data.length; p++) expect(read.data[p * 3]).toBe(data[p]);

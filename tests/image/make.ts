@@ -5,7 +5,7 @@ import sharp from '../../src/image/sharp.ts';
 
 export const LIMITS = { maxPixels: 25_000_000 };
 
-/** Noise: the same for the same seed. */
+/** A picture of random bytes, reproducible by its seed. */
 export function bytes(length: number, seed: number): Uint8Array {
   let state = seed >>> 0;
   return Uint8Array.from({ length }, () => {
@@ -32,7 +32,7 @@ export function maskOf(width: number, height: number, isHole: (x: number, y: num
   return { width, height, data };
 }
 
-/** The picture with other content, colours and alpha, in the hole; all else equal. */
+/** A copy of the picture with other content (colours and alpha) in the hole. */
 export function withOtherHole(picture: Picture, mask: Mask, seed: number): Picture {
   const data = new Uint8Array(picture.data);
   const other = bytes(data.length, seed);
@@ -45,7 +45,7 @@ export function withOtherHole(picture: Picture, mask: Mask, seed: number): Pictu
 export const raw = ({ width, height, channels, data }: Picture) =>
   sharp(data, { raw: { width, height, channels } });
 
-/** A real RGB profile that is not sRGB: the Display P3 that sharp ships. */
+/** An RGB profile other than sRGB: Display P3, which is included in sharp. */
 export async function p3Profile(): Promise<Buffer> {
   const { icc } = await sharp(
     await raw(plain(1, 1, [0, 0, 0]))
@@ -57,7 +57,7 @@ export async function p3Profile(): Promise<Buffer> {
   return icc;
 }
 
-/** A minimal grey profile (ICC.1:2001-04) whose values are linear light: 128 looks like sRGB's 188. */
+/** A minimal grey profile (ICC.1:2001-04) with linear values: 128 corresponds to 188 in sRGB. */
 export function linearGreyProfile(): Buffer {
   const tag = (type: string, body: number[]) =>
     Buffer.concat([Buffer.from(`${type}\0\0\0\0`), Buffer.from(body)]);
@@ -96,13 +96,13 @@ export function pngChunk(type: string, data: Buffer): Buffer {
   return chunk;
 }
 
-/** A PNG with a profile put in by hand, after the header; sharp would convert the pixels. */
+/** Inserts a profile into a PNG, after its header. With sharp, the pixels would be converted. */
 export function withPngProfile(png: Buffer, icc: Buffer): Buffer {
   const chunk = pngChunk('iCCP', Buffer.concat([Buffer.from('p\0\0', 'latin1'), deflateSync(icc)]));
   return Buffer.concat([png.subarray(0, 33), chunk, png.subarray(33)]);
 }
 
-/** A JPEG with a profile put in by hand, in an APP2 segment. */
+/** Inserts a profile into a JPEG, as an APP2 segment. */
 export function withJpegProfile(jpeg: Buffer, icc: Buffer): Buffer {
   const body = Buffer.concat([Buffer.from('ICC_PROFILE\0\x01\x01', 'latin1'), icc]);
   const head = Buffer.from([0xff, 0xe2, 0, 0]);

@@ -17,13 +17,13 @@ async function decoded(picture: Picture): Promise<number[]> {
 }
 
 describe('decodeMask', () => {
-  test('128 of luminance is hole, 127 is not', async () => {
+  test('a luminance of 128 is hole, 127 is not', async () => {
     expect(
       await decoded({ width: 2, height: 1, channels: 3, data: Uint8Array.of(128, 128, 128, 127, 127, 127) }),
     ).toEqual([255, 0]);
   });
 
-  test('every grey, in one channel, splits at 128', async () => {
+  test('one-channel masks: grey values of 128 and more are hole', async () => {
     const ramp = Uint8Array.from({ length: 256 * 3 }, (_, i) => Math.floor(i / 3));
     const png = await raw({ width: 256, height: 1, channels: 3, data: ramp })
       .toColourspace('b-w')
@@ -37,7 +37,7 @@ describe('decodeMask', () => {
     });
   });
 
-  test('colours count by how bright they look: green and yellow are, red and blue are not', async () => {
+  test('colours are converted to luminance: green and yellow are hole, red and blue are not', async () => {
     const colours = Uint8Array.of(0, 255, 0, 255, 255, 0, 255, 0, 0, 0, 0, 255);
     expect(await decoded({ width: 4, height: 1, channels: 3, data: colours })).toEqual([255, 255, 0, 0]);
   });
@@ -54,7 +54,7 @@ describe('decodeMask', () => {
 });
 
 describe('maskFromAlpha', () => {
-  test('below 128 is hole', () => {
+  test('alpha below 128 is hole', () => {
     const data = Uint8Array.of(1, 2, 3, 0, 1, 2, 3, 127, 1, 2, 3, 128, 1, 2, 3, 255);
     expect([...maskFromAlpha({ width: 4, height: 1, channels: 4, data }).data]).toEqual([255, 255, 0, 0]);
   });
@@ -63,7 +63,7 @@ describe('maskFromAlpha', () => {
   });
 });
 
-test('assertSameSize names both sizes', () => {
+test('assertSameSize reports both sizes', () => {
   const mask = maskOf(3, 4, () => true);
   expect(() => assertSameSize(noise(3, 4, 3), mask)).not.toThrow();
   expect(() => assertSameSize(noise(4, 3, 3), mask)).toThrow(
@@ -75,14 +75,14 @@ test('assertSameSize names both sizes', () => {
   );
 });
 
-test('measureHole needs at least one pixel', () => {
+test('measureHole refuses a mask without hole pixels', () => {
   expect(() => measureHole(maskOf(9, 9, (x, y) => x === 8 && y === 8))).not.toThrow();
   expect(() => measureHole(maskOf(9, 9, () => false))).toThrow(
     expect.objectContaining({ code: 'empty-mask', field: 'mask' }),
   );
 });
 
-test('boundingBox and maskFraction agree with a plain count', () => {
+test('boundingBox and maskFraction match a straightforward implementation', () => {
   fc.assert(
     fc.property(scene, fc.boolean(), ({ mask, box }, everywhere) => {
       const within = everywhere ? { left: 0, top: 0, width: mask.width, height: mask.height } : box;

@@ -3,7 +3,7 @@ import { decodePicture } from '../../src/image/decode.ts';
 import { decodeMask } from '../../src/image/mask.ts';
 import { bytes, LIMITS, maskOf, noise, raw } from './make.ts';
 
-/** Where pixel (x, y), as shown, is stored, for each EXIF orientation of a file of w x h (EXIF 2.32, 4.6.4.A). */
+/** The stored position of the displayed pixel (x, y), for each EXIF orientation of a w x h file (EXIF 2.32, 4.6.4.A). */
 const STORED: Record<number, (x: number, y: number, w: number, h: number) => [number, number]> = {
   1: (x, y) => [x, y],
   2: (x, y, w) => [w - 1 - x, y],
@@ -37,7 +37,7 @@ describe.each(ORIENTATIONS)('EXIF orientation %i', (orientation) => {
   });
 
   test.each(['png', 'jpeg'] as const)('mask, %s', async (format) => {
-    // Blocks of 8: what JPEG keeps apart.
+    // Blocks of 8 x 8 pixels, which JPEG compresses independently.
     const random = bytes(W * H, 5);
     const mask = maskOf(W * 8, H * 8, (x, y) => random[(y >> 3) * W + (x >> 3)] > 127);
     const file = await raw({

@@ -13,8 +13,8 @@ async function refusal(file: Buffer, limits = LIMITS): Promise<PictureError> {
   return error;
 }
 
-describe('what is no picture of ours', () => {
-  test('no bytes', async () => {
+describe('empty and unsupported files', () => {
+  test('an empty file is unreadable', async () => {
     const error = await refusal(Buffer.alloc(0));
     expect(error.code).toBe('unreadable');
     expect(error.message).toBe('image is empty (0 bytes)');
@@ -34,7 +34,7 @@ describe('what is no picture of ours', () => {
     expect((await refusal(file)).code).toBe('unsupported');
   });
 
-  test('masks are refused alike, under their own name', async () => {
+  test('masks are refused for the same reasons, with field mask', async () => {
     await expect(decodeMask(Buffer.from('no'), 'mask', LIMITS)).rejects.toMatchObject({
       name: 'PictureError',
       field: 'mask',
@@ -55,7 +55,7 @@ describe('damaged files', () => {
   };
   test.each(
     Object.entries(pipelines),
-  )('a truncated %s is unreadable, wherever it ends', async (_, pipeline) => {
+  )('a %s truncated at any position is unreadable', async (_, pipeline) => {
     const file = await pipeline.toBuffer();
     for (let part = 1; part < 16; part++) {
       const length = Math.max(32, Math.floor((file.length * part) / 16));
@@ -63,7 +63,7 @@ describe('damaged files', () => {
     }
   });
 
-  test('a bit flipped in a PNG fails its checksum', async () => {
+  test('a flipped bit in a PNG is detected by its checksum', async () => {
     const file = await raw(noise(64, 64, 3))
       .png()
       .toBuffer();
@@ -71,7 +71,7 @@ describe('damaged files', () => {
     expect((await refusal(file)).code).toBe('unreadable');
   });
 
-  test('a JPEG with a piece missing from its middle', async () => {
+  test('a JPEG with a gap in the middle is unreadable', async () => {
     const file = await raw(noise(64, 64, 3))
       .jpeg()
       .toBuffer();
@@ -79,14 +79,14 @@ describe('damaged files', () => {
     expect((await refusal(gap)).code).toBe('unreadable');
   });
 
-  test('a signature alone', async () => {
+  test('a file with only a signature is unreadable', async () => {
     for (const head of ['\x89PNG\r\n\x1a\n', '\xff\xd8\xff', 'GIF89a', 'II*\0', 'RIFF\x04\0\0\0WEBP']) {
       expect((await refusal(Buffer.from(head, 'latin1'))).code).toBe('unreadable');
     }
   });
 });
 
-describe('decompression bombs are refused by their header', () => {
+describe('decompression bombs are refused from their header', () => {
   const SIDE = 30_000;
 
   function pngBomb(): Buffer {
@@ -124,7 +124,7 @@ describe('decompression bombs are refused by their header', () => {
     ['PNG', pngBomb],
     ['JPEG', jpegBomb],
     ['GIF', gifBomb],
-  ])('%s of 30000 x 30000', async (_, make) => {
+  ])('%s of 30000 x 30000 pixels', async (_, make) => {
     const file = await make();
     expect(file.length).toBeLessThan(1000);
     const decodes = vi.spyOn(sharp.prototype, 'toBuffer');
@@ -143,7 +143,7 @@ describe('decompression bombs are refused by their header', () => {
     expect(decodes).toHaveBeenCalledOnce(); // what is accepted is decoded by that function
   });
 
-  test('the limit counts pixels, and includes itself', async () => {
+  test('a picture with exactly maxPixels pixels is accepted', async () => {
     const file = await raw(noise(10, 20, 3))
       .png()
       .toBuffer();

@@ -21,13 +21,13 @@ describe('pictureToTensor', () => {
     }
   });
 
-  test('comes back by tensorToPicture', async () => {
+  test('is inverted by tensorToPicture', async () => {
     const picture = noise(32, 32, 3);
     const box = { left: 0, top: 0, width: 32, height: 32 };
     expect(tensorToPicture(await pictureToTensor(picture, box, 32), 32)).toEqual(picture);
   });
 
-  test('beyond its edges the picture is mirrored', async () => {
+  test('outside the picture, pixels are mirrored', async () => {
     const row = Uint8Array.of(10, 10, 10, 20, 20, 20, 30, 30, 30);
     const picture = { width: 3, height: 1, channels: 3 as const, data: row };
     const tensor = await pictureToTensor(picture, { left: -4, top: -5, width: 11, height: 11 }, 11);
@@ -37,7 +37,7 @@ describe('pictureToTensor', () => {
     }
   });
 
-  test('boxes that are not square are stretched', async () => {
+  test('boxes that are not square are resized without keeping the aspect ratio', async () => {
     const picture = plain(100, 10, [0, 0, 0]);
     for (let y = 0; y < 10; y++) picture.data.fill(255, (y * 100 + 50) * 3, (y * 100 + 100) * 3);
     const tensor = await pictureToTensor(picture, { left: 0, top: 0, width: 100, height: 10 }, 20);
@@ -52,7 +52,7 @@ describe('pictureToTensor', () => {
     for (let i = 0; i < 32; i++) expect(Math.abs(at(tensor, 32, 1, i, 16))).toBeLessThan(0.05);
   });
 
-  test('known pixels beside the hole keep their colour: the hole neither darkens nor brightens them', async () => {
+  test('known pixels next to the hole keep their colour when the box is shrunk', async () => {
     const picture = plain(256, 256, [180, 120, 60]);
     const mask = maskOf(256, 256, (x, y) => x >= 101 && x < 171 && y >= 90 && y < 160);
     const painted = withOtherHole(picture, mask, 3);
@@ -60,7 +60,7 @@ describe('pictureToTensor', () => {
     for (let p = 0; p < 64 * 64; p++) expect(tensor[p]).toBeCloseTo(180 / 127.5 - 1, 5);
   });
 
-  test('one colour at the left and another at the right meet smoothly within the hole', async () => {
+  test('the hole is filled with a smooth transition between its surroundings', async () => {
     const picture = plain(64, 64, [0, 0, 0]);
     for (let y = 0; y < 64; y++) picture.data.fill(255, (y * 64 + 32) * 3, (y * 64 + 64) * 3);
     const mask = maskOf(64, 64, (x) => x >= 12 && x < 52);
@@ -72,7 +72,7 @@ describe('pictureToTensor', () => {
     }
   });
 
-  test('a picture that is all hole is mid-grey', async () => {
+  test('a picture without known pixels becomes mid-grey', async () => {
     const tensor = await pictureToTensor(
       noise(20, 30, 3),
       { left: 0, top: 0, width: 20, height: 30 },
@@ -82,7 +82,7 @@ describe('pictureToTensor', () => {
     for (const value of tensor) expect(Math.abs(value)).toBeLessThan(0.01);
   });
 
-  test('what is in the hole changes not one bit', async () => {
+  test('the content of the hole has no influence', async () => {
     await fc.assert(
       fc.asyncProperty(
         scene,
@@ -100,13 +100,13 @@ describe('pictureToTensor', () => {
 });
 
 describe('maskToTensor', () => {
-  test('a model pixel is hole if and only if it touches a hole pixel of the box', () => {
+  test('a pixel of the tensor is 1 if and only if it overlaps a hole pixel of the box', () => {
     fc.assert(
       fc.property(scene, fc.constantFrom(1, 7, 32), ({ mask, box }, r) => {
         const tensor = maskToTensor(mask, box, r);
         for (let j = 0; j < r; j++) {
           for (let i = 0; i < r; i++) {
-            // The pixels under the open cell (i, i + 1) * width / r.
+            // The pixels that overlap the open interval (i, i + 1) * width / r.
             let hole = 0;
             for (let y = Math.floor((j * box.height) / r); y * r < (j + 1) * box.height; y++) {
               for (let x = Math.floor((i * box.width) / r); x * r < (i + 1) * box.width; x++) {
@@ -124,7 +124,7 @@ describe('maskToTensor', () => {
     );
   });
 
-  test('one pixel of a large picture is not lost', () => {
+  test('a hole of one pixel in a large picture is not lost', () => {
     const mask = maskOf(4000, 100, (x, y) => x === 2345 && y === 50);
     const tensor = maskToTensor(mask, { left: 0, top: 0, width: 4000, height: 100 }, 64);
     expect(tensor.reduce((a, b) => a + b)).toBe(1);

@@ -11,7 +11,7 @@ describe.skipIf(!hasChromium)('the page, in a real browser', () => {
   let service: TestApp;
   let browser: Browser;
   let page: Page;
-  /** What the browser complains of: there must be nothing. */
+  /** Errors and warnings on the browser's console; every test expects none. */
   const complaints: string[] = [];
   beforeAll(async () => {
     [service, browser] = await Promise.all([startApp(), openBrowser()]);
@@ -38,7 +38,7 @@ describe.skipIf(!hasChromium)('the page, in a real browser', () => {
     await page.setInputFiles('#file', FACE);
     await page.locator('#canvas').waitFor();
   };
-  /** A stroke across the middle, in shares of the canvas. */
+  /** Paints a horizontal stroke across the middle; from and to are fractions of the canvas width. */
   const paint = async (from: number, to: number) => {
     const { x, y, width, height } = (await page.locator('#canvas').boundingBox()) ?? never();
     await page.mouse.move(x + from * width, y + height / 2);
@@ -50,13 +50,13 @@ describe.skipIf(!hasChromium)('the page, in a real browser', () => {
   function page$(selector: string) {
     return () => page.locator(selector).textContent();
   }
-  /** The picture that the download link holds. */
+  /** The picture behind the download link. */
   const download = async () => {
     const [file] = await Promise.all([page.waitForEvent('download'), page.click('#download')]);
     return sharp(await readFile(await file.path()));
   };
 
-  test('paint, fill, choose, download: the hole is filled, the rest is what it was', async () => {
+  test('paint, fill, choose and download: the hole is filled, and known pixels stay the same', async () => {
     await openFace();
     await paint(0.3, 0.7);
     await page.fill('[name=num_images]', '2');
@@ -72,7 +72,7 @@ describe.skipIf(!hasChromium)('the page, in a real browser', () => {
     expect(after.subarray(...row(32)).equals(before.subarray(...row(32)))).toBe(false);
   });
 
-  test('shows how it goes, and can be cancelled', async () => {
+  test('shows progress, and can be cancelled', async () => {
     await openFace();
     await paint(0.2, 0.8);
     await page.click('summary');
@@ -85,32 +85,32 @@ describe.skipIf(!hasChromium)('the page, in a real browser', () => {
     expect(await page.locator('#fill').isEnabled()).toBe(true);
   });
 
-  test('erased and undone strokes are no hole; the page says so', async () => {
+  test('erased and undone strokes leave no hole, and the page asks to paint', async () => {
     await openFace();
     await page.click('#fill');
-    expect(await status()).toBe('Paint over something first.');
+    expect(await status()).toBe('Paint over the area to fill first.');
     await paint(0.3, 0.7);
     await page.keyboard.press('Control+z');
     await page.click('#fill');
-    await expect.poll(status).toBe('Paint over something first.');
+    await expect.poll(status).toBe('Paint over the area to fill first.');
     await paint(0.3, 0.7);
     await page.keyboard.press('e');
     await page.keyboard.press(']');
     await paint(0.2, 0.8);
     await page.click('#fill');
-    await expect.poll(status).toBe('Paint over something first.');
+    await expect.poll(status).toBe('Paint over the area to fill first.');
   });
 
-  test('without a picture at hand, the model draws one; a result can be gone on from', async () => {
+  test('generates a picture to start from; a result can be edited further', async () => {
     await page.click('#draw');
     await page.locator('#canvas').waitFor();
     await paint(0.4, 0.6);
     await page.click('#fill');
     await page.click('#keep', { timeout: 60_000 });
-    await expect.poll(status).toBe('Paint over what is to go.');
+    await expect.poll(status).toBe('Paint over the area to fill.');
   });
 
-  test('says what the service says is wrong, and what no picture is', async () => {
+  test('shows the errors of the service, and rejects a file that is not a picture', async () => {
     await openFace();
     await paint(0.3, 0.7);
     await page.click('summary');
@@ -120,12 +120,12 @@ describe.skipIf(!hasChromium)('the page, in a real browser', () => {
     });
     await page.click('#fill');
     await expect.poll(status).toMatch(/steps/);
-    complaints.length = 0; // the browser notes the 400
+    complaints.length = 0; // the browser logs the 400 as an error
     await page.setInputFiles('#file', 'README.md');
-    await expect.poll(status).toBe('This browser cannot read that as a picture.');
+    await expect.poll(status).toBe('Your browser cannot open this file as a picture.');
   });
 });
 
 function never(): never {
-  throw new Error('the canvas has no place on the page');
+  throw new Error('the canvas is not visible');
 }

@@ -6,7 +6,7 @@ import { verifyDigests } from '../../src/model/folder.ts';
 import { FolderRegistry } from '../../src/registry/registry.ts';
 import { ModelDir } from '../helpers/model-dir.ts';
 
-/** Number of drain checks that retired versions have made. */
+/** How often a version that is retired has waited before it looked again whether it has answered everybody. */
 let waits = 0;
 vi.mock('node:timers/promises', () => ({
   setTimeout: async () => {
@@ -82,7 +82,7 @@ test('a new version takes over once it is loaded; the old one finishes its reque
   await registry.reload();
   expect(() => registry.get(`${id}@1`)).toThrow(`available: ${id}@2`);
   const before = waits;
-  await expect.poll(() => waits).toBeGreaterThan(before + 2); // the drain check has run again
+  await expect.poll(() => waits).toBeGreaterThan(before + 2); // it has checked again whether it has drained
   expect(pids.map(isAlive)).toEqual(pids.map(() => true));
   reservation?.release();
   await expect.poll(() => pids.some(isAlive)).toBe(false);
@@ -160,7 +160,7 @@ test('a removed default version keeps serving, but its workers are not replaced'
   vi.mocked(verifyDigests).mockClear();
   const [pid] = registry.get().workers?.pids ?? [];
   process.kill(pid, 'SIGKILL');
-  // Each attempt to replace the worker finds that the files have changed.
+  // It is to be replaced again and again, and the files are not those of the version that serves.
   const attempts = (result: string) =>
     vi.mocked(verifyDigests).mock.settledResults.filter(({ type }) => type === result).length;
   await expect.poll(() => attempts('rejected')).toBeGreaterThan(1);

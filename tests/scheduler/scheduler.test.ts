@@ -5,7 +5,7 @@ import { answer, EngineError, QueueFullError, settle, simulate } from './simulat
 const BATCH_MS = 10;
 
 describe('batches', () => {
-  test('requests of different lengths share them, and every row gets its own answer', async () => {
+  test('are shared by requests of different lengths, and every row gets its own result', async () => {
     await fc.assert(
       fc.asyncProperty(
         fc.array(
@@ -34,7 +34,7 @@ describe('batches', () => {
     );
   });
 
-  test('a newcomer joins at the next step, not after the request', async () => {
+  test('a new request joins at the next step, without waiting for running requests to end', async () => {
     const { engine, submit } = simulate({ bestBatch: 4 });
     submit(50);
     await engine.run(100);
@@ -43,18 +43,18 @@ describe('batches', () => {
     expect(late.endedMs).toBeLessThanOrEqual(100 + 7 * BATCH_MS);
   });
 
-  test('are full while there is work enough: nothing is lost to the policy', async () => {
+  test('are full as long as there is enough work', async () => {
     const { engine, sizes, submit } = simulate({ bestBatch: 4 });
     for (let i = 0; i < 16; i++) submit(10);
     await engine.run();
-    // The very first starts with the one row that is there.
+    // The first batch starts with the only row available at that moment.
     expect(sizes.filter((rows) => rows === 4).length).toBeGreaterThanOrEqual(39);
     expect(engine.nowMs).toBeLessThanOrEqual(41 * BATCH_MS);
   });
 });
 
 describe('policy', () => {
-  test('among equals, first come first served', async () => {
+  test('equal requests are served first come, first served', async () => {
     const { engine, submit } = simulate();
     const requests = [];
     for (let i = 0; i < 5; i++) {
@@ -67,7 +67,7 @@ describe('policy', () => {
     expect(ends[0]).toBeLessThanOrEqual(22 * BATCH_MS);
   });
 
-  test('a short one behind eight long ones is answered in a small multiple of its own time', async () => {
+  test('a short request behind eight long ones takes a small multiple of its own time', async () => {
     const { engine, submit } = simulate({ workers: 2 });
     const long = Array.from({ length: 8 }, () => submit(200));
     await engine.run(1500);
@@ -78,19 +78,19 @@ describe('policy', () => {
     expect(Math.min(...long.map(({ endedMs }) => endedMs))).toBeGreaterThan(short.endedMs);
   });
 
-  test('nothing starves under an endless stream of short ones', async () => {
+  test('a long request does not starve under an endless stream of short ones', async () => {
     const { engine, submit } = simulate();
     const long = submit(100);
-    // One short request of two steps every 25 ms takes 80% of the engine.
+    // A short request of two steps every 25 ms uses 80 % of the engine.
     while (Number.isNaN(long.endedMs) && engine.nowMs < 20_000) {
       submit(2);
       await engine.run(engine.nowMs + 25);
     }
-    // With a fifth of the engine left to it, a hundred steps take five thousand milliseconds.
+    // With the remaining 20 % of the engine, 100 steps take 5,000 ms.
     expect(long.endedMs).toBeLessThan(7000);
   });
 
-  test('priority counts, and low still gets through', async () => {
+  test('higher priority is faster, and low priority does not starve', async () => {
     const { engine, submit } = simulate();
     const low = submit(10, { priority: 'low' });
     const normal = submit(10);
@@ -102,8 +102,8 @@ describe('policy', () => {
   });
 });
 
-describe('limits and ends', () => {
-  test('refuses what does not fit, with a time to come back, and takes it when there is room', async () => {
+describe('limits, cancellation and failures', () => {
+  test('refuses a request that does not fit, with a retry time, and accepts it when there is room', async () => {
     const { engine, scheduler, submit } = simulate({ limit: 4 });
     submit(10, { images: 3 });
     const refused = submit(10, { images: 2 });
@@ -118,7 +118,7 @@ describe('limits and ends', () => {
     expect(again.error).toBeUndefined();
   });
 
-  test('a reservation counts, covers the images of run(), and is released once', async () => {
+  test('a reservation occupies its places, is used by run(), and is released only once', async () => {
     const { engine, scheduler, submit } = simulate({ limit: 4 });
     const reservation = scheduler.admission.reserve(3);
     expect(() => scheduler.admission.reserve(2)).toThrow(QueueFullError);
@@ -129,12 +129,12 @@ describe('limits and ends', () => {
     scheduler.admission.reserve(1).release();
     await engine.run();
     expect(request.error).toBeUndefined();
-    reservation.release(); // all of it was released image by image: nothing more is given back
+    reservation.release(); // no effect: run() has released every place already
     scheduler.admission.reserve(4);
     expect(() => scheduler.admission.reserve(1)).toThrow(QueueFullError);
   });
 
-  test('who waits for room gets it in order, before whoever comes later, and may go', async () => {
+  test('whenRoom() serves waiters in order and before later requests, and a waiter can abort', async () => {
     const { engine, scheduler, submit } = simulate({ limit: 4 });
     const signal = new AbortController().signal;
     const first = submit(5, { images: 3 });
@@ -149,12 +149,12 @@ describe('limits and ends', () => {
       order.push('small');
       return reservation;
     });
-    expect(() => scheduler.admission.reserve(1)).toThrow(QueueFullError); // there is room for one, but others were here before
+    expect(() => scheduler.admission.reserve(1)).toThrow(QueueFullError); // there is room for one, but others have waited longer
     leaving.abort(new Error('left'));
     expect(await gone).toBe('left');
     await engine.run();
     expect(first.error).toBeUndefined();
-    const request = submit(5, { images: 4, reservation: await big }); // with others waiting: its place is its own
+    const request = submit(5, { images: 4, reservation: await big }); // its reservation is valid although others wait
     await settle();
     expect(order).toEqual(['big']);
     await engine.run();
@@ -165,7 +165,7 @@ describe('limits and ends', () => {
     expect(() => scheduler.admission.reserve(4)).not.toThrow();
   });
 
-  test('a cancelled request leaves at the next step and its neighbours go on', async () => {
+  test('a cancelled request leaves at the next step, and the others continue', async () => {
     const { engine, scheduler, submit } = simulate({ bestBatch: 4 });
     const controller = new AbortController();
     const gone = submit(100, { images: 2, signal: controller.signal });
@@ -182,7 +182,7 @@ describe('limits and ends', () => {
     expect(stays.probes[0].seen).toHaveLength(20);
   });
 
-  test('an aborted signal is refused before anything is evaluated', async () => {
+  test('a signal that is already aborted is refused before any evaluation', async () => {
     const { engine, submit } = simulate();
     const { error } = await (async () => {
       const request = submit(5, { signal: AbortSignal.abort(new Error('too late')) });
@@ -193,7 +193,7 @@ describe('limits and ends', () => {
     expect(engine.batches).toHaveLength(0);
   });
 
-  test('a failed evaluation fails the requests in it and no other', async () => {
+  test('a failed evaluation fails only the requests in that batch', async () => {
     const { engine, scheduler, submit } = simulate({ bestBatch: 2 });
     const requests = [submit(10), submit(10), submit(10), submit(10)];
     engine.failNext = ({ x }) => x.includes(1);
@@ -206,7 +206,7 @@ describe('limits and ends', () => {
     expect(scheduler.depth).toEqual({ waiting: 0, active: 0 });
   });
 
-  test('a request whose own code throws fails alone', async () => {
+  test('an exception in a trajectory fails only its own request', async () => {
     const { engine, submit } = simulate({ bestBatch: 2 });
     const bad = submit(5, {
       onStep: () => {
@@ -219,7 +219,7 @@ describe('limits and ends', () => {
     expect(good.error).toBeUndefined();
   });
 
-  test('without a worker alive nothing runs; with one back, everything does', async () => {
+  test('requests wait while no worker is alive, and run when one is back', async () => {
     const { engine, submit } = simulate();
     engine.alive = 0;
     const request = submit(3);
@@ -231,7 +231,7 @@ describe('limits and ends', () => {
     expect(request.probes[0].step).toBe(3);
   });
 
-  test('without a worker for too long, requests fail instead of hanging', async () => {
+  test('requests fail if no worker is back after the outage limit', async () => {
     const { engine, scheduler, submit } = simulate({ outageMs: 5 });
     engine.alive = 0;
     const request = submit(3);
@@ -240,7 +240,7 @@ describe('limits and ends', () => {
     expect(scheduler.depth).toEqual({ waiting: 0, active: 0 });
   });
 
-  test('progress is told after each step', async () => {
+  test('progress is reported after each step', async () => {
     const { engine, submit } = simulate();
     const told: [number, number][] = [];
     submit(3, { images: 2, onStep: (step, of) => told.push([step, of]) });

@@ -3,7 +3,7 @@ import { QueueFullError } from '../../src/scheduler/admission.ts';
 import { type RunOptions, Scheduler } from '../../src/scheduler/scheduler.ts';
 import type { Trajectory } from '../../src/scheduler/trajectory.ts';
 
-/** One-pixel image: adds up what the engine answers, so that a row mixed up with another shows. */
+/** A trajectory of one pixel that records the engine's results, so that tests detect mixed-up rows. */
 export class Probe implements Trajectory {
   readonly total: number;
   readonly id: number;
@@ -26,7 +26,7 @@ export class Probe implements Trajectory {
   }
 }
 
-/** The engine's answer for a row: tells whose it is and which step. */
+/** The simulated engine's result for a row, which encodes the trajectory's id (x) and its step (t). */
 export const answer = (x: number, t: number) => 1000 * x + t;
 
 interface Running {
@@ -34,7 +34,7 @@ interface Running {
   finish(): void;
 }
 
-/** An engine and a clock that tests move: an evaluation takes `batchMs`, whatever its size up to bestBatch. */
+/** An engine with a simulated clock. An evaluation takes `batchMs`, whatever the size of the batch. */
 export class SimulatedEngine implements Engine {
   readonly info: EngineInfo;
   readonly batches: number[][] = [];
@@ -76,7 +76,7 @@ export class SimulatedEngine implements Engine {
 
   async close() {}
 
-  /** Moves the clock from event to event until `until` (by default until nothing runs). */
+  /** Advances the clock from event to event up to `until`, in ms (by default until no evaluation is running). */
   async run(until = Number.POSITIVE_INFINITY): Promise<void> {
     await settle();
     while (this.#running.length > 0) {
@@ -91,7 +91,7 @@ export class SimulatedEngine implements Engine {
   }
 }
 
-/** Lets every promise that can move do so. */
+/** Waits until all pending promise callbacks have run. */
 export const settle = () => new Promise((resolve) => setImmediate(resolve));
 
 export function simulate(
@@ -108,7 +108,7 @@ export function simulate(
   });
   let id = 0;
 
-  /** Submits one request of `images` images; says when and how it ended, in simulated time. */
+  /** Submits a request with `images` trajectories. The result records when and how it ended, in simulated time. */
   function submit(steps: number, { images = 1, ...options }: RunOptions & { images?: number } = {}) {
     const probes = Array.from({ length: images }, () => new Probe(++id, steps));
     const request = { probes, arrivedMs: engine.nowMs, endedMs: Number.NaN, error: undefined as unknown };

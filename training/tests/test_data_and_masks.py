@@ -19,7 +19,7 @@ def picture(value: int, size=(40, 60)) -> Image.Image:
     return Image.new("RGB", size, (value, 10, 20))
 
 
-def test_a_folder_of_pictures_is_squared_and_split(tmp_path):
+def test_a_folder_of_pictures_is_cropped_to_squares_and_split(tmp_path):
     for i in range(60):
         picture(i).save(tmp_path / f"{i:03}.png")
     picture(9, (8, 8)).save(tmp_path / "small.png")
@@ -30,7 +30,7 @@ def test_a_folder_of_pictures_is_squared_and_split(tmp_path):
 
 
 def write_manifest(root, rows, leave_out=()):
-    """A manifest of (file, archive, identity, split) and its archives; picture i has the value 100 + i."""
+    """Write a manifest with rows (file, archive, identity, split), and its archives. The pixels of picture i are 100 + i."""
     with (root / "manifest.csv").open("w", newline="") as f:
         csv.writer(f).writerows([("file", "archive", "identity", "split"), *rows])
     for archive in {row[1] for row in rows}:
@@ -71,7 +71,7 @@ HELD_OUT = [identity for identity in range(1000) if data._validation(str(identit
 HELD_OUT = [HELD_OUT[0], HELD_OUT[0], HELD_OUT[1]]
 
 
-def test_validation_holds_whole_training_identities_out(tmp_path):
+def test_validation_consists_of_whole_training_identities(tmp_path):
     write_manifest(tmp_path, [(f"{i}.png", "one.tar", identity, "train") for i, identity in enumerate(HELD_OUT + TRAINED)])
     train, validation = (data.load_faces(tmp_path, 16, s)[:, 0, 0, 0].tolist() for s in ("train", "validation"))
     assert validation == [100, 101, 102] and train == [103, 104, 105, 106]
@@ -86,14 +86,14 @@ def test_the_cache_is_not_used_when_the_content_has_changed(tmp_path, kind):
             picture(1).save(tmp_path / f"{i}.png")
     before = data.load_faces(tmp_path, 16, "train")[0, 0, 0, 0]
     if kind == "archive":
-        write_manifest(tmp_path, [("new.png", "one.tar", 9, "test"), *ROWS])  # the same names, other pictures
+        write_manifest(tmp_path, [("new.png", "one.tar", 9, "test"), *ROWS])  # the same names with other pictures
         (tmp_path / "manifest.csv").write_text("file,archive,identity,split\n" + "".join(",".join(map(str, r)) + "\n" for r in ROWS))
     else:
         picture(2).save(tmp_path / "1.png")
     assert data.load_faces(tmp_path, 16, "train")[0, 0, 0, 0] != before
 
 
-def test_what_is_missing_is_said(tmp_path):
+def test_missing_folders_and_pictures_and_unknown_splits_are_errors(tmp_path):
     with pytest.raises(FileNotFoundError, match="no data folder"):
         data.load_faces(tmp_path / "nowhere", 32, "train")
     with pytest.raises(FileNotFoundError, match="no train pictures"):
@@ -103,7 +103,7 @@ def test_what_is_missing_is_said(tmp_path):
 
 
 @pytest.mark.parametrize("size", [32, 64, 128])
-def test_masks_have_holes_of_the_size_they_should(size):
+def test_masks_have_the_expected_share_of_hole_pixels(size):
     rng = np.random.default_rng(0)
     shares = {name: np.mean([kind(rng, size).mean() for _ in range(100)]) for name, kind in masks.FAMILIES.items()}
     assert shares["half"] == 0.5 and shares["box"] == 0.25
@@ -113,5 +113,5 @@ def test_masks_have_holes_of_the_size_they_should(size):
     assert 0.06 < np.mean([m.all() for m in training]) < 0.14
 
 
-def test_masks_are_a_function_of_the_generator():
+def test_equal_generators_give_equal_masks():
     assert np.array_equal(masks.strokes(np.random.default_rng(4), 64), masks.strokes(np.random.default_rng(4), 64))

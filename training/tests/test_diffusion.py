@@ -8,9 +8,12 @@ import diffusion
 MEAN, SD, N = 0.3, 0.25, 8000
 
 
-def test_schedules_have_their_closed_forms():
+def test_schedules_match_their_closed_forms():
     abar = diffusion.cosine(1000).abar
-    f = lambda u: math.cos((u / 1000 + 0.008) / 1.008 * math.pi / 2) ** 2  # noqa: E731
+
+    def f(u: int) -> float:
+        return math.cos((u / 1000 + 0.008) / 1.008 * math.pi / 2) ** 2
+
     assert float(abar[499]) == pytest.approx(f(500) / f(0))
     assert float(abar.min()) == 1e-5
     beta = 1 - diffusion.linear(1000).abar[1:] / diffusion.linear(1000).abar[:-1]
@@ -35,7 +38,10 @@ def test_predictions_invert_the_forward_process(kind):
 
 
 def draw(step) -> torch.Tensor:
-    """Samples of N(MEAN, SD^2), whose best prediction is known, by `step(i, abar, abar_next, x, x0, noise)` over 500 timesteps."""
+    """Samples of N(MEAN, SD^2), float64 [N], drawn with `step(abar, abar_next, x, x0, noise)` over 500 timesteps.
+
+    For this data, the optimal estimate of x_0 is known in closed form.
+    """
     s, g = diffusion.cosine(), torch.Generator().manual_seed(1)
     ts = diffusion.timesteps(s.T, 500)
     abars = [float(s.abar[t]) for t in ts] + [1.0]
@@ -48,17 +54,17 @@ def draw(step) -> torch.Tensor:
 
 
 @pytest.mark.parametrize("eta", [0.0, 1.0])
-def test_ddim_lands_on_gaussian_data(eta):
+def test_ddim_samples_gaussian_data(eta):
     x = draw(lambda a, b, x, x0, z: diffusion.ddim_step(a, b, x0, (x - math.sqrt(a) * x0) / math.sqrt(1 - a), eta, z))
     assert float(x.mean()) == pytest.approx(MEAN, abs=0.05 * SD) and float(x.std()) == pytest.approx(SD, rel=0.04)
 
 
-def test_ddpm_lands_on_gaussian_data():
+def test_ddpm_samples_gaussian_data():
     x = draw(diffusion.ddpm_step)
     assert float(x.mean()) == pytest.approx(MEAN, abs=0.05 * SD) and float(x.std()) == pytest.approx(SD, rel=0.04)
 
 
-def test_dpmpp_2m_lands_on_gaussian_data():
+def test_dpmpp_2m_samples_gaussian_data():
     last = None
 
     def step(abar, after, x, x0, noise):
@@ -71,11 +77,11 @@ def test_dpmpp_2m_lands_on_gaussian_data():
 
 
 def test_timesteps_round_halves_up_as_the_service_does():
-    assert diffusion.timesteps(1000, 16)[:4] == [999, 937, 874, 812]  # 937.5 and 812.5 are halves
+    assert diffusion.timesteps(1000, 16)[:4] == [999, 937, 874, 812]  # rounded from 937.5 and 812.5, minus 1
     assert diffusion.timesteps(10, 4) == [9, 7, 4, 2]
 
 
-def test_loss_looks_at_the_hole_alone():
+def test_loss_covers_only_the_hole():
     s, g = diffusion.cosine(), torch.Generator().manual_seed(0)
     x0, eps, t = torch.randn(2, 3, 8, 8, generator=g), torch.randn(2, 3, 8, 8, generator=g), torch.tensor([100, 800])
     mask = torch.zeros(2, 1, 8, 8)

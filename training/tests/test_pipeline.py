@@ -23,7 +23,7 @@ METRICS = {
 
 
 def card(version="1", **changes) -> dict:
-    """A card with METRICS; a change is family__way__measure=value."""
+    """A model card with METRICS, changed by arguments of the form family__result__metric=value."""
     metrics = copy.deepcopy(METRICS)
     for path, value in changes.items():
         family, way, measure = path.split("__")
@@ -43,24 +43,24 @@ def card(version="1", **changes) -> dict:
         ({"thin__sample__frechet": float("nan")}, [("thin", "sample", "frechet")]),
     ],
 )
-def test_the_gate_refuses_what_is_worse_by_more_than_its_tolerance(changes, worse):
+def test_the_gate_refuses_a_version_that_is_worse_by_more_than_the_tolerance(changes, worse):
     rows = gate.compare(card(), card("2", **changes))
     assert len(rows) == 8
     assert [(r["masks"], r["of"], r["measure"]) for r in rows if not r["holds"]] == worse
 
 
-def test_the_gate_refuses_what_cannot_be_compared():
+def test_the_gate_refuses_cards_that_cannot_be_compared():
     unlike = card("2")
     unlike["metrics"]["how"] = {**METRICS["how"], "faces": 48}
-    with pytest.raises(ValueError, match="faces: 606 for toy@1, 48 for toy@2: evaluate both alike"):
+    with pytest.raises(ValueError, match="faces is 606 for toy@1 but 48 for toy@2: evaluate both with the same settings"):
         gate.compare(card(), unlike)
     with pytest.raises(ValueError, match="test pictures"):
         gate.compare(card(), card("2", box__telea__l1=30.0))
-    with pytest.raises(ValueError, match="toy@2 has not been measured"):
+    with pytest.raises(ValueError, match="toy@2 has no metrics"):
         gate.compare(card(), {**card("2"), "metrics": {}})
     missing = card("2")
     del missing["metrics"]["thin"]
-    with pytest.raises(ValueError, match="not measured on thin"):
+    with pytest.raises(ValueError, match="no metrics for thin masks"):
         gate.compare(card(), missing)
 
 
@@ -68,7 +68,7 @@ def test_the_gate_refuses_what_cannot_be_compared():
     ("serving", "version"),
     [(None, "10"), ("toy@2", "2"), ("toy@2:90,@10:10", "2"), ("other@1", "10"), ("toy@7", "10"), ("toy", "10")],
 )
-def test_the_gate_compares_with_what_serves(tmp_path, serving, version):
+def test_the_gate_compares_with_the_version_in_service(tmp_path, serving, version):
     for v in ("2", "10", "9"):
         (tmp_path / "toy" / v).mkdir(parents=True)
     if serving:
@@ -77,14 +77,14 @@ def test_the_gate_compares_with_what_serves(tmp_path, serving, version):
     assert gate.current(tmp_path, {**card(), "id": "new"}) is None
 
 
-def test_a_number_is_never_used_twice(tmp_path):
+def test_a_version_number_is_never_used_twice(tmp_path):
     assert next_version(tmp_path, "toy") == "1"
     for folder in ("toy/2", "toy/10", ".candidates/toy/11", "toy/.12.part"):
         (tmp_path / folder).mkdir(parents=True)
     assert next_version(tmp_path, "toy") == "12"
 
 
-def test_features_stand_for_the_known_pixels_and_training_pictures_lie_at_1():
+def test_features_depend_on_known_pixels_only_and_training_pictures_have_distance_1():
     rng = np.random.default_rng(0)
     level, contrast = rng.uniform(60, 200, (400, 1, 1, 3)), rng.uniform(5, 50, (400, 1, 1, 1))
     faces = np.clip(rng.normal(level, contrast, (400, 16, 16, 3)), 0, 255).astype(np.uint8)
@@ -97,10 +97,10 @@ def test_features_stand_for_the_known_pixels_and_training_pictures_lie_at_1():
     assert drift.distance(drift.features(np.full((1, 16, 16, 3), -1.0), mask[:1]), known)[0] > 3
 
 
-def test_the_pipeline_from_pictures_to_a_registered_version_and_a_refused_one(tmp_path, pictures):  # noqa: F811
+def test_the_pipeline_registers_a_first_version_and_refuses_a_worse_one(tmp_path, pictures):  # noqa: F811
     (tmp_path / "toy.toml").write_text(CONFIG.format(steps=2))
     models = tmp_path / "models"
-    paths = ["--data", pictures, "--run", tmp_path / "run", "--models", models]
+    paths = ["--data", pictures, "--photos", pictures, "--run", tmp_path / "run", "--models", models]
     fast = ["--faces", "2", "--candidates", "2", "--candidate-steps", "1"]
     fast += ["--no-compile", "--precision", "fp32", "--threads", "1", "--device", "cpu"]
 
@@ -115,15 +115,15 @@ def test_the_pipeline_from_pictures_to_a_registered_version_and_a_refused_one(tm
     assert set(made["metrics"]) == {"how", "thin", "wide", "box", "half"} and set(made["data"]["statistics"]) == set(drift.FEATURES)
     assert json.loads((models / "serving.json").read_text())["default"] == "toy@1"
 
-    made["metrics"]["box"]["sample"]["l1"] /= 2  # what serves is much better than what the same training will give again
+    made["metrics"]["box"]["sample"]["l1"] /= 2  # much better than a repetition of the same training can be
     (models / "toy" / "1" / "model.json").write_text(json.dumps(made))
     second = pipeline()
     assert second.returncode == 1
     assert "REFUSED: toy@2 is worse than toy@1: l1 of sample on box" in second.stderr
-    assert "the pipeline ends here: gate.py said 1" in second.stderr
+    assert "pipeline stopped: gate.py failed with exit status 1" in second.stderr
     assert not (models / "toy" / "2").exists() and read_card(models / ".candidates" / "toy" / "2")
 
     weights = models / ".candidates" / "toy" / "2" / "weights.safetensors"
     weights.write_bytes(weights.read_bytes()[:-1])
-    with pytest.raises(ValueError, match="weights.safetensors is not the file that model.json describes: export it again"):
+    with pytest.raises(ValueError, match="weights.safetensors is missing or does not match its digest in model.json: export the model again"):
         register(models / ".candidates" / "toy" / "2", models)

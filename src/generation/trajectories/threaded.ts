@@ -1,0 +1,117 @@
+import { Worker } from 'node:worker_threads';
+import type { Trajectory } from '../../scheduler/trajectory.ts';
+import type { TrajectorySpec } from './create.ts';
+import type { Answer, Message } from './thread.ts';
+
+const FROM_SOURCE = import.meta.url.endsWith('.ts');
+const ENTRY = new URL(FROM_SOURCE ? './thread.ts' : './thread.js', import.meta.url);
+
+/** In development: loads the entry through tsx, which has to be registered in the thread itself. */
+const LOAD_SOURCE = `import('tsx/esm/api').then(({ register }) => {
+  register();
+  return import(${JSON.stringify(ENTRY.href)});
+});`;
+
+/**
+ * A trajectory that lives in a worker thread, for models whose noise and sampler steps would keep the event loop busy for
+ * tens of milliseconds. It gives the same bytes as one that createTrajectory() makes.
+ */
+export class ThreadedTrajectory implements Trajectory {
+  readonly #thread: TrajectoryThread;
+  readonly #id: number;
+  #state: Extract<Answer, { total: number }>;
+
+  /** Starts at x_T. Rejects where createTrajectory() throws. */
+  static async create(spec: TrajectorySpec): Promise<ThreadedTrajectory> {
+    const thread = TrajectoryThread.current();
+    const id = thread.newId();
+    const state = await thread.ask({ type: 'create', id, spec });
+    return new ThreadedTrajectory(thread, id, state as Extract<Answer, { total: number }>);
+  }
+
+  private constructor(thread: TrajectoryThread, id: number, state: Extract<Answer, { total: number }>) {
+    this.#thread = thread;
+    this.#id = id;
+    this.#state = state;
+  }
+
+  get total(): number {
+    return this.#state.total;
+  }
+
+  get step(): number {
+    return this.#state.step;
+  }
+
+  input(): { x: Float32Array; t: number } {
+    const { input } = this.#state;
+    if (!input) throw new Error('the trajectory is finished');
+    return input;
+  }
+
+  async advance(prediction: Float32Array): Promise<void> {
+    const copy = prediction.slice(); // a row of a batch: its memory is shared with the other rows
+    const message = { type: 'advance', id: this.#id, prediction: copy } as const;
+    this.#state = (await this.#thread.ask(message, [copy.buffer])) as Extract<Answer, { total: number }>;
+  }
+
+  /** The estimate of x_0 after the last advance() that was called: [3, R, R] in -1..1. */
+  async estimate(): Promise<Float32Array> {
+    const { x0 } = (await this.#thread.ask({ type: 'estimate', id: this.#id })) as { x0: Float32Array };
+    return x0;
+  }
+
+  /** Frees its memory in the thread. */
+  close(): void {
+    this.#thread.tell({ type: 'close', id: this.#id });
+  }
+}
+
+interface Pending {
+  resolve(answer: Answer): void;
+  reject(error: Error): void;
+}
+
+/** The process's one thread for trajectories; started at the first use, and again after it failed. */
+class TrajectoryThread {
+  static #current: TrajectoryThread | undefined;
+  readonly #worker = FROM_SOURCE ? new Worker(LOAD_SOURCE, { eval: true }) : new Worker(ENTRY);
+  /** In the order of the messages, which is the order of the answers. */
+  readonly #pending: Pending[] = [];
+  #lastId = 0;
+
+  static current(): TrajectoryThread {
+    TrajectoryThread.#current ??= new TrajectoryThread();
+    return TrajectoryThread.#current;
+  }
+
+  private constructor() {
+    this.#worker.unref();
+    this.#worker.on('message', (answer: Answer) => {
+      const pending = this.#pending.shift();
+      if ('error' in answer) pending?.reject(new Error(answer.error));
+      else pending?.resolve(answer);
+      if (this.#pending.length === 0) this.#worker.unref();
+    });
+    this.#worker.on('error', (error: Error) => {
+      TrajectoryThread.#current = undefined;
+      for (const { reject } of this.#pending.splice(0)) reject(error);
+    });
+  }
+
+  newId(): number {
+    return ++this.#lastId;
+  }
+
+  ask(message: Exclude<Message, { type: 'close' }>, transfer: ArrayBuffer[] = []): Promise<Answer> {
+    return new Promise((resolve, reject) => {
+      this.#worker.ref(); // the process lives until it is answered
+      this.#pending.push({ resolve, reject });
+      this.#worker.postMessage(message, transfer);
+    });
+  }
+
+  tell(message: Message): void {
+    this.#worker.postMessage(message);
+  }
+}
