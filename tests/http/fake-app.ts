@@ -44,20 +44,33 @@ class FakeEngine implements Engine {
   onAliveChange: (() => void) | undefined;
   delayMs = 0;
   failing = false;
-  #held: Promise<void> = Promise.resolve();
+  /** How long each evaluation has taken, in milliseconds. */
+  readonly tookMs: number[] = [];
+  /** Resolves when hold() has blocked an evaluation. */
+  blocked = Promise.resolve();
+  /** Lets the evaluations that hold() has blocked go on. */
+  resume = () => {};
+  #wait = async () => {};
 
   /** Blocks evaluations that start from now on, until the returned function is called. */
   hold(): () => void {
-    let resume = () => {};
-    this.#held = new Promise((resolve) => {
-      resume = resolve;
+    const resumed = new Promise<void>((resolve) => {
+      this.resume = resolve;
     });
-    return resume;
+    this.blocked = new Promise((resolve) => {
+      this.#wait = () => {
+        resolve();
+        return resumed;
+      };
+    });
+    return this.resume;
   }
 
   async evaluate({ rows }: Batch): Promise<Float32Array> {
-    await this.#held;
+    const started = performance.now();
+    await this.#wait();
     await new Promise((resolve) => setTimeout(resolve, this.delayMs));
+    this.tookMs.push(performance.now() - started);
     if (this.failing) throw new EngineError('nothing a client should read');
     return new Float32Array(rows * 3 * CARD.resolution ** 2);
   }

@@ -1,11 +1,10 @@
-import { type ChildProcess, spawn } from 'node:child_process';
 import { Redis } from 'ioredis';
 import request from 'supertest';
 import { afterEach, beforeEach, describe, expect, onTestFinished, test } from 'vitest';
 import { hashKey, newKey } from '../../src/config/api-keys.ts';
 import { createLog, redactor } from '../../src/log.ts';
 import { maskOf, pngOf } from '../helpers/app.ts';
-import { MODEL_DIR } from '../helpers/model.ts';
+import { startProcess } from '../helpers/process.ts';
 import { hasRedis, RedisServer } from '../helpers/redis.ts';
 import { startFakeApp } from './fake-app.ts';
 
@@ -107,7 +106,7 @@ test.skipIf(!hasRedis)('the log contains no secrets, even at trace level and dur
   const admin = new Redis(redis.url);
   await admin.config('SET', 'requirepass', password);
   const secret = 'whsec_c2VjcmV0LXNlY3JldC1zZWNyZXQtc2VjcmV0';
-  const { child, output } = startProcess({
+  const { child, output, ...service } = startProcess({
     LOG_LEVEL: 'trace',
     DEVICE: 'cpu',
     API_KEYS,
@@ -116,8 +115,7 @@ test.skipIf(!hasRedis)('the log contains no secrets, even at trace level and dur
     WEBHOOK_ORIGINS: 'http://127.0.0.1:1',
     WEBHOOK_SECRET: secret,
   });
-  await expect.poll(() => output.text).toMatch(/listening on/);
-  const url = output.text.match(/(?<=listening on )http:\/\/localhost:\d+/)?.[0] ?? '';
+  const url = await service.url;
   const [image, mask] = [await pngOf(64, 64), await maskOf(64, 64)];
   const fields = { image: image.toString('base64'), mask: mask.toString('base64'), steps: 2 };
   const as = (presented: string) => ({ authorization: `Bearer ${presented}` });
@@ -152,22 +150,3 @@ test.skipIf(!hasRedis)('the log contains no secrets, even at trace level and dur
   const written = output.stdout.trim().split('\n');
   for (const line of written) expect(() => JSON.parse(line), line).not.toThrow();
 });
-
-function startProcess(env: Record<string, string>): {
-  child: ChildProcess;
-  output: { text: string; stdout: string };
-} {
-  const child = spawn(process.execPath, ['--import', 'tsx', 'src/main.ts'], {
-    env: { ...process.env, MODEL_DIR, HOST: '127.0.0.1', PORT: '0', ...env },
-    stdio: ['ignore', 'pipe', 'pipe'],
-  });
-  onTestFinished(() => void child.kill('SIGKILL'));
-  const output = { text: '', stdout: '' };
-  for (const stream of [child.stdout, child.stderr]) {
-    stream.on('data', (data) => {
-      output.text += data;
-      if (stream === child.stdout) output.stdout += data;
-    });
-  }
-  return { child, output };
-}

@@ -1,38 +1,8 @@
-import { type ChildProcess, spawn } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { once } from 'node:events';
-import { afterEach, expect, test } from 'vitest';
-import { MODEL_DIR } from '../helpers/model.ts';
+import { expect, test } from 'vitest';
+import { startProcess } from '../helpers/process.ts';
 
-/** Starts the service as a separate process. */
-function start(env: Record<string, string> = {}) {
-  const child = spawn(process.execPath, ['--import', 'tsx', 'src/main.ts'], {
-    env: { ...process.env, MODEL_DIR, HOST: '127.0.0.1', PORT: '0', ...env },
-    stdio: ['ignore', 'pipe', 'pipe'],
-  });
-  children.push(child);
-  const output = { text: '' };
-  child.stdout.on('data', (data) => {
-    output.text += data;
-  });
-  child.stderr.on('data', (data) => {
-    output.text += data;
-  });
-  const url = async () => {
-    await expect.poll(() => output.text, { timeout: 60_000 }).toContain('listening on');
-    return output.text
-      .match(/(?<=listening on )http:\/\/localhost:\d+/)?.[0]
-      .replace('localhost', '127.0.0.1');
-  };
-  return { child, output, url, exit: once(child, 'exit') as Promise<[number | null, string | null]> };
-}
-
-const children: ChildProcess[] = [];
-afterEach(() => {
-  for (const child of children.splice(0)) child.kill('SIGKILL');
-});
-
-const sample = (url: string | undefined, body: object) =>
+const sample = (url: string, body: object) =>
   fetch(`${url}/v1/sample`, {
     method: 'POST',
     headers: { 'content-type': 'application/json' },
@@ -40,8 +10,8 @@ const sample = (url: string | undefined, body: object) =>
   });
 
 test('SIGTERM: requests in progress are answered, later ones are refused, and the exit code is 0', async () => {
-  const service = start();
-  const url = await service.url();
+  const service = startProcess();
+  const url = await service.url;
   const inFlight = sample(url, { steps: 60, seed: 1 });
   await expect
     .poll(async () => (await (await fetch(`${url}/metrics`)).text()).match(/active_images\{.*\} 1/))
@@ -58,8 +28,8 @@ test('SIGTERM: requests in progress are answered, later ones are refused, and th
 });
 
 test('requests that outlast the grace time are dropped, and the exit code is 1', async () => {
-  const service = start({ SHUTDOWN_GRACE_MS: '300' });
-  const url = await service.url();
+  const service = startProcess({ SHUTDOWN_GRACE_MS: '300' });
+  const url = await service.url;
   const dropped = sample(url, { steps: 1000, num_images: 8 }).then(
     () => 'answered',
     () => 'dropped',
@@ -74,8 +44,8 @@ test('requests that outlast the grace time are dropped, and the exit code is 1',
 
 test('METRICS_PORT serves the metrics without a key; PORT no longer does', async () => {
   const hash = createHash('sha256').update('key').digest('hex');
-  const service = start({ METRICS_PORT: '0', API_KEYS: `alice:${hash}` });
-  const url = await service.url();
+  const service = startProcess({ METRICS_PORT: '0', API_KEYS: `alice:${hash}` });
+  const url = await service.url;
   const metrics = service.output.text
     .match(/http:\/\/localhost:\d+\/metrics/)?.[0]
     .replace('localhost', '127.0.0.1');
@@ -88,21 +58,42 @@ test('METRICS_PORT serves the metrics without a key; PORT no longer does', async
   expect(await service.exit).toEqual([0, null]);
 });
 
-test.each([
-  [{ PORT: 'http' }, /PORT is 'http'; it must be a whole number from 0 to 65535/],
-  [{ DEVICE: 'gpu' }, /DEVICE is 'gpu'; it must be one of auto, cpu, webgpu, cuda, tensorrt/],
-  [{ REDIS_URL: 'localhost' }, /REDIS_URL is '\*\*\*'; it must be like redis:/],
-  [{ REDIS_URL: 'redis://127.0.0.1:1' }, /Redis cannot be reached at REDIS_URL: .*ECONNREFUSED/],
-  [{ WEBHOOK_ORIGINS: 'https://example.org' }, /WEBHOOK_SECRET is not/],
-  [{ CORS_ORIGINS: 'example.org' }, /CORS_ORIGINS is 'example.org'; it must be origins/],
-  [{ API_KEYS: 'a-key' }, /API_KEYS is '\*\*\*'; it must be entries like .*: entry 1 of 1 is invalid/],
-  [{ DOCS: 'no' }, /DOCS is 'no'; it must be one of true, false/],
-  [{ METRICS_PORT: '1', HOST: '192.0.2.1' }, /cannot listen on HOST 192.0.2.1, METRICS_PORT 1: /],
-  [{ MODEL_DIR: '/nowhere' }, /MODEL_DIR \/nowhere cannot be read/],
-  [{ DEFAULT_MODEL: 'nobody' }, /DEFAULT_MODEL: nobody is not in/],
-])('%j prevents the start, with a message', async (env, sentence) => {
-  const service = start(env);
+test.each<[what: string, env: Record<string, string>, ...sentences: RegExp[]]>([
+  [
+    'invalid settings',
+    {
+      PORT: 'http',
+      DEVICE: 'gpu',
+      REDIS_URL: 'localhost',
+      WEBHOOK_ORIGINS: 'https://example.org',
+      CORS_ORIGINS: 'example.org',
+      API_KEYS: 'a-key',
+      DOCS: 'no',
+    },
+    /PORT is 'http'; it must be a whole number from 0 to 65535/,
+    /DEVICE is 'gpu'; it must be one of auto, cpu, webgpu, cuda, tensorrt/,
+    /REDIS_URL is '\*\*\*'; it must be like redis:/,
+    /WEBHOOK_SECRET is not/,
+    /CORS_ORIGINS is 'example.org'; it must be origins/,
+    /API_KEYS is '\*\*\*'; it must be entries like .*: entry 1 of 1 is invalid/,
+    /DOCS is 'no'; it must be one of true, false/,
+  ],
+  [
+    'Redis cannot be reached',
+    { REDIS_URL: 'redis://127.0.0.1:1' },
+    /Redis cannot be reached at REDIS_URL: .*ECONNREFUSED/,
+  ],
+  [
+    'an address of another machine',
+    { METRICS_PORT: '1', HOST: '192.0.2.1' },
+    /cannot listen on HOST 192.0.2.1, METRICS_PORT 1: /,
+  ],
+  ['no MODEL_DIR', { MODEL_DIR: '/nowhere' }, /MODEL_DIR \/nowhere cannot be read/],
+  ['an unknown DEFAULT_MODEL', { DEFAULT_MODEL: 'nobody' }, /DEFAULT_MODEL: nobody is not in/],
+])('%s: the service does not start, and says why', async (_what, env, ...sentences) => {
+  const service = startProcess(env);
+  await expect(service.url).rejects.toThrow('did not start');
   expect(await service.exit).toEqual([1, null]);
-  expect(service.output.text).toMatch(sentence);
+  for (const sentence of sentences) expect(service.output.text).toMatch(sentence);
   expect(service.output.text).not.toContain('    at ');
 });

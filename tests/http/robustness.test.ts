@@ -1,6 +1,7 @@
+import { once } from 'node:events';
 import { createConnection } from 'node:net';
 import request from 'supertest';
-import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { readMetadata } from '../../src/image/metadata.ts';
 import { maskOf, pngOf } from '../helpers/app.ts';
 import { startFakeApp } from './fake-app.ts';
@@ -11,24 +12,35 @@ let service: Awaited<ReturnType<typeof startFakeApp>>;
 beforeEach(async () => {
   service = await startFakeApp({ MAX_UPLOAD_BYTES: String(MAX_UPLOAD_BYTES) });
 });
-afterEach(() => service.app.close());
+afterEach(async () => {
+  vi.useRealTimers();
+  service.registry.engine.resume();
+  await service.app.close();
+});
 
+const disconnects = async () => (await service.metrics.disconnects.get()).values[0].value;
 const errors = () => service.log.filter(({ level }) => level >= ERROR);
 const fields = async () => ({
   image: (await pngOf(64, 64)).toString('base64'),
   mask: (await maskOf(64, 64)).toString('base64'),
 });
 
-/** Sends bytes, disconnects after hangUpAfterMs (if given), and resolves to everything received. */
-function raw(bytes: string, hangUpAfterMs?: number): Promise<string> {
+/**
+ * Sends bytes, then reads, and resolves to everything received until the connection ends. The client disconnects when
+ * `until` resolves, or when what it has received matches `until`; without it, the service closes the connection.
+ */
+function raw(bytes: string, until?: RegExp | Promise<unknown>): Promise<string> {
   return new Promise((resolve) => {
     let answer = '';
     const socket = createConnection({ port: service.port, host: '127.0.0.1' });
+    socket.pause();
     socket.write(bytes, () => {
-      if (hangUpAfterMs !== undefined) setTimeout(() => socket.destroy(), hangUpAfterMs);
+      socket.resume();
+      if (until instanceof Promise) void until.finally(() => socket.destroy());
     });
     socket.on('data', (data) => {
       answer += data;
+      if (until instanceof RegExp && until.test(answer)) socket.destroy();
     });
     socket.on('error', (error) => {
       answer += error.message;
@@ -42,24 +54,33 @@ const post = (body: string, length = body.length) =>
 
 describe('a client that disconnects', () => {
   test('during its upload: counted once, no error in the log', async () => {
-    await raw(post('{"image": "', 5000), 50);
-    await expect.poll(async () => (await service.metrics.disconnects.get()).values[0].value).toBe(1);
+    await raw(post('{"image": "', 5000), once(service.app.server, 'request'));
+    await expect.poll(disconnects).toBe(1);
     expect(errors()).toEqual([]);
   });
 
   test('while its request runs: its place is free at the next step, no error in the log', async () => {
-    service.registry.engine.delayMs = 20;
-    await raw(post(JSON.stringify({ ...(await fields()), steps: 100 })), 300);
-    await expect.poll(() => service.registry.scheduler.depth).toEqual({ waiting: 0, active: 0 });
-    expect((await service.metrics.disconnects.get()).values[0].value).toBe(1);
+    const { engine, scheduler } = service.registry;
+    const resume = engine.hold();
+    await raw(post(JSON.stringify({ ...(await fields()), steps: 100 })), engine.blocked);
+    await expect.poll(disconnects).toBe(1);
+    await expect.poll(() => scheduler.depth).toEqual({ waiting: 0, active: 0 });
+    resume();
+    await request(service.url).post('/v1/sample').send({ steps: 1 }).expect(200);
+    expect(engine.tookMs).toHaveLength(2); // one of the hundred steps, and one of the next request
     expect(errors()).toEqual([]);
   });
 
   test('immediately after sending its request: nothing stays in the queue', async () => {
-    service.registry.engine.delayMs = 20;
     const body = post(JSON.stringify({ ...(await fields()), steps: 100 }));
-    await Promise.all(Array.from({ length: 4 }, () => raw(body, 15)));
-    await expect.poll(() => service.registry.scheduler.depth).toEqual({ waiting: 0, active: 0 });
+    await Promise.all(Array.from({ length: 4 }, () => raw(body, Promise.resolve())));
+    await expect.poll(disconnects).toBe(4);
+    // Pictures are decoded in turn: by the time the next request is answered, the earlier ones would be running.
+    await request(service.url)
+      .post('/v1/inpaint')
+      .send({ ...(await fields()), steps: 1 })
+      .expect(200);
+    expect(service.registry.scheduler.depth).toEqual({ waiting: 0, active: 0 });
     expect(errors()).toEqual([]);
   });
 });
@@ -69,10 +90,11 @@ describe('a body beyond the limit', () => {
     const piece = 'A'.repeat(10_000);
     const pieces = `${piece.length.toString(16)}\r\n${piece}\r\n`.repeat(300);
     const head = 'POST /v1/inpaint HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n';
-    const chunked = await raw(`${head}transfer-encoding: chunked\r\n\r\n${pieces}0\r\n\r\n`, 1000);
-    expect(chunked).toMatch(/^HTTP\/1.1 413 .*upload-too-large/s);
-    const announced = await raw(`${head}content-length: 3000000\r\n\r\n${'A'.repeat(3_000_000)}`, 1000);
-    expect(announced).toMatch(/^HTTP\/1.1 413 .*upload-too-large/s);
+    const tooLarge = /^HTTP\/1.1 413 .*upload-too-large/s;
+    const chunked = await raw(`${head}transfer-encoding: chunked\r\n\r\n${pieces}0\r\n\r\n`, tooLarge);
+    expect(chunked).toMatch(tooLarge);
+    const announced = await raw(`${head}content-length: 3000000\r\n\r\n${'A'.repeat(3_000_000)}`, tooLarge);
+    expect(announced).toMatch(tooLarge);
   });
 
   test('that never ends does not keep the connection open', async () => {
@@ -207,9 +229,17 @@ describe('details of the API', () => {
 });
 
 test('closing waits for running jobs, longer than the default plugin timeout of Fastify (10 s)', async () => {
-  service.registry.engine.delayMs = 2750;
+  const { engine, scheduler } = service.registry;
+  const resume = engine.hold();
   await request(service.url).post('/v1/jobs').send({ task: 'sample', steps: 4 }).expect(202);
-  await expect.poll(() => service.registry.scheduler.depth.active).toBe(1);
-  await service.app.close();
-  expect(service.registry.scheduler.depth).toEqual({ waiting: 0, active: 0 });
+  await engine.blocked;
+  vi.useFakeTimers({ toFake: ['setTimeout'] });
+  const closed = vi.fn();
+  const closing = service.app.close().finally(closed);
+  for (let second = 0; second < 30; second++) await vi.advanceTimersByTimeAsync(1000);
+  expect(closed).not.toHaveBeenCalled();
+  vi.useRealTimers();
+  resume();
+  await closing;
+  expect(scheduler.depth).toEqual({ waiting: 0, active: 0 });
 });

@@ -8,6 +8,7 @@ const MAX_CONNECTIONS = 20;
 let service: Awaited<ReturnType<typeof startFakeApp>>;
 const sockets: Socket[] = [];
 beforeEach(async () => {
+  // Node's HTTP server measures these times itself, so the tests wait for them: they end with the connection.
   service = await startFakeApp({
     REQUEST_TIMEOUT_MS: '1000',
     SEND_TIMEOUT_MS: '1000',

@@ -61,7 +61,7 @@ describe.skipIf(!hasChromium)('the page, in a real browser', () => {
     await paint(0.3, 0.7);
     await page.fill('[name=num_images]', '2');
     await page.click('#fill');
-    await page.locator('#candidates button').nth(1).click({ timeout: 60_000 });
+    await page.locator('#candidates button').nth(1).click();
     expect(await status()).toMatch(/celeba-inpaint-64@\d+, \w+, \d+ steps, seed \d+/);
 
     const before = await sharp(FACE).removeAlpha().raw().toBuffer();
@@ -106,7 +106,7 @@ describe.skipIf(!hasChromium)('the page, in a real browser', () => {
     await page.locator('#canvas').waitFor();
     await paint(0.4, 0.6);
     await page.click('#fill');
-    await page.click('#keep', { timeout: 60_000 });
+    await page.click('#keep');
     await expect.poll(status).toBe('Paint over the area to fill.');
   });
 

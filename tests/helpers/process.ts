@@ -1,0 +1,29 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { onTestFinished } from 'vitest';
+import { MODEL_DIR } from './model.ts';
+
+/** The service as a process of its own, as an operator runs it; killed when the test is over. */
+export function startProcess(env: Record<string, string> = {}) {
+  const child = spawn(process.execPath, ['--import', 'tsx', 'src/main.ts'], {
+    env: { ...process.env, MODEL_DIR, HOST: '127.0.0.1', PORT: '0', ...env },
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
+  onTestFinished(() => void child.kill('SIGKILL'));
+  const output = { text: '', stdout: '' };
+  const exit = once(child, 'exit') as Promise<[number | null, string | null]>;
+  /** Where it listens; rejects when it ends before. */
+  const url = new Promise<string>((resolve, reject) => {
+    for (const stream of [child.stdout, child.stderr]) {
+      stream.on('data', (data) => {
+        output.text += data;
+        if (stream === child.stdout) output.stdout += data;
+        const port = output.text.match(/listening on http:\/\/localhost:(\d+)/)?.[1];
+        if (port) resolve(`http://127.0.0.1:${port}`);
+      });
+    }
+    child.once('close', () => reject(new Error(`the service did not start:\n${output.text}`)));
+  });
+  url.catch(() => {}); // not every test awaits it
+  return { child, output, url, exit };
+}
