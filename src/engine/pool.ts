@@ -1,8 +1,9 @@
+import { DEADLINES, type Deadlines } from './deadlines.ts';
 import { type Batch, type Engine, EngineError, type EngineInfo, type EvaluateOptions } from './engine.ts';
 import type { NetworkSpec } from './network.ts';
 import type { Loaded } from './protocol.ts';
 import { workerCount } from './worker-count.ts';
-import { WorkerProcess } from './worker-process.ts';
+import { type LossCause, WorkerLostError, WorkerProcess } from './worker-process.ts';
 
 export interface PoolOptions {
   spec: NetworkSpec;
@@ -10,6 +11,8 @@ export interface PoolOptions {
   workers?: number;
   /** Delay before a dead worker is replaced, in milliseconds. It doubles, up to a minute, while replacements fail. */
   restartDelayMs?: number;
+  /** After how long a worker that does not answer is killed and replaced. Tests change them while workers run. */
+  deadlines?: Deadlines;
   /** How long an evaluation whose worker died waits for another worker, in milliseconds. */
   replacementTimeoutMs?: number;
   /** The worker's program; tests put a failing one here. */
@@ -19,7 +22,8 @@ export interface PoolOptions {
   /** Called before a dead worker is replaced. A rejection counts as a failed start: the pool tries again later. */
   beforeReplacing?: () => Promise<void>;
   onEvaluation?: (rows: number, seconds: number) => void;
-  onRestart?: (reason: string) => void;
+  /** Called when a worker ended and will be replaced; `reason` completes the sentence "a worker ...". */
+  onRestart?: (reason: string, cause: LossCause) => void;
 }
 
 const RESTART_DELAY_MS = 200;
@@ -27,10 +31,12 @@ const MAX_RESTART_DELAY_MS = 60_000;
 const REPLACEMENT_TIMEOUT_MS = 30_000;
 /** Failed starts and deaths without a result in between, after which the pool reports that its workers keep failing. */
 const MAX_FAILURES = 3;
+/** Workers that may be lost while they evaluate the same batch before it fails. */
+const MAX_LOSSES = 3;
 
 /**
- * An Engine over worker processes. A worker that dies is replaced, with exponential back-off, and the batches that it was
- * evaluating are evaluated once more by another worker, so that callers only wait.
+ * An Engine over worker processes. A worker that dies or hangs is replaced, with exponential back-off, and the batches
+ * that it was evaluating are evaluated again by another worker, so that callers only wait.
  */
 export class WorkerPool implements Engine {
   readonly info: EngineInfo;
@@ -98,13 +104,17 @@ export class WorkerPool implements Engine {
   }
 
   async evaluate(batch: Batch, { exclusive = false }: EvaluateOptions = {}): Promise<Float32Array> {
-    const worker = leastLoaded(this.#alive);
+    let worker = leastLoaded(this.#alive);
     if (!worker) throw new EngineError('no worker is alive');
-    try {
-      return await this.#evaluateOn(worker, batch, exclusive);
-    } catch (error) {
-      if (this.#closed) throw error;
-      return await this.#evaluateOn(await this.#otherWorker(worker), batch, exclusive);
+    for (let failures = 1; ; failures++) {
+      try {
+        return await this.#evaluateOn(worker, batch, exclusive);
+      } catch (error) {
+        // A batch that fails on two workers that live on will fail on the next one too.
+        const maxFailures = error instanceof WorkerLostError ? MAX_LOSSES : 2;
+        if (this.#closed || failures >= maxFailures) throw error;
+        worker = await this.#otherWorker(worker);
+      }
     }
   }
 
@@ -115,10 +125,12 @@ export class WorkerPool implements Engine {
     await Promise.all([...this.#alive, ...this.#starting].map((worker) => worker.close()));
   }
 
-  /** Another worker than `failed` if one is alive; `failed` if it is the only one; else the first that starts. */
+  /**
+   * Another worker than `failed` if one is alive and answers; `failed` if it is the only one; else the first that starts.
+   */
   #otherWorker(failed: WorkerProcess): Promise<WorkerProcess> {
     const other = leastLoaded(this.#alive, failed);
-    if (other) return Promise.resolve(other);
+    if (other && !other.isLate) return Promise.resolve(other);
     return new Promise((resolve, reject) => {
       const settle = (worker: WorkerProcess | EngineError) => {
         clearTimeout(timer);
@@ -150,12 +162,12 @@ export class WorkerPool implements Engine {
     this.#alive.add(worker);
     for (const settle of this.#waiting) settle(worker);
     this.onAliveChange?.();
-    void exited.then((reason) => {
+    void exited.then(({ how, lossCause }) => {
       this.#alive.delete(worker);
       if (this.#closed) return;
       this.onAliveChange?.();
-      this.#options.onRestart?.(reason);
-      this.#countFailure(reason);
+      this.#options.onRestart?.(how, lossCause);
+      this.#countFailure(how);
       this.#replaceLater();
     });
   }
@@ -175,6 +187,7 @@ export class WorkerPool implements Engine {
       this.#timers.delete(timer);
       this.#replace().catch((error) => {
         if (this.#closed) return;
+        if (error instanceof WorkerLostError) this.#options.onRestart?.(error.how, error.lossCause);
         this.#countFailure((error as Error).message);
         this.#replaceLater();
       });
@@ -187,20 +200,20 @@ export class WorkerPool implements Engine {
 interface Started {
   worker: WorkerProcess;
   loaded: Loaded;
-  /** Resolves to how it ended. */
-  exited: Promise<string>;
+  /** Resolves to why and how it ended. */
+  exited: Promise<WorkerLostError>;
 }
 
 /** Starts a worker and waits until it is warm; it is in `starting` until then. Rejects with EngineError. */
 async function startWorker(
-  { spec, entry }: PoolOptions,
+  { spec, entry, deadlines = DEADLINES }: PoolOptions,
   starting = new Set<WorkerProcess>(),
 ): Promise<Started> {
-  let resolveExited: (reason: string) => void = () => {};
-  const exited = new Promise<string>((resolve) => {
-    resolveExited = resolve;
+  let onLost: (loss: WorkerLostError) => void = () => {};
+  const exited = new Promise<WorkerLostError>((resolve) => {
+    onLost = resolve;
   });
-  const worker = new WorkerProcess(spec, (reason) => resolveExited(reason), entry);
+  const worker = new WorkerProcess({ spec, entry, deadlines, onLost });
   starting.add(worker);
   try {
     return { worker, exited, loaded: await worker.loaded };
@@ -212,9 +225,12 @@ async function startWorker(
   }
 }
 
-/** The worker with the fewest evaluations in flight; `avoid` only when there is no other. */
+/** The worker with the fewest evaluations in flight; a late one, and then `avoid`, only when there is no other. */
 function leastLoaded(workers: ReadonlySet<WorkerProcess>, avoid?: WorkerProcess): WorkerProcess | undefined {
-  const rank = (worker: WorkerProcess) => (worker === avoid ? Number.MAX_VALUE : worker.load);
+  const rank = (worker: WorkerProcess) => {
+    if (worker === avoid) return Number.POSITIVE_INFINITY;
+    return worker.isLate ? Number.MAX_VALUE : worker.load;
+  };
   let best: WorkerProcess | undefined;
   for (const worker of workers) if (!best || rank(worker) < rank(best)) best = worker;
   return best;

@@ -19,26 +19,29 @@ const REPEATS = 5;
  * plans, shaders, choice of algorithms), and chooses the best batch size unless spec.maxBatch sets it.
  *
  * A GPU repeats first-run work for each new size, so the network returned for one pads its batches to a few sizes.
- * Rejects with EngineError when an evaluation fails.
+ * `rowSeconds` is the time of the last evaluation per row. Rejects with EngineError when an evaluation fails.
  */
 export async function warmUp(
   network: Network,
   spec: NetworkSpec,
-): Promise<{ network: Network; bestBatch: number }> {
+): Promise<{ network: Network; bestBatch: number; rowSeconds: number }> {
   const evaluated = new Set<number>();
-  const evaluate: Evaluate = (rows, exclusive = false) => {
+  let rowSeconds = 0;
+  const evaluate: Evaluate = async (rows, exclusive = false) => {
     evaluated.add(rows);
-    return evaluateZeros(network, rows, exclusive, spec);
+    const ms = await evaluateZeros(network, rows, exclusive, spec);
+    rowSeconds = ms / 1000 / rows;
+    return ms;
   };
   await evaluate(1);
   if (spec.device === 'cpu') {
     await evaluate(1, true); // it has a session of its own
-    return { network, bestBatch: spec.maxBatch ?? CPU_BATCH };
+    return { network, bestBatch: spec.maxBatch ?? CPU_BATCH, rowSeconds };
   }
   const bestBatch = spec.maxBatch ?? (network.software ? CPU_BATCH : await measureBestBatch(evaluate));
   const sizes = batchSizes(bestBatch);
   for (const rows of sizes) if (!evaluated.has(rows)) await evaluate(rows);
-  return { network: padded(network, sizes, spec), bestBatch };
+  return { network: padded(network, sizes, spec), bestBatch, rowSeconds };
 }
 
 /** Evaluates a batch of `rows` rows; resolves to its duration in milliseconds. */

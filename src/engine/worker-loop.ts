@@ -12,6 +12,7 @@ export function runWorker(loadNetwork: (spec: NetworkSpec) => Promise<Network>) 
 
   process.on('message', async (message: ToWorker) => {
     if (message.type === 'load') await load(message.spec);
+    else if (message.type === 'ping') send({ type: 'pong' });
     else await evaluate(message.id, message.batch, message.exclusive);
   });
 
@@ -27,9 +28,9 @@ export function runWorker(loadNetwork: (spec: NetworkSpec) => Promise<Network>) 
       const warm = await warmUp(await loadNetwork(spec), spec);
       network = warm.network;
       const { deviceName, deviceMemoryBytes, precision } = network;
-      const { bestBatch } = warm;
+      const { bestBatch, rowSeconds } = warm;
       const rssBytes = process.memoryUsage.rss();
-      send({ type: 'loaded', deviceName, deviceMemoryBytes, precision, bestBatch, rssBytes });
+      send({ type: 'loaded', deviceName, deviceMemoryBytes, precision, bestBatch, rssBytes, rowSeconds });
     } catch (error) {
       send({ type: 'load-failed', message: messageOf(error) });
     }

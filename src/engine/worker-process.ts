@@ -1,4 +1,11 @@
 import { type ChildProcess, fork } from 'node:child_process';
+import {
+  type Deadlines,
+  evaluationDeadlineMs,
+  loadDeadlineMs,
+  Silence,
+  slowestRecently,
+} from './deadlines.ts';
 import { type Batch, EngineError } from './engine.ts';
 import type { NetworkSpec } from './network.ts';
 import type { FromWorker, Loaded, ToWorker } from './protocol.ts';
@@ -15,22 +22,65 @@ export interface Evaluation {
   seconds: number;
 }
 
+/** Why a worker ended: its process exited, its device failed, or it did not answer before a deadline. */
+export type LossCause = 'exited' | 'device' | 'hung';
+
+/** The worker ended before it had answered. `how` completes the sentence "the worker ...". */
+export class WorkerLostError extends EngineError {
+  readonly how: string;
+  readonly lossCause: LossCause;
+
+  constructor(how: string, lossCause: LossCause) {
+    super(`the worker ${how}`);
+    this.how = how;
+    this.lossCause = lossCause;
+  }
+}
+
+export interface WorkerProcessOptions {
+  spec: NetworkSpec;
+  deadlines: Deadlines;
+  /** The worker's program. */
+  entry?: URL;
+  /** Called once, with why and how the process ended, after every pending evaluation has been rejected. */
+  onLost: (loss: WorkerLostError) => void;
+}
+
+/** Processes that have not exited. None may outlive this one, not even one that is stopped and ignores its channel. */
+const running = new Set<ChildProcess>();
+process.on('exit', () => {
+  for (const child of running) child.kill('SIGKILL');
+});
+
 interface PendingEvaluation {
+  rows: number;
   resolve(evaluation: Evaluation): void;
   reject(error: EngineError): void;
 }
 
-/** The parent's side of one worker process. */
+/** The parent's side of one worker process. A worker that does not answer before its deadline is killed. */
 export class WorkerProcess {
   /** Resolves once the network is loaded and warm. Rejects with EngineError when it cannot be loaded. */
   readonly loaded: Promise<Loaded>;
+  /** Resolves when the process has ended. */
+  readonly #ended: Promise<void>;
   readonly #pending = new Map<number, PendingEvaluation>();
   readonly #child: ChildProcess;
+  readonly #deadlines: Deadlines;
+  readonly #silence: Silence;
+  #loading = true;
+  /** It was asked whether it still answers, and has not answered yet. */
+  #pinged = false;
+  /** Seconds per row of the slowest recent evaluation. */
+  #rowSeconds = 0;
   #nextId = 0;
-  #deviceFailure: string | undefined;
+  /** Why it was killed. */
+  #killed: WorkerLostError | undefined;
+  #settleEnded: (loss: WorkerLostError) => void = () => {};
 
-  /** `onExit` is called once, with how the process ended, after every pending evaluation has been rejected. */
-  constructor(spec: NetworkSpec, onExit: (reason: string) => void, entry = ENTRY) {
+  constructor({ spec, deadlines, entry = ENTRY, onLost }: WorkerProcessOptions) {
+    this.#deadlines = deadlines;
+    this.#silence = new Silence(deadlines.checkIntervalMs, performance.now());
     this.#child = fork(entry, {
       serialization: 'advanced', // typed arrays are sent as bytes, not as JSON
       execArgv: FROM_SOURCE ? ['--import', 'tsx'] : [],
@@ -38,25 +88,38 @@ export class WorkerProcess {
       // Otherwise onnxruntime writes a device id to the home directory and reports its use over the network.
       env: { ORT_DISABLE_TELEMETRY: '1', ...process.env },
     });
+    running.add(this.#child);
+    const checks = setInterval(() => this.#check(spec), deadlines.checkIntervalMs).unref();
     const stderrWhileLoading = this.#forwardStderr();
+    const ended = new Promise<WorkerLostError>((resolve) => {
+      this.#settleEnded = resolve;
+    });
     this.loaded = new Promise((resolve, reject) => {
       this.#child.on('message', (message: FromWorker) => {
-        if (message.type === 'loaded') resolve(message);
-        else if (message.type === 'load-failed') reject(new EngineError(message.message));
-        else if (message.type === 'device-failed') this.#abandon(message.message);
+        this.#silence.restart();
+        if (message.type === 'loaded') {
+          this.#loading = false;
+          this.#rowSeconds = message.rowSeconds;
+          resolve(message);
+        } else if (message.type === 'load-failed') reject(new EngineError(message.message));
+        else if (message.type === 'device-failed') this.#abandonDevice(message.message);
+        else if (message.type === 'pong') this.#pinged = false;
         else this.#settle(message);
       });
-      this.#child.once('exit', (code, signal) => {
-        const how = signal ? `was ended by ${signal}` : `exited with code ${code}`;
-        const reason = this.#deviceFailure ?? how + stderrWhileLoading();
-        const error = new EngineError(`the worker ${reason}`);
-        reject(error);
-        for (const { reject } of this.#pending.values()) reject(error);
-        this.#pending.clear();
-        onExit(reason);
-      });
+      void ended.then(reject);
     });
     this.loaded.catch(() => {}); // a rejection that nobody awaits must not end the process
+    this.#ended = ended.then((loss) => {
+      clearInterval(checks);
+      for (const { reject } of this.#pending.values()) reject(loss);
+      this.#pending.clear();
+      onLost(loss);
+    });
+    this.#child.once('exit', (code, signal) => {
+      running.delete(this.#child);
+      const how = signal ? `was ended by ${signal}` : `exited with code ${code}`;
+      this.#settleEnded(this.#killed ?? new WorkerLostError(how + stderrWhileLoading(), 'exited'));
+    });
     this.#child.on('error', () => this.kill());
     this.#send({ type: 'load', spec });
   }
@@ -70,27 +133,64 @@ export class WorkerProcess {
     return this.#pending.size;
   }
 
-  /** Rejects with EngineError when the evaluation fails or the process ends before it has answered. */
+  /** Half of its deadline has passed without an answer, or it has been killed: no good choice for more work. */
+  get isLate(): boolean {
+    const deadlineMs = this.#evaluationDeadlineMs;
+    return this.#killed !== undefined || (deadlineMs !== undefined && this.#silence.ms > deadlineMs / 2);
+  }
+
+  /** Rejects with WorkerLostError when the process ends before it has answered, else with EngineError. */
   evaluate(batch: Batch, exclusive: boolean): Promise<Evaluation> {
     return new Promise((resolve, reject) => {
+      if (this.#evaluationDeadlineMs === undefined) this.#silence.restart(); // it was idle until now
       const id = this.#nextId++;
-      this.#pending.set(id, { resolve, reject });
+      this.#pending.set(id, { rows: batch.rows, resolve, reject });
       this.#send({ type: 'evaluate', id, batch, exclusive });
     });
   }
 
-  kill() {
+  /** Ends the process at once. One that not even SIGKILL ends, because a driver holds it, is given up after a while. */
+  kill(loss = new WorkerLostError('was killed', 'exited')) {
+    this.#killed ??= loss;
     this.#child.kill('SIGKILL');
+    setTimeout(() => this.#settleEnded(loss), this.#deadlines.killGraceMs).unref();
   }
 
-  /** Lets the process end by itself; resolves when it has ended. */
-  close(): Promise<void> {
-    if (this.#child.exitCode !== null || this.#child.signalCode !== null) return Promise.resolve();
-    return new Promise((resolve) => {
-      this.#child.once('exit', () => resolve());
-      if (this.#child.connected) this.#child.disconnect();
-      else this.kill();
-    });
+  /** Lets the process end by itself, or kills it after exitGraceMs; resolves when it has ended. */
+  async close(): Promise<void> {
+    const timer = setTimeout(() => this.kill(), this.#deadlines.exitGraceMs);
+    if (this.#child.connected) this.#child.disconnect();
+    else this.kill();
+    await this.#ended;
+    clearTimeout(timer);
+  }
+
+  /** Until when the worker has to answer what it was asked, in milliseconds of silence; undefined while it is idle. */
+  get #evaluationDeadlineMs(): number | undefined {
+    let rows = 0;
+    for (const pending of this.#pending.values()) rows += pending.rows;
+    if (rows === 0 && !this.#pinged) return undefined;
+    return evaluationDeadlineMs(rows, this.#rowSeconds, this.#deadlines);
+  }
+
+  #check(spec: NetworkSpec) {
+    this.#silence.check(performance.now());
+    if (this.#killed || !this.#child.connected) return;
+    const { ms } = this.#silence;
+    const deadlineMs = this.#loading ? loadDeadlineMs(spec, this.#deadlines) : this.#evaluationDeadlineMs;
+    if (deadlineMs === undefined) {
+      if (ms >= this.#deadlines.idleMs) this.#ping();
+    } else if (ms >= deadlineMs) {
+      const task = this.#loading ? 'did not finish loading' : 'did not answer';
+      const how = `${task} within ${Math.ceil(deadlineMs / 1000)} s and was killed`;
+      this.kill(new WorkerLostError(how, 'hung'));
+    }
+  }
+
+  #ping() {
+    this.#pinged = true;
+    this.#silence.restart();
+    this.#send({ type: 'ping' });
   }
 
   /**
@@ -111,9 +211,8 @@ export class WorkerProcess {
   }
 
   /** Kills the process: a clean exit could wait for the driver of a device that no longer responds. */
-  #abandon(message: string) {
-    this.#deviceFailure = `lost its device: ${message}`;
-    this.kill();
+  #abandonDevice(message: string) {
+    this.kill(new WorkerLostError(`lost its device: ${message}`, 'device'));
   }
 
   #send(message: ToWorker) {
@@ -124,7 +223,10 @@ export class WorkerProcess {
   #settle(message: Extract<FromWorker, { type: 'result' | 'error' }>) {
     const pending = this.#pending.get(message.id);
     this.#pending.delete(message.id);
-    if (message.type === 'result') pending?.resolve(message);
-    else pending?.reject(new EngineError(message.message));
+    if (!pending) return;
+    if (message.type === 'result') {
+      this.#rowSeconds = slowestRecently(this.#rowSeconds, pending.rows, message.seconds);
+      pending.resolve(message);
+    } else pending.reject(new EngineError(message.message));
   }
 }
