@@ -148,8 +148,8 @@ function modelHooks(metrics: Metrics, log: Logger): ModelHooks {
       log.error(`${ref(card)}: workers on ${name(from)} keep failing (${why}); switched to ${name(to)}`);
     },
     onReload: (model, result) => metrics.reloads.inc({ model, result }),
-    onRestart: (card, how) => {
-      metrics.workerRestarts.inc({ model: ref(card) });
+    onRestart: (card, how, reason) => {
+      metrics.workerRestarts.inc({ model: ref(card), reason });
       log.warn(`${ref(card)}: a worker ${how}; starting a replacement`);
     },
   };

@@ -63,8 +63,8 @@ export function createMetrics() {
     }),
     workerRestarts: new Counter({
       name: 'ddpm_inpaint_worker_restarts_total',
-      help: 'Worker processes that ended and were replaced',
-      labelNames: ['model'],
+      help: 'Worker processes that ended and were replaced, by reason: exited, device (failed) or hung (killed)',
+      labelNames: ['model', 'reason'],
       registers,
     }),
     engineInfo: new Gauge({

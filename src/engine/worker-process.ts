@@ -23,7 +23,8 @@ export interface Evaluation {
 }
 
 /** Why a worker ended: its process exited, its device failed, or it did not answer before a deadline. */
-export type LossCause = 'exited' | 'device' | 'hung';
+export const LOSS_CAUSES = ['exited', 'device', 'hung'] as const;
+export type LossCause = (typeof LOSS_CAUSES)[number];
 
 /** The worker ended before it had answered. `how` completes the sentence "the worker ...". */
 export class WorkerLostError extends EngineError {

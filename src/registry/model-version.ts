@@ -6,6 +6,7 @@ import { FallbackEngine } from '../engine/fallback.ts';
 import type { Runtime } from '../engine/network.ts';
 import { type PoolOptions, WorkerPool } from '../engine/pool.ts';
 import { fallbacks, type RuntimeChoice, runtimes } from '../engine/runtimes.ts';
+import type { LossCause } from '../engine/worker-process.ts';
 import type { ModelCard } from '../model/card.ts';
 import { verifyDigests } from '../model/folder.ts';
 import { Scheduler } from '../scheduler/scheduler.ts';
@@ -18,7 +19,7 @@ export interface ModelHooks {
   /** A worker evaluated a batch in `seconds`. */
   onEvaluation?(card: ModelCard, engine: EngineInfo, rows: number, seconds: number): void;
   /** A worker process ended and is being replaced; `reason` completes the sentence "a worker ...". */
-  onRestart?(card: ModelCard, reason: string): void;
+  onRestart?(card: ModelCard, reason: string, cause: LossCause): void;
   /** Its workers are warm and it can answer requests. */
   onLoaded?(card: ModelCard, engine: EngineInfo): void;
   /** A runtime does not work on this machine; the next one is tried. */
@@ -39,6 +40,8 @@ export interface EngineSettings extends RuntimeChoice {
   fallback?: boolean;
   /** Maximum number of images waiting or running. */
   queueLimit: number;
+  /** Deadlines and program of the workers, other than the usual ones; for tests. */
+  workers?: Pick<PoolOptions, 'deadlines' | 'entry'>;
 }
 
 /** One model folder. It is loaded on first use and then has its own workers and scheduler. */
@@ -151,6 +154,7 @@ export class ModelVersion implements ServedModel {
   async #start(runtime: Runtime, options: Partial<PoolOptions>): Promise<WorkerPool> {
     const { card, folder } = this;
     const pool = await WorkerPool.start({
+      ...this.#settings.workers,
       ...options,
       spec: {
         ...runtime,
@@ -165,7 +169,7 @@ export class ModelVersion implements ServedModel {
       // If a file has changed since the version was loaded, a new worker would evaluate a different network.
       beforeReplacing: () => verifyDigests(folder, card),
       onEvaluation: (rows, seconds) => this.#hooks.onEvaluation?.(card, pool.info, rows, seconds),
-      onRestart: (reason) => this.#hooks.onRestart?.(card, reason),
+      onRestart: (reason, cause) => this.#hooks.onRestart?.(card, reason, cause),
     });
     return pool;
   }

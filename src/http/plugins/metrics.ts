@@ -1,6 +1,7 @@
 import type { FastifyInstance } from 'fastify';
 import fp from 'fastify-plugin';
 import { openMetricsContentType, Registry } from 'prom-client';
+import { LOSS_CAUSES } from '../../engine/worker-process.ts';
 import type { Dependencies } from '../dependencies.ts';
 import { problems, text } from '../openapi.ts';
 
@@ -66,7 +67,8 @@ export async function metricsRoute(app: FastifyInstance, { metrics, registry }: 
       const labels = { model, engine: name, device, device_name: deviceName, library, precision };
       metrics.engineInfo.set(labels, 1);
       if (deviceMemoryBytes) metrics.deviceMemory.set({ model }, deviceMemoryBytes);
-      metrics.workerRestarts.inc({ model }, 0); // so that the first restart is an increase
+      // So that the first restart is an increase.
+      for (const reason of LOSS_CAUSES) metrics.workerRestarts.inc({ model, reason }, 0);
     }
   }
 }
