@@ -7,7 +7,7 @@ import { defineConfig } from 'vitest/config';
  */
 const INTEGRATION = [
   'tests/{cli,fuzz,http,playground}/**/*.test.ts',
-  'tests/engine/{engines,failure,hung,pool,tfjs,webgpu}.test.ts',
+  'tests/engine/{busy-start,engines,failure,hung,pool,tfjs,webgpu}.test.ts',
   'tests/generation/inpaint.test.ts',
   'tests/jobs/redis-queue.test.ts',
   'tests/{model/bad-folders,registry/{registry,reload}}.test.ts',

@@ -59,12 +59,12 @@ async function start() {
     hooks: modelHooks(metrics, log),
     log,
   });
-  const parts = { config, registry, metrics };
-  const app = await buildApp(parts, log);
+  const dependencies = { config, registry, metrics };
+  const app = await buildApp(dependencies, log);
 
   drainOnSignals(app, log, config.SHUTDOWN_GRACE_MS, stopTracing);
   if (config.METRICS_PORT !== undefined) {
-    const scrapes = await buildMetricsApp(parts);
+    const scrapes = await buildMetricsApp(dependencies);
     app.addHook('onClose', () => scrapes.close()); // closed last, so that the shutdown can be observed
     await listen(scrapes, config, 'METRICS_PORT');
     log.info(`metrics at http://localhost:${portOf(scrapes)}/metrics`);

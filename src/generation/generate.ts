@@ -7,7 +7,7 @@ import { inpaint } from './inpaint.ts';
 import type { PreparedRequest } from './prepare.ts';
 import { reproducibilityFields } from './resolve.ts';
 import { sample } from './sample.ts';
-import { measured, observeDrift, observeInput } from './telemetry.ts';
+import { observeDrift, observeInput, withMetrics } from './telemetry.ts';
 import type { GenerationOptions, HoledPicture, InpaintResult, SampleResult } from './types.ts';
 
 /** What came of a request. */
@@ -31,14 +31,14 @@ export async function generate(
   const { request, model, parameters } = prepared;
   const { priority } = request;
   if (!('input' in prepared)) {
-    const result = await measured(metrics, prepared, options.signal, () =>
+    const result = await withMetrics(metrics, prepared, options.signal, () =>
       sample(model, parameters, { ...options, priority }),
     );
     return encode(prepared, result, { decodeMs: 0 });
   }
   const { strategy, padding, mask_blur } = prepared.request;
   observeInput(metrics, prepared);
-  const result = await measured(metrics, prepared, options.signal, () =>
+  const result = await withMetrics(metrics, prepared, options.signal, () =>
     inpaint(
       model,
       prepared.input,

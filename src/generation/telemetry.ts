@@ -6,7 +6,7 @@ import type { PreparedInpaint, PreparedRequest } from './prepare.ts';
 import type { InpaintResult, SampleResult } from './types.ts';
 
 /** Runs `work` and records what came of it: duration, steps, or the reason of a failure. */
-export async function measured<Result extends SampleResult>(
+export async function withMetrics<Result extends SampleResult>(
   metrics: Metrics,
   { request, model, parameters }: PreparedRequest,
   signal: AbortSignal | undefined,
