@@ -1,6 +1,6 @@
 import { readdirSync, statSync } from 'node:fs';
 import path from 'node:path';
-import type { NetworkSpec } from './network.ts';
+import type { DeviceName } from './engine.ts';
 
 /** After how long a worker that does not answer counts as hung. All times are in milliseconds. */
 export interface Deadlines {
@@ -41,10 +41,14 @@ const TENSORRT_LOAD_FACTOR = 10;
 /** How much of the slowest recent evaluation still counts after each further one. */
 const DECAY = 0.9;
 
-/** The deadline for loading `spec`, in milliseconds. */
-export function loadDeadlineMs(spec: NetworkSpec, { loadMs, loadMsPerMegabyte }: Deadlines): number {
-  const factor = spec.device === 'tensorrt' ? TENSORRT_LOAD_FACTOR : 1;
-  return factor * (loadMs + (loadMsPerMegabyte * folderBytes(spec.folder)) / 1e6);
+/** The deadline for loading a model of `megabytes` on `device`, in milliseconds. */
+export function loadDeadlineMs(
+  device: DeviceName,
+  megabytes: number,
+  { loadMs, loadMsPerMegabyte }: Deadlines,
+): number {
+  const factor = device === 'tensorrt' ? TENSORRT_LOAD_FACTOR : 1;
+  return factor * (loadMs + loadMsPerMegabyte * megabytes);
 }
 
 /** The deadline for evaluating `rows` rows, in milliseconds, when a row took `rowSeconds` recently. */
@@ -95,9 +99,9 @@ export class Silence {
 }
 
 /** Total size of the files in `folder`; 0 when it cannot be read, which is for the worker to report. */
-function folderBytes(folder: string): number {
+export function megabytesIn(folder: string): number {
   try {
-    return readdirSync(folder).reduce((sum, name) => sum + statSync(path.join(folder, name)).size, 0);
+    return readdirSync(folder).reduce((sum, name) => sum + statSync(path.join(folder, name)).size, 0) / 1e6;
   } catch {
     return 0;
   }

@@ -3,6 +3,7 @@ import {
   type Deadlines,
   evaluationDeadlineMs,
   loadDeadlineMs,
+  megabytesIn,
   Silence,
   slowestRecently,
 } from './deadlines.ts';
@@ -75,8 +76,8 @@ export class WorkerProcess {
   /** Seconds per row of the slowest recent evaluation. */
   #rowSeconds = 0;
   #nextId = 0;
-  /** Why it was killed. */
-  #killed: WorkerLostError | undefined;
+  /** Why it was killed or has ended. */
+  #lost: WorkerLostError | undefined;
   #settleEnded: (loss: WorkerLostError) => void = () => {};
 
   constructor({ spec, deadlines, entry = ENTRY, onLost }: WorkerProcessOptions) {
@@ -90,7 +91,9 @@ export class WorkerProcess {
       env: { ORT_DISABLE_TELEMETRY: '1', ...process.env },
     });
     running.add(this.#child);
-    const checks = setInterval(() => this.#check(spec), deadlines.checkIntervalMs).unref();
+    const megabytes = megabytesIn(spec.folder);
+    const check = () => this.#check(loadDeadlineMs(spec.device, megabytes, deadlines));
+    const checks = setInterval(check, deadlines.checkIntervalMs).unref();
     const stderrWhileLoading = this.#forwardStderr();
     const ended = new Promise<WorkerLostError>((resolve) => {
       this.#settleEnded = resolve;
@@ -111,6 +114,7 @@ export class WorkerProcess {
     });
     this.loaded.catch(() => {}); // a rejection that nobody awaits must not end the process
     this.#ended = ended.then((loss) => {
+      this.#lost ??= loss;
       clearInterval(checks);
       for (const { reject } of this.#pending.values()) reject(loss);
       this.#pending.clear();
@@ -119,7 +123,7 @@ export class WorkerProcess {
     this.#child.once('exit', (code, signal) => {
       running.delete(this.#child);
       const how = signal ? `was ended by ${signal}` : `exited with code ${code}`;
-      this.#settleEnded(this.#killed ?? new WorkerLostError(how + stderrWhileLoading(), 'exited'));
+      this.#settleEnded(this.#lost ?? new WorkerLostError(how + stderrWhileLoading(), 'exited'));
     });
     this.#child.on('error', () => this.kill());
     this.#send({ type: 'load', spec });
@@ -134,14 +138,15 @@ export class WorkerProcess {
     return this.#pending.size;
   }
 
-  /** Half of its deadline has passed without an answer, or it has been killed: no good choice for more work. */
+  /** Half of its deadline has passed without an answer, or it is lost: no good choice for more work. */
   get isLate(): boolean {
     const deadlineMs = this.#evaluationDeadlineMs;
-    return this.#killed !== undefined || (deadlineMs !== undefined && this.#silence.ms > deadlineMs / 2);
+    return this.#lost !== undefined || (deadlineMs !== undefined && this.#silence.ms > deadlineMs / 2);
   }
 
   /** Rejects with WorkerLostError when the process ends before it has answered, else with EngineError. */
   evaluate(batch: Batch, exclusive: boolean): Promise<Evaluation> {
+    if (this.#lost) return Promise.reject(this.#lost);
     return new Promise((resolve, reject) => {
       if (this.#evaluationDeadlineMs === undefined) this.#silence.restart(); // it was idle until now
       const id = this.#nextId++;
@@ -152,7 +157,7 @@ export class WorkerProcess {
 
   /** Ends the process at once. One that not even SIGKILL ends, because a driver holds it, is given up after a while. */
   kill(loss = new WorkerLostError('was killed', 'exited')) {
-    this.#killed ??= loss;
+    this.#lost ??= loss;
     this.#child.kill('SIGKILL');
     setTimeout(() => this.#settleEnded(loss), this.#deadlines.killGraceMs).unref();
   }
@@ -174,11 +179,11 @@ export class WorkerProcess {
     return evaluationDeadlineMs(rows, this.#rowSeconds, this.#deadlines);
   }
 
-  #check(spec: NetworkSpec) {
+  #check(loadDeadlineMs: number) {
     this.#silence.check(performance.now());
-    if (this.#killed || !this.#child.connected) return;
+    if (this.#lost || !this.#child.connected) return;
     const { ms } = this.#silence;
-    const deadlineMs = this.#loading ? loadDeadlineMs(spec, this.#deadlines) : this.#evaluationDeadlineMs;
+    const deadlineMs = this.#loading ? loadDeadlineMs : this.#evaluationDeadlineMs;
     if (deadlineMs === undefined) {
       if (ms >= this.#deadlines.idleMs) this.#ping();
     } else if (ms >= deadlineMs) {

@@ -6,10 +6,10 @@ import {
   type Deadlines,
   evaluationDeadlineMs,
   loadDeadlineMs,
+  megabytesIn,
   Silence,
   slowestRecently,
 } from '../../src/engine/deadlines.ts';
-import type { NetworkSpec } from '../../src/engine/network.ts';
 
 const deadlines: Deadlines = {
   loadMs: 100_000,
@@ -45,13 +45,12 @@ test('one slow evaluation lengthens the deadline at once, fast ones shorten it s
 test('the deadline of loading grows with the size of the model, and is longer where engines are compiled', () => {
   const folder = mkdtempSync(path.join(os.tmpdir(), 'sizes-'));
   onTestFinished(() => rmSync(folder, { recursive: true }));
-  const spec = { folder, device: 'cpu' } as NetworkSpec;
-  expect(loadDeadlineMs(spec, deadlines)).toBe(100_000);
+  expect(loadDeadlineMs('cpu', megabytesIn(folder), deadlines)).toBe(100_000);
   writeFileSync(path.join(folder, 'unet.onnx'), '');
   truncateSync(path.join(folder, 'unet.onnx'), 50_000_000);
-  expect(loadDeadlineMs(spec, deadlines)).toBe(150_000);
-  expect(loadDeadlineMs({ ...spec, device: 'tensorrt' }, deadlines)).toBeGreaterThan(150_000);
-  expect(loadDeadlineMs({ ...spec, folder: '/nowhere' }, deadlines)).toBe(100_000);
+  expect(loadDeadlineMs('cpu', megabytesIn(folder), deadlines)).toBe(150_000);
+  expect(loadDeadlineMs('tensorrt', megabytesIn(folder), deadlines)).toBeGreaterThan(150_000);
+  expect(megabytesIn('/nowhere')).toBe(0);
 });
 
 test('silence adds up from check to check, until an answer', () => {

@@ -173,6 +173,14 @@ test('a process that not even SIGKILL ends is given up', async () => {
   expect(lost).toHaveLength(1);
 });
 
+test('a worker that is lost takes no more evaluations', async () => {
+  await load();
+  child.dies = false;
+  evaluate();
+  await pass(evaluationMs + checkIntervalMs);
+  await expect(worker.evaluate(batch, false)).rejects.toThrow('did not answer within 30 s');
+});
+
 test('closing: it may exit by itself; after a grace it is killed', async () => {
   await load();
   let closed = false;
