@@ -72,8 +72,18 @@ def _fingerprint(root: Path) -> str:
 
 
 def _rows(root: Path) -> list[dict]:
-    with (root / "manifest.csv").open(newline="") as f:
-        return list(csv.DictReader(f))
+    """The rows of manifest.csv. Raises ValueError for an unknown split, or a file that is listed twice."""
+    manifest = root / "manifest.csv"
+    with manifest.open(newline="") as f:
+        rows = [{key: value.strip() for key, value in row.items()} for row in csv.DictReader(f)]
+    seen = set()
+    for row in rows:
+        if row["split"] not in ("train", "test"):
+            raise ValueError(f"{manifest}: the split of {row['file']} must be train or test, not {row['split']!r}")
+        if (key := (row["archive"], row["file"])) in seen:
+            raise ValueError(f"{manifest} lists {row['file']} of {row['archive']} twice")
+        seen.add(key)
+    return rows
 
 
 def _validation(identity: str) -> bool:

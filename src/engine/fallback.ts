@@ -6,7 +6,7 @@ import { startFirst } from './runtimes.ts';
 export interface FallbackOptions {
   /** Runtimes to start on, in order of preference. */
   candidates: Runtime[];
-  /** Runtimes that may replace one whose workers keep failing. When empty, the failed one is restarted without end. */
+  /** Runtimes that may replace one whose workers keep failing. When empty, the failed one is restarted indefinitely. */
   fallbacks: (failed: Runtime) => Runtime[];
   start: (runtime: Runtime, options: Pick<PoolOptions, 'onFailing'>) => Promise<WorkerPool>;
   /** Called for a runtime that does not start, when there is another to try. */

@@ -7,10 +7,11 @@ import { ThreadedTrajectory } from './trajectories/threaded.ts';
 import type { GenerationOptions, SamplingParameters, Timings } from './types.ts';
 
 /**
- * Largest resolution, in pixels, at which trajectories run on the main thread. A row of a ddpm step takes 15 ms at 256 px
- * and 65 ms at 512 px (bench/http-process.ts); health probes should be answered within 50 ms.
+ * Largest resolution, in pixels, at which trajectories run on the main thread, so that a health probe is answered within
+ * 50 ms. A row of a ddpm step takes 15 ms at 256 px and 65 ms at 512 px (bench/http-process.ts); RePaint, for
+ * unconditional models, draws noise up to three times a step.
  */
-export const MAX_MAIN_THREAD_RESOLUTION = 256;
+export const MAX_MAIN_THREAD_RESOLUTION = { inpaint: 256, none: 128 } as const;
 
 export interface Denoised {
   /** [3, R, R] in -1..1 for each candidate. */
@@ -80,7 +81,8 @@ async function createTrajectories(
       candidate,
     }),
   );
-  if (card.resolution > MAX_MAIN_THREAD_RESOLUTION) return Promise.all(specs.map(ThreadedTrajectory.create));
+  if (card.resolution > MAX_MAIN_THREAD_RESOLUTION[card.conditioning])
+    return Promise.all(specs.map(ThreadedTrajectory.create));
   const trajectories: DenoisingTrajectory[] = [];
   await forEachInSlices(
     specs,

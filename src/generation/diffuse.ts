@@ -11,7 +11,7 @@ export const LONGEST_SIDE = 256;
 
 /**
  * The forward process: the middle square of a picture, at most LONGEST_SIDE pixels wide, noised to each of the given
- * timesteps (0..T-1) with one and the same noise.
+ * timesteps (0..T-1) with the same noise.
  */
 export async function diffuse(
   schedule: Schedule,

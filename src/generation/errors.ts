@@ -9,7 +9,7 @@ export class InvalidParameterError extends Error {
   }
 }
 
-/** The default model cannot answer yet, or for the moment. */
+/** The default model is loading, or has no live worker. */
 export class ModelNotReadyError extends Error {
   override name = 'ModelNotReadyError';
 }

@@ -10,7 +10,7 @@ import { sample } from './sample.ts';
 import { observeDrift, observeInput, withMetrics } from './telemetry.ts';
 import type { GenerationOptions, HoledPicture, InpaintResult, SampleResult } from './types.ts';
 
-/** What came of a request. */
+/** The result of a request. */
 export interface Generated {
   /** An encoded picture for each candidate. */
   files: Uint8Array[];

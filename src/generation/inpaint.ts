@@ -1,9 +1,9 @@
-import { tensorToPicture } from '../image/region.ts';
 import { composite, knownRegion, uncertainty } from '../image/threads.ts';
 import type { ServedModel } from '../registry/served-model.ts';
 import { traced } from '../tracing.ts';
 import { denoise } from './denoise.ts';
 import { chooseRegion } from './region.ts';
+import { toPictures } from './to-pictures.ts';
 import type { GenerationOptions, HoledPicture, InpaintParameters, InpaintResult } from './types.ts';
 
 /**
@@ -26,11 +26,10 @@ export async function inpaint(
 
   const started = performance.now();
   const { maskBlur } = parameters;
-  const pictures = await traced('composite', () =>
-    Promise.all(
-      candidates.map((x0) => composite(picture, mask, tensorToPicture(x0, resolution), box, { maskBlur })),
-    ),
-  );
+  const pictures = await traced('composite', async () => {
+    const fills = await toPictures(candidates, resolution);
+    return Promise.all(fills.map((fill) => composite(picture, mask, fill, box, { maskBlur })));
+  });
   return {
     pictures,
     strategy,

@@ -5,7 +5,7 @@ import { QueueFullError } from '../scheduler/admission.ts';
 import type { PreparedInpaint, PreparedRequest } from './prepare.ts';
 import type { InpaintResult, SampleResult } from './types.ts';
 
-/** Runs `work` and records what came of it: duration, steps, or the reason of a failure. */
+/** Runs `work` and records its duration and steps, or the reason of its failure. */
 export async function withMetrics<Result extends SampleResult>(
   metrics: Metrics,
   { request, model, parameters }: PreparedRequest,

@@ -17,7 +17,7 @@ const FASTIFY_PROBLEMS: Record<string, [Slug, detail: string]> = {
   FST_ERR_CTP_BODY_TOO_LARGE: ['upload-too-large', 'the body is larger than this service accepts'],
   FST_ERR_VALIDATION: ['invalid-request', 'the request is not valid'],
   FST_ERR_BAD_URL: ['invalid-request', 'the path is not valid'],
-  FST_ERR_MAX_PARAM_LENGTH: ['not-found', 'nothing here has so long a name'],
+  FST_ERR_MAX_PARAM_LENGTH: ['not-found', 'a path parameter is too long'],
 };
 
 const PICTURE_PROBLEMS: Record<PictureError['code'], Slug> = {

@@ -101,7 +101,7 @@ export interface JobReservation {
 export interface JobQueue {
   /** The job that an owner has made with this key. Rejects with IdempotencyConflictError for another fingerprint. */
   find(key: IdempotencyKey, owner: string | undefined): Promise<Job | undefined>;
-  /** Room for a job that is about to be submitted. Rejects with JobLimitError: nothing is decoded that is refused. */
+  /** Room for a job that is about to be submitted. Rejects with JobLimitError, so that the pictures of a refused job are never decoded. */
   reserve(): Promise<JobReservation>;
   /**
    * Accepts a job, or returns the one that find() would have returned: `known` is true then.
@@ -146,10 +146,10 @@ export const CONCURRENCY = 8;
 export class JobLimitError extends Error {
   override name = 'JobLimitError';
   readonly limit: number;
-  /** Whole seconds, at least 1, until a running job is likely to have ended. */
+  /** Whole seconds, 1 to 600: half of what the work in this process's queue takes at the present pace. */
   readonly retryAfterS: number;
   constructor(limit: number, retryAfterS: number) {
-    super(`${limit} jobs are waiting or running, which is the limit`);
+    super(`JOB_LIMIT is reached: ${limit} unfinished`);
     this.limit = limit;
     this.retryAfterS = retryAfterS;
   }

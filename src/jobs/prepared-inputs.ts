@@ -1,6 +1,8 @@
 import type { PreparedRequest } from '../generation/prepare.ts';
 
-const MAX_BYTES = 64 * 1024 * 1024;
+const MIN_BYTES = 64 * 1024 * 1024;
+/** RGBA and a mask. */
+const MAX_BYTES_PER_PIXEL = 5;
 const MAX_AGE_MS = 10_000;
 
 interface Entry {
@@ -15,11 +17,17 @@ interface Entry {
  */
 export class PreparedInputs {
   readonly #entries = new Map<string, Entry>();
+  readonly #maxBytes: number;
   #bytes = 0;
+
+  /** `maxPixels`: the largest picture that is accepted; there is always room for one. */
+  constructor({ maxPixels }: { maxPixels: number }) {
+    this.#maxBytes = Math.max(MIN_BYTES, maxPixels * MAX_BYTES_PER_PIXEL);
+  }
 
   put(id: string, prepared: PreparedRequest): void {
     const bytes = 'input' in prepared ? sizeOf(prepared.input) : 0;
-    if (this.#bytes + bytes > MAX_BYTES || this.#entries.has(id)) return;
+    if (this.#bytes + bytes > this.#maxBytes || this.#entries.has(id)) return;
     const expiry = setTimeout(() => this.take(id), MAX_AGE_MS).unref();
     this.#entries.set(id, { prepared, bytes, expiry });
     this.#bytes += bytes;

@@ -13,7 +13,7 @@ import { PreparedInputs } from './prepared-inputs.ts';
 /** Carries jobs out: the same flow as a request over HTTP, except that a job waits for room where a request is refused. */
 export class JobRunner {
   /** Filled by whoever checks a job's pictures before it is submitted. */
-  readonly preparedInputs = new PreparedInputs();
+  readonly preparedInputs: PreparedInputs;
   readonly #registry: ModelRegistry;
   readonly #metrics: Metrics;
   readonly #limits: Limits;
@@ -22,6 +22,7 @@ export class JobRunner {
     this.#registry = registry;
     this.#metrics = metrics;
     this.#limits = limits;
+    this.preparedInputs = new PreparedInputs(limits);
   }
 
   readonly perform = (job: JobRequest, options: PerformOptions): Promise<JobResult> =>

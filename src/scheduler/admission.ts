@@ -13,7 +13,7 @@ export class QueueFullError extends Error {
 export interface Reservation {
   /** Images that room is still held for. */
   readonly images: number;
-  /** Gives back room for `images` of them; for all that are left when absent. Releasing more than is left is harmless. */
+  /** Releases the room of `images` images; of all remaining ones by default. Releasing more than remain is harmless. */
   release(images?: number): void;
 }
 

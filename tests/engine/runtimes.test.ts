@@ -34,7 +34,7 @@ test('what comes later in the order may take over', () => {
   expect(fallbacks({ engine: 'auto', device: 'auto' }, cpu)).toEqual([]);
 });
 
-test('the first that starts is taken, and it is told why others were not', async () => {
+test('the first runtime that starts is used, and the reasons for skipping others are reported', async () => {
   const passedOver: string[] = [];
   const start = async ({ device, library }: (typeof TFJS)[number]) => {
     if (device === 'cuda') throw new Error('no GPU');

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { denoise, MAX_MAIN_THREAD_RESOLUTION } from '../../src/generation/denoise.ts';
+import { denoise } from '../../src/generation/denoise.ts';
 import { createTrajectory, type TrajectorySpec } from '../../src/generation/trajectories/create.ts';
 import { ThreadedTrajectory } from '../../src/generation/trajectories/threaded.ts';
 import type { ServedModel } from '../../src/registry/served-model.ts';
@@ -61,11 +61,13 @@ test('what fails in the thread is rejected, and the thread goes on', async () =>
 });
 
 test.each([
-  [MAX_MAIN_THREAD_RESOLUTION, false],
-  [MAX_MAIN_THREAD_RESOLUTION + 8, true],
-])('a model of %i px is denoised in a thread: %s', async (resolution, threaded) => {
+  ['inpaint', 256, false],
+  ['inpaint', 264, true],
+  ['none', 128, false],
+  ['none', 136, true],
+] as const)('conditioning %s at %i px is denoised in a thread: %s', async (method, resolution, threaded) => {
   const fake = new FakeRegistry().get();
-  const card = { ...fake.card, resolution };
+  const card = { ...fake.card, resolution, conditioning: method };
   let trajectories: readonly Trajectory[] = [];
   const run = async (given: readonly Trajectory[], _: RunOptions) => {
     trajectories = given;

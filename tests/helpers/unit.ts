@@ -1,7 +1,7 @@
 import childProcess from 'node:child_process';
 import { syncBuiltinESMExports } from 'node:module';
 
-/** Runs before every unit test file: whoever starts a process is told where its test belongs. */
+/** Runs before every unit test file: a test that starts a process fails, with a message that says where it belongs. */
 function refuse(): never {
   throw new Error('a unit test started a process: add its file to INTEGRATION in vitest.config.ts');
 }

@@ -44,6 +44,7 @@ test('a stream reports the queue, every step with a preview, and the result', as
   const steps = list.filter(({ event }) => event === 'progress').map(({ data }) => data);
   expect(steps.map(({ step }) => step)).toEqual([1, 2, 3, 4, 5, 6]);
   expect(steps.every(({ of, eta_ms }) => of === 6 && eta_ms >= 0)).toBe(true);
+  expect(steps.at(-1)?.eta_ms).toBe(0);
   const previews = steps.filter(({ preview }) => preview);
   expect(previews.map(({ step }) => step)).toEqual([2, 4, 6]);
   const picture = Buffer.from(previews[0].preview.split(',')[1], 'base64');

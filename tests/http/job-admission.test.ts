@@ -31,7 +31,7 @@ test('beyond JOB_LIMIT nothing is decoded, and Retry-After depends on the remain
     // If this damaged picture were decoded, the status would be 400.
     const refused = await post({ image: Buffer.from('not a picture').toString('base64') }).expect(429);
     expect(refused.body).toMatchObject({ type: '/problems/job-limit', status: 429 });
-    expect(refused.body.detail).toContain('jobs are waiting or running');
+    expect(refused.body.detail).toContain('JOB_LIMIT is reached: 1 unfinished');
     retryAfter.push(Number(refused.headers['retry-after']));
     await request(service.url).delete(`/v1/jobs/${running.id}`).expect(200);
     resume();
@@ -41,7 +41,7 @@ test('beyond JOB_LIMIT nothing is decoded, and Retry-After depends on the remain
   expect(retryAfter[1]).toBeGreaterThan(retryAfter[0]); // ten times as many steps remain
 });
 
-test('metrics count the picture of a job once, and not if the job is refused', async () => {
+test('metrics count the picture of an accepted job once', async () => {
   service = await startFakeApp({ JOB_LIMIT: '1' });
   const body = { image: await picture(3), mask: await picture(1) };
   const { body: accepted } = await post(body).expect(202);

@@ -51,7 +51,7 @@ test.each(['png', 'jpeg', 'webp'])('a job in %s gives its pictures as that', asy
   }
 });
 
-test('times are told in order', async () => {
+test('created_at, started_at and finished_at are in order', async () => {
   const { body } = await post({ task: 'sample' });
   const { created_at, started_at, finished_at } = await ended(body.id);
   const times = [created_at, started_at, finished_at].map(Date.parse);

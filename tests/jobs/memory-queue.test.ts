@@ -149,7 +149,7 @@ test('only the newest events are kept, under their own numbers', async () => {
   expect(seen.at(-1)).toMatchObject({ id: 302, event: 'result' });
 });
 
-test('a webhook is told of the end, again until it listens, and not of a cancellation', async () => {
+test('a webhook is called until it accepts the outcome, and not after a cancellation', async () => {
   const told: string[] = [];
   let deaf = true;
   const { jobs } = queue({

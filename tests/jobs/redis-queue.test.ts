@@ -138,7 +138,7 @@ describe.skipIf(!hasRedis)('jobs on Redis', () => {
     await expect(b.get(jobs[0].id)).rejects.toThrow(UnknownJobError);
   });
 
-  test('a failure is told; one of the engine is tried again', async () => {
+  test('a failed job reports its error; after an engine failure it is tried again', async () => {
     let tries = 0;
     const queue = await replica({
       perform: async ({ fields }) => {
@@ -180,7 +180,7 @@ describe.skipIf(!hasRedis)('jobs on Redis', () => {
     expect(events.at(-1)).toMatchObject({ id: 302, event: 'result' });
   });
 
-  test('a webhook is told of the end once it listens', async () => {
+  test('a webhook is retried until it accepts the outcome', async () => {
     const told: string[] = [];
     let deaf = true;
     const queue = await replica({
@@ -197,7 +197,7 @@ describe.skipIf(!hasRedis)('jobs on Redis', () => {
     await expect.poll(() => told).toEqual([`${job.id} succeeded ${webhook}`]);
   });
 
-  test('Redis away: requests are told soon, jobs under way wait and end as if nothing had been', async () => {
+  test('while Redis is down, requests fail soon; running jobs wait and then finish normally', async () => {
     let go = () => {};
     const queue = await replica({
       perform: async (_, { onProgress }) => {

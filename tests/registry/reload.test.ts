@@ -6,7 +6,7 @@ import { verifyDigests } from '../../src/model/folder.ts';
 import { FolderRegistry } from '../../src/registry/registry.ts';
 import { ModelDir } from '../helpers/model-dir.ts';
 
-/** How often a version that is retired has waited before it looked again whether it has answered everybody. */
+/** How many times a retired version has waited before it checked again whether it has finished its requests. */
 let waits = 0;
 vi.mock('node:timers/promises', () => ({
   setTimeout: async () => {

@@ -60,6 +60,20 @@ def test_an_identity_in_both_splits_is_an_error(tmp_path):
             data.load_faces(tmp_path, 16, split)
 
 
+@pytest.mark.parametrize(
+    ("row", "message"),
+    [
+        (("d.png", "one.tar", " 5", "test"), "identity 5 is in both splits"),
+        (("d.png", "one.tar", 7, "Test"), "must be train or test, not 'Test'"),
+        (("a.png", "two.tar", 5, "train"), "lists a.png of two.tar twice"),
+    ],
+)
+def test_a_manifest_that_could_be_misread_is_an_error(tmp_path, row, message):
+    write_manifest(tmp_path, [*ROWS, row])
+    with pytest.raises(ValueError, match=message):
+        data.load_faces(tmp_path, 16, "train")
+
+
 def test_a_listed_file_that_is_missing_from_its_archive_is_an_error(tmp_path):
     write_manifest(tmp_path, ROWS, leave_out=("a.png",))
     with pytest.raises(FileNotFoundError, match=r"two\.tar lacks a\.png"):

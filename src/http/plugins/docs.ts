@@ -42,7 +42,7 @@ export default fp(async function docs(app: FastifyInstance) {
             type: 'apiKey',
             in: 'header',
             name: 'x-api-key',
-            description: 'The same key in a header of its own',
+            description: 'The same key in the x-api-key header',
           },
         },
       },

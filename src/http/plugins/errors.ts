@@ -16,6 +16,7 @@ export default fp(function errors(app: FastifyInstance, { metrics, registry }: O
   app.setErrorHandler((error, request, reply) => {
     if (reply.raw.destroyed) return void reply.hijack(); // the client disconnected: there is nobody to answer
     const problem = toProblem(error, request.log);
+    // While no worker is alive the status is 503, so that a load balancer tries another replica.
     if (problem.slug !== 'engine-failure' || registry.ready) return send(problem, request, reply);
     const why = registry.notReadyReason ?? 'not ready';
     return send(new Problem('not-ready', why, { retryAfterS: RETRY_AFTER_S }), request, reply);

@@ -18,7 +18,7 @@ export function requestId(request: IncomingMessage): string {
 
 declare module 'fastify' {
   interface FastifyRequest {
-    /** Fields of its log line: parameters, problem, timings; never anything of a picture. */
+    /** Fields of its log line: parameters, problem, timings; never picture data. */
     logFields: Record<string, unknown>;
     /** Its span, and the context that its work runs in; none for probes and scrapes. */
     tracing?: ReturnType<typeof startRequest>;

@@ -87,6 +87,7 @@ export default async function jobRoutes(app: FastifyInstance, dependencies: Depe
         const fixed = { ...fields, model: model.ref, seed: parameters.seed };
         const id = randomUUID();
         runner.preparedInputs.put(id, prepared);
+        reservation.release(); // from here on the queue counts the job itself
         const wanted = { id, task, fields: fixed, image, mask, webhook, owner };
         const { job, known } = await jobs.submit(wanted, key);
         return send(job, known ? 200 : 202);

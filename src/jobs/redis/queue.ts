@@ -32,7 +32,7 @@ export interface RedisQueueOptions extends JobQueueOptions {
 }
 
 const PREFIX = '{ddpm-inpaint}:';
-/** A replica whose locks are not renewed for this long is taken for dead, and others take over its jobs. */
+/** A replica whose locks are not renewed for this long is considered dead, and others take over its jobs. */
 const LOCK_MS = 10_000;
 /** Times that a job is taken over from a dead replica before it fails: a job that crashes replicas must not crash all. */
 const TAKEOVERS = 20;

@@ -122,10 +122,10 @@ export class JobStore {
     const { event, data } = lastEvent(outcome);
     const { mediaType, files } =
       outcome.status === 'succeeded' ? outcome.result : { mediaType: '', files: [] };
-    const about = [outcome.status, event, JSON.stringify(data), mediaType];
+    const fields = [outcome.status, event, JSON.stringify(data), mediaType];
     const buffers = files.map((file) => Buffer.from(file.buffer, file.byteOffset, file.byteLength));
     const limits = [Date.now(), ttlMs, resultBytes, EVENTS_KEPT];
-    return Boolean(await this.#run(FINISH, id, ...limits, ...about, ...buffers));
+    return Boolean(await this.#run(FINISH, id, ...limits, ...fields, ...buffers));
   }
 
   async forget(id: string): Promise<void> {
