@@ -1,6 +1,7 @@
-import type { FastifyInstance } from 'fastify';
+import type { FastifyInstance, FastifyRequest } from 'fastify';
 import fp from 'fastify-plugin';
 import type { Config } from '../../config/settings.ts';
+import { readJsonBody } from '../json-body.ts';
 import { Problem } from '../problem.ts';
 
 /** Time for which the rest of a refused body is read and discarded. */
@@ -27,6 +28,21 @@ export default fp(function bodies(app: FastifyInstance, { config }: { config: Co
     const timer = setTimeout(() => raw.destroy(), LINGER_MS);
     raw.once('close', () => clearTimeout(timer));
   });
+
+  const parse = app.getDefaultJsonParser('error', 'error');
+  app.removeContentTypeParser('application/json');
+  app.addContentTypeParser(
+    'application/json',
+    { parseAs: 'buffer' },
+    (request: FastifyRequest, bytes: Buffer) =>
+      readJsonBody(
+        bytes,
+        (text) =>
+          new Promise((resolve, reject) => {
+            parse(request, text, (error, body) => (error ? reject(error) : resolve(body)));
+          }),
+      ),
+  );
 
   // Without this, Fastify would skip validation for a content type that the route does not list.
   app.addHook('preParsing', async (request) => {
