@@ -1,15 +1,27 @@
 import type { FastifySchemaCompiler } from 'fastify';
 import type { FastifySchemaValidationError } from 'fastify/types/schema.js';
-import type { z } from 'zod';
+import { z } from 'zod';
 import { type FieldError, MAX_ERRORS, Problem } from './problem.ts';
 
 /** Validates with the routes' zod schemas, which are also the source of the types and of the documentation. */
 export const zodValidator: FastifySchemaCompiler<z.ZodType> =
-  ({ schema }) =>
+  ({ schema, httpPart }) =>
   (data) => {
-    const { success, data: value, error } = schema.safeParse(data ?? {});
+    const given =
+      httpPart === 'headers' ? data : withoutAbsent(schema, data, httpPart === 'body' ? null : '');
+    const { success, data: value, error } = schema.safeParse(given ?? {});
     return success ? { value } : { error: error.issues.flatMap(fieldErrors) as never };
   };
+
+/**
+ * Drops fields of the schema that are there but mean "not given": null in JSON, and an empty text in a query. Forms have
+ * dropped theirs already (plugins/multipart.ts). An empty text in JSON is a value.
+ */
+function withoutAbsent(schema: z.ZodType, data: unknown, absent: null | ''): unknown {
+  if (!(schema instanceof z.ZodObject) || typeof data !== 'object' || data === null) return data;
+  const given = ([name, value]: [string, unknown]) => value !== absent || !Object.hasOwn(schema.shape, name);
+  return Array.isArray(data) ? data : Object.fromEntries(Object.entries(data).filter(given));
+}
 
 function fieldErrors(issue: z.core.$ZodIssue) {
   const at = (path: PropertyKey[]) => `/${path.map(escapePointer).join('/')}`;
