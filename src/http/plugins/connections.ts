@@ -5,6 +5,9 @@ import type { Dependencies } from '../dependencies.ts';
 /** Headers are small: a client that takes longer to send them is only holding the connection. */
 const HEADERS_TIMEOUT_MS = 15_000;
 
+/** Times after the end of a client's data at which it is checked whether the client is still there. */
+const CHECKS_MS = [2000, 2500];
+
 /** Limits the number of connections, and how long a slow or silent client may hold one. */
 export default fp(function connections(
   app: FastifyInstance,
@@ -18,6 +21,26 @@ export default fp(function connections(
   // Applies while no byte moves during an answer. Between requests Node's keep-alive timeout applies.
   app.addHook('onSend', async (_request, { raw }) => {
     raw.socket?.setTimeout(config.SEND_TIMEOUT_MS);
+  });
+
+  // After its request a client may close its half of the connection and wait for the answer. That looks like a client
+  // that has left, until something is written to it: then the system of a client that has left resets the connection,
+  // and the next write fails. An interim answer may be sent at any time before the answer (RFC 9110, section 15.2).
+  // Streams of events write a comment instead (sse.ts).
+  Object.assign(server, { httpAllowHalfOpen: true });
+  app.addHook('onRequest', async ({ raw: { socket, httpVersion } }, { raw }) => {
+    const check = () => {
+      if (!raw.headersSent && httpVersion === '1.1') raw.writeContinue();
+    };
+    const timers: NodeJS.Timeout[] = [];
+    const onEnd = () => {
+      timers.push(...CHECKS_MS.map((ms) => setTimeout(check, ms)));
+    };
+    socket.once('end', onEnd);
+    raw.once('close', () => {
+      socket.off('end', onEnd);
+      timers.forEach(clearTimeout);
+    });
   });
   done();
 });
