@@ -211,6 +211,22 @@ describe('a client that half-closes after its request', () => {
   });
 });
 
+test('many requests on one connection leave no listeners behind', async () => {
+  const warnings: Error[] = [];
+  const note = (warning: Error) => warnings.push(warning);
+  process.on('warning', note);
+  const socket = createConnection({ port: service.port, host: '127.0.0.1' });
+  let answers = '';
+  socket.on('data', (data) => {
+    answers += data;
+  });
+  socket.write('GET /health/live HTTP/1.1\r\nhost: x\r\n\r\n'.repeat(30));
+  await expect.poll(() => answers.match(/HTTP\/1.1 200/g)?.length).toBe(30);
+  socket.destroy();
+  process.off('warning', note);
+  expect(warnings).toEqual([]);
+});
+
 test('an EventSource that returns to a finished job is told to stop', async () => {
   const { body: job } = await post('/v1/jobs').send({ task: 'sample', steps: 1 });
   const events = `${service.url}${job.events}`;

@@ -1,3 +1,5 @@
+import type { ServerResponse } from 'node:http';
+import type { Socket } from 'node:net';
 import type { FastifyInstance } from 'fastify';
 import fp from 'fastify-plugin';
 import type { Dependencies } from '../dependencies.ts';
@@ -28,19 +30,26 @@ export default fp(function connections(
   // and the next write fails. An interim answer may be sent at any time before the answer (RFC 9110, section 15.2).
   // Streams of events write a comment instead (sse.ts).
   Object.assign(server, { httpAllowHalfOpen: true });
-  app.addHook('onRequest', async ({ raw: { socket, httpVersion } }, { raw }) => {
-    const check = () => {
-      if (!raw.headersSent && httpVersion === '1.1') raw.writeContinue();
-    };
-    const timers: NodeJS.Timeout[] = [];
-    const onEnd = () => {
-      timers.push(...CHECKS_MS.map((ms) => setTimeout(check, ms)));
-    };
-    socket.once('end', onEnd);
-    raw.once('close', () => {
-      socket.off('end', onEnd);
-      timers.forEach(clearTimeout);
+  const unanswered = new WeakMap<Socket, Set<ServerResponse>>();
+  server.on('connection', (socket: Socket) => {
+    const responses = new Set<ServerResponse>();
+    unanswered.set(socket, responses);
+    socket.once('end', () => {
+      for (const ms of CHECKS_MS) {
+        const timer = setTimeout(() => responses.forEach(check), ms);
+        socket.once('close', () => clearTimeout(timer));
+      }
     });
+  });
+  app.addHook('onRequest', async ({ raw: { socket } }, { raw }) => {
+    const responses = unanswered.get(socket);
+    responses?.add(raw);
+    raw.once('close', () => responses?.delete(raw));
   });
   done();
 });
+
+/** Writes an interim answer, which HTTP/1.0 does not have. */
+function check(response: ServerResponse): void {
+  if (!response.headersSent && response.req.httpVersion === '1.1') response.writeContinue();
+}
