@@ -1,3 +1,4 @@
+import type { Readable } from 'node:stream';
 import { decodeBase64 } from './base64-picture.ts';
 import { Problem } from './problem.ts';
 
@@ -31,6 +32,37 @@ export async function readJsonBody(
     (body as Record<string, unknown>)[name] = (await decodeBase64(text)) ?? NOT_BASE64;
   }
   return body;
+}
+
+/** Bytes after which a body that is arriving is checked once: what is too large otherwise is not kept in memory. */
+const CHECK_AFTER = 4 * JSON_BYTES;
+
+/** Collects a body of JSON. Throws the Problem of readJsonBody early, or bodyTooLarge() beyond `limit` bytes. */
+export function collectJson(body: Readable, limit: number, bodyTooLarge: () => Problem): Promise<Buffer> {
+  return new Promise((resolve, reject) => {
+    const chunks: Buffer[] = [];
+    let bytes = 0;
+    let checked = false;
+    const take = (chunk: Buffer) => {
+      chunks.push(chunk);
+      bytes += chunk.length;
+      if (bytes > limit) return refuse(bodyTooLarge());
+      if (checked || bytes < CHECK_AFTER) return;
+      checked = true;
+      try {
+        takeOutPictures(Buffer.concat(chunks)); // the start of a body takes no more than the whole of it
+      } catch (error) {
+        refuse(error);
+      }
+    };
+    const refuse = (error: unknown) => {
+      body.off('data', take);
+      reject(error);
+    };
+    body.on('data', take);
+    body.once('end', () => resolve(Buffer.concat(chunks)));
+    body.once('error', reject);
+  });
 }
 
 /** Stands in a body for a picture that is not base64, so that validation names the field. */

@@ -1,4 +1,5 @@
 import { randomBytes } from 'node:crypto';
+import { createConnection } from 'node:net';
 import request from 'supertest';
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 import { decodeBase64 } from '../../src/http/base64-picture.ts';
@@ -37,6 +38,20 @@ describe('a JSON body that would cost much to parse', () => {
     expect(text).toContain('upload-too-large');
     expect(text.length).toBeLessThan(1000);
     expect(Math.max(0, ...lengths)).toBeLessThan(1000); // the test's own client parses the answer
+  });
+
+  test('is refused while it arrives', async () => {
+    const socket = createConnection({ port: service.port, host: '127.0.0.1' });
+    let answer = '';
+    socket.on('data', (data) => {
+      answer += data;
+    });
+    socket.write(
+      'POST /v1/inpaint HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: 9000000\r\n',
+    );
+    socket.write(`\r\n{${repeated('"a":0', MANY)}`); // the rest never comes
+    await expect.poll(() => answer).toContain('upload-too-large');
+    socket.destroy();
   });
 
   test('nesting is bounded', async () => {

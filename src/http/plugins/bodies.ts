@@ -1,7 +1,8 @@
+import type { IncomingMessage } from 'node:http';
 import type { FastifyInstance, FastifyRequest } from 'fastify';
 import fp from 'fastify-plugin';
 import type { Config } from '../../config/settings.ts';
-import { readJsonBody } from '../json-body.ts';
+import { collectJson, readJsonBody } from '../json-body.ts';
 import { Problem } from '../problem.ts';
 
 /** Time for which the rest of a refused body is read and discarded. */
@@ -35,18 +36,16 @@ export default fp(function bodies(app: FastifyInstance, { config }: { config: Co
 
   const parse = app.getDefaultJsonParser('error', 'error');
   app.removeContentTypeParser('application/json');
-  app.addContentTypeParser(
-    'application/json',
-    { parseAs: 'buffer' },
-    (request: FastifyRequest, bytes: Buffer) =>
-      readJsonBody(
-        bytes,
-        (text) =>
-          new Promise((resolve, reject) => {
-            parse(request, text, (error, body) => (error ? reject(error) : resolve(body)));
-          }),
-      ),
-  );
+  app.addContentTypeParser('application/json', async (request: FastifyRequest, body: IncomingMessage) => {
+    const bytes = await collectJson(body, limit, () => bodyTooLarge(limit));
+    return readJsonBody(
+      bytes,
+      (text) =>
+        new Promise((resolve, reject) => {
+          parse(request, text, (error, value) => (error ? reject(error) : resolve(value)));
+        }),
+    );
+  });
 
   app.addHook('preParsing', async (request, reply) => {
     const types = (request.routeOptions.schema?.body as { content?: object } | undefined)?.content;
