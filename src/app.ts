@@ -33,6 +33,20 @@ declare module 'fastify' {
 /** How often Node checks for request timeouts. With its default of 30 s, a short timeout could take twice as long. */
 const CHECK_CONNECTIONS_MS = 1000;
 
+/** Response headers that pages of CORS_ORIGINS may read, besides those that every page may. */
+const EXPOSED_HEADERS = [
+  'x-seed',
+  'x-model',
+  'x-steps',
+  'x-request-id',
+  'retry-after',
+  'ratelimit-limit',
+  'ratelimit-remaining',
+  'ratelimit-reset',
+  'location',
+  'server-timing',
+];
+
 /** Builds the app from its dependencies, without listening. Closing the app closes the registry and its workers. */
 export async function buildApp(
   dependencies: Dependencies,
@@ -63,11 +77,6 @@ export async function buildApp(
   app.setSerializerCompiler(() => JSON.stringify);
   app.decorate('draining', false);
   await app.register(requests, dependencies); // first: every response has an x-request-id, even if a later hook throws
-  app.addHook('onRequest', async (request) => {
-    if (app.draining && request.method === 'POST') {
-      throw new Problem('not-ready', 'the service is shutting down', { retryAfterS: 1 });
-    }
-  });
   app.addHook('onSend', async (_request, reply) => {
     // Otherwise a client could delay the shutdown by keeping its connection open.
     if (app.draining) reply.header('connection', 'close');
@@ -80,7 +89,14 @@ export async function buildApp(
   await app.register(accepts);
   await app.register(cors, {
     origin: config.CORS_ORIGINS.includes('*') ? '*' : config.CORS_ORIGINS,
+    methods: ['GET', 'HEAD', 'POST', 'DELETE'],
+    exposedHeaders: EXPOSED_HEADERS,
     strictPreflight: false, // other OPTIONS requests are harmless, and strict mode rejects them with plain text
+  });
+  app.addHook('onRequest', async (request) => {
+    if (app.draining && request.method === 'POST') {
+      throw new Problem('not-ready', 'the service is shutting down', { retryAfterS: 1 });
+    }
   });
   await app.register(keys, dependencies); // after CORS: a page can read the 401
   await app.register(rateLimit, dependencies);

@@ -77,7 +77,8 @@ export const text = z.string();
 
 function content(of: unknown, io: 'input' | 'output'): unknown {
   if (of instanceof z.ZodType) return jsonSchema(of, io);
-  const { content: types, ...rest } = of as { content: Record<string, { schema: z.ZodType }> };
+  const { content: types, ...rest } = of as { content?: Record<string, { schema: z.ZodType }> };
+  if (!types) return { ...rest, type: 'null' }; // an answer without a body
   return {
     ...rest,
     content: Object.fromEntries(

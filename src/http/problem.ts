@@ -27,6 +27,10 @@ export const PROBLEMS = {
 /** Seconds after which to try again while the service is not ready. */
 export const RETRY_AFTER_S = 5;
 
+/** Bounds of an answer, whatever was sent: errors listed, and characters of a text. */
+export const MAX_ERRORS = 20;
+const MAX_TEXT = 2000;
+
 export type Slug = keyof typeof PROBLEMS;
 
 export interface FieldError {
@@ -64,9 +68,23 @@ export class Problem extends Error {
 
   toJSON(instance: string) {
     const [status, title] = PROBLEMS[this.slug];
-    const errors = this.errors.length > 0 ? this.errors : undefined;
-    return { type: `/problems/${this.slug}`, title, status, detail: this.message, instance, errors };
+    const errors = this.errors.slice(0, MAX_ERRORS).map(({ pointer, detail }) => ({
+      pointer: shortened(pointer),
+      detail: shortened(detail),
+    }));
+    return {
+      type: `/problems/${this.slug}`,
+      title,
+      status,
+      detail: shortened(this.message),
+      instance: shortened(instance),
+      errors: errors.length > 0 ? errors : undefined,
+    };
   }
+}
+
+function shortened(text: string): string {
+  return text.length > MAX_TEXT ? `${text.slice(0, MAX_TEXT)}…` : text;
 }
 
 /** A problem with one field. */

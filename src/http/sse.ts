@@ -2,6 +2,8 @@ import { PassThrough, pipeline, type Readable } from 'node:stream';
 import type { FastifyReply } from 'fastify';
 
 const HEARTBEAT_MS = 15_000;
+/** Time between two comments after the end of a client's data: writing shows whether it has left (connections.ts). */
+const CHECK_MS = 500;
 /** A comment, which clients ignore. */
 const HEARTBEAT = ': heartbeat\n\n';
 /** Unread bytes past which a client is sent no more progress events. */
@@ -21,10 +23,20 @@ export function formatEvent(event: string, data: object, id?: number): string {
 /** Replies with formatted events. A comment is sent while there are none: proxies close silent connections. */
 export function sendEvents(reply: FastifyReply, events: Readable) {
   const stream = new PassThrough();
-  const heartbeat = setInterval(() => {
-    if (stream.writableLength === 0) stream.write(HEARTBEAT);
-  }, HEARTBEAT_MS);
-  pipeline(events, stream, () => clearInterval(heartbeat));
+  const beat = () => {
+    if (stream.writable && stream.writableLength === 0) stream.write(HEARTBEAT);
+  };
+  const heartbeat = setInterval(beat, HEARTBEAT_MS);
+  const { socket } = reply.request.raw;
+  const onEnd = () => {
+    beat();
+    setTimeout(beat, CHECK_MS);
+  };
+  socket.once('end', onEnd);
+  pipeline(events, stream, () => {
+    clearInterval(heartbeat);
+    socket.off('end', onEnd);
+  });
   return reply.headers(HEADERS).send(stream);
 }
 

@@ -1,15 +1,27 @@
 import type { FastifySchemaCompiler } from 'fastify';
 import type { FastifySchemaValidationError } from 'fastify/types/schema.js';
-import type { z } from 'zod';
-import { type FieldError, Problem } from './problem.ts';
+import { z } from 'zod';
+import { type FieldError, MAX_ERRORS, Problem } from './problem.ts';
 
 /** Validates with the routes' zod schemas, which are also the source of the types and of the documentation. */
 export const zodValidator: FastifySchemaCompiler<z.ZodType> =
-  ({ schema }) =>
+  ({ schema, httpPart }) =>
   (data) => {
-    const { success, data: value, error } = schema.safeParse(data ?? {});
+    const given =
+      httpPart === 'headers' ? data : withoutAbsent(schema, data, httpPart === 'body' ? null : '');
+    const { success, data: value, error } = schema.safeParse(given ?? {});
     return success ? { value } : { error: error.issues.flatMap(fieldErrors) as never };
   };
+
+/**
+ * Drops fields of the schema that are there but mean "not given": null in JSON, and an empty text in a query. Forms have
+ * dropped theirs already (plugins/multipart.ts). An empty text in JSON is a value.
+ */
+function withoutAbsent(schema: z.ZodType, data: unknown, absent: null | ''): unknown {
+  if (!(schema instanceof z.ZodObject) || typeof data !== 'object' || data === null) return data;
+  const given = ([name, value]: [string, unknown]) => value !== absent || !Object.hasOwn(schema.shape, name);
+  return Array.isArray(data) ? data : Object.fromEntries(Object.entries(data).filter(given));
+}
 
 function fieldErrors(issue: z.core.$ZodIssue) {
   const at = (path: PropertyKey[]) => `/${path.map(escapePointer).join('/')}`;
@@ -22,19 +34,27 @@ function fieldErrors(issue: z.core.$ZodIssue) {
   return [{ instancePath: issue.path.length > 0 ? at(issue.path) : '', message: issue.message }];
 }
 
-/** Fastify's validation errors as one problem that names every field. */
+/** Fastify's validation errors as one problem that names the fields: the first MAX_ERRORS. */
 export function validationProblem(errors: FastifySchemaValidationError[]): Problem {
-  const fields: FieldError[] = errors.map(({ instancePath, message = 'is not valid' }) => ({
-    pointer: `#${instancePath}`,
-    detail: message,
-  }));
+  const more = errors.length - MAX_ERRORS;
+  const fields: FieldError[] = errors
+    .slice(0, MAX_ERRORS)
+    .map(({ instancePath, message = 'is not valid' }) => ({
+      pointer: `#${instancePath}`,
+      detail: message,
+    }));
   const detail = fields
     .map((field) => `${field.pointer.replace(/^#\/?/, '') || 'body'}: ${field.detail}`)
     .join('; ');
-  return new Problem('invalid-request', detail, { errors: fields });
+  const rest = more > 0 ? `; and ${more} more` : '';
+  return new Problem('invalid-request', `${detail}${rest}`, { errors: fields });
 }
+
+/** Characters of a key that an answer repeats. */
+const MAX_KEY = 100;
 
 /** RFC 6901: ~ and / are escaped; then as a URI fragment. */
 function escapePointer(key: PropertyKey): string {
-  return encodeURIComponent(String(key).replaceAll('~', '~0').replaceAll('/', '~1'));
+  const text = Buffer.from(String(key).slice(0, MAX_KEY)).toString(); // without lone surrogates, which cannot be encoded
+  return encodeURIComponent(text.replaceAll('~', '~0').replaceAll('/', '~1'));
 }

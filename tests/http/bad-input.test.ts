@@ -99,7 +99,6 @@ describe('fields', () => {
     ['steps', '2.5'],
     ['steps', '1e3'],
     ['steps', ' 5'],
-    ['steps', ''],
     ['steps', 'many'],
     ['seed', '-1'],
     ['seed', '4294967296'],
@@ -223,7 +222,7 @@ describe('the request itself', () => {
     for (let i = 0; i < 60; i++) many = many.field(`f${i}`, 'x');
     expectProblem(await many, 413, 'upload-too-large');
     const none = await post().set('content-type', 'multipart/form-data').send('x');
-    expectProblem(none, 400, 'invalid-request');
+    expect(expectProblem(none, 400, 'invalid-request')).toContain('boundary');
   });
 
   test('a client that disconnects while sending or while waiting', async () => {

@@ -1,3 +1,6 @@
+import { once } from 'node:events';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import request from 'supertest';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { hashKey, newKey } from '../../src/config/api-keys.ts';
@@ -28,6 +31,64 @@ test('DOCS=false disables /docs and the OpenAPI document', async () => {
   expect((await request(url).get('/v1/models')).status).toBe(200);
   await app.close();
 });
+
+describe.skipIf(!hasChromium)('a page of another origin', () => {
+  test('may delete, read the headers and show pictures if its origin is allowed, and only then', async () => {
+    const [page, stranger] = await Promise.all([startPage(), startPage()]);
+    const { app, url } = await startFakeApp({ CORS_ORIGINS: page.origin, RATE_LIMIT: '100/minute' });
+    const browser = await openBrowser();
+    try {
+      const tab = await browser.newPage();
+      await tab.goto(page.origin);
+      expect(await tab.evaluate(useService, url)).toEqual({
+        seed: '7',
+        hidden: [],
+        deleted: 200,
+        width: 8,
+      });
+      await tab.goto(stranger.origin);
+      await expect(tab.evaluate(useService, url)).rejects.toThrow('Failed to fetch');
+    } finally {
+      await browser.close();
+      await app.close();
+      page.server.close();
+      stranger.server.close();
+    }
+  });
+});
+
+/** An empty page on a port, and therefore an origin, of its own. */
+async function startPage() {
+  const server = createServer((_, response) =>
+    response.setHeader('content-type', 'text/html').end('<!doctype html>'),
+  );
+  await once(server.listen(0, '127.0.0.1'), 'listening');
+  return { server, origin: `http://127.0.0.1:${(server.address() as AddressInfo).port}` };
+}
+
+/** Runs in the page. */
+async function useService(url: string) {
+  const post = (path: string, body: object) =>
+    fetch(url + path, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json' },
+      body: JSON.stringify(body),
+    });
+  const sampled = await post('/v1/sample', { steps: 1, seed: 7 });
+  const names = ['x-seed', 'x-model', 'x-request-id', 'ratelimit-limit', 'ratelimit-remaining'];
+  const hidden = names.filter((name) => !sampled.headers.has(name));
+  const submitted = await post('/v1/jobs', { task: 'sample', steps: 1 });
+  const job = (await submitted.json()) as { id: string; events: string };
+  await (await fetch(url + job.events)).text(); // until it has ended
+  const { document } = globalThis as unknown as {
+    document: { createElement(name: 'img'): { src: string; width: number; decode(): Promise<void> } };
+  };
+  const picture = document.createElement('img');
+  picture.src = `${url}/v1/jobs/${job.id}/images/0`;
+  await picture.decode();
+  const { status } = await fetch(`${url}/v1/jobs/${job.id}`, { method: 'DELETE' });
+  return { seed: sampled.headers.get('x-seed'), hidden, deleted: status, width: picture.width };
+}
 
 describe.skipIf(!hasChromium)('/docs in a real browser', () => {
   test('works under its policy: a key is taken, a call is made', async () => {

@@ -1,10 +1,14 @@
-import type { FastifyInstance } from 'fastify';
+import type { IncomingMessage } from 'node:http';
+import type { FastifyInstance, FastifyRequest } from 'fastify';
 import fp from 'fastify-plugin';
 import type { Config } from '../../config/settings.ts';
+import { collectJson, readJsonBody } from '../json-body.ts';
 import { Problem } from '../problem.ts';
 
 /** Time for which the rest of a refused body is read and discarded. */
 const LINGER_MS = 5_000;
+
+const BOUNDARY = /;\s*boundary=("[^"]+"|[^\s;"]+)/i;
 
 export const bodyTooLarge = (limit: number) =>
   new Problem('upload-too-large', `the request body is larger than ${limit} bytes`);
@@ -16,6 +20,8 @@ export default fp(function bodies(app: FastifyInstance, { config }: { config: Co
   // Checked before a byte of the body is read, when the client announces its size.
   app.addHook('onRequest', async (request) => {
     if (Number(request.headers['content-length'] ?? 0) > limit) throw bodyTooLarge(limit);
+    // Many clients set a content type on every request. Without a body, as of most DELETE requests, it says nothing.
+    if (!request.routeOptions.schema?.body && isEmpty(request)) delete request.raw.headers['content-type'];
   });
 
   // When the answer was sent before the body had ended, the rest is read and discarded for a while: a client that is still
@@ -28,13 +34,42 @@ export default fp(function bodies(app: FastifyInstance, { config }: { config: Co
     raw.once('close', () => clearTimeout(timer));
   });
 
-  // Without this, Fastify would skip validation for a content type that the route does not list.
-  app.addHook('preParsing', async (request) => {
+  const parse = app.getDefaultJsonParser('error', 'error');
+  app.removeContentTypeParser('application/json');
+  app.addContentTypeParser('application/json', async (request: FastifyRequest, body: IncomingMessage) => {
+    const bytes = await collectJson(body, limit, () => bodyTooLarge(limit));
+    return readJsonBody(
+      bytes,
+      (text) =>
+        new Promise((resolve, reject) => {
+          parse(request, text, (error, value) => (error ? reject(error) : resolve(value)));
+        }),
+    );
+  });
+
+  app.addHook('preParsing', async (request, reply) => {
     const types = (request.routeOptions.schema?.body as { content?: object } | undefined)?.content;
-    const type = request.headers['content-type']?.split(';')[0].trim().toLowerCase() ?? 'none';
-    if (types && !Object.hasOwn(types, type)) {
+    if (!types) return;
+    const { 'content-type': given, 'content-encoding': encoding = 'identity' } = request.headers;
+    // Without this, Fastify would skip validation for a content type that the route does not list.
+    const type = given?.split(';')[0].trim().toLowerCase() ?? 'none';
+    if (!Object.hasOwn(types, type))
       throw new Problem('unsupported-media-type', `send ${Object.keys(types).join(' or ')}, not ${type}`);
+    if (encoding.trim().toLowerCase() !== 'identity') {
+      reply.header('accept-encoding', 'identity'); // RFC 9110, section 15.5.16
+      const detail = `content-encoding ${encoding} is not supported: send the body uncompressed`;
+      throw new Problem('unsupported-media-type', detail);
+    }
+    if (type === 'multipart/form-data' && !BOUNDARY.test(given ?? '')) {
+      const detail =
+        'the content-type multipart/form-data has no boundary: let your HTTP client set this header';
+      throw new Problem('invalid-request', detail);
     }
   });
   done();
 });
+
+/** Whether a request has neither a length nor chunks. */
+function isEmpty({ headers }: FastifyRequest): boolean {
+  return headers['transfer-encoding'] === undefined && Number(headers['content-length'] ?? 0) === 0;
+}

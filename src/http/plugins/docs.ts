@@ -26,7 +26,8 @@ export default fp(async function docs(app: FastifyInstance) {
         version,
         description:
           'Fills holes in pictures with a denoising diffusion model. Errors are `application/problem+json` ' +
-          '(RFC 9457); every response carries `x-request-id`.',
+          '(RFC 9457); every response carries `x-request-id`. In a JSON body, null means that an optional field is ' +
+          'absent; so does an empty field of a form or a query.',
         license: { name: 'Apache-2.0', url: 'https://www.apache.org/licenses/LICENSE-2.0' },
       },
       servers: [{ url: '/', description: 'This service' }],

@@ -8,7 +8,7 @@ import { bodyTooLarge } from './bodies.ts';
 
 const LIMITS = { files: 8, fields: 32, parts: 40, fieldSize: 65_536, fieldNameSize: 100 };
 
-/** Reads multipart/form-data into memory: at most MAX_UPLOAD_BYTES over all parts. */
+/** Reads multipart/form-data into memory: at most MAX_UPLOAD_BYTES, of parts and of whatever is around them. */
 export default fp(async function forms(app: FastifyInstance, { config }: { config: Config }) {
   await app.register(multipart, { throwFileSizeLimit: false });
   const limit = config.MAX_UPLOAD_BYTES;
@@ -19,37 +19,54 @@ export default fp(async function forms(app: FastifyInstance, { config }: { confi
 
   app.decorateRequest('readForm', async function (this: FastifyRequest, schema: z.ZodObject) {
     if (!this.isMultipart()) return;
-    const body: Record<string, unknown> = {};
-    let left = limit;
     try {
-      for await (const part of this.parts(options)) {
-        const name = part.fieldname;
-        if (name === undefined) throw new Problem('invalid-request', 'a part of the form has no name');
-        if (Object.hasOwn(body, name))
-          throw fieldProblem('invalid-request', name, `${name} was sent twice; send it once`);
-        if (part.type === 'field') {
-          left -= String(part.value).length;
-          body[name] = typeof part.value === 'string' ? fromText(part.value, schema.shape[name]) : part.value;
-        } else {
-          const chunks: Buffer[] = [];
-          for await (const chunk of part.file) {
-            left -= chunk.length;
-            if (left < 0) throw bodyTooLarge(limit);
-            chunks.push(chunk);
-          }
-          body[name] = Buffer.concat(chunks);
-        }
-        if (left < 0) throw bodyTooLarge(limit);
-      }
+      this.body = await Promise.race([readParts(this, schema), beyond(this, limit)]);
     } catch (error) {
       // The rest is read and discarded, so that a client that is still sending gets to see the answer.
       this.raw.unpipe();
       this.raw.resume();
       throw formProblem(error);
     }
-    this.body = body;
   });
+
+  /** An empty field, and a file input without a file, are how a browser's form says that a field is absent. */
+  async function readParts(request: FastifyRequest, { shape }: z.ZodObject) {
+    const body: Record<string, unknown> = {};
+    for await (const part of request.parts(options)) {
+      const name = part.fieldname;
+      if (name === undefined) throw new Problem('invalid-request', 'a part of the form has no name');
+      const value = part.type === 'field' ? part.value : await bytesOf(part.file);
+      const blank =
+        part.type === 'field'
+          ? typeof value === 'string' && value.trim() === ''
+          : !part.filename && (value as Buffer).length === 0;
+      if (blank && Object.hasOwn(shape, name)) continue;
+      if (Object.hasOwn(body, name))
+        throw fieldProblem('invalid-request', name, `${name} was sent twice; send it once`);
+      body[name] = typeof value === 'string' ? fromText(value, shape[name]) : value;
+    }
+    return body;
+  }
 });
+
+/** Rejects when more than `limit` bytes of the body have arrived. The parser does not report those outside of parts. */
+function beyond({ raw }: FastifyRequest, limit: number): Promise<never> {
+  return new Promise((_, reject) => {
+    let bytes = 0;
+    raw.on('data', function count(chunk: Buffer) {
+      bytes += chunk.length;
+      if (bytes <= limit) return;
+      raw.off('data', count);
+      reject(bodyTooLarge(limit));
+    });
+  });
+}
+
+async function bytesOf(file: AsyncIterable<Buffer>): Promise<Buffer> {
+  const chunks: Buffer[] = [];
+  for await (const chunk of file) chunks.push(chunk);
+  return Buffer.concat(chunks);
+}
 
 declare module 'fastify' {
   interface FastifyRequest {

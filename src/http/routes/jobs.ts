@@ -172,6 +172,8 @@ export default async function jobRoutes(app: FastifyInstance, dependencies: Depe
     async (request, reply) => {
       const { id } = await own(request);
       const { file, mediaType } = await jobs.image(id, request.params.n);
+      // An img element sends no Origin. Whoever knows the id can fetch the picture anyway.
+      if (config.CORS_ORIGINS.length > 0) reply.header('cross-origin-resource-policy', 'cross-origin');
       return reply.type(mediaType).send(Buffer.from(file));
     },
   );
@@ -194,15 +196,19 @@ export default async function jobRoutes(app: FastifyInstance, dependencies: Depe
           .loose(),
         response: {
           200: { description: 'The events', content: { 'text/event-stream': { schema: events } } },
+          204: { description: 'The job has ended, and its last event is Last-Event-ID' },
           ...apiProblems('unknown-job', 'invalid-request'),
         },
       },
     },
     async (request, reply) => {
-      const { id } = await own(request); // an unknown job is a 404, not an empty stream
+      const { id, finishedAt } = await own(request); // an unknown job is a 404, not an empty stream
       const after = Number(request.headers['last-event-id'] ?? 0);
       const source = jobs.events(id, after, disconnectSignal(reply));
-      return sendEvents(reply, Readable.from(formatted(source)));
+      if (!finishedAt) return sendEvents(reply, Readable.from(formatted(source)));
+      const first = await source.next(); // of a job that has ended it does not wait
+      if (first.done) return reply.code(204).send(); // otherwise an EventSource would return for ever
+      return sendEvents(reply, Readable.from(formatted(source, first.value)));
     },
   );
 
@@ -232,7 +238,8 @@ function openQueue(
   });
 }
 
-async function* formatted(source: AsyncIterable<JobEvent>) {
+async function* formatted(source: AsyncIterable<JobEvent>, first?: JobEvent) {
+  if (first) yield formatEvent(first.event, first.data, first.id);
   for await (const { id, event, data } of source) yield formatEvent(event, data, id);
 }
 

@@ -1,25 +1,19 @@
 import { z } from 'zod';
 import { SAMPLER_NAMES } from '../../diffusion/samplers/index.ts';
+import { NOT_BASE64 } from '../json-body.ts';
 
-const BASE64 = /^[A-Za-z0-9+/]*={0,2}$/;
-const DATA_URL = /^data:[\w.+-]+\/[\w.+-]+;base64,/;
-
-/** A picture in JSON: base64, or a data: URL of it. */
+/** A picture in JSON: base64, or a data: URL of it. http/json-body.ts has decoded it. */
 export const base64Picture = z
-  .string()
+  .custom<Buffer>((value) => Buffer.isBuffer(value), {
+    error: ({ input }) =>
+      input === NOT_BASE64
+        ? 'is neither base64 nor a data: URL of base64'
+        : 'must be a picture as base64, or as a data: URL',
+  })
   .meta({
+    type: 'string',
     description: 'The file as base64, or as a data: URL',
     examples: ['data:image/png;base64,iVBORw0KGgo…'],
-  })
-  .transform((text, context) => {
-    const base64 = text.replace(DATA_URL, '').replace(/\r?\n/g, ''); // many tools insert line breaks
-    if (base64.length % 4 === 0 && BASE64.test(base64)) return Buffer.from(base64, 'base64');
-    context.issues.push({
-      code: 'custom',
-      input: text,
-      message: 'is neither base64 nor a data: URL of base64',
-    });
-    return z.NEVER;
   });
 
 /** A picture in a form: a file part. */
