@@ -156,7 +156,7 @@ const KINDS: ((dice: Dice, target: Target) => Case)[] = [
 
   function fieldInJson(dice, target) {
     const field = dice.of(Object.keys(BAD_VALUES));
-    const value = dice.of([...BAD_VALUES[field], null, [], {}, [[1]], true, '', 1e308, -0.5, '\0']);
+    const value = dice.of([...BAD_VALUES[field], [], {}, [[1]], true, '', 1e308, -0.5, '\0']);
     const { image, mask } = target.corpus.good;
     const body = { image: image.toString('base64'), mask: mask.toString('base64'), steps: 1, [field]: value };
     return { ...json('field in JSON', '/v1/inpaint', body, dice, target), field };
