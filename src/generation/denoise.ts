@@ -1,5 +1,5 @@
 import type { ServedModel } from '../registry/served-model.ts';
-import { forEachInSlices } from '../scheduler/time-slices.ts';
+import { mapInSlices } from '../scheduler/time-slices.ts';
 import { startSpan } from '../tracing.ts';
 import type { Conditioning } from './trajectories/conditional.ts';
 import { createTrajectory, type DenoisingTrajectory, type TrajectorySpec } from './trajectories/create.ts';
@@ -83,15 +83,7 @@ async function createTrajectories(
   );
   if (card.resolution > MAX_MAIN_THREAD_RESOLUTION[card.conditioning])
     return Promise.all(specs.map(ThreadedTrajectory.create));
-  const trajectories: DenoisingTrajectory[] = [];
-  await forEachInSlices(
-    specs,
-    () => performance.now(),
-    (spec) => {
-      trajectories.push(createTrajectory(spec));
-    },
-  );
-  return trajectories;
+  return mapInSlices(specs, createTrajectory);
 }
 
 /** The trajectory's current estimate of x_0, or a promise of it; the result when it is finished. */

@@ -1,9 +1,10 @@
+import { tensorToPicture } from '../image/region.ts';
 import { composite, knownRegion, uncertainty } from '../image/threads.ts';
 import type { ServedModel } from '../registry/served-model.ts';
+import { mapInSlices } from '../scheduler/time-slices.ts';
 import { traced } from '../tracing.ts';
 import { denoise } from './denoise.ts';
 import { chooseRegion } from './region.ts';
-import { toPictures } from './to-pictures.ts';
 import type { GenerationOptions, HoledPicture, InpaintParameters, InpaintResult } from './types.ts';
 
 /**
@@ -27,7 +28,7 @@ export async function inpaint(
   const started = performance.now();
   const { maskBlur } = parameters;
   const pictures = await traced('composite', async () => {
-    const fills = await toPictures(candidates, resolution);
+    const fills = await mapInSlices(candidates, (x0) => tensorToPicture(x0, resolution));
     return Promise.all(fills.map((fill) => composite(picture, mask, fill, box, { maskBlur })));
   });
   return {

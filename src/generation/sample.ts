@@ -1,6 +1,7 @@
+import { tensorToPicture } from '../image/region.ts';
 import type { ServedModel } from '../registry/served-model.ts';
+import { mapInSlices } from '../scheduler/time-slices.ts';
 import { denoise } from './denoise.ts';
-import { toPictures } from './to-pictures.ts';
 import type { GenerationOptions, SampleResult, SamplingParameters } from './types.ts';
 
 /** Pictures from pure noise, R x R: inpainting where everything is hole. Rejects as denoise does. */
@@ -14,7 +15,7 @@ export async function sample(
   const conditioning = { x0: new Float32Array(3 * pixels), mask: new Float32Array(pixels).fill(1) };
   const { candidates, timings } = await denoise(model, conditioning, parameters, options);
   return {
-    pictures: await toPictures(candidates, resolution),
+    pictures: await mapInSlices(candidates, (x0) => tensorToPicture(x0, resolution)),
     timings: { ...timings, compositeMs: 0 },
   };
 }

@@ -25,3 +25,16 @@ export async function forEachInSlices<T>(
     work(item, index);
   }
 }
+
+/** The results of `work` for each item, in order, with the breaks of forEachInSlices. */
+export async function mapInSlices<T, R>(items: readonly T[], work: (item: T) => R): Promise<R[]> {
+  const results: R[] = [];
+  await forEachInSlices(
+    items,
+    () => performance.now(),
+    (item) => {
+      results.push(work(item));
+    },
+  );
+  return results;
+}
