@@ -58,11 +58,11 @@ def build(config: dict) -> tuple[UNet, diffusion.Schedule]:
 
 
 def load_sources(config: dict, data: Path, photos: Path, split: str) -> Sources:
-    """The pictures of `split` that the config's [mix] requires."""
+    """The pictures of `split` that the config's [mix] requires. Larger faces are for training alone: validation does not zoom."""
     mix, resolution = config["mix"], config["model"]["resolution"]
     return Sources(
         load_faces(data, resolution, split),
-        load_faces(data, mix["zoom_from"], split) if mix["zoom"] else None,
+        load_faces(data, mix["zoom_from"], split) if mix["zoom"] and split == "train" else None,
         load_faces(photos, 4 * resolution, split) if mix["photos"] else None,
     )
 
@@ -106,7 +106,7 @@ def validate(model, schedule: diffusion.Schedule, sources: Sources, config: dict
     photographs; x0_error: mean squared error of x_0 at t = T - 1 when the whole picture is the hole. For comparison,
     predicting the mean face gives about 0.25.
     """
-    held_out = Sources(sources.faces[:VALIDATION_ROWS], None, sources.photos)
+    held_out = Sources(sources.faces[:VALIDATION_ROWS], photos=sources.photos)
     batch = min(32, len(held_out.faces))
     fixed = {**config, "train": {**config["train"], "seed": 0, "batch": batch}}
     batches = len(held_out.faces) // batch
