@@ -221,7 +221,7 @@ export class Scheduler {
       x.set(input.x, i * input.x.length);
       t[i] = input.t;
     });
-    return { rows: rows.length, x, t };
+    return { network: 'base', rows: rows.length, x, t };
   }
 
   #advance(row: Row, prediction: Float32Array) {

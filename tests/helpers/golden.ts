@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs';
 import { gaussian } from '../../src/diffusion/noise.ts';
 import type { SamplerName } from '../../src/diffusion/samplers/index.ts';
 import type { Batch, Engine, EngineInfo } from '../../src/engine/engine.ts';
-import type { Network } from '../../src/engine/network.ts';
+import type { Networks } from '../../src/engine/network.ts';
 import { denoise } from '../../src/generation/denoise.ts';
 import { decodePicture } from '../../src/image/decode.ts';
 import { decodeMask } from '../../src/image/mask.ts';
@@ -41,6 +41,7 @@ export function goldenBatch(
   );
   return {
     batch: {
+      network: 'base',
       rows: rows.length,
       x: Float32Array.from(noise.flatMap((row) => [...row])),
       t: Float32Array.from(rows, ({ t }) => t),
@@ -65,7 +66,7 @@ export async function goldenExample(resolution: number): Promise<Known> {
 }
 
 /** The golden run with a network of ours, from its own noise to the picture [3, R, R] before compositing. */
-export async function denoiseExample(network: Network): Promise<Float32Array> {
+export async function denoiseExample(network: Networks): Promise<Float32Array> {
   const { card } = (await openRealRegistry()).get(golden.model);
   const { seed, sampler, steps } = golden.run;
   const known = await goldenExample(card.resolution);
@@ -75,7 +76,7 @@ export async function denoiseExample(network: Network): Promise<Float32Array> {
 }
 
 /** A model whose network is in this process: what is tested is what is computed, not where. */
-function served(card: Model['card'], network: Network): Model {
+function served(card: Model['card'], network: Networks): Model {
   const runtime = { engine: 'onnx', device: 'cpu', library: 'onnxruntime-node' } as const;
   const info: EngineInfo = { ...runtime, ...network, bestBatch: 1, workers: 1 };
   const engine: Engine = {

@@ -53,6 +53,7 @@ export class SimulatedEngine implements Engine {
       deviceName: 'simulated',
       library: 'fake',
       precision: 'fp32',
+      networks: ['base'],
       bestBatch,
       workers,
     };
