@@ -111,8 +111,8 @@ export const SETTINGS = {
       .optional(),
     default: undefined,
     description:
-      'Redis that stores jobs and rate-limit counters for all replicas. If unset, each process keeps ' +
-      'its own in memory',
+      'Redis (6.2 or newer) that stores jobs and rate-limit counters for all replicas. If unset, each ' +
+      'process keeps its own in memory',
     secret: true,
   },
   WEBHOOK_ORIGINS: {

@@ -1,6 +1,7 @@
 /**
  * Changes that must be atomic, as Lua scripts. KEYS[1] is the prefix of every key; it contains a hash tag, so that on a
- * cluster all keys are on one node.
+ * cluster all keys are on one node. Only commands of Redis 6.2 are used. A script may run twice with the same arguments,
+ * when a connection is lost before its answer comes.
  *
  *   jobs         sorted set: ids by time of creation
  *   unfinished   set: ids of jobs that wait or run
@@ -15,7 +16,10 @@
 const SHARED = `
 local p = KEYS[1]
 local function tell(id, kept, event, data)
-  redis.call('XADD', p..'job:'..id..':events', 'MAXLEN', kept, '0-*', 'event', event, 'data', data)
+  local events = p..'job:'..id..':events'
+  local last = redis.call('XREVRANGE', events, '+', '-', 'COUNT', 1)[1]
+  local next = last and tonumber(string.sub(last[1], 3)) + 1 or 1
+  redis.call('XADD', events, 'MAXLEN', kept, '0-'..next, 'event', event, 'data', data)
   redis.call('PUBLISH', p..'news', id)
 end
 local function drop(id)
@@ -36,6 +40,8 @@ if key ~= '' then
     return known[2] == print and known[1] or 'conflict'
   end
 end
+-- Sent again by a client whose connection was lost before the answer came.
+if redis.call('EXISTS', p..'job:'..id) == 1 then return 'new' end
 local waiting = redis.call('SCARD', p..'unfinished')
 if waiting >= tonumber(limit) then return 'full' end
 redis.call('HSET', p..'job:'..id, unpack(ARGV, 9))

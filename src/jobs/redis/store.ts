@@ -81,7 +81,7 @@ export class JobStore {
     const index = `${this.#options.prefix}jobs`;
     const found: Job[] = [];
     for (let from = 0; found.length < filter.limit; from += PAGE) {
-      const ids = await this.#redis.zrange(index, from, from + PAGE - 1, 'REV');
+      const ids = await this.#redis.zrevrange(index, from, from + PAGE - 1);
       if (ids.length === 0) break;
       const jobs = await Promise.all(ids.map((id) => this.get(id)));
       const gone = ids.filter((_, i) => !jobs[i]);
