@@ -1,4 +1,4 @@
-import { type Job as Delivery, Queue, Worker } from 'bullmq';
+import { DelayedError, type Job as Delivery, Queue, Worker } from 'bullmq';
 import { WEBHOOK_DELAY_MS, WEBHOOK_TRIES } from '../webhook.ts';
 import type { Connections } from './connections.ts';
 
@@ -14,8 +14,11 @@ export interface DeliveriesOptions {
   prefix: string;
   connections: Connections;
   concurrency: number;
-  /** Runs a job. It is delivered again, TRIES times at most, when this rejects. */
-  process: (id: string, attemptsMade: number) => Promise<void>;
+  /**
+   * Runs a job, or resolves to the milliseconds after which any replica is given it again. When it rejects, the job is
+   * delivered again, TRIES times at most.
+   */
+  process: (id: string, attemptsMade: number) => Promise<number | undefined>;
   /** BullMQ gives up on a job, because too many replicas died while they ran it. */
   onGivenUp: (id: string, error: Error) => Promise<void>;
   /** Calls a job's webhook; tried again when it rejects. */
@@ -54,11 +57,13 @@ export class Deliveries {
     });
     const life = { lockDuration: LOCK_MS, stalledInterval: LOCK_MS / 2, maxStalledCount: TAKEOVERS };
     const working = { ...names, ...life, connection: connections.worker };
-    const jobs = new Worker<Payload>(
-      'jobs',
-      ({ data, attemptsMade }) => options.process(data.id, attemptsMade),
-      { ...working, concurrency },
-    );
+    const process = async (delivery: Delivery<Payload>, token?: string) => {
+      const delayMs = await options.process(delivery.data.id, delivery.attemptsMade);
+      if (delayMs === undefined) return;
+      await delivery.moveToDelayed(Date.now() + delayMs, token);
+      throw new DelayedError();
+    };
+    const jobs = new Worker<Payload>('jobs', process, { ...working, concurrency });
     const gaveUp = async (delivery: Delivery<Payload> | undefined, error: Error) => {
       if (delivery?.finishedOn) await options.onGivenUp(delivery.data.id, error);
     };

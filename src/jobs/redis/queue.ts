@@ -1,12 +1,9 @@
-import { EngineError } from '../../engine/engine.ts';
-import type { ProgressEvent } from '../../generation/progress.ts';
 import {
   CONCURRENCY,
   type IdempotencyKey,
   type Job,
   type JobEvent,
   type JobFilter,
-  type JobOutcome,
   type JobQueue,
   type JobQueueOptions,
   type JobRequest,
@@ -18,7 +15,8 @@ import {
 import { JobNotifier } from '../notifier.ts';
 import { JobReservations } from '../reservations.ts';
 import { type Connections, connect, disconnect, translated, untilSilent } from './connections.ts';
-import { Deliveries, TRIES } from './deliveries.ts';
+import { Deliveries } from './deliveries.ts';
+import { Performer } from './performer.ts';
 import { JobStore } from './store.ts';
 
 export interface RedisQueueOptions extends JobQueueOptions {
@@ -35,8 +33,9 @@ const POLL_MS = 2000;
 /** Interval for adding jobs to BullMQ that a replica stored, but died before adding. */
 const ADD_MISSING_MS = 30_000;
 
-/** A webhook is called this long after its job has ended, at first. */
-const WEBHOOK_AFTER_MS = 100;
+/** Interval at which a replica announces its models, and the time after which an announcement that is not renewed expires. */
+const ANNOUNCE_MS = 5000;
+const ANNOUNCED_MS = 20_000;
 
 /**
  * Jobs on Redis, for any number of replicas: each accepts, runs, reports and serves any job. BullMQ distributes the ids,
@@ -51,12 +50,11 @@ export class RedisJobQueue implements JobQueue {
   /** For running jobs: waits until Redis is back. */
   readonly #store: JobStore;
   readonly #deliveries: Deliveries;
-  /** Stops the jobs that run here. */
-  readonly #running = new Map<string, AbortController>();
+  readonly #performer: Performer;
   readonly #notifier = new JobNotifier();
   readonly #reservations = new JobReservations();
   readonly #closing = new AbortController();
-  readonly #addMissingTimer: NodeJS.Timeout;
+  readonly #timers: NodeJS.Timeout[];
 
   /** Rejects with JobStoreError when Redis cannot be reached, does not answer, or is too old. */
   static async connect(options: RedisQueueOptions): Promise<RedisJobQueue> {
@@ -72,17 +70,27 @@ export class RedisJobQueue implements JobQueue {
     this.#store = new JobStore(connections.worker, bounds);
     connections.subscriber.on('message', (_, id) => this.#notifier.notify(id));
     void connections.subscriber.subscribe(`${prefix}news`).catch(this.#onError);
+    this.#performer = new Performer({ ...options, onError: this.#onError }, this.#store);
+    const { process, onGivenUp, notify } = this.#performer;
+    const { concurrency = CONCURRENCY } = options;
+    const onError = this.#onError;
     this.#deliveries = new Deliveries({
       prefix,
       connections,
-      concurrency: options.concurrency ?? CONCURRENCY,
-      process: (id, attemptsMade) => this.#process(id, attemptsMade),
-      onGivenUp: (id, error) => this.#fail(id, error),
-      notify: (id) => this.#notify(id),
-      onError: this.#onError,
+      concurrency,
+      process,
+      onGivenUp,
+      notify,
+      onError,
     });
-    const addMissing = () => void this.#addMissing().catch(this.#onError);
-    this.#addMissingTimer = setInterval(addMissing, ADD_MISSING_MS).unref();
+    this.#performer.deliveries = this.#deliveries;
+    const every = (ms: number, work: () => Promise<void>) =>
+      setInterval(() => void work().catch(this.#onError), ms).unref();
+    this.#timers = [
+      every(ADD_MISSING_MS, () => this.#addMissing()),
+      every(ANNOUNCE_MS, () => this.#performer.announce(ANNOUNCED_MS)),
+    ];
+    void this.#performer.announce(ANNOUNCED_MS).catch(this.#onError);
   }
 
   find(key: IdempotencyKey, owner: string | undefined): Promise<Job | undefined> {
@@ -164,61 +172,19 @@ export class RedisJobQueue implements JobQueue {
 
   /** Waits for the jobs that run here while Redis answers. If it does not, other replicas take them over later. */
   async close(): Promise<void> {
-    clearInterval(this.#addMissingTimer);
+    for (const timer of this.#timers) clearInterval(timer);
     this.#closing.abort();
     this.#notifier.notifyAll();
     const closed = new AbortController();
     const closing = this.#deliveries.close().finally(() => closed.abort());
     await Promise.race([closing, untilSilent(this.#connections, closed.signal)]);
-    for (const controller of this.#running.values()) controller.abort(new ShutdownError());
+    this.#performer.stop();
     disconnect(this.#connections);
-  }
-
-  async #process(id: string, attemptsMade: number) {
-    const request = await this.#store.start(id);
-    if (!request) return;
-    const controller = new AbortController();
-    this.#running.set(id, controller);
-    const stop = () => controller.abort(new Error('the job has ended'));
-    const onProgress = (event: ProgressEvent) => {
-      this.#store.progress(id, event).then((goOn) => goOn || stop(), this.#onError);
-    };
-    const outcome = await this.#options
-      .perform(request, { signal: controller.signal, onProgress })
-      .then(
-        (result): JobOutcome => ({ status: 'succeeded', result }),
-        (error): JobOutcome => {
-          if (error instanceof ShutdownError) throw error;
-          if (error instanceof EngineError && attemptsMade + 1 < TRIES) throw error;
-          return { status: 'failed', error: this.#options.describeError(error) };
-        },
-      )
-      .finally(() => this.#running.delete(id));
-    if (!controller.signal.aborted) await this.#end(id, outcome);
-  }
-
-  async #fail(id: string, error: Error) {
-    await this.#end(id, { status: 'failed', error: this.#options.describeError(error) });
   }
 
   /** Adds every unfinished job to BullMQ, which ignores the ids that it already has. */
   async #addMissing() {
     await this.#deliveries.add(await this.#store.unfinished());
-  }
-
-  async #end(id: string, outcome: JobOutcome) {
-    const { webhook } = (await this.#store.get(id)) ?? {};
-    // Added before the job ends, so that the webhook is called even if this replica dies here. Until the job has ended, the
-    // delivery fails and is tried again.
-    if (webhook) await this.#deliveries.addWebhook(id, WEBHOOK_AFTER_MS);
-    await this.#store.finish(id, outcome);
-  }
-
-  async #notify(id: string) {
-    const job = await this.#store.get(id);
-    if (!job?.webhook) return;
-    if (!job.finishedAt) throw new Error(`job ${id} is still ${job.status}`);
-    await this.#options.notify?.({ ...job, webhook: job.webhook });
   }
 
   /** Closing the connections makes the commands that wait for Redis fail: undefined then. */
@@ -234,9 +200,4 @@ export class RedisJobQueue implements JobQueue {
   readonly #onError = (error: Error) => {
     if (!this.#closing.signal.aborted) this.#options.onError(error);
   };
-}
-
-/** The service ends while Redis does not answer: what the job has done is lost, and another replica runs it. */
-class ShutdownError extends Error {
-  override name = 'ShutdownError';
 }

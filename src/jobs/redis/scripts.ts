@@ -11,6 +11,7 @@
  *   job:<id>:input   hash: the input pictures, until it ends
  *   job:<id>:files   hash: the generated pictures
  *   job:<id>:events  stream, entries 0-1, 0-2 ...: the events, numbered as clients see them
+ *   serves:<model>       exists while a replica announces that it serves the model
  *   key:<owner>:<value>  hash: the job and fingerprint of an owner's Idempotency-Key
  */
 const SHARED = `
@@ -60,6 +61,26 @@ if redis.call('SISMEMBER', p..'unfinished', id) == 0 then return 0 end
 redis.call('HSET', p..'job:'..id, 'status', 'running')
 redis.call('HSETNX', p..'job:'..id, 'startedAt', now)
 return 1`;
+
+/**
+ * id: for a job that this replica cannot run, because it does not have the model -> how often that has happened to it,
+ * and the milliseconds for which no replica has had the model, -1 if one has it; nil if the job has ended.
+ */
+export const GIVE_BACK = `${SHARED}
+local id = ARGV[1]
+if redis.call('SISMEMBER', p..'unfinished', id) == 0 then return nil end
+local job = p..'job:'..id
+redis.call('HSET', job, 'status', 'queued')
+redis.call('HDEL', job, 'startedAt')
+local times = redis.call('HINCRBY', job, 'givenBack', 1)
+if redis.call('EXISTS', p..'serves:'..redis.call('HGET', job, 'model')) == 1 then
+  redis.call('HDEL', job, 'unservedSince')
+  return {times, -1}
+end
+local time = redis.call('TIME')
+local now = time[1] * 1000 + math.floor(time[2] / 1000)
+redis.call('HSETNX', job, 'unservedSince', now)
+return {times, now - redis.call('HGET', job, 'unservedSince')}`;
 
 /** id, step, of, events kept, data -> 1 if it should continue, 0 if it has ended: cancelled, or finished by another replica. */
 export const PROGRESS = `${SHARED}
