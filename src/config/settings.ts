@@ -102,6 +102,12 @@ export const SETTINGS = {
     default: '3600000',
     description: 'Milliseconds for which a finished job and its pictures are kept',
   },
+  JOB_MODEL_WAIT_MS: {
+    schema: wholeNumber(0, 7 * 24 * 3_600_000),
+    default: '300000',
+    description:
+      'With REDIS_URL: milliseconds that a job waits while no replica has its model version, before it fails',
+  },
   REDIS_URL: {
     schema: z
       .string()
@@ -111,8 +117,8 @@ export const SETTINGS = {
       .optional(),
     default: undefined,
     description:
-      'Redis that stores jobs and rate-limit counters for all replicas. If unset, each process keeps ' +
-      'its own in memory',
+      'Redis (6.2 or newer) that stores jobs and rate-limit counters for all replicas. If unset, each ' +
+      'process keeps its own in memory',
     secret: true,
   },
   WEBHOOK_ORIGINS: {

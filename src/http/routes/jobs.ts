@@ -232,6 +232,10 @@ function openQueue(
     limit: config.JOB_LIMIT,
     retryAfterS: () => Math.max(1, ...registry.list().map(({ scheduler }) => scheduler?.retryAfterS ?? 1)),
     ttlMs: config.JOB_TTL_MS,
+    models: () => registry.list().map(({ ref, state }) => ({ ref, failed: state === 'failed' })),
+    // Another replica may have accepted the job for a version that this one has not found yet.
+    onUnknownModel: () => void registry.reload(),
+    modelWaitMs: config.JOB_MODEL_WAIT_MS,
     perform: runner.perform,
     describeError: (error) => toProblem(error, log).toJSON('/v1/jobs'),
     notify: (job) => post(job.webhook, job.id, jobView(job), webhooks),
