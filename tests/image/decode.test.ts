@@ -42,6 +42,18 @@ describe('formats', () => {
     }
   });
 
+  test('a TIFF whose tags are out of order is read; one that is cut is not', async () => {
+    const file = bigEndianTiff(picture);
+    const [first, second] = [file.subarray(10, 22), file.subarray(22, 34)].map((tag) => Buffer.from(tag));
+    const swapped = Buffer.from(file);
+    swapped.set(second, 10);
+    swapped.set(first, 22);
+    expect(Buffer.compare((await decode(swapped)).data, picture.data)).toBe(0);
+    for (const tiff of [file, swapped]) {
+      await expect(decode(tiff.subarray(0, tiff.length - 9))).rejects.toThrow(/truncated/);
+    }
+  });
+
   test('GIF is read in its older version too', async () => {
     const file = await raw(plain(4, 4, [255, 0, 0]))
       .gif()
