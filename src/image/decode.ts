@@ -1,5 +1,6 @@
 import type { Metadata, SharpOptions } from 'sharp';
-import { type InputFormat, sniffFormat } from './format.ts';
+import { readCarried } from './carried.ts';
+import { type InputFormat, isLossless, sniffFormat } from './format.ts';
 import { repairJpeg } from './jpeg.ts';
 import { type Picture, PictureError } from './picture.ts';
 import { isSound } from './profiled.ts';
@@ -28,14 +29,26 @@ const ALL_PIXELS_DECODED = /bad Huffman code|instead of RST|Inconsistent progres
 /** Errors and warnings that say that pixels are missing. */
 const PIXELS_MISSING = /premature end|Unexpected end/i;
 
+/** Pixels as sharp decodes them: interleaved numbers of 8 or 16 bits. */
+interface Decoded {
+  width: number;
+  height: number;
+  channels: number;
+  data: Uint8Array | Uint16Array;
+}
+
+/** Pixel spaces with one colour channel, and those that become RGB without changing values (grey is repeated). */
+const GREY = new Set<string>(['b-w', 'grey16']);
+const KEEPS_VALUES = new Set<string>(['srgb', 'rgb', 'rgb16', ...GREY]);
+
 /**
- * Decodes a PNG, JPEG, WebP, AVIF, TIFF or GIF file to 8-bit RGB or RGBA, in rows from the top left. The format is
- * detected from the content. Of an animation or a multi-page file, the first frame is decoded. EXIF orientation is
- * applied.
+ * Decodes a PNG, JPEG, WebP, AVIF, TIFF or GIF file to RGB or RGBA, in rows from the top left. The format is detected
+ * from the content. Of an animation or a multi-page file, the first frame is decoded. EXIF orientation is applied. Of
+ * channels with more than 8 bits, `data` has the upper 8, and `data16` all.
  *
- * Colours: with an RGB profile, pixel values are not converted, and the profile is returned in `icc`. With a CMYK,
- * grey or Lab profile, they are converted to sRGB and the profile is dropped, because it does not describe RGB. A
- * damaged profile is dropped too. 16-bit channels keep their upper 8 bits.
+ * Colours: pixel values are not converted, and a profile is returned in `icc`. CMYK and Lab have no RGB values: they are
+ * converted to sRGB, and their profile is dropped, because it does not describe RGB. So are damaged profiles, and those
+ * of another colour space than the pixels'.
  *
  * @param field name of the request field, for the error
  * @throws PictureError 'unreadable' (empty, truncated, damaged), 'unsupported' (other format or number of channels),
@@ -45,38 +58,64 @@ export async function decodePicture(bytes: Buffer, field: string, limits: Limits
   const format = supportedFormat(bytes, field);
   const file = format === 'jpeg' ? repairJpeg(bytes) : bytes;
   const header = await readHeader(file, format, field, limits);
-  const profile = profileSpace(header.icc);
-  const decode = (failOn: SharpOptions['failOn']) =>
+  const { width, height, channels, data } = await decode(file, format, header, field, limits);
+  if (channels !== 3 && channels !== 4) {
+    throw new PictureError(field, 'unsupported', `${field} has ${channels} channels; send RGB or RGBA`);
+  }
+  const { icc, space } = header;
+  const profile = profileSpace(icc);
+  const grey = GREY.has(space) && profile !== 'RGB ';
+  const fits = profile === (grey ? 'GRAY' : 'RGB ') && KEEPS_VALUES.has(space);
+  return {
+    width,
+    height,
+    channels,
+    ...(data instanceof Uint16Array ? { data: upperBytes(data), data16: data } : { data }),
+    grey,
+    icc: icc && fits && (await isSound(icc, grey)) ? icc : undefined,
+    lossless: isLossless(file, format, header),
+    carried: readCarried(file, format, header, { width, height }),
+  };
+}
+
+async function decode(
+  file: Buffer,
+  format: InputFormat,
+  header: Metadata,
+  field: string,
+  limits: Limits,
+): Promise<Decoded> {
+  const keepsValues = KEEPS_VALUES.has(header.space);
+  const deep = header.depth === 'ushort' && keepsValues;
+  const attempt = (failOn: SharpOptions['failOn']) =>
     sharp(file, {
       failOn,
       sequentialRead: true,
       autoOrient: true,
       limitInputPixels: limits.maxPixels,
-      // By default sharp converts to sRGB. RGB pixels must not be converted: they keep their profile.
-      ignoreIcc: profile === undefined || profile === 'RGB ',
+      ignoreIcc: keepsValues, // by default sharp converts to sRGB
     })
-      .toColourspace('srgb')
-      .raw({ depth: 'uchar' })
+      .toColourspace(deep ? 'rgb16' : 'srgb')
+      .raw({ depth: deep ? 'ushort' : 'uchar' })
       .toBuffer({ resolveWithObject: true });
-  const { data, info } = await decode(FAIL_ON[format])
+  const { data, info } = await attempt(FAIL_ON[format])
     .catch((error: Error) => {
       if (!ALL_PIXELS_DECODED.test(error.message)) throw error;
-      return decode('truncated');
+      return attempt('truncated');
     })
     .catch((error: Error) => {
       throw unreadable(field, error);
     });
-  if (info.channels !== 3 && info.channels !== 4) {
-    throw new PictureError(field, 'unsupported', `${field} has ${info.channels} channels; send RGB or RGBA`);
-  }
-  const picture: Picture = { width: info.width, height: info.height, channels: info.channels, data };
-  const { icc, space } = header;
-  if (icc && profile === 'RGB ' && KEEPS_VALUES.has(space) && (await isSound(icc))) picture.icc = icc;
-  return picture;
+  const { width, height, channels } = info;
+  const numbers = deep ? new Uint16Array(data.buffer, data.byteOffset, data.length / 2) : data;
+  return { width, height, channels, data: numbers };
 }
 
-/** Pixel spaces that convert to RGB without changing values (grey is repeated), so that an RGB profile still applies. */
-const KEEPS_VALUES = new Set<string>(['srgb', 'rgb', 'rgb16', 'b-w', 'grey16']);
+function upperBytes(numbers: Uint16Array): Uint8Array {
+  const bytes = new Uint8Array(numbers.length);
+  for (let i = 0; i < bytes.length; i++) bytes[i] = numbers[i] >> 8;
+  return bytes;
+}
 
 /** Throws PictureError for an empty file, and for one that is in no supported format. */
 function supportedFormat(bytes: Buffer, field: string): InputFormat {
