@@ -73,12 +73,18 @@ async function encode(
 ): Promise<Generated> {
   const { request, format } = prepared;
   const { quality } = request;
+  const exif = request.task === 'inpaint' && request.metadata === 'keep';
   const reproducibility = reproducibilityFields(prepared);
   const started = performance.now();
   const files = await traced('encode', () =>
     Promise.all(
       pictures.map((picture, candidate) =>
-        encodePicture(picture, { format, quality, metadata: { ...reproducibility, ...metadata, candidate } }),
+        encodePicture(picture, {
+          format,
+          quality,
+          exif,
+          metadata: { ...reproducibility, ...metadata, candidate },
+        }),
       ),
     ),
   );

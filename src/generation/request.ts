@@ -39,6 +39,8 @@ export interface InpaintRequest extends Omit<SampleRequest, 'task'> {
   padding?: number;
   /** Pixels over which the filling fades in, inside the hole. */
   mask_blur: number;
+  /** Whether the answer contains the EXIF of the image. */
+  metadata: 'strip' | 'keep';
 }
 
 export type GenerationRequest = SampleRequest | InpaintRequest;

@@ -51,10 +51,13 @@ export default async function run({ name, args }: { name: keyof Tasks; args: unk
 }
 
 /** Copies the pixels to shared memory, so that later transfers between threads do not copy them. */
-function shared<T extends { data: Uint8Array }>(image: T): T {
+function shared<T extends { data: Uint8Array; data16?: Uint16Array }>(image: T): T {
   const data = new Uint8Array(new SharedArrayBuffer(image.data.length));
   data.set(image.data);
-  return { ...image, data };
+  if (!image.data16) return { ...image, data };
+  const data16 = new Uint16Array(new SharedArrayBuffer(image.data16.byteLength));
+  data16.set(image.data16);
+  return { ...image, data, data16 };
 }
 
 /** Restores a Buffer, which arrives in another thread as a plain Uint8Array. */

@@ -102,5 +102,13 @@ export const inpainting = {
     .max(256)
     .default(0)
     .meta({ description: 'Pixels over which the filling fades in, inside the hole only' }),
+  metadata: z
+    .enum(['strip', 'keep'])
+    .default('strip')
+    .meta({
+      description:
+        'EXIF of the image, such as camera, time and place (GPS): `keep` copies it into the answer, without thumbnail and ' +
+        'maker note, up to 64 kB. Density, ICC profile and colour chunks of a PNG are always kept',
+    }),
   ...output,
 };
