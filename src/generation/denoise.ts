@@ -69,13 +69,14 @@ async function createTrajectories(
   conditioning: Conditioning,
   { seed, numImages, sampler: name, steps, eta }: SamplingParameters,
 ): Promise<(DenoisingTrajectory | ThreadedTrajectory)[]> {
+  const { spacing, final_timestep: finalTimestep } = card.sampling;
   const specs = Array.from(
     { length: numImages },
     (_, candidate): TrajectorySpec => ({
       method: card.conditioning,
       schedule: card.schedule,
       prediction: card.prediction,
-      sampler: { name, steps, eta },
+      sampler: { name, steps, eta, spacing, finalTimestep },
       conditioning,
       seed,
       candidate,

@@ -2,6 +2,7 @@ import { z } from 'zod';
 import { PREDICTIONS } from '../diffusion/prediction.ts';
 import { SAMPLER_NAMES } from '../diffusion/samplers/index.ts';
 import { type ScheduleConfig, scheduleFrom } from '../diffusion/schedule.ts';
+import { SPACINGS } from '../diffusion/timesteps.ts';
 import { FEATURES } from '../image/drift.ts';
 
 const MAX_TIMESTEPS = 10_000;
@@ -76,6 +77,13 @@ const fields = z.object({
     steps: z.int().min(1).max(MAX_TIMESTEPS),
     eta: z.number().min(0).max(1),
   }),
+  /** Timesteps that samplers visit: how they are spread, and where linspace and log_snr end (below T). */
+  sampling: z
+    .object({
+      spacing: z.enum(SPACINGS).default('trailing'),
+      final_timestep: z.int().min(0).lt(MAX_TIMESTEPS).default(0),
+    })
+    .prefault({}),
   data: z.object({
     name: z.string(),
     terms: z.string(),
@@ -101,7 +109,8 @@ const fields = z.object({
 });
 
 /** The contents of `models/<id>/<version>/model.json`: the contract between training and serving. */
-export const modelCard = fields.superRefine(({ conditioning, in_channels, defaults, schedule }, context) => {
+export const modelCard = fields.superRefine((card, context) => {
+  const { conditioning, in_channels, defaults, schedule, sampling } = card;
   const required = conditioning === 'inpaint' ? 4 : 3;
   if (in_channels !== required) {
     const message = `must be ${required} where conditioning is ${conditioning}`;
@@ -110,6 +119,10 @@ export const modelCard = fields.superRefine(({ conditioning, in_channels, defaul
   if (defaults.steps > schedule.T) {
     const message = `must be ${schedule.T} at most, the schedule's T`;
     context.addIssue({ code: 'custom', path: ['defaults', 'steps'], message });
+  }
+  if (sampling.final_timestep >= schedule.T) {
+    const message = `must be below ${schedule.T}, the schedule's T`;
+    context.addIssue({ code: 'custom', path: ['sampling', 'final_timestep'], message });
   }
 });
 export type ModelCard = z.infer<typeof modelCard>;

@@ -1,5 +1,5 @@
 import type { PredictionType } from '../../diffusion/prediction.ts';
-import { createSampler, type SamplerName } from '../../diffusion/samplers/index.ts';
+import { createSampler, type SamplerName, type SamplerOptions } from '../../diffusion/samplers/index.ts';
 import { type ScheduleConfig, scheduleFrom } from '../../diffusion/schedule.ts';
 import type { Trajectory } from '../../scheduler/trajectory.ts';
 import { ConditionalTrajectory, type Conditioning } from './conditional.ts';
@@ -11,7 +11,7 @@ export interface TrajectorySpec {
   method: 'inpaint' | 'none';
   schedule: ScheduleConfig;
   prediction: PredictionType;
-  sampler: { name: SamplerName; steps: number; eta: number };
+  sampler: { name: SamplerName } & Pick<SamplerOptions, 'steps' | 'eta' | 'spacing' | 'finalTimestep'>;
   conditioning: Conditioning;
   seed: number;
   candidate: number;
@@ -22,12 +22,12 @@ export interface DenoisingTrajectory extends Trajectory {
   readonly x0: Float32Array;
 }
 
-/** Starts a trajectory at x_T, pure noise. Throws RangeError for steps outside 1..T. */
+/** Starts a trajectory at x_T, pure noise. Throws RangeError as createSampler does. */
 export function createTrajectory(spec: TrajectorySpec): DenoisingTrajectory {
   const { method, prediction, conditioning, seed, candidate } = spec;
   const schedule = scheduleFrom(spec.schedule);
-  const { name, steps, eta } = spec.sampler;
-  const sampler = createSampler(name, { schedule, prediction, steps, eta });
+  const { name, ...options } = spec.sampler;
+  const sampler = createSampler(name, { schedule, prediction, ...options });
   return method === 'inpaint'
     ? new ConditionalTrajectory(sampler, conditioning, seed, candidate)
     : new RepaintTrajectory(sampler, schedule, conditioning, seed, candidate);
