@@ -88,7 +88,7 @@ class Sampler:
         def noise() -> torch.Tensor:
             return torch.stack([torch.randn(x0.shape[1:], generator=g) for g in generators]).to(self.device)
 
-        ts = diffusion.timesteps(self.schedule.T, self.steps)
+        ts = diffusion.timesteps(self.schedule, self.steps)
         abars = [float(self.schedule.abar[t]) for t in ts] + [1.0]
         x, last = noise(), None
         for i, t in enumerate(ts):
