@@ -24,7 +24,7 @@ from tqdm import tqdm
 
 import masks
 from data import load_faces
-from evaluate import descriptors, frechet, hole_l1, sharpness
+from scores import descriptors, frechet, hole_l1, sharpness
 
 Image.MAX_IMAGE_PIXELS = None
 HERE = Path(__file__).parent
