@@ -1,6 +1,6 @@
 import { distanceToKnown } from './distance.ts';
 import { smoothFill } from './fill.ts';
-import { boundingBox, clip } from './mask.ts';
+import { boundingBox, clip, SOFT_RIM } from './mask.ts';
 import type { Box, Mask, Picture } from './picture.ts';
 import { resizeRgb } from './resize.ts';
 
@@ -14,10 +14,12 @@ export interface CompositeOptions {
  * replace those of the hole inside the box. Its alpha is ignored; filled pixels become opaque. All other bytes, alpha
  * included, stay the same.
  *
- * With maskBlur, the fill is blended at the hole's edge with a smooth extension of the surrounding pixels. Known
+ * With maskBlur or a soft mask, the fill is blended at the hole's edge with a smooth extension of the surrounding pixels. Known
  * pixels do not change, and the old content of the hole does not show through.
  *
- * Apart from the copy, the cost is proportional to the area of the box.
+ * In a grey picture the fill becomes grey. In a 16-bit picture the fill has 8 bits of precision.
+ *
+ * Apart from the copies, the cost is proportional to the area of the box.
  */
 export async function composite(
   picture: Picture,
@@ -31,8 +33,35 @@ export async function composite(
   if (hole === undefined) return result;
   const patch = await resizeRgb(withoutAlpha(filled), filled, box);
   paste(result, mask, patch, box, hole);
-  if (options.maskBlur > 0) feather(picture, mask, result, hole, options.maskBlur);
+  if (options.maskBlur > 0 || mask.weights) feather(picture, mask, result, hole, options.maskBlur);
+  if (picture.grey) makeGrey(result, mask, hole);
+  if (picture.data16) result.data16 = withHole16(picture.data16, result, mask, hole);
   return result;
+}
+
+/** Replaces the filled colours of a grey picture by their luma (Rec. 601, as in a grey JPEG). */
+function makeGrey({ channels, data }: Picture, mask: Mask, hole: Box): void {
+  forEachHolePixel(mask, hole, (p) => {
+    const at = p * channels;
+    data.fill(Math.round(0.299 * data[at] + 0.587 * data[at + 1] + 0.114 * data[at + 2]), at, at + 3);
+  });
+}
+
+/** A copy of the 16-bit numbers with the hole of the 8-bit result. 255 becomes 65,535. */
+function withHole16(numbers: Uint16Array, { channels, data }: Picture, mask: Mask, hole: Box): Uint16Array {
+  const copy = new Uint16Array(numbers);
+  forEachHolePixel(mask, hole, (p) => {
+    for (let i = p * channels; i < (p + 1) * channels; i++) copy[i] = data[i] * 257;
+  });
+  return copy;
+}
+
+function forEachHolePixel(mask: Mask, { left, top, width, height }: Box, visit: (pixel: number) => void) {
+  for (let y = top; y < top + height; y++) {
+    for (let p = y * mask.width + left; p < y * mask.width + left + width; p++) {
+      if (mask.data[p] !== 0) visit(p);
+    }
+  }
 }
 
 function withoutAlpha({ channels, data, width, height }: Picture): Uint8Array {
@@ -61,7 +90,17 @@ function paste(result: Picture, mask: Mask, patch: Uint8Array, box: Box, hole: B
   }
 }
 
-/** Blends the extended surroundings into the pasted pixels, with a weight that falls to 0 about `blur` pixels inside. */
+/** The weight of the fill at pixel `p`, at `distance` pixels from the nearest known one: 0..1. */
+function weightAt({ weights }: Mask, p: number, distance: number, blur: number): number {
+  const faded = distance / (blur + 1);
+  if (!weights) return faded;
+  return Math.min(faded, Math.max(weights[p] / 255, distance / SOFT_RIM));
+}
+
+/**
+ * Blends the extended surroundings into the pasted pixels, with a weight that falls to 0 about `blur` pixels inside, and
+ * with the weights of a soft mask.
+ */
 function feather(picture: Picture, mask: Mask, result: Picture, hole: Box, blur: number): void {
   // smoothFill needs surrounding pixels, and distanceToKnown at least one pixel around the hole.
   const margin = 8;
@@ -80,7 +119,7 @@ function feather(picture: Picture, mask: Mask, result: Picture, hole: Box, blur:
     for (let x = hole.left; x < hole.left + hole.width; x++) {
       const p = (y - region.top) * region.width + (x - region.left);
       if (inHole[p] === 0) continue;
-      const weight = distance[p] / (blur + 1);
+      const weight = weightAt(mask, y * result.width + x, distance[p], blur);
       if (weight >= 1) continue;
       const to = (y * result.width + x) * result.channels;
       for (let c = 0; c < 3; c++) {

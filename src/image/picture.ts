@@ -1,3 +1,5 @@
+import type { Carried } from './carried.ts';
+
 /** A decoded picture: 8 bits per channel, orientation applied, pixels in rows from the top left. */
 export interface Picture {
   width: number;
@@ -6,8 +8,16 @@ export interface Picture {
   channels: 3 | 4;
   /** width * height * channels bytes. */
   data: Uint8Array;
+  /** The same pixels with 16 bits per channel, if the file has more than 8; `data` has the upper 8 bits of each. */
+  data16?: Uint16Array;
+  /** The file has one colour channel, and no profile or a grey one: red, green and blue are equal. */
+  grey?: boolean;
   /** The embedded ICC profile; encodePicture embeds it in the result. */
-  icc?: Buffer;
+  icc?: Uint8Array;
+  /** The file was not compressed with loss. */
+  lossless?: boolean;
+  /** What else the file says about the picture; encodePicture writes it into the result. */
+  carried?: Carried;
 }
 
 /** A mask: one byte per pixel, 255 in the hole, 0 for known pixels. */
@@ -16,6 +26,8 @@ export interface Mask {
   height: number;
   /** width * height bytes, each 0 or 255. */
   data: Uint8Array;
+  /** Weight of the fill at each pixel of the hole, 1..255, if the hole has a soft edge; width * height bytes. */
+  weights?: Uint8Array;
 }
 
 /** A rectangle in pixels. left and top may be negative; width and height are at least 1. */
@@ -39,3 +51,6 @@ export class PictureError extends Error {
     this.code = code;
   }
 }
+
+/** The size of a square. */
+export const square = (side: number) => ({ width: side, height: side });

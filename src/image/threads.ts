@@ -31,10 +31,13 @@ function offload<Name extends keyof Tasks>(name: Name): Tasks[Name] {
 
 export const decodePicture = offload('decodePicture');
 export const decodeMask = offload('decodeMask');
+export const growMask = offload('growMask');
 export const maskFromAlpha = offload('maskFromAlpha');
 export const measureHole = offload('measureHole');
 export const pictureToTensor = offload('pictureToTensor');
 export const knownRegion = offload('knownRegion');
+export const planRegions = offload('planRegions');
+export const levelPixels = offload('levelPixels');
 export const composite = offload('composite');
 export const uncertainty = offload('uncertainty');
 export const encodePicture = offload('encodePicture');
