@@ -56,15 +56,16 @@ test.each([
   const run = async ([trajectory]: readonly Trajectory[]) => {
     const prediction = new Float32Array(3 * resolution ** 2);
     while (trajectory.step < trajectory.total) {
-      visited.push(trajectory.input().t);
-      await trajectory.advance(prediction);
+      visited.push(trajectory.input(0).t);
+      await trajectory.advance(prediction, 0);
     }
   };
   const pixels = resolution ** 2;
   const known = { x0: new Float32Array(3 * pixels), mask: new Float32Array(pixels).fill(1) };
   const parameters = { seed: 1, numImages: 1, sampler: 'dpmpp_2m', steps: 4, eta: 0 } as const;
   const sampling = { spacing: 'log_snr', final_timestep: 3 } as const;
-  await denoise(modelWith(run, { conditioning, resolution, sampling }), known, parameters, {});
+  const model = modelWith(run, { conditioning, resolution, sampling });
+  await denoise(model, wholeSpecs(model, known, parameters), {});
   expect(visited).toEqual(
     timesteps(scheduleFrom({ type: 'cosine', T: 100, s: 0.008, abar_min: 1e-5 }), 4, 'log_snr', 3),
   );
