@@ -213,7 +213,7 @@ def readme(card: dict) -> str:
         difference=card["precision"]["max_difference"],
         pictures=f"{card['data']['pictures']:,}",
         batch=training["batch"],
-        timesteps=diffusion.described(*card["sampling"].values()),
+        timesteps=diffusion.described(card["sampling"]["spacing"], card["sampling"]["final_timestep"]),
         took=took,
         loss=loss,
     )
