@@ -4,14 +4,16 @@ import type { SamplerName } from '../../src/diffusion/samplers/index.ts';
 import type { Batch, Engine, EngineInfo, NetworkName } from '../../src/engine/engine.ts';
 import type { Networks } from '../../src/engine/network.ts';
 import { denoise } from '../../src/generation/denoise.ts';
+import type { Conditioning } from '../../src/generation/trajectories/conditional.ts';
+import { wholeSpecs } from '../../src/generation/whole.ts';
 import { decodePicture } from '../../src/image/decode.ts';
 import { decodeMask } from '../../src/image/mask.ts';
+import { square } from '../../src/image/picture.ts';
 import { maskToTensor, pictureToTensor } from '../../src/image/region.ts';
 import { Scheduler } from '../../src/scheduler/scheduler.ts';
 import { openRealRegistry } from './model.ts';
 
 type Model = Parameters<typeof denoise>[0];
-type Known = Parameters<typeof denoise>[1];
 
 interface GoldenFile {
   /** id@version */
@@ -58,14 +60,14 @@ export function rowsBatch(
 export const goldenRun = decoded(golden.run.x0);
 
 /** The example's picture and hole, at the model's resolution. */
-export async function goldenExample(resolution: number): Promise<Known> {
+export async function goldenExample(resolution: number): Promise<Conditioning> {
   const { image, mask } = golden.run;
   const picture = await decodePicture(readFileSync(image), 'image', { maxPixels: 1e6 });
   const hole = await decodeMask(readFileSync(mask), 'mask', { maxPixels: 1e6 });
   const box = { left: 0, top: 0, width: picture.width, height: picture.height };
   return {
-    x0: await pictureToTensor(picture, box, resolution, hole),
-    mask: maskToTensor(hole, box, resolution),
+    x0: await pictureToTensor(picture, box, square(resolution), hole),
+    mask: maskToTensor(hole, box, square(resolution)),
   };
 }
 
@@ -75,8 +77,9 @@ export async function denoiseExample(network: Networks): Promise<Float32Array> {
   const { seed, sampler, steps } = golden.run;
   const known = await goldenExample(card.resolution);
   const parameters = { seed, numImages: 1, sampler, steps, eta: 0 };
-  const { candidates } = await denoise(served(card, network), known, parameters, {});
-  return candidates[0];
+  const model = served(card, network);
+  const { candidates } = await denoise(model, wholeSpecs(model, known, parameters), {});
+  return candidates[0][0].x0;
 }
 
 /** A model whose network is in this process: what is tested is what is computed, not where. */
