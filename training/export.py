@@ -20,16 +20,21 @@ from pathlib import Path
 
 import torch
 
+import diffusion
 import photos
 from data import load_faces
 from drift import statistics
 from export_refiner import CELEBA, Refiner, add_refiner, with_refiner
 from onnx_files import listed, write_network
 from register import next_version, read_card
+from stages import schedule_of
 from train import build
 from training_log import summary
 
+DEFAULTS = {"sampler": "dpmpp_2m", "steps": 12, "eta": 0}
+SAMPLING = {"spacing": "log_snr", "final_timestep": 8}
 MAX_BYTES = 64_000_000  # all files of a version
+NOT_EVALUATED = "<!-- metrics -->\nNot evaluated yet.\n<!-- /metrics -->"
 HERE = Path(__file__).parent
 CARD = HERE / "card.md"
 
@@ -41,27 +46,31 @@ def export(
     pictures: int,
     force: bool = False,
     drift: dict | None = None,
+    sampling: dict | None = None,
     photographs: list[dict] | None = None,
     refiner: Refiner | None = None,
 ) -> Path:
     """Export a checkpoint as <out>/<id>/<version> and return this folder.
 
-    pictures: number of training pictures; drift: statistics of the training pictures for the model card; photographs: those
-    that it was trained on too, from photos.listed; force: replace an existing version. Raises FileExistsError if the version
-    exists; ValueError if `version` is not a whole number, if an exported network differs from the trained one by more than
+    pictures: number of training pictures; drift: statistics of the training pictures for the model card; sampling: that
+    section of the model card (default: SAMPLING); photographs: those that it was trained on too, from photos.listed; force:
+    replace an existing version. Raises FileExistsError if the version exists; ValueError if `version` is not a whole number,
+    if the timesteps of `sampling` are undefined, if an exported network differs from the trained one by more than
     onnx_files.TOLERANCE, or if the files are larger than MAX_BYTES.
     """
     state = torch.load(checkpoint, map_location="cpu", weights_only=True)
     config = state["config"]
     if config.get("stage", "base") != "base":
         raise ValueError(f"{checkpoint} is a {config['stage']}: use --refiner for it, with --checkpoint or --base for the base model")
-    model, _ = build(config)
+    sampling = sampling or SAMPLING
+    model, schedule = build(config)
+    diffusion.timesteps(schedule, DEFAULTS["steps"], sampling["spacing"], sampling["final_timestep"])  # raises ValueError
     with new_version(out, config["id"], version, force) as part:
         model.load_state_dict(state["ema"])
         files = [part / "unet.onnx", part / "weights.safetensors"]
         difference = write_network(model.eval(), *files)
         run = summary(checkpoint.with_name("log.jsonl"), state["step"])
-        card = model_card(state, run, version, pictures, difference, files)
+        card = model_card(state, run, version, pictures, difference, sampling, files)
         if drift:
             card["data"]["statistics"] = drift
         if photographs:
@@ -70,15 +79,26 @@ def export(
     return out / config["id"] / version
 
 
-def reuse(base: Path, out: Path, version: str, refiner: Refiner, force: bool = False) -> Path:
-    """Make a new version with the base model of the version in the folder `base`, and a refiner. Raises as `export` does."""
+def reuse(base: Path, out: Path, version: str, refiner: Refiner | None, force: bool = False, sampling: dict | None = None) -> Path:
+    """Make a new version with the base model of the version in the folder `base`, and a refiner or other timesteps.
+
+    sampling: that section of the model card. If it is given, the metrics of `base` are left out: they were measured with
+    other timesteps. Raises as `export` does.
+    """
     card = {**read_card(base), "version": version}
+    text = (base / "README.md").read_text()
+    if sampling:
+        schedule = schedule_of(card)
+        diffusion.timesteps(schedule, card["defaults"]["steps"], sampling["spacing"], sampling["final_timestep"])  # raises ValueError
+        card |= {"sampling": sampling, "metrics": {}}
+        text = re.sub("<!-- metrics -->.*<!-- /metrics -->", NOT_EVALUATED, text, flags=re.DOTALL)
+        text = re.sub(r"\| sampling \|.*\n", "", text).replace("| training |", f"{sampling_row(card)}\n| training |", 1)
     with new_version(out, card["id"], version, force) as part:
         files = [part / name for name in ("unet.onnx", "weights.safetensors")]
         for file in files:
             shutil.copyfile(base / file.name, file)
         card["files"] = listed(files)
-        _, text = (base / "README.md").read_text().split("\n", 1)
+        _, text = text.split("\n", 1)
         finish(part, card, f"# {card['id']}, version {version}\n{text}", refiner)
     return out / card["id"] / version
 
@@ -115,8 +135,8 @@ def finish(part: Path, card: dict, text: str, refiner: Refiner | None):
     (part / "model.json").write_text(json.dumps(card, indent=2) + "\n")
 
 
-def model_card(state: dict, run: dict, version: str, pictures: int, difference: float, files: list[Path]) -> dict:
-    """The contents of model.json. state: the checkpoint; run: from `summary`; difference: from `max_difference`."""
+def model_card(state: dict, run: dict, version: str, pictures: int, difference: float, sampling: dict, files: list[Path]) -> dict:
+    """The contents of model.json. state: the checkpoint; run: from `summary`; difference: from `max_difference`; sampling: see `export`."""
     config = state["config"]
     train = config["train"]
     network, _ = build(config)
@@ -133,7 +153,8 @@ def model_card(state: dict, run: dict, version: str, pictures: int, difference: 
         "prediction": "v",
         "schedule": config["schedule"],
         "architecture": {k: v for k, v in c.to_dict().items() if k in ("patch", "channels", "blocks", "attention", "head_dim", "groups")},
-        "defaults": {"sampler": "dpmpp_2m", "steps": 12, "eta": 0},
+        "defaults": DEFAULTS,
+        "sampling": sampling,
         "data": {**CELEBA, "pictures": pictures},
         "training": {
             "steps": state["step"],
@@ -162,9 +183,16 @@ def readme(card: dict) -> str:
         difference=card["precision"]["max_difference"],
         pictures=f"{card['data']['pictures']:,}",
         batch=training["batch"],
+        sampling_row=sampling_row(card),
         took=took,
         loss=loss,
     )
+
+
+def sampling_row(card: dict) -> str:
+    """The row of README.md about sampling."""
+    defaults, timesteps = card["defaults"], diffusion.described(card["sampling"]["spacing"], card["sampling"]["final_timestep"])
+    return f"| sampling | {defaults['sampler']} in {defaults['steps']} steps by default; timesteps: {timesteps} |"
 
 
 def main():
@@ -177,10 +205,12 @@ def main():
     parser.add_argument("--version", help="a whole number (default: the next free one)")
     parser.add_argument("--data", type=Path, help="the training pictures (default: from the config)")
     parser.add_argument("--photos", type=Path, help="the training photographs (default: from the config)")
+    parser.add_argument("--spacing", choices=diffusion.SPACINGS, help=f"how samplers spread their timesteps (default: {SAMPLING['spacing']})")
+    parser.add_argument("--final-timestep", type=int, help=f"where linspace and log_snr end (default: {SAMPLING['final_timestep']})")
     parser.add_argument("--force", action="store_true", help="replace an existing version")
     args = parser.parse_args()
-    if args.base and not args.refiner:
-        parser.error("--base makes the same version again unless --refiner gives it another refiner")
+    if args.base and not (args.refiner or sampling_of(args)):
+        parser.error("--base makes the same version again unless --refiner, --spacing or --final-timestep changes it")
     try:
         folder = export_base(args) if args.checkpoint else reuse_base(args)
     except (FileExistsError, FileNotFoundError, ValueError) as error:
@@ -196,12 +226,20 @@ def export_base(args: argparse.Namespace) -> Path:
     faces = load_faces(args.data or HERE / config["data"], config["model"]["resolution"], "train")
     version = args.version or next_version(args.out, config["id"])
     photographs = photographs_of(config, args.photos)
-    return export(args.checkpoint, args.out, version, len(faces), args.force, statistics(faces), photographs, refiner_of(args))
+    sampling = sampling_of(args)
+    return export(args.checkpoint, args.out, version, len(faces), args.force, statistics(faces), sampling, photographs, refiner_of(args))
 
 
 def reuse_base(args: argparse.Namespace) -> Path:
     version = args.version or next_version(args.out, read_card(args.base)["id"])
-    return reuse(args.base, args.out, version, refiner_of(args), args.force)
+    return reuse(args.base, args.out, version, refiner_of(args), args.force, sampling_of(args))
+
+
+def sampling_of(args: argparse.Namespace) -> dict | None:
+    """The section of the card from --spacing and --final-timestep; None if neither is given."""
+    given = {"spacing": args.spacing, "final_timestep": args.final_timestep}
+    given = {key: value for key, value in given.items() if value is not None}
+    return {**SAMPLING, **given} if given else None
 
 
 def refiner_of(args: argparse.Namespace) -> Refiner | None:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import torch
 
+import diffusion
 from onnx_files import listed, write_network
 from refiner import LEVEL_MAX, weights_in_millions
 from register import read_card
@@ -108,6 +109,7 @@ def with_refiner(readme: str, card: dict) -> str:
         took=f", {training['hours']} hours" if "hours" in training else "",
         loss=f"; validation loss {training['validation_loss']}" if "validation_loss" in training else "",
         difference=refiner["precision"]["max_difference"],
+        timesteps=diffusion.described(refiner["sampling"]["spacing"], refiner["sampling"]["final_timestep"]),
         sources=sources,
     )
     return readme.replace(NEXT_SECTION, f"{text}\n{NEXT_SECTION}")

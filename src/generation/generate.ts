@@ -117,7 +117,7 @@ function planFields({ regions, evaluations }: Plan) {
         network,
         scale: 1 / 2 ** level,
         box: toPicture(canvas, level),
-        windows: windows.length,
+        windows: windows.map((window) => toPicture(window, level)),
       })),
     })),
   };

@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { PREDICTIONS } from '../diffusion/prediction.ts';
 import { FEATURES } from '../image/drift.ts';
-import { defaults, MAX_SOURCES, precision, schedule, source } from './fields.ts';
+import { defaults, MAX_SOURCES, precision, sampling, schedule, source } from './fields.ts';
 import { refiner } from './refiner.ts';
 
 const fields = z.object({
@@ -35,6 +35,7 @@ const fields = z.object({
     groups: z.int().min(1).max(1024),
   }),
   defaults,
+  sampling,
   /** The second network, which doubles the resolution of a fill. */
   refiner: refiner.optional(),
   data: z.object({
@@ -63,7 +64,8 @@ const fields = z.object({
 });
 
 /** The contents of `models/<id>/<version>/model.json`: the contract between training and serving. */
-export const modelCard = fields.superRefine(({ conditioning, in_channels, defaults, schedule }, context) => {
+export const modelCard = fields.superRefine((card, context) => {
+  const { conditioning, in_channels, defaults, schedule, sampling } = card;
   const required = conditioning === 'inpaint' ? 4 : 3;
   if (in_channels !== required) {
     const message = `must be ${required} where conditioning is ${conditioning}`;
@@ -72,6 +74,10 @@ export const modelCard = fields.superRefine(({ conditioning, in_channels, defaul
   if (defaults.steps > schedule.T) {
     const message = `must be ${schedule.T} at most, the schedule's T`;
     context.addIssue({ code: 'custom', path: ['defaults', 'steps'], message });
+  }
+  if (sampling.final_timestep >= schedule.T) {
+    const message = `must be below ${schedule.T}, the schedule's T`;
+    context.addIssue({ code: 'custom', path: ['sampling', 'final_timestep'], message });
   }
 });
 export type ModelCard = z.infer<typeof modelCard>;

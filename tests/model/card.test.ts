@@ -5,6 +5,7 @@ import { expect, test } from 'vitest';
 import { PREDICTIONS } from '../../src/diffusion/prediction.ts';
 import { SAMPLER_NAMES } from '../../src/diffusion/samplers/index.ts';
 import { scheduleFrom } from '../../src/diffusion/schedule.ts';
+import { SPACINGS } from '../../src/diffusion/timesteps.ts';
 import { modelCard } from '../../src/model/card.ts';
 import { networksDigest } from '../../src/model/networks.ts';
 import { MODEL_DIR } from '../helpers/model.ts';
@@ -46,6 +47,17 @@ test('the digest of a version covers every network', () => {
   const [a, b] = [withRefiner('a'.repeat(64)), withRefiner('b'.repeat(64))];
   expect(new Set([a, b, onnx.sha256]).size).toBe(3);
   for (const digest of [a, b]) expect(digest).toMatch(/^[0-9a-f]{64}$/);
+});
+
+test('a card without sampling is sampled at trailing timesteps, and its fields have defaults', () => {
+  expect(card.sampling).toBeUndefined();
+  expect(modelCard.parse(card).sampling).toEqual({ spacing: 'trailing', final_timestep: 0 });
+  const { sampling } = modelCard.parse({ ...card, sampling: { spacing: 'log_snr' } });
+  expect(sampling).toEqual({ spacing: 'log_snr', final_timestep: 0 });
+});
+
+test.each(SPACINGS)('spacing %s is accepted', (spacing) => {
+  expect(rejected({ sampling: { spacing, final_timestep: 999 } })).toEqual([]);
 });
 
 test.each(PREDICTIONS)('prediction %s is accepted', (prediction) => {
@@ -92,6 +104,10 @@ test.each([
   [{ architecture: { ...architecture, head_dim: 1025 } }, 'architecture.head_dim'],
   [{ architecture: { ...architecture, groups: 0 } }, 'architecture.groups'],
   [{ architecture: { ...architecture, groups: 1025 } }, 'architecture.groups'],
+  [{ sampling: { spacing: 'uniform' } }, 'sampling.spacing'],
+  [{ sampling: { final_timestep: -1 } }, 'sampling.final_timestep'],
+  [{ sampling: { final_timestep: 1000 } }, 'sampling.final_timestep'],
+  [{ sampling: { final_timestep: 8.5 } }, 'sampling.final_timestep'],
   [{ data: { ...data, pictures: -1 } }, 'data.pictures'],
   [{ precision: { ...precision, max_difference: -1 } }, 'precision.max_difference'],
   [{ files: { 'unet.onnx': { ...onnx, bytes: -1 } } }, 'files.unet.onnx.bytes'],

@@ -1,5 +1,6 @@
 import csv
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -169,3 +170,16 @@ def test_sources_are_counted_by_licence_over_the_training_photographs(tmp_path):
 
 def test_the_committed_vectors_are_those_of_the_refiner():
     assert json.loads(text(network())) == json.loads((FOLDER / "refiner.json").read_text())
+
+
+def test_a_version_with_other_timesteps_has_no_metrics_until_it_is_evaluated(tmp_path, models):
+    one = read_card(models / "1")
+    (tmp_path / "toy").mkdir()
+    shutil.copytree(models / "1", tmp_path / "toy" / "1")
+    (tmp_path / "toy" / "1" / "model.json").write_text(json.dumps({**one, "metrics": {"how": {}}}))
+    folder = export.reuse(tmp_path / "toy" / "1", tmp_path, "2", None, sampling={"spacing": "trailing", "final_timestep": 0})
+    card, readme = read_card(folder), (folder / "README.md").read_text()
+    assert card["sampling"] == {"spacing": "trailing", "final_timestep": 0} != one["sampling"] and card["metrics"] == {}
+    assert "Not evaluated yet." in readme and readme.count("| sampling |") == 1 and "timesteps: trailing |" in readme
+    with pytest.raises(ValueError, match="final timestep"):
+        export.reuse(folder, tmp_path, "3", None, sampling={"spacing": "log_snr", "final_timestep": 1000})
