@@ -183,3 +183,11 @@ def test_a_version_with_other_timesteps_has_no_metrics_until_it_is_evaluated(tmp
     assert "Not evaluated yet." in readme and readme.count("| sampling |") == 1 and "timesteps: trailing |" in readme
     with pytest.raises(ValueError, match="final timestep"):
         export.reuse(folder, tmp_path, "3", None, sampling={"spacing": "log_snr", "final_timestep": 1000})
+
+
+def test_training_starts_from_the_refiner_of_a_version(tmp_path, models, checkpoints):
+    config = torch.load(checkpoints["refiner"], weights_only=True)["config"]
+    training = train.Training(config, tmp_path, "cpu", "fp32", compiled=False)
+    training.start_from(models / "2")
+    exported = load_refiner(models / "2" / "refiner.safetensors", read_card(models / "2")["refiner"]["architecture"]).state_dict()
+    assert all(torch.equal(training.ema.shadow[name], value) for name, value in exported.items())
