@@ -90,14 +90,25 @@ def _validation(identity: str) -> bool:
     return int(hashlib.sha256(identity.encode()).hexdigest(), 16) % VALIDATION_BUCKETS == 0
 
 
-def _manifest(root: Path, split: str) -> Iterator[io.BytesIO]:
+def identities(root: Path, split: str) -> set[str]:
+    """The identities in `split`, by the manifest of `root`. Raises ValueError as load_faces does."""
+    return {row["identity"] for row in _listed(root, split)}
+
+
+def _listed(root: Path, split: str) -> list[dict]:
+    """The rows of manifest.csv that are in `split`."""
     rows = _rows(root)
-    identities = {kind: {row["identity"] for row in rows if row["split"] == kind} for kind in ("train", "test")}
-    if both := identities["train"] & identities["test"]:
+    of = {kind: {row["identity"] for row in rows if row["split"] == kind} for kind in ("train", "test")}
+    if both := of["train"] & of["test"]:
         raise ValueError(f"{root / 'manifest.csv'}: identity {min(both)} is in both splits ({len(both)} identities are)")
     listed = [row for row in rows if row["split"] == ("test" if split == "test" else "train")]
     if split != "test":
         listed = [row for row in listed if _validation(row["identity"]) == (split == "validation")]
+    return listed
+
+
+def _manifest(root: Path, split: str) -> Iterator[io.BytesIO]:
+    listed = _listed(root, split)
     wanted = {(row["archive"], row["file"]): i for i, row in enumerate(listed)}
     found = {}
     for archive in sorted({archive for archive, _ in wanted}):

@@ -50,36 +50,50 @@ def current(models: Path, candidate: dict) -> Path | None:
 def compare(now: dict, new: dict) -> list[dict]:
     """A row for each metric that is compared: masks, of, measure, now, new, allowed, holds. now is None where it was not measured.
 
-    now, new: the two model cards. Raises ValueError if they cannot be compared.
+    now, new: the two model cards. The metrics of a refiner, where the current card has any, are compared in the same way; their
+    masks are called "refined <masks>". Raises ValueError if the cards cannot be compared, or if the refiner is missing.
     """
     for card in (now, new):
         if not card["metrics"]:
             raise ValueError(f"{ref(card)} has no metrics: run evaluate.py --write-card on it")
-    how_now, how_new = now["metrics"]["how"], new["metrics"]["how"]
+    rows = compare_metrics(now["metrics"], new["metrics"], ref(now), ref(new))
+    if "refiner" not in now:
+        return rows
+    if "refiner" not in new:
+        raise ValueError(f"{ref(new)} has no refiner, but {ref(now)} has one: export it with --refiner <checkpoint, or folder of {ref(now)}>")
+    refined_now, refined_new = now["refiner"]["metrics"], new["refiner"]["metrics"]
+    if refined_now and not refined_new:
+        raise ValueError(f"the refiner of {ref(new)} has no metrics, but that of {ref(now)} has: evaluate it")
+    refined = compare_metrics(refined_now, refined_new, f"the refiner of {ref(now)}", f"the refiner of {ref(new)}") if refined_now else []
+    return rows + [{**row, "masks": f"refined {row['masks']}"} for row in refined]
+
+
+def compare_metrics(now: dict, new: dict, ref_now: str, ref_new: str) -> list[dict]:
+    """The rows of `compare` for the metrics of one network, whose cards are called ref_now and ref_new in errors."""
     for key in ALIKE:
-        if how_now[key] != how_new[key]:
-            raise ValueError(f"{key} is {how_now[key]} for {ref(now)} but {how_new[key]} for {ref(new)}: evaluate both with the same settings")
+        if now["how"][key] != new["how"][key]:
+            raise ValueError(f"{key} is {now['how'][key]} for {ref_now} but {new['how'][key]} for {ref_new}: evaluate both with the same settings")
     rows = []
-    for family, measured in now["metrics"].items():
+    for family, measured in now.items():
         if family == "how":
             continue
-        if family not in new["metrics"]:
-            raise ValueError(f"{ref(new)} has no metrics for {family} masks: evaluate both with the same settings")
-        if measured["telea"] != new["metrics"][family]["telea"]:
+        if family not in new:
+            raise ValueError(f"{ref_new} has no metrics for {family} masks: evaluate both with the same settings")
+        if measured["telea"] != new[family]["telea"]:
             raise ValueError(f"{family}: the results of Telea differ, so the test pictures differ: evaluate both on the same pictures")
         for way in (way for way in measured if way != "telea"):
             for measure, value in measured[way].items():
                 if measure == "sharpness" or (way == "sample" and measure in ("l1", "psnr")):
                     continue
-                found = new["metrics"][family].get(way, {}).get(measure)
+                found = new[family].get(way, {}).get(measure)
                 if found is None:
-                    raise ValueError(f"{ref(new)} has no {measure} of {way} for {family} masks: evaluate both with the same settings")
+                    raise ValueError(f"{ref_new} has no {measure} of {way} for {family} masks: evaluate both with the same settings")
                 allowed, holds = TOLERANCE[measure]
                 row = {"masks": family, "of": way, "measure": measure, "now": value, "new": found, "allowed": allowed}
                 rows.append({**row, "holds": holds(value, found)})
-        if "sharpness" not in new["metrics"][family]["sample"]:
-            raise ValueError(f"{ref(new)} has no sharpness of sample for {family} masks: evaluate it again")
-        found, (low, high) = new["metrics"][family]["sample"]["sharpness"], SHARPNESS
+        if "sharpness" not in new[family]["sample"]:
+            raise ValueError(f"{ref_new} has no sharpness of sample for {family} masks: evaluate it again")
+        found, (low, high) = new[family]["sample"]["sharpness"], SHARPNESS
         if found is not None:
             row = {"masks": family, "of": "sample", "measure": "sharpness", "now": measured["sample"].get("sharpness"), "new": found}
             rows.append({**row, "allowed": f"{low} to {high}", "holds": low <= found <= high})

@@ -4,19 +4,21 @@
 
 Each photograph is halved repeatedly, and at most --crops random squares are kept at each scale. The output has
 the layout that data.py reads (manifest.csv and a tar archive), with a photograph as the `identity`, so that no
-photograph is in two splits. Every tenth photograph is for testing. sources.csv lists each photograph with its licence.
+photograph is in two splits. Every tenth photograph is for testing. sources.csv lists each photograph with its licence, and
+export.py lists the licences in the model card. A name in brackets at the end of a licence is that of the source.
 """
 
 import argparse
 import csv
 import io
+import re
 import tarfile
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
-from data import SUFFIXES
+from data import SUFFIXES, identities
 
 Image.MAX_IMAGE_PIXELS = None  # the pictures are the user's own; wallpapers exceed Pillow's default limit
 TEST_EVERY = 10
@@ -42,6 +44,27 @@ def crops(rng: np.random.Generator, picture: Image.Image, side: int, count: int)
     count = min(count, (picture.width // side) * (picture.height // side))
     corners = [(int(rng.integers(0, picture.width - side + 1)), int(rng.integers(0, picture.height - side + 1))) for _ in range(count)]
     return [picture.crop((x, y, x + side, y + side)) for x, y in corners]
+
+
+def listed(folder: Path) -> list[dict]:
+    """The sources of the training photographs in a folder, for the model card: name, licence, and number of photographs.
+
+    Raises ValueError if sources.csv does not list the licence of a photograph.
+    """
+    file, counts = folder / "sources.csv", {}
+    licences = {}
+    if file.exists():
+        with file.open(newline="") as f:
+            licences = {row["identity"]: row["licence"] for row in csv.DictReader(f)}
+    for identity in identities(folder, "train"):
+        if identity not in licences:
+            raise ValueError(f"{file} does not list the licence of photograph {identity}: make the folder with photos.py")
+        counts[licences[identity]] = counts.get(licences[identity], 0) + 1
+    out = []
+    for text, pictures in sorted(counts.items()):
+        licence, name = re.fullmatch(r"(.*?)(?: \(([^()]*)\))?", text).groups()
+        out.append({"name": name or "photographs", "licence": licence, "pictures": pictures})
+    return out
 
 
 def main():

@@ -34,6 +34,7 @@ def main():
     parser.add_argument("config", type=Path, help="a TOML file, see configs/")
     parser.add_argument("--data", type=Path, help="folder of pictures (default: from the config)")
     parser.add_argument("--run", type=Path, help="folder for checkpoints and logs (default: runs/<id>)")
+    parser.add_argument("--refiner", type=Path, help="the refiner of the new version: a checkpoint, or the folder of a version that has one")
     parser.add_argument("--models", type=Path, default=MODELS, help="folder that contains the models")
     parser.add_argument("--faces", type=int, help="number of test faces for the evaluation (default: all)")
     parser.add_argument("--candidates", type=int, default=8, help="samples that the evaluation averages")
@@ -49,6 +50,7 @@ def main():
     version = next_version(models, model_id)
     candidate = candidates / model_id / version
     measured = ["--candidates", args.candidates, "--candidate-steps", args.candidate_steps]
+    refiner = ["--refiner", args.refiner.resolve()] if args.refiner else []
     if args.faces:
         measured += ["--faces", args.faces]
 
@@ -56,7 +58,7 @@ def main():
     try:
         step(python, "data.py", "--data", data, "--resolution", resolution)
         step(python, "train.py", args.config.resolve(), "--data", data, "--run", run, *training)
-        step(python, "export.py", "--checkpoint", run / "last.pt", "--data", data, "--out", candidates, "--version", version)
+        step(python, "export.py", "--checkpoint", run / "last.pt", "--data", data, "--out", candidates, "--version", version, *refiner)
         step(python, "evaluate.py", candidate, "--data", data, *measured, "--out", run / "eval", "--no-sheet", "--write-card")
         step(python, "gate.py", candidate, "--models", models)
         step(python, "register.py", candidate, "--models", models)

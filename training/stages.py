@@ -33,6 +33,7 @@ def schedule_of(config: dict) -> diffusion.Schedule:
 class BaseStage:
     """The base model: rows are whole pictures at the resolution R, or windows of that size."""
 
+    weights_file = "weights.safetensors"  # in the folder of an exported version
     mix_keys = {"zoom", "zoom_from", "photos", "photos_data"}
 
     def __init__(self, config: dict):
@@ -95,6 +96,7 @@ class BaseStage:
 class RefinerStage:
     """The refiner: rows are windows of larger faces and of photographs."""
 
+    weights_file = "refiner.safetensors"
     mix_keys = {"faces_side", "photos", "photos_side", "photos_data", "soften"}
 
     def __init__(self, config: dict):

@@ -126,10 +126,10 @@ class Training:
         self.step = state["step"]
 
     def start_from(self, folder: Path):
-        """Start from the weights of an exported model's folder."""
+        """Start from the weights of this stage in an exported version's folder."""
         from safetensors.torch import load_file
 
-        self.model.load_state_dict({k: v.float() for k, v in load_file(folder / "weights.safetensors").items()})
+        self.model.load_state_dict({k: v.float() for k, v in load_file(folder / self.stage.weights_file).items()})
         self.ema.shadow = {k: v.clone() for k, v in self.model.state_dict().items()}
 
     def train_step(self, sources: Sources) -> torch.Tensor:

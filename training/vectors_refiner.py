@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from export import halve, write_onnx
+from onnx_files import halve, write_onnx
 from philox import gaussian
 from refiner import Refiner, RefinerConfig
 from vectors_golden import encoded

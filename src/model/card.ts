@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { PREDICTIONS } from '../diffusion/prediction.ts';
 import { FEATURES } from '../image/drift.ts';
-import { defaults, precision, sampling, schedule } from './fields.ts';
+import { defaults, MAX_SOURCES, precision, sampling, schedule, source } from './fields.ts';
 import { refiner } from './refiner.ts';
 
 const fields = z.object({
@@ -43,6 +43,8 @@ const fields = z.object({
     terms: z.string(),
     /** Number of training pictures. */
     pictures: z.int().min(0),
+    /** Other training pictures, by source: their number and licence. */
+    photographs: z.array(source).max(MAX_SOURCES).optional(),
     /**
      * Mean and standard deviation of each feature over the training pictures, by training/drift.py. Without them, the
      * distance of a request from the training data is not measured.

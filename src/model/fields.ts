@@ -60,3 +60,12 @@ export const precision = z.object({
   weights: z.enum(['fp32', 'fp16']),
   max_difference: z.number().min(0),
 });
+
+/** A source of training pictures. */
+export const source = z.object({
+  name: z.string(),
+  licence: z.string(),
+  /** Number of training pictures. */
+  pictures: z.int().min(0),
+});
+export const MAX_SOURCES = 100;

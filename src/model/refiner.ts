@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { PREDICTIONS } from '../diffusion/prediction.ts';
-import { defaults, precision, sampling, schedule } from './fields.ts';
+import { defaults, MAX_SOURCES, precision, sampling, schedule, source } from './fields.ts';
 
 /**
  * The section of a model card about the refiner, which doubles the resolution of a fill (training/refiner.py). Its input
@@ -36,17 +36,7 @@ export const refiner = z
     defaults,
     sampling,
     /** What it was trained on, by source. */
-    data: z
-      .array(
-        z.object({
-          name: z.string(),
-          licence: z.string(),
-          /** Number of training pictures. */
-          pictures: z.int().min(0),
-        }),
-      )
-      .min(1)
-      .max(100),
+    data: z.array(source).min(1).max(MAX_SOURCES),
     training: z.record(z.string(), z.unknown()),
     metrics: z.record(z.string(), z.unknown()),
     precision,

@@ -43,7 +43,7 @@ export function refinerSection() {
     level: 0.05,
     level_max: 0.3,
     defaults: { sampler: 'dpmpp_2m', steps: 6, eta: 0 },
-    sampling: { spacing: 'linspace', final_timestep: 8 },
+    sampling: { spacing: 'log_snr', final_timestep: 8 },
     data: [{ name: 'none', licence: 'none', pictures: 0 }],
     training: {},
     metrics: {},

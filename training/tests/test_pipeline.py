@@ -89,6 +89,20 @@ def test_the_gate_accepts_a_version_after_one_whose_sharpness_was_not_measured()
     assert len(gate.compare(old, flat)) == len(rows) - 1
 
 
+def test_the_gate_looks_at_the_refiner_too():
+    plain, refined = card("2"), {**card(), "refiner": {"metrics": {}}}
+    with pytest.raises(ValueError, match="toy@2 has no refiner, but toy@1 has one: export it with --refiner"):
+        gate.compare(refined, plain)
+    assert gate.compare(plain, {**card("3"), "refiner": {"metrics": {}}}) == gate.compare(plain, card("3"))
+    assert gate.compare(refined, {**card("2"), "refiner": {"metrics": {}}}) == gate.compare(card(), card("2"))
+    measured = {**card(), "refiner": {"metrics": card()["metrics"]}}
+    with pytest.raises(ValueError, match="the refiner of toy@2 has no metrics, but that of toy@1 has"):
+        gate.compare(measured, {**card("2"), "refiner": {"metrics": {}}})
+    worse = {**card("2"), "refiner": {"metrics": card(box__sample__frechet=0.05)["metrics"]}}
+    failed = [row for row in gate.compare(measured, worse) if not row["holds"]]
+    assert [(row["masks"], row["measure"]) for row in failed] == [("refined box", "frechet")]
+
+
 @pytest.mark.parametrize(
     ("serving", "version"),
     [(None, "10"), ("toy@2", "2"), ("toy@2:90,@10:10", "2"), ("other@1", "10"), ("toy@7", "10"), ("toy", "10")],

@@ -13,6 +13,7 @@ import export
 import train
 from batches import Sources, batch_at, zoomed
 from optim import orthogonalise
+from training_log import summary
 
 HERE = Path(__file__).parent.parent
 CONFIG = """
@@ -108,8 +109,8 @@ def test_summary_gives_hours_and_loss_up_to_the_checkpoint(tmp_path):
     log = tmp_path / "log.jsonl"
     lines = [(50, 0), (100, 360), (150, 90_000), (200, 90_360), (250, 90_700)]  # with an interruption of a day
     log.write_text("".join(json.dumps({"step": s, "validation": 1 / s, "time": t}) + "\n" for s, t in lines))
-    assert export.summary(log, 200) == {"hours": 0.2, "validation_loss": 1 / 200}
-    assert export.summary(tmp_path / "none", 200) == {}
+    assert summary(log, 200) == {"hours": 0.2, "validation_loss": 1 / 200}
+    assert summary(tmp_path / "none", 200) == {}
 
 
 def test_learning_rate_warms_up_holds_and_falls_to_zero():

@@ -1,0 +1,115 @@
+"""Adds a refiner to a model version that export.py makes."""
+
+import re
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+import diffusion
+from onnx_files import listed, write_network
+from refiner import LEVEL_MAX, weights_in_millions
+from register import read_card
+from train import build
+from training_log import summary
+
+TEMPLATE = Path(__file__).parent / "card_refiner.md"
+FILES = ("refiner.onnx", "refiner.safetensors")
+CELEBA = {
+    "name": "CelebA, aligned faces (Liu et al., ICCV 2015)",
+    "terms": "Non-commercial research only; the pictures may not be passed on.",
+}
+LEVEL = 0.05  # conditioning augmentation level of fills in service
+DEFAULTS = {"sampler": "dpmpp_2m", "steps": 6, "eta": 0}
+SAMPLING = {"spacing": "log_snr", "final_timestep": 8}
+NEXT_SECTION = "## Intended use and limitations"
+
+
+@dataclass(frozen=True)
+class Refiner:
+    """The refiner of a new version.
+
+    source: a checkpoint of train.py, or the folder of a version whose refiner is taken over. Only for a checkpoint: faces,
+    the number of training faces; photographs: from photos.listed.
+    """
+
+    source: Path
+    faces: int = 0
+    photographs: tuple[dict, ...] = ()
+
+
+def add_refiner(part: Path, card: dict, refiner: Refiner):
+    """Write the files of the refiner to the folder `part`, and its section and files to `card`.
+
+    Raises ValueError if the source is something else, or if the exported network differs too much from the trained one.
+    """
+    files = [part / name for name in FILES]
+    if refiner.source.is_dir():
+        of = read_card(refiner.source)
+        if "refiner" not in of:
+            raise ValueError(f"{refiner.source} has no refiner")
+        for file in files:
+            shutil.copyfile(refiner.source / file.name, file)
+        card["refiner"] = of["refiner"]
+    else:
+        card["refiner"] = section(refiner, files)
+    card["files"] = {**{name: file for name, file in card["files"].items() if name not in FILES}, **listed(files)}
+
+
+def section(refiner: Refiner, files: list[Path]) -> dict:
+    """Write the network of a checkpoint to `files`, and return the section of model.json about it."""
+    state = torch.load(refiner.source, map_location="cpu", weights_only=True)
+    config = state["config"]
+    if config.get("stage") != "refiner":
+        raise ValueError(f'{refiner.source} is not a refiner: --refiner is for a checkpoint of a config with stage = "refiner"')
+    network, schedule = build(config)
+    network.load_state_dict(state["ema"])
+    difference = write_network(network.eval(), *files)
+    c, train = network.config, config["train"]
+    return {
+        "resolution": c.resolution,
+        "in_channels": c.in_channels,
+        "out_channels": c.out_channels,
+        "prediction": "v",
+        "schedule": config["schedule"],
+        "architecture": {"patch": c.patch, "channels": list(c.channels), "embedding": c.embedding},
+        "level": LEVEL,
+        "level_max": LEVEL_MAX,
+        "defaults": DEFAULTS,
+        "sampling": SAMPLING,
+        "data": [{"name": CELEBA["name"], "licence": CELEBA["terms"], "pictures": refiner.faces}, *refiner.photographs],
+        "training": {
+            "steps": state["step"],
+            "windows_seen": state["step"] * train["batch"],
+            **summary(refiner.source.with_name("log.jsonl"), state["step"]),
+            "weights": round(weights_in_millions(network) * 1e6),
+            **{k: train[k] for k in ("batch", "muon_lr", "adam_lr", "ema", "decay")},
+        },
+        "metrics": {},
+        "precision": {"weights": "fp16", "max_difference": round(difference, 6)},
+    }
+
+
+def with_refiner(readme: str, card: dict) -> str:
+    """The README.md of a version with the section about its refiner: card_refiner.md, before the limitations."""
+    readme = re.sub(rf"## Refiner\n.*?(?={NEXT_SECTION})", "", readme, flags=re.DOTALL)
+    if "refiner" not in card:
+        return readme
+    refiner = card["refiner"]
+    training = refiner["training"]
+    sources = "\n".join(f"| {s['name']} | {s['licence']} | {s['pictures']:,} |" for s in refiner["data"])
+    text = TEMPLATE.read_text().format(
+        **refiner,
+        millions=f"{training['weights'] / 1e6:.1f}",
+        widths="/".join(map(str, refiner["architecture"]["channels"])),
+        steps=f"{training['steps']:,}",
+        batch=training["batch"],
+        seen=f"{training['windows_seen']:,}",
+        took=f", {training['hours']} hours" if "hours" in training else "",
+        loss=f"; validation loss {training['validation_loss']}" if "validation_loss" in training else "",
+        difference=refiner["precision"]["max_difference"],
+        timesteps=diffusion.described(refiner["sampling"]["spacing"], refiner["sampling"]["final_timestep"]),
+        sources=sources,
+    )
+    return readme.replace(NEXT_SECTION, f"{text}\n{NEXT_SECTION}")
