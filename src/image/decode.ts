@@ -1,7 +1,8 @@
 import type { Metadata, SharpOptions } from 'sharp';
 import { readCarried } from './carried.ts';
-import { type InputFormat, isLossless, sniffFormat } from './format.ts';
+import { type InputFormat, sniffFormat } from './format.ts';
 import { repairJpeg } from './jpeg.ts';
+import { isLossless } from './lossless.ts';
 import { type Picture, PictureError } from './picture.ts';
 import { isSound } from './profiled.ts';
 import sharp from './sharp.ts';
@@ -73,7 +74,7 @@ export async function decodePicture(bytes: Buffer, field: string, limits: Limits
     ...(data instanceof Uint16Array ? { data: upperBytes(data), data16: data } : { data }),
     grey,
     icc: icc && fits && (await isSound(icc, grey)) ? icc : undefined,
-    lossless: isLossless(file, format, header),
+    lossless: isLossless(file, format),
     carried: readCarried(file, format, header, { width, height }),
   };
 }

@@ -26,6 +26,8 @@ export interface Mask {
   height: number;
   /** width * height bytes, each 0 or 255. */
   data: Uint8Array;
+  /** The file of the mask has transparent pixels. */
+  transparent?: boolean;
 }
 
 /** A rectangle in pixels. left and top may be negative; width and height are at least 1. */

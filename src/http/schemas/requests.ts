@@ -2,7 +2,9 @@ import { z } from 'zod';
 import { base64Picture, filePart, inpainting, model, output, sampling, seed } from './fields.ts';
 import { request } from './named.ts';
 
-const MASK = 'The hole is white (128 or more). When absent, the transparent pixels of the image are the hole';
+const MASK =
+  'The hole is white (128 or more); black and transparent pixels are kept. In masks for the OpenAI API it is the other ' +
+  'way round: there the transparent pixels are the hole. When absent, the transparent pixels of the image are the hole';
 
 export const inpaintJson = request(
   'InpaintJson',
