@@ -102,6 +102,12 @@ export const SETTINGS = {
     default: '3600000',
     description: 'Milliseconds for which a finished job and its pictures are kept',
   },
+  JOB_MODEL_WAIT_MS: {
+    schema: wholeNumber(0, 7 * 24 * 3_600_000),
+    default: '300000',
+    description:
+      'With REDIS_URL: milliseconds that a job waits while no replica has its model version, before it fails',
+  },
   REDIS_URL: {
     schema: z
       .string()
@@ -111,8 +117,8 @@ export const SETTINGS = {
       .optional(),
     default: undefined,
     description:
-      'Redis that stores jobs and rate-limit counters for all replicas. If unset, each process keeps ' +
-      'its own in memory',
+      'Redis (6.2 or newer) that stores jobs and rate-limit counters for all replicas. If unset, each ' +
+      'process keeps its own in memory',
     secret: true,
   },
   WEBHOOK_ORIGINS: {
@@ -141,6 +147,13 @@ export const SETTINGS = {
     schema: wholeNumber(1, 1000 * MEGA),
     default: String(25 * MEGA),
     description: 'Maximum size of a picture in pixels (width × height); larger ones get 413',
+  },
+  MAX_EVALUATIONS: {
+    schema: wholeNumber(100, 1_000_000),
+    default: '4000',
+    description:
+      'Maximum number of network evaluations for an image whose hole is filled in windows. `strategy=auto` fills ' +
+      'a hole that needs more at a coarser scale; `strategy=windows` gets 422',
   },
   MAX_CONNECTIONS: {
     schema: wholeNumber(1, 1_000_000),

@@ -51,3 +51,6 @@ export class PictureError extends Error {
     this.code = code;
   }
 }
+
+/** The size of a square. */
+export const square = (side: number) => ({ width: side, height: side });

@@ -135,10 +135,17 @@ export interface JobQueueOptions {
   resultBytes?: number;
   /** Jobs that run side by side in this process: the scheduler shares the network among them. */
   concurrency?: number;
+  /** The models (id@version) of this process. A job for one that has failed to load tries to load it again. */
+  models?: () => { ref: string; failed: boolean }[];
+  /** Called with a model that a job is for and this process does not have. */
+  onUnknownModel?: (model: string) => void;
+  /** Milliseconds that a job waits while no process can serve its model; then it fails. Only where there are several. */
+  modelWaitMs?: number;
   /** Posts a job's outcome to its webhook; rejects when it should be tried again. */
   notify?: (job: Job & { webhook: string }) => Promise<void>;
 }
 
+export const MODEL_WAIT_MS = 300_000;
 export const RESULT_BYTES = 256 * 1024 * 1024;
 export const CONCURRENCY = 8;
 

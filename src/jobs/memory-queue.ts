@@ -27,6 +27,13 @@ export interface MemoryQueueOptions extends JobQueueOptions {
   now?: () => number;
 }
 
+const DEFAULTS = {
+  resultBytes: RESULT_BYTES,
+  concurrency: CONCURRENCY,
+  now: Date.now,
+  notify: async (_: Job & { webhook: string }) => {},
+};
+
 interface Entry {
   job: Job;
   /** Dropped when the job has ended: its input pictures are no longer needed. */
@@ -40,7 +47,7 @@ interface Entry {
 
 /** Jobs in this process's memory, bounded in number, bytes and time. A restart loses all of them; Redis keeps them. */
 export class MemoryJobQueue implements JobQueue {
-  readonly #options: Required<MemoryQueueOptions>;
+  readonly #options: MemoryQueueOptions & typeof DEFAULTS;
   /** In order of arrival. */
   readonly #entries = new Map<string, Entry>();
   readonly #running = new Set<Promise<void>>();
@@ -49,13 +56,7 @@ export class MemoryJobQueue implements JobQueue {
   readonly #reservations = new JobReservations();
 
   constructor(options: MemoryQueueOptions) {
-    const defaults = {
-      resultBytes: RESULT_BYTES,
-      concurrency: CONCURRENCY,
-      now: Date.now,
-      notify: async () => {},
-    };
-    this.#options = { ...defaults, ...options };
+    this.#options = { ...DEFAULTS, ...options };
   }
 
   async find(key: IdempotencyKey, owner: string | undefined): Promise<Job | undefined> {

@@ -1,11 +1,10 @@
 import { generate } from '../generation/generate.ts';
-import { prepare } from '../generation/prepare.ts';
+import { type GenerationLimits, prepare } from '../generation/prepare.ts';
 import { ProgressReporter } from '../generation/progress.ts';
 import type { GenerationRequest } from '../generation/request.ts';
-import { type ResolvedRequest, resolve } from '../generation/resolve.ts';
-import type { Limits } from '../image/decode.ts';
+import { resolve } from '../generation/resolve.ts';
 import type { Metrics } from '../metrics.ts';
-import { type ModelRegistry, UnknownModelError } from '../registry/registry.ts';
+import type { ModelRegistry } from '../registry/registry.ts';
 import { tracedApart } from '../tracing.ts';
 import type { JobRequest, JobResult, PerformOptions } from './job.ts';
 import { PreparedInputs } from './prepared-inputs.ts';
@@ -16,9 +15,9 @@ export class JobRunner {
   readonly preparedInputs: PreparedInputs;
   readonly #registry: ModelRegistry;
   readonly #metrics: Metrics;
-  readonly #limits: Limits;
+  readonly #limits: GenerationLimits;
 
-  constructor(registry: ModelRegistry, metrics: Metrics, limits: Limits) {
+  constructor(registry: ModelRegistry, metrics: Metrics, limits: GenerationLimits) {
     this.#registry = registry;
     this.#metrics = metrics;
     this.#limits = limits;
@@ -29,31 +28,22 @@ export class JobRunner {
     tracedApart('job', () => this.#perform(job, options));
 
   async #perform(job: JobRequest, { signal, onProgress }: PerformOptions): Promise<JobResult> {
-    const resolved = await this.#resolve(generationRequest(job));
+    const resolved = resolve(this.#registry, generationRequest(job));
     const { model, parameters, request } = resolved;
     const { scheduler } = await model.open();
     const reservation = await scheduler.admission.whenRoom(parameters.numImages, signal);
     try {
-      const input = this.preparedInputs.take(job.id) ?? (await prepare(resolved, this.#limits));
-      const prepared = { ...input, model }; // a reload may have replaced the model since the job was accepted
-      const progress = new ProgressReporter(model.card.resolution, request.preview_every, onProgress);
+      const kept = this.preparedInputs.take(job.id);
+      // A reload may have replaced the model since the job was accepted: the pictures were prepared for another one.
+      const isCurrent = kept?.model.ref === model.ref;
+      const prepared = isCurrent ? { ...kept, model } : await prepare(resolved, this.#limits);
+      const progress = new ProgressReporter(request.preview_every, onProgress);
       const options = { signal, reservation, onProgress: progress.report };
       const { files, format, fields } = await generate(this.#metrics, prepared, options);
       await progress.flush();
       return { files, mediaType: `image/${format}`, answer: fields };
     } finally {
       reservation.release();
-    }
-  }
-
-  /** Another replica may have accepted the job for a version that this one has not loaded yet. */
-  async #resolve(request: GenerationRequest): Promise<ResolvedRequest> {
-    try {
-      return resolve(this.#registry, request);
-    } catch (error) {
-      if (!(error instanceof UnknownModelError)) throw error;
-      await this.#registry.reload();
-      return resolve(this.#registry, request);
     }
   }
 }

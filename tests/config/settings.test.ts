@@ -22,8 +22,10 @@ const VALUES: Record<keyof typeof SETTINGS, { good: string[]; bad: string[] }> =
   DEVICE: { good: ['cpu', 'cuda'], bad: ['gpu', 'cuda:0'] },
   ENGINE_FALLBACK: { good: ['true'], bad: ['yes', '1', 'TRUE'] },
   MAX_BATCH: { good: ['auto', '16'], bad: ['0', '1025', 'large'] },
+  MAX_EVALUATIONS: { good: ['100'], bad: ['99', 'all'] },
   QUEUE_LIMIT: { good: ['8'], bad: ['7', '1e9', 'none'] },
   JOB_LIMIT: { good: ['1'], bad: ['0', 'x'] },
+  JOB_MODEL_WAIT_MS: { good: ['0'], bad: ['-1', '5m'] },
   JOB_TTL_MS: { good: ['1000'], bad: ['999', '1h'] },
   REDIS_URL: {
     good: ['redis://localhost', 'rediss://user:password@host:6379/1'],

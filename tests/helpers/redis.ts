@@ -7,9 +7,12 @@ import path from 'node:path';
 import { Redis } from 'ioredis';
 import { available } from './optional.ts';
 
+/** REDIS_SERVER: another version of the program. */
+const program = process.env.REDIS_SERVER ?? 'redis-server';
+
 /** Whether there is a redis-server to test with. */
 export const hasRedis = available(
-  spawnSync('redis-server', ['--version']).status === 0,
+  spawnSync(program, ['--version']).status === 0,
   'redis-server is not installed: apt-get install redis-server',
 );
 
@@ -33,7 +36,7 @@ export class RedisServer {
     const { port } = new URL(this.url);
     const durable = ['--appendonly', 'yes', '--appendfsync', 'always', '--save', ''];
     const where = ['--bind', '127.0.0.1', '--port', port, '--dir', this.#dir];
-    this.#process = spawn('redis-server', [...where, ...durable], { stdio: 'ignore' });
+    this.#process = spawn(program, [...where, ...durable], { stdio: 'ignore' });
     const client = new Redis(this.url, { maxRetriesPerRequest: null });
     client.on('error', () => {}); // expected until the server listens
     await client.ping();
@@ -45,6 +48,15 @@ export class RedisServer {
     if (!process || process.exitCode !== null) return;
     process.kill(signal);
     await once(process, 'exit');
+  }
+
+  /** From now on it accepts connections and answers nothing, until resume(). */
+  pause() {
+    this.#process?.kill('SIGSTOP');
+  }
+
+  resume() {
+    this.#process?.kill('SIGCONT');
   }
 
   async remove() {

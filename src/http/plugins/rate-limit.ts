@@ -29,9 +29,18 @@ export default fp(async function limits(app: FastifyInstance, { config }: { conf
   });
 });
 
-/** A connection that fails at once while Redis is down: a request must not wait for its count. */
+/** Milliseconds that a request waits for its count, and after which a connection that does not answer is opened anew. */
+const COMMAND_MS = 500;
+const SILENCE_MS = 1000;
+
+/** A connection that fails at once while Redis is down or does not answer: a request must not wait for its count. */
 function connect(app: FastifyInstance, url: string): Redis {
-  const redis = new Redis(url, { enableOfflineQueue: false, maxRetriesPerRequest: 0, commandTimeout: 500 });
+  const redis = new Redis(url, {
+    enableOfflineQueue: false,
+    maxRetriesPerRequest: 0,
+    commandTimeout: COMMAND_MS,
+    socketTimeout: SILENCE_MS,
+  });
   redis.on('error', (err) => app.log.warn({ err }, 'rate limits on Redis'));
   app.addHook('onClose', async () => redis.disconnect());
   return redis;

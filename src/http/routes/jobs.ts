@@ -2,7 +2,7 @@ import { createHash, randomUUID } from 'node:crypto';
 import { Readable } from 'node:stream';
 import type { FastifyInstance, FastifyRequest } from 'fastify';
 import { z } from 'zod';
-import { prepare } from '../../generation/prepare.ts';
+import { generationLimits, prepare } from '../../generation/prepare.ts';
 import type { GenerationRequest } from '../../generation/request.ts';
 import { assertReady, reproducibilityFields, resolve } from '../../generation/resolve.ts';
 import { JOB_STATUSES, type Job, type JobEvent, type JobQueue, noSuchJob } from '../../jobs/job.ts';
@@ -28,7 +28,7 @@ const one = (description: string) => ({
 
 export default async function jobRoutes(app: FastifyInstance, dependencies: Dependencies) {
   const { config, registry, metrics } = dependencies;
-  const limits = { maxPixels: config.MAX_PIXELS };
+  const limits = generationLimits(config);
   const runner = new JobRunner(registry, metrics, limits);
   const jobs = await openQueue(app, dependencies, runner);
   app.addHook('preClose', () => jobs.close());
@@ -232,6 +232,10 @@ function openQueue(
     limit: config.JOB_LIMIT,
     retryAfterS: () => Math.max(1, ...registry.list().map(({ scheduler }) => scheduler?.retryAfterS ?? 1)),
     ttlMs: config.JOB_TTL_MS,
+    models: () => registry.list().map(({ ref, state }) => ({ ref, failed: state === 'failed' })),
+    // Another replica may have accepted the job for a version that this one has not found yet.
+    onUnknownModel: () => void registry.reload(),
+    modelWaitMs: config.JOB_MODEL_WAIT_MS,
     perform: runner.perform,
     describeError: (error) => toProblem(error, log).toJSON('/v1/jobs'),
     notify: (job) => post(job.webhook, job.id, jobView(job), webhooks),

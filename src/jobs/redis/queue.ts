@@ -1,26 +1,22 @@
-import { type Job as Delivery, Queue, Worker } from 'bullmq';
-import { Redis } from 'ioredis';
-import { EngineError } from '../../engine/engine.ts';
-import type { ProgressEvent } from '../../generation/progress.ts';
 import {
   CONCURRENCY,
   type IdempotencyKey,
   type Job,
   type JobEvent,
   type JobFilter,
-  type JobOutcome,
   type JobQueue,
   type JobQueueOptions,
   type JobRequest,
   type JobReservation,
-  JobStoreError,
   noSuchJob,
   RESULT_BYTES,
   UnknownJobError,
 } from '../job.ts';
 import { JobNotifier } from '../notifier.ts';
 import { JobReservations } from '../reservations.ts';
-import { WEBHOOK_DELAY_MS, WEBHOOK_TRIES } from '../webhook.ts';
+import { type Connections, connect, disconnect, translated, untilSilent } from './connections.ts';
+import { Deliveries } from './deliveries.ts';
+import { Performer } from './performer.ts';
 import { JobStore } from './store.ts';
 
 export interface RedisQueueOptions extends JobQueueOptions {
@@ -32,22 +28,14 @@ export interface RedisQueueOptions extends JobQueueOptions {
 }
 
 const PREFIX = '{ddpm-inpaint}:';
-/** A replica whose locks are not renewed for this long is considered dead, and others take over its jobs. */
-const LOCK_MS = 10_000;
-/** Times that a job is taken over from a dead replica before it fails: a job that crashes replicas must not crash all. */
-const TAKEOVERS = 20;
-/** Attempts after engine failures: another replica may succeed. */
-const TRIES = 3;
-/** Reconnections, about two seconds, after which a command of a request fails, so that its client gets an answer. */
-const RECONNECTIONS = 8;
 /** Interval for checking a job's events, in case notifications were missed while Redis was down. */
 const POLL_MS = 2000;
 /** Interval for adding jobs to BullMQ that a replica stored, but died before adding. */
 const ADD_MISSING_MS = 30_000;
 
-interface Payload {
-  id: string;
-}
+/** Interval at which a replica announces its models, and the time after which an announcement that is not renewed expires. */
+const ANNOUNCE_MS = 5000;
+const ANNOUNCED_MS = 20_000;
 
 /**
  * Jobs on Redis, for any number of replicas: each accepts, runs, reports and serves any job. BullMQ distributes the ids,
@@ -56,78 +44,53 @@ interface Payload {
  */
 export class RedisJobQueue implements JobQueue {
   readonly #options: RedisQueueOptions;
+  readonly #connections: Connections;
   /** For commands of requests: fails soon. */
-  readonly #requestClient: Redis;
-  /** For running jobs: waits until Redis is back. */
-  readonly #workerClient: Redis;
-  readonly #subscriber: Redis;
   readonly #requestStore: JobStore;
+  /** For running jobs: waits until Redis is back. */
   readonly #store: JobStore;
-  readonly #queue: Queue<Payload>;
-  readonly #webhooks: Queue<Payload>;
-  readonly #workers: Worker<Payload>[];
+  readonly #deliveries: Deliveries;
+  readonly #performer: Performer;
   readonly #notifier = new JobNotifier();
   readonly #reservations = new JobReservations();
   readonly #closing = new AbortController();
-  readonly #addMissingTimer: NodeJS.Timeout;
+  readonly #timers: NodeJS.Timeout[];
 
-  /** Rejects with JobStoreError when Redis cannot be reached. */
+  /** Rejects with JobStoreError when Redis cannot be reached, does not answer, or is too old. */
   static async connect(options: RedisQueueOptions): Promise<RedisJobQueue> {
-    const requestClient = new Redis(options.url, { maxRetriesPerRequest: RECONNECTIONS, lazyConnect: true });
-    let why = new Error('no answer');
-    requestClient.on('error', (error) => {
-      why = error;
-    });
-    try {
-      await requestClient.connect();
-    } catch {
-      requestClient.disconnect();
-      throw new JobStoreError(`Redis cannot be reached at REDIS_URL: ${why.message}`);
-    }
-    return new RedisJobQueue(options, requestClient);
+    return new RedisJobQueue(options, await connect(options.url, options.onError));
   }
 
-  private constructor(options: RedisQueueOptions, requestClient: Redis) {
-    const { url, prefix = PREFIX, limit, retryAfterS, ttlMs, resultBytes = RESULT_BYTES, onError } = options;
+  private constructor(options: RedisQueueOptions, connections: Connections) {
+    const { prefix = PREFIX, limit, retryAfterS, ttlMs, resultBytes = RESULT_BYTES } = options;
     this.#options = options;
-    this.#requestClient = requestClient;
-    this.#workerClient = new Redis(url, { maxRetriesPerRequest: null });
-    this.#subscriber = this.#workerClient.duplicate();
-    for (const connection of [this.#workerClient, this.#subscriber]) connection.on('error', onError);
+    this.#connections = connections;
     const bounds = { prefix, limit, retryAfterS, ttlMs, resultBytes };
-    this.#requestStore = new JobStore(requestClient, bounds);
-    this.#store = new JobStore(this.#workerClient, bounds);
-
-    this.#subscriber.on('message', (_, id) => this.#notifier.notify(id));
-    void this.#subscriber.subscribe(`${prefix}news`).catch(onError);
-
-    const names = { prefix: `${prefix}bull` };
-    const kept = { removeOnComplete: true, removeOnFail: true };
-    const again = (attempts: number, delay: number) => ({
-      defaultJobOptions: { ...kept, attempts, backoff: { type: 'exponential', delay } },
-    });
-    this.#queue = new Queue('jobs', { ...names, connection: requestClient, ...again(TRIES, 1000) });
-    this.#webhooks = new Queue('webhooks', {
-      ...names,
-      connection: this.#workerClient,
-      ...again(WEBHOOK_TRIES, WEBHOOK_DELAY_MS),
-    });
-    const life = { lockDuration: LOCK_MS, stalledInterval: LOCK_MS / 2, maxStalledCount: TAKEOVERS };
-    const working = { ...names, ...life, connection: this.#workerClient };
+    this.#requestStore = new JobStore(connections.request, bounds);
+    this.#store = new JobStore(connections.worker, bounds);
+    connections.subscriber.on('message', (_, id) => this.#notifier.notify(id));
+    void connections.subscriber.subscribe(`${prefix}news`).catch(this.#onError);
+    this.#performer = new Performer({ ...options, onError: this.#onError }, this.#store);
+    const { process, onGivenUp, notify } = this.#performer;
     const { concurrency = CONCURRENCY } = options;
-    const jobs = new Worker<Payload>('jobs', (delivery) => this.#process(delivery), {
-      ...working,
+    const onError = this.#onError;
+    this.#deliveries = new Deliveries({
+      prefix,
+      connections,
       concurrency,
+      process,
+      onGivenUp,
+      notify,
+      onError,
     });
-    jobs.on('failed', (delivery, error) => void this.#gaveUp(delivery, error).catch(onError));
-    const webhooks = new Worker<Payload>('webhooks', ({ data }) => this.#notify(data.id), {
-      ...working,
-      concurrency: 16,
-    });
-    this.#workers = [jobs, webhooks];
-    for (const queue of [this.#queue, this.#webhooks]) queue.on('error', onError);
-    for (const worker of this.#workers) worker.on('error', onError);
-    this.#addMissingTimer = setInterval(() => void this.#addMissing().catch(onError), ADD_MISSING_MS).unref();
+    this.#performer.deliveries = this.#deliveries;
+    const every = (ms: number, work: () => Promise<void>) =>
+      setInterval(() => void work().catch(this.#onError), ms).unref();
+    this.#timers = [
+      every(ADD_MISSING_MS, () => this.#addMissing()),
+      every(ANNOUNCE_MS, () => this.#performer.announce(ANNOUNCED_MS)),
+    ];
+    void this.#performer.announce(ANNOUNCED_MS).catch(this.#onError);
   }
 
   find(key: IdempotencyKey, owner: string | undefined): Promise<Job | undefined> {
@@ -155,7 +118,7 @@ export class RedisJobQueue implements JobQueue {
     return translated(async () => {
       const { id, known } = await this.#requestStore.submit(request, key);
       const job = await this.get(id);
-      if (!known) await this.#queue.add('job', { id }, { jobId: id });
+      if (!known) await this.#deliveries.add([id]);
       return { job, known };
     });
   }
@@ -185,7 +148,7 @@ export class RedisJobQueue implements JobQueue {
         return job;
       }
       await this.#requestStore.finish(id, { status: 'cancelled' });
-      await this.#queue.remove(id).catch(() => {}); // a running job stops at its next step
+      await this.#deliveries.remove(id); // a running job stops at its next step
       return this.get(id);
     });
   }
@@ -193,8 +156,12 @@ export class RedisJobQueue implements JobQueue {
   async *events(id: string, after: number, signal: AbortSignal): AsyncGenerator<JobEvent> {
     for (let last = after; !signal.aborted && !this.#closing.signal.aborted; ) {
       const change = this.#notifier.wait(id, signal, POLL_MS); // before reading, so that no change is missed
-      const job = await this.#store.get(id); // waits until Redis is back
-      for (const event of await this.#store.events(id, last)) {
+      const read = await this.#unlessClosing(
+        Promise.all([this.#store.get(id), this.#store.events(id, last)]), // wait until Redis is back
+      );
+      if (!read) return;
+      const [job, events] = read;
+      for (const event of events) {
         yield event;
         last = event.id;
       }
@@ -203,73 +170,34 @@ export class RedisJobQueue implements JobQueue {
     }
   }
 
+  /** Waits for the jobs that run here while Redis answers. If it does not, other replicas take them over later. */
   async close(): Promise<void> {
-    clearInterval(this.#addMissingTimer);
+    for (const timer of this.#timers) clearInterval(timer);
     this.#closing.abort();
     this.#notifier.notifyAll();
-    await Promise.all(this.#workers.map((worker) => worker.close()));
-    await Promise.all([this.#queue.close(), this.#webhooks.close()]);
-    for (const connection of [this.#requestClient, this.#workerClient, this.#subscriber])
-      connection.disconnect();
-  }
-
-  async #process({ data: { id }, attemptsMade }: Delivery<Payload>) {
-    const request = await this.#store.start(id);
-    if (!request) return;
-    const controller = new AbortController();
-    const stop = () => controller.abort(new Error('the job has ended'));
-    const onProgress = (event: ProgressEvent) => {
-      this.#store.progress(id, event).then((goOn) => goOn || stop(), this.#options.onError);
-    };
-    const outcome = await this.#options.perform(request, { signal: controller.signal, onProgress }).then(
-      (result): JobOutcome => ({ status: 'succeeded', result }),
-      (error): JobOutcome => {
-        if (error instanceof EngineError && attemptsMade + 1 < TRIES) throw error;
-        return { status: 'failed', error: this.#options.describeError(error) };
-      },
-    );
-    if (!controller.signal.aborted) await this.#end(id, outcome);
-  }
-
-  /** Called when BullMQ gives up on a job, because too many replicas died while they ran it. */
-  async #gaveUp(delivery: Delivery<Payload> | undefined, error: Error) {
-    if (!delivery?.finishedOn) return;
-    await this.#end(delivery.data.id, { status: 'failed', error: this.#options.describeError(error) });
+    const closed = new AbortController();
+    const closing = this.#deliveries.close().finally(() => closed.abort());
+    await Promise.race([closing, untilSilent(this.#connections, closed.signal)]);
+    this.#performer.stop();
+    disconnect(this.#connections);
   }
 
   /** Adds every unfinished job to BullMQ, which ignores the ids that it already has. */
   async #addMissing() {
-    const ids = await this.#store.unfinished();
-    await this.#queue.addBulk(ids.map((id) => ({ name: 'job', data: { id }, opts: { jobId: id } })));
+    await this.#deliveries.add(await this.#store.unfinished());
   }
 
-  async #end(id: string, outcome: JobOutcome) {
-    const { webhook } = (await this.#store.get(id)) ?? {};
-    // Added before the job ends, so that the webhook is called even if this replica dies here. Until the job has ended, the
-    // delivery fails and is tried again.
-    if (webhook) await this.#webhooks.add('ended', { id }, { jobId: id, delay: 100 });
-    await this.#store.finish(id, outcome);
+  /** Closing the connections makes the commands that wait for Redis fail: undefined then. */
+  async #unlessClosing<T>(command: Promise<T>): Promise<T | undefined> {
+    try {
+      return await command;
+    } catch (error) {
+      if (this.#closing.signal.aborted) return undefined;
+      throw error;
+    }
   }
 
-  async #notify(id: string) {
-    const job = await this.#store.get(id);
-    if (!job?.webhook) return;
-    if (!job.finishedAt) throw new Error(`job ${id} is still ${job.status}`);
-    await this.#options.notify?.({ ...job, webhook: job.webhook });
-  }
-}
-
-/** Names of the errors that ioredis throws while Redis cannot answer. */
-const UNAVAILABLE = ['MaxRetriesPerRequestError', 'ReplyError', 'AbortError'];
-
-/** Turns a failure of Redis into JobStoreError: it is not the client's fault. */
-async function translated<T>(command: () => Promise<T>): Promise<T> {
-  try {
-    return await command();
-  } catch (error) {
-    const { name, message } = error as Error;
-    if (UNAVAILABLE.includes(name) || message === 'Connection is closed.')
-      throw new JobStoreError('Redis cannot be reached', { cause: error });
-    throw error;
-  }
+  readonly #onError = (error: Error) => {
+    if (!this.#closing.signal.aborted) this.#options.onError(error);
+  };
 }

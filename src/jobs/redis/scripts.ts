@@ -1,6 +1,7 @@
 /**
  * Changes that must be atomic, as Lua scripts. KEYS[1] is the prefix of every key; it contains a hash tag, so that on a
- * cluster all keys are on one node.
+ * cluster all keys are on one node. Only commands of Redis 6.2 are used. A script may run twice with the same arguments,
+ * when a connection is lost before its answer comes.
  *
  *   jobs         sorted set: ids by time of creation
  *   unfinished   set: ids of jobs that wait or run
@@ -10,12 +11,16 @@
  *   job:<id>:input   hash: the input pictures, until it ends
  *   job:<id>:files   hash: the generated pictures
  *   job:<id>:events  stream, entries 0-1, 0-2 ...: the events, numbered as clients see them
+ *   serves:<model>       exists while a replica announces that it serves the model
  *   key:<owner>:<value>  hash: the job and fingerprint of an owner's Idempotency-Key
  */
 const SHARED = `
 local p = KEYS[1]
 local function tell(id, kept, event, data)
-  redis.call('XADD', p..'job:'..id..':events', 'MAXLEN', kept, '0-*', 'event', event, 'data', data)
+  local events = p..'job:'..id..':events'
+  local last = redis.call('XREVRANGE', events, '+', '-', 'COUNT', 1)[1]
+  local next = last and tonumber(string.sub(last[1], 3)) + 1 or 1
+  redis.call('XADD', events, 'MAXLEN', kept, '0-'..next, 'event', event, 'data', data)
   redis.call('PUBLISH', p..'news', id)
 end
 local function drop(id)
@@ -36,6 +41,8 @@ if key ~= '' then
     return known[2] == print and known[1] or 'conflict'
   end
 end
+-- Sent again by a client whose connection was lost before the answer came.
+if redis.call('EXISTS', p..'job:'..id) == 1 then return 'new' end
 local waiting = redis.call('SCARD', p..'unfinished')
 if waiting >= tonumber(limit) then return 'full' end
 redis.call('HSET', p..'job:'..id, unpack(ARGV, 9))
@@ -54,6 +61,26 @@ if redis.call('SISMEMBER', p..'unfinished', id) == 0 then return 0 end
 redis.call('HSET', p..'job:'..id, 'status', 'running')
 redis.call('HSETNX', p..'job:'..id, 'startedAt', now)
 return 1`;
+
+/**
+ * id: for a job that this replica cannot run, because it does not have the model -> how often that has happened to it,
+ * and the milliseconds for which no replica has had the model, -1 if one has it; nil if the job has ended.
+ */
+export const GIVE_BACK = `${SHARED}
+local id = ARGV[1]
+if redis.call('SISMEMBER', p..'unfinished', id) == 0 then return nil end
+local job = p..'job:'..id
+redis.call('HSET', job, 'status', 'queued')
+redis.call('HDEL', job, 'startedAt')
+local times = redis.call('HINCRBY', job, 'givenBack', 1)
+if redis.call('EXISTS', p..'serves:'..redis.call('HGET', job, 'model')) == 1 then
+  redis.call('HDEL', job, 'unservedSince')
+  return {times, -1}
+end
+local time = redis.call('TIME')
+local now = time[1] * 1000 + math.floor(time[2] / 1000)
+redis.call('HSETNX', job, 'unservedSince', now)
+return {times, now - redis.call('HGET', job, 'unservedSince')}`;
 
 /** id, step, of, events kept, data -> 1 if it should continue, 0 if it has ended: cancelled, or finished by another replica. */
 export const PROGRESS = `${SHARED}

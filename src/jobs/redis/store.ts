@@ -14,7 +14,7 @@ import {
   type JobStatus,
   lastEvent,
 } from '../job.ts';
-import { FINISH, FORGET, PROGRESS, START, SUBMIT } from './scripts.ts';
+import { FINISH, FORGET, GIVE_BACK, PROGRESS, START, SUBMIT } from './scripts.ts';
 
 export interface StoreOptions {
   /** Prefix of every key; with a hash tag, for Redis Cluster. */
@@ -60,6 +60,7 @@ export class JobStore {
     const { id, task, fields, image = '', mask = '', webhook, owner } = request;
     const record: Record<string, string | number> = { task, status: 'queued', createdAt: now };
     record.fields = JSON.stringify(fields);
+    record.model = String(fields.model ?? '');
     if (key) record.key = ownedKey(key, owner);
     if (webhook) record.webhook = webhook;
     if (owner) record.owner = owner;
@@ -81,7 +82,7 @@ export class JobStore {
     const index = `${this.#options.prefix}jobs`;
     const found: Job[] = [];
     for (let from = 0; found.length < filter.limit; from += PAGE) {
-      const ids = await this.#redis.zrange(index, from, from + PAGE - 1, 'REV');
+      const ids = await this.#redis.zrevrange(index, from, from + PAGE - 1);
       if (ids.length === 0) break;
       const jobs = await Promise.all(ids.map((id) => this.get(id)));
       const gone = ids.filter((_, i) => !jobs[i]);
@@ -98,6 +99,27 @@ export class JobStore {
 
   async mediaType(id: string): Promise<string> {
     return (await this.#redis.hget(this.#key(id), 'mediaType')) ?? '';
+  }
+
+  /** Tells all replicas, for `ms` milliseconds, that this one serves these models. */
+  async announce(models: string[], ms: number): Promise<void> {
+    const announcing = this.#redis.pipeline();
+    for (const model of models) announcing.set(`${this.#options.prefix}serves:${model}`, 1, 'PX', ms);
+    await announcing.exec();
+  }
+
+  /** The reference of the model that a job is for; undefined when the job does not exist. */
+  async model(id: string): Promise<string | undefined> {
+    return (await this.#redis.hget(this.#key(id), 'model')) ?? undefined;
+  }
+
+  /**
+   * Makes a job wait again, because this replica does not serve its model. Returns how often that has happened to the
+   * job, and for how long no replica has announced the model (-1 if one has); undefined when the job has ended.
+   */
+  async giveBack(id: string): Promise<{ times: number; unservedMs: number } | undefined> {
+    const answer = (await this.#run(GIVE_BACK, id)) as [number, number] | null;
+    return answer ? { times: answer[0], unservedMs: answer[1] } : undefined;
   }
 
   /** Marks a job as running and returns its request; undefined when it has ended. */

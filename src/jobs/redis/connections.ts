@@ -1,0 +1,105 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { Redis } from 'ioredis';
+import { JobStoreError } from '../job.ts';
+
+/** Milliseconds in which Redis must answer a command of a request; after that the client gets a 503. */
+export const ANSWER_MS = 2000;
+/** Milliseconds in which Redis must answer at start. */
+const START_MS = 10_000;
+/** Reconnections, about two seconds, after which the commands of requests fail. */
+const RECONNECTIONS = 8;
+/**
+ * Milliseconds without an answer after which a connection is closed and opened anew, so that what waits in it is
+ * freed and a network that lost the connection is noticed. Workers block in a read for up to 10 s.
+ */
+const REQUEST_SILENCE_MS = 5000;
+const WORKER_SILENCE_MS = 15_000;
+/** Interval at which a shutdown checks that Redis still answers. */
+const PING_MS = 500;
+/** A connection that does not close within this time is destroyed. */
+const DISCONNECT_MS = 500;
+/** Oldest version of Redis that has been tested, and that BullMQ recommends. */
+const OLDEST = '6.2';
+
+export interface Connections {
+  /** For commands of requests: each fails with an error after ANSWER_MS. */
+  request: Redis;
+  /** For running jobs: waits until Redis is back. */
+  worker: Redis;
+  subscriber: Redis;
+}
+
+/**
+ * Connects to Redis. Rejects with JobStoreError when it cannot be reached, does not answer, or is too old.
+ *
+ * @param onError called with errors of the connections that no request waits for
+ */
+export async function connect(url: string, onError: (error: Error) => void): Promise<Connections> {
+  const disconnectTimeout = DISCONNECT_MS;
+  const request = new Redis(url, {
+    commandTimeout: ANSWER_MS,
+    connectTimeout: ANSWER_MS,
+    socketTimeout: REQUEST_SILENCE_MS,
+    maxRetriesPerRequest: RECONNECTIONS,
+    disconnectTimeout,
+    lazyConnect: true,
+  });
+  let why = new Error('no answer');
+  request.on('error', (error) => {
+    why = error;
+  });
+  try {
+    const late = sleep(START_MS, undefined, { ref: false }).then(() => Promise.reject(why));
+    await Promise.race([request.connect().then(() => assertVersion(request)), late]);
+  } catch (error) {
+    request.disconnect();
+    if (error instanceof JobStoreError) throw error;
+    throw new JobStoreError(`Redis cannot be reached at REDIS_URL: ${why.message}`);
+  }
+  const worker = new Redis(url, {
+    socketTimeout: WORKER_SILENCE_MS,
+    maxRetriesPerRequest: null,
+    disconnectTimeout,
+  });
+  const subscriber = worker.duplicate();
+  for (const connection of [worker, subscriber]) connection.on('error', onError);
+  return { request, worker, subscriber };
+}
+
+async function assertVersion(redis: Redis) {
+  const version = /redis_version:(\S+)/.exec(await redis.info('server'))?.[1] ?? '';
+  if (version.localeCompare(OLDEST, 'en', { numeric: true }) >= 0) return;
+  throw new JobStoreError(`Redis ${version} at REDIS_URL is too old; version ${OLDEST} or newer is needed`);
+}
+
+/** Resolves when Redis has not answered for ANSWER_MS, or when the signal aborts. */
+export async function untilSilent({ request }: Connections, signal: AbortSignal): Promise<void> {
+  while (!signal.aborted) {
+    try {
+      await request.ping();
+    } catch {
+      return;
+    }
+    await sleep(PING_MS, undefined, { ref: false });
+  }
+}
+
+export function disconnect({ request, worker, subscriber }: Connections): void {
+  for (const connection of [request, worker, subscriber]) connection.disconnect();
+}
+
+/** Names and messages of the errors that ioredis throws while Redis cannot answer. */
+const UNAVAILABLE_NAMES = ['MaxRetriesPerRequestError', 'ReplyError', 'AbortError'];
+const UNAVAILABLE_MESSAGES = ['Connection is closed.', 'Command timed out'];
+
+/** Turns a failure of Redis into JobStoreError: it is not the client's fault. */
+export async function translated<T>(command: () => Promise<T>): Promise<T> {
+  try {
+    return await command();
+  } catch (error) {
+    const { name, message } = error as Error;
+    if (UNAVAILABLE_NAMES.includes(name) || UNAVAILABLE_MESSAGES.includes(message))
+      throw new JobStoreError('Redis cannot be reached', { cause: error });
+    throw error;
+  }
+}

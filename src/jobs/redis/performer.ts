@@ -1,0 +1,132 @@
+import { EngineError } from '../../engine/engine.ts';
+import type { ProgressEvent } from '../../generation/progress.ts';
+import { UnknownModelError } from '../../registry/registry.ts';
+import { type JobOutcome, type JobQueueOptions, MODEL_WAIT_MS } from '../job.ts';
+import { type Deliveries, TRIES } from './deliveries.ts';
+import type { JobStore } from './store.ts';
+
+/**
+ * A job that was given back is delivered again after about FIRST_DELAY_MS, doubled each time up to a maximum. It is
+ * shorter where a replica serves the model: the job only has to meet it.
+ */
+const FIRST_DELAY_MS = 250;
+const MAX_DELAY_MS = 2000;
+const MAX_UNSERVED_DELAY_MS = 8000;
+/** A webhook is called this long after its job has ended, at first. */
+const WEBHOOK_AFTER_MS = 100;
+
+type Options = Pick<
+  JobQueueOptions,
+  'perform' | 'describeError' | 'models' | 'onUnknownModel' | 'modelWaitMs' | 'notify'
+> & { onError: (error: Error) => void };
+
+/** The service ends while Redis does not answer: what the job has done is lost, and another replica runs it. */
+class ShutdownError extends Error {
+  override name = 'ShutdownError';
+}
+
+/** Runs the jobs that are delivered to this replica, and records how they end. */
+export class Performer {
+  /** Assigned after both have been created. */
+  deliveries: Deliveries | undefined;
+  readonly #options: Options;
+  readonly #store: JobStore;
+  readonly #running = new Map<string, AbortController>();
+
+  constructor(options: Options, store: JobStore) {
+    this.#options = options;
+    this.#store = store;
+  }
+
+  /** Runs a job; or resolves to the milliseconds after which it is delivered again, to a replica that may have its model. */
+  readonly process = async (id: string, attemptsMade: number): Promise<number | undefined> => {
+    const model = await this.#store.model(id);
+    if (model === undefined) return;
+    const known = this.#options.models?.().some(({ ref }) => ref === model) ?? true;
+    if (!known) {
+      this.#options.onUnknownModel?.(model);
+      return this.#giveBack(id, (seconds) => new UnknownModelError(missing(model, seconds)));
+    }
+    const request = await this.#store.start(id);
+    if (!request) return;
+    const controller = new AbortController();
+    this.#running.set(id, controller);
+    const onProgress = (event: ProgressEvent) => {
+      const stop = () => controller.abort(new Error('the job has ended'));
+      this.#store.progress(id, event).then((goOn) => goOn || stop(), this.#options.onError);
+    };
+    try {
+      const result = await this.#options.perform(request, { signal: controller.signal, onProgress });
+      if (!controller.signal.aborted) await this.#end(id, { status: 'succeeded', result });
+    } catch (error) {
+      if (error instanceof ShutdownError) throw error;
+      if (controller.signal.aborted) return;
+      if (error instanceof UnknownModelError || this.#hasFailed(model))
+        return this.#giveBack(id, () => error);
+      if (error instanceof EngineError && attemptsMade + 1 < TRIES) throw error;
+      await this.#fail(id, error);
+    } finally {
+      this.#running.delete(id);
+    }
+    return undefined;
+  };
+
+  /** Called when BullMQ gives up on a job, because too many replicas died while they ran it. */
+  readonly onGivenUp = (id: string, error: Error): Promise<void> => this.#fail(id, error);
+
+  /** Calls the webhook of a job that has ended. */
+  readonly notify = async (id: string): Promise<void> => {
+    const job = await this.#store.get(id);
+    if (!job?.webhook) return;
+    if (!job.finishedAt) throw new Error(`job ${id} is still ${job.status}`);
+    await this.#options.notify?.({ ...job, webhook: job.webhook });
+  };
+
+  /** Tells the other replicas, for `ms` milliseconds, which models can be served here. */
+  announce(ms: number): Promise<void> {
+    const serving = this.#options.models?.().filter(({ failed }) => !failed) ?? [];
+    const refs = serving.map(({ ref }) => ref);
+    return this.#store.announce(refs, ms);
+  }
+
+  /** Stops the jobs that run here. They have not ended: another replica runs them again. */
+  stop(): void {
+    for (const controller of this.#running.values()) controller.abort(new ShutdownError());
+  }
+
+  #hasFailed(model: string): boolean {
+    return this.#options.models?.().some(({ ref, failed }) => ref === model && failed) ?? false;
+  }
+
+  /**
+   * Leaves a job to the other replicas and resolves to the delay before its next delivery. When no replica could serve its
+   * model for too long, the job fails instead.
+   */
+  async #giveBack(id: string, error: (unservedSeconds: number) => unknown): Promise<number | undefined> {
+    const state = await this.#store.giveBack(id);
+    if (!state) return;
+    const { times, unservedMs } = state;
+    if (unservedMs >= (this.#options.modelWaitMs ?? MODEL_WAIT_MS)) {
+      await this.#fail(id, error(Math.round(unservedMs / 1000)));
+      return;
+    }
+    const most = unservedMs >= 0 ? MAX_UNSERVED_DELAY_MS : MAX_DELAY_MS;
+    const delayMs = Math.min(most, FIRST_DELAY_MS * 2 ** (times - 1));
+    return delayMs * (0.5 + Math.random()); // so that many jobs do not come back at once
+  }
+
+  async #fail(id: string, error: unknown) {
+    await this.#end(id, { status: 'failed', error: this.#options.describeError(error) });
+  }
+
+  async #end(id: string, outcome: JobOutcome) {
+    const { webhook } = (await this.#store.get(id)) ?? {};
+    // Added before the job ends, so that the webhook is called even if this replica dies here. Until the job has ended, the
+    // delivery fails and is tried again.
+    if (webhook) await this.deliveries?.addWebhook(id, WEBHOOK_AFTER_MS);
+    await this.#store.finish(id, outcome);
+  }
+}
+
+const missing = (model: string, seconds: number) =>
+  `no replica has had the model ${model} for ${seconds} s; send the job again for another version`;
