@@ -123,6 +123,8 @@ describe.skipIf(!hasRedis)('replicas with different models', () => {
       const job = (await (await fetch(`${urlB}/v1/jobs/${id}`)).json()) as { status: string };
       return job.status;
     };
-    await expect.poll(() => Promise.all(ids.map(ended)), { timeout: 90_000 }).toEqual(ids.map(() => 'succeeded'));
+    await expect
+      .poll(() => Promise.all(ids.map(ended)), { timeout: 90_000 })
+      .toEqual(ids.map(() => 'succeeded'));
   });
 });
