@@ -28,6 +28,8 @@ export interface Mask {
   data: Uint8Array;
   /** The file of the mask has transparent pixels. */
   transparent?: boolean;
+  /** Weight of the fill at each pixel of the hole, 1..255, if the hole has a soft edge; width * height bytes. */
+  weights?: Uint8Array;
 }
 
 /** A rectangle in pixels. left and top may be negative; width and height are at least 1. */
