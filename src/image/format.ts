@@ -24,12 +24,15 @@ export function sniffFormat(bytes: Buffer): InputFormat | undefined {
   return SIGNATURES.find(([, signature]) => head.startsWith(signature))?.[0];
 }
 
+/** Whether an AVIF file is an image sequence, an animation. */
+export const isSequence = (bytes: Buffer) => brandsOf(bytes).includes('avis');
+
 /** AVIF and HEIC use the same container format; the brands in its first box (ftyp) distinguish them. */
-function hasAvifBrand(bytes: Buffer): boolean {
+const hasAvifBrand = (bytes: Buffer) => brandsOf(bytes).some((brand) => brand === 'avif' || brand === 'avis');
+
+function brandsOf(bytes: Buffer): string[] {
   const end = Math.min(bytes.readUInt32BE(0), bytes.length, 256);
-  for (let at = 8; at + 4 <= end; at += 4) {
-    const brand = bytes.toString('latin1', at, at + 4);
-    if (brand === 'avif' || brand === 'avis') return true;
-  }
-  return false;
+  const brands: string[] = [];
+  for (let at = 8; at + 4 <= end; at += 4) brands.push(bytes.toString('latin1', at, at + 4));
+  return brands;
 }
