@@ -29,7 +29,7 @@ export function createMetrics() {
     }),
     connectionsRefused: new Counter({
       name: 'ddpm_inpaint_connections_refused_total',
-      help: 'Connections closed immediately because MAX_CONNECTIONS were open',
+      help: 'Connections refused because MAX_CONNECTIONS were open',
       registers,
     }),
     failures: new Counter({

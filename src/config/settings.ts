@@ -158,7 +158,15 @@ export const SETTINGS = {
   MAX_CONNECTIONS: {
     schema: wholeNumber(1, 1_000_000),
     default: '1000',
-    description: 'Maximum number of open connections; further ones are closed immediately',
+    description:
+      'Maximum number of open connections; on further ones only probes are answered, other requests get 503',
+  },
+  MAX_EVENT_STREAMS: {
+    schema: wholeNumber(1, 1_000_000),
+    default: '100',
+    description:
+      'Maximum number of open streams of job events for each API key or, without keys, for each client ' +
+      'address; beyond it, requests get 429',
   },
   REQUEST_TIMEOUT_MS: {
     schema: wholeNumber(1000, 3_600_000),

@@ -19,10 +19,12 @@ export const PROBLEMS = {
   'headers-too-large': [431, 'The request headers are too large'],
   'queue-full': [429, 'The queue is full'],
   'job-limit': [429, 'There are too many unfinished jobs'],
+  'too-many-streams': [429, 'There are too many streams of events'],
   'rate-limited': [429, 'Too many requests'],
   'internal-error': [500, 'Internal error'],
   'engine-failure': [500, 'The network could not be evaluated'],
   'not-ready': [503, 'The service is not ready'],
+  'too-many-connections': [503, 'There are too many connections'],
 } as const satisfies Record<string, [status: number, title: string]>;
 /** Seconds after which to try again while the service is not ready. */
 export const RETRY_AFTER_S = 5;

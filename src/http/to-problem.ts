@@ -28,6 +28,12 @@ const PICTURE_PROBLEMS: Record<PictureError['code'], Slug> = {
   'empty-mask': 'empty-mask',
 };
 
+/**
+ * 5xx that are not errors of the service; they are counted. not-ready is what probes are told while a model loads and
+ * while the service shuts down.
+ */
+const EXPECTED: Slug[] = ['not-ready', 'too-many-connections'];
+
 /** The problem that a client is told about an error. Errors that are our fault are logged, with the request's id. */
 export function toProblem(thrown: unknown, log: FastifyBaseLogger): Problem {
   const known = domainProblem(thrown) ?? fastifyProblem(thrown as Partial<FastifyError>);
@@ -35,8 +41,7 @@ export function toProblem(thrown: unknown, log: FastifyBaseLogger): Problem {
     log.error({ err: thrown }, 'unexpected error');
     return new Problem('internal-error', 'quote the x-request-id of this answer when you report it');
   }
-  // "not ready" is what probes are told while a model loads and while the service shuts down: expected, and counted.
-  if (known.status >= 500 && known.slug !== 'not-ready') log.error({ err: thrown }, known.slug);
+  if (known.status >= 500 && !EXPECTED.includes(known.slug)) log.error({ err: thrown }, known.slug);
   return known;
 }
 

@@ -1,7 +1,8 @@
 import type { Metadata, SharpOptions } from 'sharp';
 import { readCarried } from './carried.ts';
-import { type InputFormat, isLossless, sniffFormat } from './format.ts';
+import { type InputFormat, isSequence, sniffFormat } from './format.ts';
 import { repairJpeg } from './jpeg.ts';
+import { isLossless } from './lossless.ts';
 import { type Picture, PictureError } from './picture.ts';
 import { isSound } from './profiled.ts';
 import sharp from './sharp.ts';
@@ -73,7 +74,7 @@ export async function decodePicture(bytes: Buffer, field: string, limits: Limits
     ...(data instanceof Uint16Array ? { data: upperBytes(data), data16: data } : { data }),
     grey,
     icc: icc && fits && (await isSound(icc, grey)) ? icc : undefined,
-    lossless: isLossless(file, format, header),
+    lossless: isLossless(file, format),
     carried: readCarried(file, format, header, { width, height }),
   };
 }
@@ -136,7 +137,7 @@ async function readHeader(
   const header = await sharp(file, { failOn: FAIL_ON[format], limitInputPixels: false })
     .metadata()
     .catch((error: Error) => {
-      throw unreadable(field, error);
+      throw format === 'avif' && isSequence(file) ? animated(field) : unreadable(field, error);
     });
   if (format === 'avif' && header.compression !== 'av1') throw unsupported(field);
   const { width, height } = header;
@@ -159,6 +160,14 @@ function unreadable(field: string, { message }: Error): PictureError {
     : 'cannot be decoded: the file is truncated or damaged';
   return new PictureError(field, 'unreadable', `${field} ${why}`);
 }
+
+/** An animated AVIF may contain a still picture, which is decoded then. */
+const animated = (field: string) =>
+  new PictureError(
+    field,
+    'unsupported',
+    `${field} is an animated AVIF without a still picture; send one frame`,
+  );
 
 const unsupported = (field: string) =>
   new PictureError(field, 'unsupported', `${field} is not a PNG, JPEG, WebP, AVIF, TIFF or GIF picture`);

@@ -7,7 +7,10 @@ import sharp from './sharp.ts';
 
 export interface EncodeOptions {
   format: OutputFormat;
-  /** 1..100, for JPEG and WebP; 90 by default. PNG is always lossless, WebP at 100. */
+  /**
+   * 1..100, for JPEG and WebP. 90 by default, but a picture from a lossless file becomes a lossless WebP then, as at 100.
+   * PNG is always lossless.
+   */
   quality?: number;
   /** Whether to embed the EXIF of the picture's file. */
   exif?: boolean;
@@ -16,6 +19,8 @@ export interface EncodeOptions {
 }
 
 const DEFAULT_QUALITY = 90;
+/** Quality at which a WebP is lossless. */
+const LOSSLESS = 100;
 
 /** Maximum width and height of each format, in pixels. */
 const LONGEST_SIDE: Record<OutputFormat, number> = { png: 2 ** 31 - 1, jpeg: 65_535, webp: 16_383 };
@@ -30,20 +35,25 @@ const LONGEST_SIDE: Record<OutputFormat, number> = { png: 2 ** 31 - 1, jpeg: 65_
  * @throws PictureError 'too-large', see assertFits
  */
 export async function encodePicture(picture: Picture, options: EncodeOptions): Promise<Buffer> {
-  const { format, metadata, exif = false } = options;
+  const { format, metadata, exif = false, quality = defaultQuality(picture, format) } = options;
   assertFits(picture, format);
   const pipeline = fromPicture(picture, format);
   if (metadata) pipeline.withXmp(toXmp(metadata));
-  const file = await compress(pipeline, options);
+  const file = await compress(pipeline, format, quality);
   return attachCarried(file, format, picture.carried, exif);
 }
 
-function compress(pipeline: Sharp, { format, quality = DEFAULT_QUALITY }: EncodeOptions): Promise<Buffer> {
+const defaultQuality = ({ lossless }: Picture, format: OutputFormat) =>
+  lossless && format === 'webp' ? LOSSLESS : DEFAULT_QUALITY;
+
+function compress(pipeline: Sharp, format: OutputFormat, quality: number): Promise<Buffer> {
   switch (format) {
     case 'png':
       return pipeline.png().toBuffer();
     case 'webp':
-      return pipeline.webp({ quality, lossless: quality === 100, exact: quality === 100 }).toBuffer();
+      return pipeline
+        .webp({ quality, lossless: quality === LOSSLESS, exact: quality === LOSSLESS })
+        .toBuffer();
     case 'jpeg':
       // No chroma subsampling: with 4:2:0, colours bleed across the edge of the hole.
       return pipeline

@@ -1,5 +1,3 @@
-import type { Metadata } from 'sharp';
-
 export type InputFormat = 'png' | 'jpeg' | 'webp' | 'avif' | 'tiff' | 'gif';
 
 const SIGNATURES: readonly [InputFormat, string][] = [
@@ -26,31 +24,15 @@ export function sniffFormat(bytes: Buffer): InputFormat | undefined {
   return SIGNATURES.find(([, signature]) => head.startsWith(signature))?.[0];
 }
 
+/** Whether an AVIF file is an image sequence, an animation. */
+export const isSequence = (bytes: Buffer) => brandsOf(bytes).includes('avis');
+
 /** AVIF and HEIC use the same container format; the brands in its first box (ftyp) distinguish them. */
-function hasAvifBrand(bytes: Buffer): boolean {
+const hasAvifBrand = (bytes: Buffer) => brandsOf(bytes).some((brand) => brand === 'avif' || brand === 'avis');
+
+function brandsOf(bytes: Buffer): string[] {
   const end = Math.min(bytes.readUInt32BE(0), bytes.length, 256);
-  for (let at = 8; at + 4 <= end; at += 4) {
-    const brand = bytes.toString('latin1', at, at + 4);
-    if (brand === 'avif' || brand === 'avis') return true;
-  }
-  return false;
-}
-
-const LOSSY_TIFF = new Set<string>(['jpeg', 'webp', 'jp2k']);
-
-/** Whether a file keeps the pixels that it was made from: PNG and GIF do, and TIFF and WebP if they are compressed so. */
-export function isLossless(file: Buffer, format: InputFormat, { compression }: Metadata): boolean {
-  if (format === 'png' || format === 'gif') return true;
-  if (format === 'tiff') return !LOSSY_TIFF.has(compression ?? '');
-  return format === 'webp' && webpPixels(file) === 'VP8L';
-}
-
-/** The type of the chunk that contains a WebP's pixels: VP8 (lossy) or VP8L. */
-function webpPixels(file: Buffer): string | undefined {
-  for (let at = 12; at + 8 <= file.length; at += 8 + ((file.readUInt32LE(at + 4) + 1) & ~1)) {
-    const type = file.toString('latin1', at, at + 4);
-    if (type === 'ANMF') return file.toString('latin1', at + 24, at + 28).trim();
-    if (type.startsWith('VP8') && type !== 'VP8X') return type.trim();
-  }
-  return undefined;
+  const brands: string[] = [];
+  for (let at = 8; at + 4 <= end; at += 4) brands.push(bytes.toString('latin1', at, at + 4));
+  return brands;
 }

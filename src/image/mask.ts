@@ -12,20 +12,24 @@ export const SOFT_RIM = 64;
 /**
  * Decodes a mask from any format that decodePicture supports. The hole consists of the pixels with a luminance of at
  * least 128 of 255, after transparent pixels are blended onto black, and of its soft edge: darker pixels, down to 16,
- * that are connected to it within 64 px. The luminance of the edge is the weight of the fill. EXIF orientation is applied.
+ * that are connected to it within 64 px. The luminance of the edge is the weight of the fill. Values are plain numbers:
+ * profiles are ignored. EXIF orientation is applied.
  *
  * @throws PictureError see decodePicture
  */
 export async function decodeMask(bytes: Buffer, field: string, limits: Limits): Promise<Mask> {
   const { width, height, channels, data } = await decodePicture(bytes, field, limits);
   const values = new Uint8Array(width * height);
+  let transparent = false;
   for (let p = 0, at = 0; p < values.length; p++, at += channels) {
     // Rec. 709 weights, as integers that add up to 256, so that grey 128 has a luminance of exactly 128.
     const luminance = (54 * data[at] + 183 * data[at + 1] + 19 * data[at + 2]) / 256;
     const alpha = channels === 4 ? data[at + 3] : 255;
     values[p] = Math.floor((luminance * alpha) / 255);
+    if (alpha < 128) transparent = true;
   }
-  return withSoftEdge(values, width, height);
+  const mask = withSoftEdge(values, width, height);
+  return transparent ? { ...mask, transparent } : mask;
 }
 
 /** The mask of these luminances. Dark pixels that are not connected to the hole, such as those of compression, are known. */
@@ -137,11 +141,12 @@ export function assertSameSize(picture: Picture, mask: Mask): void {
 export function measureHole(mask: Mask): { box: Box; fraction: number } {
   const box = boundingBox(mask);
   if (box) return { box, fraction: maskFraction(mask) };
-  throw new PictureError(
-    'mask',
-    'empty-mask',
-    'there is no hole to fill: paint it white (128 or more) in the mask, or omit the mask and make it transparent in the image',
-  );
+  const paint =
+    'paint it white (128 or more) in the mask, or omit the mask and make it transparent in the image';
+  const hint = mask.transparent
+    ? '. Transparent pixels of the mask are kept; if they are the hole, as in masks for the OpenAI API, make them white and all others black'
+    : '';
+  throw new PictureError('mask', 'empty-mask', `there is no hole to fill: ${paint}${hint}`);
 }
 
 /** The smallest box that contains all hole pixels (those inside `within`, if given); undefined if there are none. */

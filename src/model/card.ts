@@ -56,9 +56,9 @@ const fields = z.object({
   training: z.record(z.string(), z.unknown()),
   metrics: z.record(z.string(), z.unknown()),
   precision,
-  /** Size and digest of every other file of the folder that is loaded, by name. */
+  /** Size and digest of every other file of the folder that is loaded, by name; a name is no path. */
   files: z.record(
-    z.string(),
+    z.string().regex(/^[A-Za-z0-9][\w.-]*$/),
     z.object({ sha256: z.string().regex(/^[0-9a-f]{64}$/), bytes: z.int().min(0) }),
   ),
 });

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
-import { readdir, readFile, stat } from 'node:fs/promises';
+import { readdir, readFile, realpath, stat } from 'node:fs/promises';
 import path from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import { z } from 'zod';
@@ -85,12 +85,20 @@ export async function readModelCard(folder: string): Promise<ModelCard> {
   return card;
 }
 
+/** Links may lead to another place in the folder only: a digest says nothing about who may read a file. */
+async function assertInside(folder: string, file: string): Promise<void> {
+  const [inside, target] = await Promise.all([realpath(folder), realpath(file)]);
+  if (target.startsWith(inside + path.sep)) return;
+  throw new ModelFolderError(`${file} is a link to ${target}, outside of its folder; copy the file into it`);
+}
+
 /** Compares the size and SHA-256 of every listed file with the card. Throws ModelFolderError for the first that differs. */
 export async function verifyDigests(folder: string, card: ModelCard): Promise<void> {
   for (const [name, { sha256, bytes }] of Object.entries(card.files)) {
     const file = path.join(folder, name);
     const hash = createHash('sha256');
     try {
+      await assertInside(folder, file);
       if ((await stat(file)).size !== bytes) {
         throw new ModelFolderError(
           `${file} does not have the size given in model.json (${bytes} bytes); wait until it is copied, or copy it again`,

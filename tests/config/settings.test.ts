@@ -46,6 +46,7 @@ const VALUES: Record<keyof typeof SETTINGS, { good: string[]; bad: string[] }> =
   MAX_UPLOAD_BYTES: { good: ['1024'], bad: ['1023', '32MB'] },
   MAX_PIXELS: { good: ['1'], bad: ['0', '25M'] },
   MAX_CONNECTIONS: { good: ['1'], bad: ['0', 'many'] },
+  MAX_EVENT_STREAMS: { good: ['1'], bad: ['0', 'all'] },
   REQUEST_TIMEOUT_MS: { good: ['1000'], bad: ['0', '999', '30s'] },
   SEND_TIMEOUT_MS: { good: ['1000'], bad: ['0', '1m'] },
   CORS_ORIGINS: { good: ['*', 'https://a.example'], bad: ['a.example', 'https://a.example/', 'null'] },

@@ -75,6 +75,14 @@ describe('files', () => {
 
   test('an empty mask, and neither a mask nor transparency', async () => {
     expectProblem(await form({ mask: await maskOf(64, 64, 0) }), 400, 'empty-mask', '#/mask');
+    const openAi = await sharp({
+      create: { width: 64, height: 64, channels: 4, background: { r: 0, g: 0, b: 0, alpha: 0 } },
+    })
+      .png()
+      .toBuffer();
+    const detail = expectProblem(await form({ mask: openAi }), 400, 'empty-mask', '#/mask');
+    expect(detail).toMatch(/OpenAI/);
+    expect(detail).not.toMatch(/undefined/);
     expectProblem(await post().attach('image', image, 'i.png'), 400, 'empty-mask', '#/mask');
     const opaque = await rgb(64, 64).ensureAlpha().png().toBuffer();
     expectProblem(await post().attach('image', opaque, 'i.png'), 400, 'empty-mask', '#/mask');

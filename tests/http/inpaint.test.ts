@@ -161,6 +161,14 @@ describe('a filled picture', () => {
     expect(headers['content-type']).toContain(type);
   });
 
+  test('a page that prefers WebP gets known pixels unchanged, if the image is lossless', async () => {
+    const accept = 'text/html,application/xhtml+xml,application/xml;q=0.9,image/avif,image/webp,*/*;q=0.8';
+    const { body, headers } = await form().set('accept', accept).buffer(true);
+    expect(headers['content-type']).toBe('image/webp');
+    const [before, after] = await Promise.all([pixels(image), pixels(body)]);
+    expect(after.subarray(0, 16 * 64 * 3).equals(before.subarray(0, 16 * 64 * 3))).toBe(true);
+  });
+
   test('all supported kinds of pictures work: 16-bit, palette, grey, animated, rotated', async () => {
     const frames = Buffer.concat([await rgb(32, 32).raw().toBuffer(), Buffer.alloc(32 * 32 * 3, 90)]);
     const pictures = {

@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import { once } from 'node:events';
 import { createConnection, type Socket } from 'node:net';
 import request from 'supertest';
@@ -5,6 +6,8 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { startFakeApp } from './fake-app.ts';
 
 const MAX_CONNECTIONS = 20;
+const hash = (key: string) => createHash('sha256').update(key).digest('hex');
+const KEYS = `alice:${hash('alice-key')},bob:${hash('bob-key')}`;
 let service: Awaited<ReturnType<typeof startFakeApp>>;
 const sockets: Socket[] = [];
 beforeEach(async () => {
@@ -16,6 +19,7 @@ beforeEach(async () => {
   });
 });
 afterEach(async () => {
+  service.registry.engine.resume();
   for (const socket of sockets.splice(0)) socket.destroy();
   await service.app.close();
 });
@@ -123,12 +127,74 @@ describe('a response', () => {
   });
 });
 
-test('connections beyond MAX_CONNECTIONS are closed at once and counted, and accepted again when there is room', async () => {
-  const held = Array.from({ length: MAX_CONNECTIONS }, connect);
-  await expect.poll(open).toBe(MAX_CONNECTIONS);
-  await once(connect().resume(), 'close');
-  expect((await service.metrics.connectionsRefused.get()).values[0].value).toBe(1);
-  for (const socket of held) socket.destroy();
-  await expect.poll(open).toBe(0);
-  await alive();
+describe('beyond MAX_CONNECTIONS', () => {
+  const refused = async () => (await service.metrics.connectionsRefused.get()).values[0].value;
+  /** Connections that wait for the events of a job which does not run, so that they last longer than REQUEST_TIMEOUT_MS. */
+  async function hold(count: number): Promise<Socket[]> {
+    service.registry.engine.hold();
+    const { body } = await request(service.url).post('/v1/jobs').send({ task: 'sample' });
+    const held = Array.from({ length: count }, connect);
+    for (const socket of held) {
+      socket.pause(); // reads nothing
+      socket.write(`GET ${body.events} HTTP/1.1\r\nhost: x\r\n\r\n`);
+    }
+    await expect.poll(open).toBe(count);
+    return held;
+  }
+
+  test('probes and scrapes are answered, and other requests refused, until there is room', async () => {
+    const held = await hold(MAX_CONNECTIONS);
+    for (let n = 0; n < 5; n++) await alive();
+    expect((await request(service.url).get('/metrics')).status).toBe(200);
+    const other = await request(service.url).get('/v1/models');
+    expect([other.status, other.body.type]).toEqual([503, '/problems/too-many-connections']);
+    expect(other.headers).toMatchObject({ connection: 'close', 'retry-after': '5' });
+    expect(await refused()).toBe(1);
+    await expect.poll(open).toBe(MAX_CONNECTIONS); // the probes' connections are closed
+    for (const socket of held) socket.destroy();
+    await expect.poll(open).toBe(0);
+    expect((await request(service.url).get('/v1/models')).status).toBe(200);
+  });
+
+  test('connections that send nothing are closed, and give way to probes meanwhile', async () => {
+    await hold(MAX_CONNECTIONS);
+    const silent = Array.from({ length: 100 }, () => connect().resume());
+    const closed = Promise.all(silent.map((socket) => once(socket, 'close')));
+    await alive();
+    await closed;
+    expect(await refused()).toBe(100);
+    await alive();
+  });
+
+  test('idle streams of events end with their job', async () => {
+    await hold(MAX_CONNECTIONS);
+    service.registry.engine.resume();
+    await expect.poll(open).toBe(0);
+  });
+});
+
+test('each client has at most MAX_EVENT_STREAMS streams, and gets places back when it closes them', async () => {
+  await service.app.close();
+  service = await startFakeApp({ MAX_EVENT_STREAMS: '3', API_KEYS: KEYS });
+  const ask = (method: 'get' | 'post', path: string, key: string) =>
+    request(service.url)[method](path).set('x-api-key', key);
+  service.registry.engine.hold();
+  const follow = async (key: string) => {
+    const { body } = await ask('post', '/v1/jobs', key).send({ task: 'sample' });
+    return { events: body.events as string, key };
+  };
+  const [alice, bob] = [await follow('alice-key'), await follow('bob-key')];
+  const stream = async ({ events, key }: typeof alice) => {
+    const socket = connect();
+    socket.write(`GET ${events} HTTP/1.1\r\nhost: x\r\nx-api-key: ${key}\r\n\r\n`);
+    const [head] = await once(socket, 'data');
+    return { socket, status: Number(/^HTTP\/1.1 (\d+)/.exec(head.toString())?.[1]), head: head.toString() };
+  };
+  const streams = [await stream(alice), await stream(alice), await stream(alice)];
+  expect(streams.map(({ status }) => status)).toEqual([200, 200, 200]);
+  const tooMany = await stream(alice);
+  expect(tooMany.head).toMatch(/^HTTP\/1.1 429 .*connection: close.*too-many-streams/is);
+  expect((await stream(bob)).status).toBe(200);
+  streams[0].socket.destroy();
+  await expect.poll(async () => (await stream(alice)).status).toBe(200);
 });

@@ -37,6 +37,38 @@ describe('lossy', () => {
     expect(await size()).toBe(await size(90));
   });
 
+  test('WebP of a lossless file is lossless, unless a quality is given', async () => {
+    const picture = noise(40, 30, 4);
+    const exact = async (file: Buffer, quality?: number) => {
+      const read = await decode(file);
+      const back = await decode(await encodePicture(read, { format: 'webp', quality }));
+      return Buffer.compare(back.data, read.data) === 0;
+    };
+    const lossless = [
+      raw(picture).png(),
+      raw(picture).webp({ lossless: true, exact: true }),
+      raw(picture).withXmp('<x/>').webp({ lossless: true, exact: true }), // an extended WebP
+      raw(picture).gif(),
+      raw(picture).tiff({ compression: 'lzw' }),
+      raw(picture).tiff({ compression: 'lzw', bigtiff: true }),
+    ];
+    for (const file of await Promise.all(lossless.map((each) => each.toBuffer()))) {
+      expect(await exact(file)).toBe(true);
+      expect(await exact(file, 90)).toBe(false);
+    }
+    const opaque = raw(noise(40, 30, 3));
+    const lossy = [
+      opaque.clone().jpeg(),
+      opaque.clone().webp(),
+      raw(picture).webp(),
+      opaque.clone().tiff({ compression: 'jpeg' }),
+      opaque.clone().tiff({ compression: 'jpeg', bigtiff: true }),
+    ];
+    for (const file of await Promise.all(lossy.map((each) => each.toBuffer()))) {
+      expect(await exact(file)).toBe(false);
+    }
+  });
+
   test('JPEG blends transparent pixels onto white', async () => {
     const { data, channels } = await decode(
       await encodePicture(plain(16, 16, [0, 0, 0, 0]), { format: 'jpeg' }),
@@ -152,7 +184,7 @@ describe('encodeMask', () => {
     const mask = maskOf(33, 21, (x, y) => (x * y) % 3 === 0);
     const file = await encodeMask(mask);
     expect(await sharp(file).metadata()).toMatchObject({ format: 'png', channels: 1, depth: 'uchar' });
-    expect(await decodeMask(file, 'mask', LIMITS)).toEqual({ ...mask, data: expect.anything() });
+    expect(await decodeMask(file, 'mask', LIMITS)).toMatchObject({ width: 33, height: 21 });
     expect(Buffer.compare((await decodeMask(file, 'mask', LIMITS)).data, mask.data)).toBe(0);
   });
 

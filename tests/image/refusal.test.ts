@@ -34,6 +34,18 @@ describe('empty and unsupported files', () => {
     expect((await refusal(file)).code).toBe('unsupported');
   });
 
+  test('an animated AVIF without a still picture is unsupported, and the message says why', async () => {
+    const box = (type: string, data = '') => {
+      const bytes = Buffer.from(`\0\0\0\0${type}${data}`, 'latin1');
+      bytes.writeUInt32BE(bytes.length);
+      return bytes;
+    };
+    const file = Buffer.concat([box('ftyp', 'avis\0\0\0\0avisavifmsf1'), box('moov'), box('mdat')]);
+    const error = await refusal(file);
+    expect(error.code).toBe('unsupported');
+    expect(error.message).toMatch(/animated AVIF/);
+  });
+
   test('masks are refused for the same reasons, with field mask', async () => {
     await expect(decodeMask(Buffer.from('no'), 'mask', LIMITS)).rejects.toMatchObject({
       name: 'PictureError',

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { chmod, rm, truncate, writeFile } from 'node:fs/promises';
+import { chmod, rm, symlink, truncate, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest';
 import { FolderRegistry } from '../../src/registry/registry.ts';
@@ -10,6 +10,11 @@ const IDENTITY = Buffer.from(
   'CAgSADphChgKBWltYWdlEgVub2lzZSIISWRlbnRpdHkSAWdaIAoFaW1hZ2USFwoVCAESEQoDEgFOCgIIBAoCCEAKAghAYiAKBW5vaXNlEhcKFQgBEhEKAxIBTgoCCAQKAghACgIIQEIECgAQFA==',
   'base64',
 );
+/** An ONNX network whose weight lies in another file, `../secret.bin` or `link.bin`: y = x + w, 4 numbers. */
+const EXTERNAL = {
+  path: 'CAg6dgoOCgF4CgF3EgF5IgNBZGQSAWcqPwgEEAFCAXdqGQoIbG9jYXRpb24SDS4uL3NlY3JldC5iaW5qCwoGb2Zmc2V0EgEwagwKBmxlbmd0aBICMTZwAVoPCgF4EgoKCAgBEgQKAggEYg8KAXkSCgoICAESBAoCCARCBAoAEBE=',
+  link: 'CAg6cQoOCgF4CgF3EgF5IgNBZGQSAWcqOggEEAFCAXdqFAoIbG9jYXRpb24SCGxpbmsuYmluagsKBm9mZnNldBIBMGoMCgZsZW5ndGgSAjE2cAFaDwoBeBIKCggIARIECgIIBGIPCgF5EgoKCAgBEgQKAggEQgQKABAR',
+};
 const COPY_AGAIN = 'copy or export this version again';
 
 let models: ModelDir;
@@ -145,6 +150,41 @@ test.each<[name: string, damage: () => Promise<void>, ...sentence: string[]]>([
     'the network has other inputs and outputs',
     () => replaceNetwork(IDENTITY),
     'unet.onnx has image [N,4,64,64], noise [N,4,64,64], but model.json requires x [N,4,64,64], t [N], prediction [N,3,64,64]: export the model again',
+  ],
+  [
+    'a listed file is in another folder',
+    editCard({ files: { '../1/unet.onnx': { sha256: 'a'.repeat(64), bytes: 1 } } }),
+    CARD,
+    'files["../1/unet.onnx"]',
+  ],
+  [
+    'a listed file is a link to another folder',
+    async () => {
+      await rm(file('unet.onnx'));
+      await symlink(path.join(models.folder('1'), 'unet.onnx'), file('unet.onnx'));
+    },
+    'unet.onnx is a link to ',
+    'outside of its folder; copy the file into it',
+  ],
+  [
+    'the network keeps weights in another folder',
+    async () => {
+      await writeFile(file('../secret.bin'), Buffer.alloc(16));
+      await replaceNetwork(Buffer.from(EXTERNAL.path, 'base64'));
+    },
+    'unet.onnx cannot be loaded (',
+    'External data path escapes model directory',
+    'export the model again',
+  ],
+  [
+    'the network keeps weights behind a link to another folder',
+    async () => {
+      await writeFile(file('../secret.bin'), Buffer.alloc(16));
+      await symlink('../secret.bin', file('link.bin'));
+      await replaceNetwork(Buffer.from(EXTERNAL.link, 'base64'));
+    },
+    'unet.onnx cannot be loaded (',
+    'External data path escapes model directory',
   ],
   [
     'the refiner is missing',

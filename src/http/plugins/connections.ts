@@ -3,6 +3,7 @@ import type { Socket } from 'node:net';
 import type { FastifyInstance } from 'fastify';
 import fp from 'fastify-plugin';
 import type { Dependencies } from '../dependencies.ts';
+import { Problem, RETRY_AFTER_S } from '../problem.ts';
 
 /** Headers are small: a client that takes longer to send them is only holding the connection. */
 const HEADERS_TIMEOUT_MS = 15_000;
@@ -10,7 +11,24 @@ const HEADERS_TIMEOUT_MS = 15_000;
 /** Times after the end of a client's data at which it is checked whether the client is still there. */
 const CHECKS_MS = [2000, 2500];
 
-/** Limits the number of connections, and how long a slow or silent client may hold one. */
+declare module 'fastify' {
+  interface FastifyReply {
+    /** The connection is closed after this answer. */
+    isLast: boolean;
+  }
+}
+
+/** Connections beyond MAX_CONNECTIONS that may wait for their request at a time, and milliseconds that each may wait. */
+const RESERVE = 32;
+const RESERVE_MS = 1000;
+/** Routes that are answered on such a connection too. */
+const isProbe = (pattern: string | undefined) => /^\/(health\/|metrics$)/.test(pattern ?? '');
+
+/**
+ * Limits the number of connections, and how long a slow or silent client may hold one. Beyond MAX_CONNECTIONS, a
+ * connection gets an answer to one probe or scrape, so that clients cannot make the service look dead; any other request
+ * gets 503. While it waits for a request it may have to give way to a newer one.
+ */
 export default fp(function connections(
   app: FastifyInstance,
   { config, metrics }: Dependencies,
@@ -18,11 +36,23 @@ export default fp(function connections(
 ) {
   const { server } = app;
   server.headersTimeout = Math.min(HEADERS_TIMEOUT_MS, config.REQUEST_TIMEOUT_MS);
-  server.maxConnections = config.MAX_CONNECTIONS;
-  server.on('drop', () => metrics.connectionsRefused.inc());
-  // Applies while no byte moves during an answer. Between requests Node's keep-alive timeout applies.
-  app.addHook('onSend', async (_request, { raw }) => {
-    raw.socket?.setTimeout(config.SEND_TIMEOUT_MS);
+  const reserve = new Reserve(config.MAX_CONNECTIONS, () => metrics.connectionsRefused.inc());
+  server.on('connection', (socket: Socket) => reserve.admit(socket));
+  app.addHook('onRequest', async (request, reply) => {
+    const { socket } = request.raw;
+    if (!reserve.has(socket)) return;
+    reply.isLast = true;
+    if (isProbe(request.routeOptions.url)) return reserve.keep(socket);
+    metrics.connectionsRefused.inc();
+    throw new Problem('too-many-connections', 'too many connections are open', {
+      retryAfterS: RETRY_AFTER_S,
+    });
+  });
+  app.decorateReply('isLast', false);
+  app.addHook('onSend', async (_request, reply) => {
+    // Applies while no byte moves during an answer. Between requests Node's keep-alive timeout applies.
+    reply.raw.socket?.setTimeout(config.SEND_TIMEOUT_MS);
+    if (reply.isLast) reply.header('connection', 'close');
   });
 
   // After its request a client may close its half of the connection and wait for the answer. That looks like a client
@@ -48,6 +78,53 @@ export default fp(function connections(
   });
   done();
 });
+
+/** The connections that were opened while MAX_CONNECTIONS others were open. */
+class Reserve {
+  readonly #max: number;
+  readonly #onRefused: () => void;
+  #open = 0;
+  readonly #members = new WeakSet<Socket>();
+  /** Those that have sent no request yet, oldest first. */
+  readonly #waiting = new Map<Socket, NodeJS.Timeout>();
+
+  constructor(max: number, onRefused: () => void) {
+    this.#max = max;
+    this.#onRefused = onRefused;
+  }
+
+  admit(socket: Socket): void {
+    this.#open++;
+    socket.once('close', () => {
+      this.#open--;
+      this.keep(socket);
+    });
+    if (this.#open <= this.#max) return;
+    this.#members.add(socket);
+    const [oldest] = this.#waiting.keys();
+    if (this.#waiting.size === RESERVE) this.#refuse(oldest);
+    this.#waiting.set(
+      socket,
+      setTimeout(() => this.#refuse(socket), RESERVE_MS),
+    );
+  }
+
+  has(socket: Socket): boolean {
+    return this.#members.has(socket);
+  }
+
+  /** Lets a connection stay until it is answered. */
+  keep(socket: Socket): void {
+    clearTimeout(this.#waiting.get(socket));
+    this.#waiting.delete(socket);
+  }
+
+  #refuse(socket: Socket): void {
+    this.keep(socket);
+    this.#onRefused();
+    socket.destroy();
+  }
+}
 
 /** Writes an interim answer, which HTTP/1.0 does not have. */
 function check(response: ServerResponse): void {

@@ -7,8 +7,12 @@ import type { Config } from '../../config/settings.ts';
 import { Problem } from '../problem.ts';
 import { isApi } from './keys.ts';
 
+/** Whom limits count for: the API key or, without keys, the address (IPv6: the /64 network). */
+export const clientOf = ({ apiKey, ip }: FastifyRequest) =>
+  apiKey ? `key:${apiKey.name}` : `address:${normalizeIP(ip)}`;
+
 /**
- * Limits requests to /v1 per API key, or per address without keys (IPv6: per /64 network). With Redis, over all replicas.
+ * Limits requests to /v1 per client. With Redis, over all replicas.
  * While Redis cannot be reached no request is refused: the limit shares capacity fairly, it is not access control.
  */
 export default fp(async function limits(app: FastifyInstance, { config }: { config: Config }) {
@@ -19,7 +23,7 @@ export default fp(async function limits(app: FastifyInstance, { config }: { conf
     allowList: (request) => !isApi(request.routeOptions.url) || !limitOf(request),
     max: (request) => limitOf(request)?.max ?? 0,
     timeWindow: (request) => limitOf(request)?.windowMs ?? 0,
-    keyGenerator: ({ apiKey, ip }) => (apiKey ? `key:${apiKey.name}` : `address:${normalizeIP(ip)}`),
+    keyGenerator: clientOf,
     errorResponseBuilder: (_, { max, ttl }) =>
       new Problem('rate-limited', `at most ${max} requests; try again in ${Math.ceil(ttl / 1000)} s`),
     enableDraftSpec: true, // ratelimit-limit, ratelimit-remaining, ratelimit-reset

@@ -17,6 +17,7 @@ import { fieldProblem } from '../problem.ts';
 import { type JobBody, jobForm, jobJson } from '../schemas/requests.ts';
 import { jobList, job as jobSchema } from '../schemas/responses.ts';
 import { formatEvent, sendEvents } from '../sse.ts';
+import { limitStreams } from '../stream-limit.ts';
 import { toProblem } from '../to-problem.ts';
 
 const idParams = z.object({ id: z.string().max(100) });
@@ -197,9 +198,10 @@ export default async function jobRoutes(app: FastifyInstance, dependencies: Depe
         response: {
           200: { description: 'The events', content: { 'text/event-stream': { schema: events } } },
           204: { description: 'The job has ended, and its last event is Last-Event-ID' },
-          ...apiProblems('unknown-job', 'invalid-request'),
+          ...apiProblems('unknown-job', 'invalid-request', 'too-many-streams'),
         },
       },
+      preHandler: limitStreams(config.MAX_EVENT_STREAMS),
     },
     async (request, reply) => {
       const { id, finishedAt } = await own(request); // an unknown job is a 404, not an empty stream

@@ -47,7 +47,16 @@ export const output = {
     .enum(['png', 'jpeg', 'webp'])
     .optional()
     .meta({ description: 'When absent: what Accept prefers, else png' }),
-  quality: z.int().min(1).max(100).optional().meta({ description: 'For jpeg and webp; 90 when absent' }),
+  quality: z
+    .int()
+    .min(1)
+    .max(100)
+    .optional()
+    .meta({
+      description:
+        'For jpeg and webp; webp of quality 100 is lossless. When absent: 90, or 100 for the webp of an image that is ' +
+        'lossless itself (PNG, GIF, most TIFF, lossless WebP)',
+    }),
 };
 
 /** How pictures are generated. Absent values come from the model's card. */

@@ -3,7 +3,9 @@ import { base64Picture, filePart, inpainting, model, output, sampling, seed } fr
 import { request } from './named.ts';
 
 const MASK =
-  'The hole is white (128 or more); a grey edge (down to 16) that is connected to it is filled in part. When absent, the transparent pixels of the image are the hole';
+  'The hole is white (128 or more); a grey edge (down to 16) that is connected to it is filled in part. Black and ' +
+  'transparent pixels are kept; in masks for the OpenAI API it is the other way round, and the transparent pixels are ' +
+  'the hole. When absent, the transparent pixels of the image are the hole';
 
 export const inpaintJson = request(
   'InpaintJson',
