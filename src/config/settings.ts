@@ -95,7 +95,22 @@ export const SETTINGS = {
   JOB_LIMIT: {
     schema: wholeNumber(1, 1_000_000),
     default: '1000',
-    description: 'Maximum number of jobs waiting or running; beyond it, new jobs get 429',
+    description:
+      'Maximum number of jobs waiting or running; beyond it, new jobs get 429. With several API keys, ' +
+      'each may have as many as are still free',
+  },
+  JOB_INPUT_BYTES: {
+    schema: wholeNumber(1024, 1_000_000 * MEGA),
+    default: String(256 * MEGA),
+    description:
+      'Maximum size of the pictures sent with jobs that wait or run, in bytes, in all; beyond it, new ' +
+      'jobs get 429. Shared among API keys as JOB_LIMIT is',
+  },
+  JOB_HISTORY: {
+    schema: wholeNumber(1, 1_000_000),
+    default: '10000',
+    description:
+      'Maximum number of finished and cancelled jobs that are kept; beyond it, the oldest are deleted early',
   },
   JOB_TTL_MS: {
     schema: wholeNumber(1000, 7 * 24 * 3_600_000),

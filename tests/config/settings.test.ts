@@ -24,8 +24,10 @@ const VALUES: Record<keyof typeof SETTINGS, { good: string[]; bad: string[] }> =
   MAX_BATCH: { good: ['auto', '16'], bad: ['0', '1025', 'large'] },
   QUEUE_LIMIT: { good: ['8'], bad: ['7', '1e9', 'none'] },
   JOB_LIMIT: { good: ['1'], bad: ['0', 'x'] },
-  JOB_MODEL_WAIT_MS: { good: ['0'], bad: ['-1', '5m'] },
+  JOB_INPUT_BYTES: { good: ['1024'], bad: ['1023', '1GB'] },
+  JOB_HISTORY: { good: ['1'], bad: ['0', '-1'] },
   JOB_TTL_MS: { good: ['1000'], bad: ['999', '1h'] },
+  JOB_MODEL_WAIT_MS: { good: ['0'], bad: ['-1', '5m'] },
   REDIS_URL: {
     good: ['redis://localhost', 'rediss://user:password@host:6379/1'],
     bad: ['localhost:6379', 'http://host', 'redis://', 'redis://user:hunter22@host:port'],

@@ -25,7 +25,6 @@ describe.skipIf(!hasRedis)('replicas with different models', () => {
         url: redis.url,
         prefix,
         limit: 50,
-        retryAfterS: () => 7,
         ttlMs: 60_000,
         perform: async () => result,
         describeError: (error) => ({ detail: (error as Error).message }),
@@ -123,6 +122,8 @@ describe.skipIf(!hasRedis)('replicas with different models', () => {
       const job = (await (await fetch(`${urlB}/v1/jobs/${id}`)).json()) as { status: string };
       return job.status;
     };
-    await expect.poll(() => Promise.all(ids.map(ended)), { timeout: 90_000 }).toEqual(ids.map(() => 'succeeded'));
+    await expect
+      .poll(() => Promise.all(ids.map(ended)), { timeout: 90_000 })
+      .toEqual(ids.map(() => 'succeeded'));
   });
 });

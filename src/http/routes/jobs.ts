@@ -2,10 +2,18 @@ import { createHash, randomUUID } from 'node:crypto';
 import { Readable } from 'node:stream';
 import type { FastifyInstance, FastifyRequest } from 'fastify';
 import { z } from 'zod';
+import { hasSeveralOwners } from '../../config/api-keys.ts';
 import { prepare } from '../../generation/prepare.ts';
 import type { GenerationRequest } from '../../generation/request.ts';
 import { assertReady, reproducibilityFields, resolve } from '../../generation/resolve.ts';
-import { JOB_STATUSES, type Job, type JobEvent, type JobQueue, noSuchJob } from '../../jobs/job.ts';
+import {
+  inputBytesOf,
+  JOB_STATUSES,
+  type Job,
+  type JobEvent,
+  type JobQueue,
+  noSuchJob,
+} from '../../jobs/job.ts';
 import { openJobQueue } from '../../jobs/open.ts';
 import { JobRunner } from '../../jobs/runner.ts';
 import { isAllowed, post } from '../../jobs/webhook.ts';
@@ -79,7 +87,8 @@ export default async function jobRoutes(app: FastifyInstance, dependencies: Depe
       assertReady(registry, resolved);
       const earlier = key && (await jobs.find(key, owner));
       if (earlier) return send(earlier, 200);
-      const reservation = await jobs.reserve(); // before anything is decoded
+      const bytes = inputBytesOf({ image, mask });
+      const reservation = await jobs.reserve({ owner, bytes }); // before anything is decoded
       try {
         const prepared = await prepare(resolved, limits); // a bad picture is a 4xx now, not a failed job later
         // Seed and version are fixed now, so that the job gives the same picture on whichever replica it runs.
@@ -230,7 +239,9 @@ function openQueue(
     redisUrl: config.REDIS_URL,
     onRedisError: (err) => log.warn({ err }, 'jobs on Redis'),
     limit: config.JOB_LIMIT,
-    retryAfterS: () => Math.max(1, ...registry.list().map(({ scheduler }) => scheduler?.retryAfterS ?? 1)),
+    inputBytes: config.JOB_INPUT_BYTES,
+    shared: hasSeveralOwners(config.API_KEYS),
+    history: config.JOB_HISTORY,
     ttlMs: config.JOB_TTL_MS,
     models: () => registry.list().map(({ ref, state }) => ({ ref, failed: state === 'failed' })),
     // Another replica may have accepted the job for a version that this one has not found yet.
