@@ -9,6 +9,7 @@ const INTEGRATION = [
   'tests/{cli,fuzz,http,playground}/**/*.test.ts',
   'tests/engine/{busy-start,engines,failure,hung,pool,tfjs,webgpu}.test.ts',
   'tests/generation/inpaint.test.ts',
+  'tests/image/browser.test.ts',
   'tests/jobs/{redis-*,webhook}.test.ts',
   'tests/{model/bad-folders,registry/{registry,reload}}.test.ts',
 ];

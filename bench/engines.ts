@@ -6,9 +6,11 @@
  * Each runtime has one worker, with one thread on a CPU. All of them take short turns, many times, and the fastest turn
  * counts: other work on the machine only ever slows one down.
  */
-import type { Runtime } from '../src/engine/network.ts';
+import type { Batch } from '../src/engine/engine.ts';
+import { inputLength, type Runtime } from '../src/engine/network.ts';
 import { WorkerPool } from '../src/engine/pool.ts';
 import { runtimes } from '../src/engine/runtimes.ts';
+import { networksOf } from '../src/model/networks.ts';
 import { FolderRegistry } from '../src/registry/registry.ts';
 
 const ROUNDS = 15;
@@ -30,8 +32,8 @@ const registry = await FolderRegistry.open({
   engine: { engine: 'onnx', device: 'cpu', queueLimit: 1 },
 });
 const { card, folder, ref } = registry.get();
-const { architecture, resolution, in_channels: inChannels, out_channels: outChannels } = card;
-const model = { folder, architecture, resolution, inChannels, outChannels, threads: 1 };
+const { base } = networksOf(card);
+const model = { folder, networks: { base }, threads: 1 };
 
 interface Measured {
   pool: WorkerPool;
@@ -55,8 +57,8 @@ for (const runtime of candidates) {
 
 /** Rows a second of one turn, which is one evaluation where that takes longer. */
 async function turn({ pool, rows }: Measured): Promise<number> {
-  const x = new Float32Array(rows * inChannels * resolution ** 2);
-  const batch = { rows, x, t: new Float32Array(rows).fill(500) };
+  const x = new Float32Array(rows * inputLength(base));
+  const batch: Batch = { network: 'base', rows, x, t: new Float32Array(rows).fill(500) };
   const started = performance.now();
   let [evaluations, elapsedMs] = [0, 0];
   while (elapsedMs < TURN_MS) {

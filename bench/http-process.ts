@@ -13,7 +13,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { gaussian } from '../src/diffusion/noise.ts';
 import { createSampler, type SamplerName } from '../src/diffusion/samplers/index.ts';
 import { scheduleFrom } from '../src/diffusion/schedule.ts';
-import type { Engine } from '../src/engine/engine.ts';
+import type { Batch, Engine, NetworkName } from '../src/engine/engine.ts';
 import { WorkerPool } from '../src/engine/pool.ts';
 import { ConditionalTrajectory } from '../src/generation/trajectories/conditional.ts';
 import { Scheduler } from '../src/scheduler/scheduler.ts';
@@ -42,8 +42,9 @@ function zeroEngine(resolution: number): Engine {
     library: 'none',
     precision: 'fp32',
   } as const;
+  const networks: NetworkName[] = ['base'];
   return {
-    info: { ...info, bestBatch: 1, workers: 1 },
+    info: { ...info, networks, bestBatch: 1, workers: 1 },
     alive: 1,
     onAliveChange: undefined,
     evaluate: async ({ rows }) => new Float32Array(rows * 3 * resolution ** 2),
@@ -52,9 +53,9 @@ function zeroEngine(resolution: number): Engine {
 }
 
 function startPool(resolution: number, maxBatch: number): Promise<WorkerPool> {
-  const architecture = { patch: 1, head_dim: 1, groups: 1 };
   const runtime = { engine: 'onnx', device: 'cpu', library: 'none', threads: 1 } as const;
-  const spec = { ...runtime, folder: '', architecture, inChannels: 4, outChannels: 3, resolution, maxBatch };
+  const base = { file: '', inChannels: 4, outChannels: 3, resolution };
+  const spec = { ...runtime, folder: '', networks: { base }, maxBatch };
   return WorkerPool.start({ spec, workers: 1, entry: new URL('./zero-worker.ts', import.meta.url) });
 }
 
@@ -98,7 +99,8 @@ async function measureParts(resolution: number): Promise<Record<string, number>>
     );
   }
   const pool = await startPool(resolution, 1);
-  const batch = { rows: 1, x: new Float32Array(4 * resolution ** 2), t: new Float32Array(1) };
+  const x = new Float32Array(4 * resolution ** 2);
+  const batch: Batch = { network: 'base', rows: 1, x, t: new Float32Array(1) };
   parts['IPC: a row to a worker and its prediction back'] = await cpuMs(async () => {
     for (let i = 0; i < ROWS; i++) await pool.evaluate(batch);
   }, ROWS);

@@ -4,6 +4,7 @@
  * 1. Throughput of 64 requests with mixed samplers and 5 to 100 steps, relative to the bare engine at its best batch.
  * 2. Time of a 5-step request behind eight 200-step requests, relative to its time on an idle service.
  */
+import type { Batch } from '../src/engine/engine.ts';
 import { sample } from '../src/generation/sample.ts';
 import { ModelVersion } from '../src/registry/model-version.ts';
 import { FolderRegistry } from '../src/registry/registry.ts';
@@ -38,7 +39,8 @@ const seconds = async (work: () => Promise<unknown>) => {
 async function bareEngine(evaluations: number): Promise<number> {
   const { in_channels, resolution } = model.card;
   const rows = engine.bestBatch;
-  const batch = {
+  const batch: Batch = {
+    network: 'base',
     rows,
     x: new Float32Array(rows * in_channels * resolution ** 2),
     t: new Float32Array(rows).fill(500),

@@ -5,6 +5,7 @@
 import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import sharp from 'sharp';
 import { inpaint } from '../src/generation/inpaint.ts';
+import { chooseRegion } from '../src/generation/region.ts';
 import { decodePicture } from '../src/image/decode.ts';
 import { encodePicture } from '../src/image/encode.ts';
 import { decodeMask, measureHole } from '../src/image/mask.ts';
@@ -26,10 +27,21 @@ const { sampler, steps, eta } = model.card.defaults;
 
 console.log(`${model.ref}: loading`);
 await model.open();
+const input = { picture, mask, hole: measureHole(mask) };
+const parameters = {
+  seed: SEED,
+  numImages: CANDIDATES,
+  sampler,
+  steps,
+  eta,
+  strategy: 'auto',
+  maskBlur: 0,
+} as const;
 const { pictures, timings } = await inpaint(
   model,
-  { picture, mask, hole: measureHole(mask) },
-  { seed: SEED, numImages: CANDIDATES, sampler, steps, eta, strategy: 'auto', maskBlur: 0 },
+  input,
+  await chooseRegion(model, input, parameters, Number.POSITIVE_INFINITY),
+  parameters,
   { onProgress: ({ step, total }) => process.stdout.write(`\r${step}/${total} evaluations`) },
 );
 await registry.close();

@@ -5,6 +5,7 @@
 import { mkdir, writeFile } from 'node:fs/promises';
 import sharp from 'sharp';
 import { inpaint } from '../src/generation/inpaint.ts';
+import { chooseRegion } from '../src/generation/region.ts';
 import { sample } from '../src/generation/sample.ts';
 import { encodeMask, encodePicture } from '../src/image/encode.ts';
 import { decodeMask, measureHole } from '../src/image/mask.ts';
@@ -39,11 +40,16 @@ for (const [i, seed] of seeds.entries()) {
   const drawn = await sample(model, { seed, numImages: 1, sampler: 'dpmpp_2m', steps: 24, eta: 0 });
   const [face] = drawn.pictures;
   const mask = await draw(HOLES[i]);
-  const { pictures } = await inpaint(
-    model,
-    { picture: face, mask, hole: measureHole(mask) },
-    { seed: FILL_SEED, numImages: CANDIDATES, ...defaults, strategy: 'auto', maskBlur: 0 },
-  );
+  const input = { picture: face, mask, hole: measureHole(mask) };
+  const parameters = {
+    seed: FILL_SEED,
+    numImages: CANDIDATES,
+    ...defaults,
+    strategy: 'auto',
+    maskBlur: 0,
+  } as const;
+  const region = await chooseRegion(model, input, parameters, Number.POSITIVE_INFINITY);
+  const { pictures } = await inpaint(model, input, region, parameters);
   await writeFile(`examples/face-${i + 1}.png`, await encodePicture(face, { format: 'png' }));
   await writeFile(`examples/mask-${i + 1}.png`, await encodeMask(mask));
   rows.push([holed(face, mask), ...pictures]);

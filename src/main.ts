@@ -133,8 +133,8 @@ function modelHooks(metrics: Metrics, log: Logger): ModelHooks {
   const ref = ({ id, version }: { id: string; version: string }) => `${id}@${version}`;
   return {
     onBatch: (card, rows) => metrics.batchRows.observe({ model: ref(card) }, rows),
-    onEvaluation: (card, { engine, device }, _rows, seconds) =>
-      metrics.evaluationSeconds.observe({ model: ref(card), engine, device }, seconds),
+    onEvaluation: (card, { engine, device }, { network }, seconds) =>
+      metrics.evaluationSeconds.observe({ model: ref(card), network, engine, device }, seconds),
     onLoaded: (card, { engine, device, deviceName, workers, workersReason, bestBatch }) =>
       log.info(
         `${ref(card)}: loaded on ${engine}/${device} (${deviceName}); ` +

@@ -101,7 +101,7 @@ export function createMetrics() {
     evaluationSeconds: new Histogram({
       name: 'ddpm_inpaint_evaluation_seconds',
       help: 'Time of one network evaluation in its worker, in seconds',
-      labelNames: ['model', 'engine', 'device'],
+      labelNames: ['model', 'network', 'engine', 'device'],
       buckets: [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1],
       registers,
     }),

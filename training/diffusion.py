@@ -164,19 +164,27 @@ def loss(
 
 
 @torch.no_grad()
-def sample(model, schedule: Schedule, x0: torch.Tensor, mask: torch.Tensor, noise: torch.Tensor, steps: int) -> torch.Tensor:
-    """Fill the holes with DDIM (eta 0), starting from `noise`: [N, 3, H, W] in -1..1. Known pixels stay unchanged.
+def denoise(network, schedule: Schedule, noise: torch.Tensor, steps: int) -> torch.Tensor:
+    """DDIM with eta 0 from `noise` [N, 3, H, W]; the result has this shape, in -1..1. steps: 1..T.
 
-    x0: [N, 3, H, W] in -1..1; mask: [N, 1, H, W], 1 in the hole; noise: [N, 3, H, W], standard normal; steps: 1..T.
+    network: a function of x_t [N, 3, H, W] and t int64 [N] that returns v [N, 3, H, W].
     """
     x = noise
     ts = timesteps(schedule.T, steps)
     for i, t in enumerate(ts):
         rows = torch.full((len(x),), t, device=x.device)
-        out = model(network_input(x, x0, mask), rows).float()
-        x0_hat, _ = to_x0_eps(schedule, "v", x, rows, out)
+        x0_hat, _ = to_x0_eps(schedule, "v", x, rows, network(x, rows).float())
         x0_hat = x0_hat.clamp(-1, 1)
         a, b = coefficients(schedule, rows)
         abar_prev = float(schedule.abar[ts[i + 1]]) if i + 1 < len(ts) else 1.0
         x = ddim_step(float(schedule.abar[t]), abar_prev, x0_hat, (x - a * x0_hat) / b, 0.0, noise)
-    return x.clamp(-1, 1) * mask + x0 * (1 - mask)
+    return x.clamp(-1, 1)
+
+
+def sample(model, schedule: Schedule, x0: torch.Tensor, mask: torch.Tensor, noise: torch.Tensor, steps: int) -> torch.Tensor:
+    """Fill the holes with DDIM (eta 0), starting from `noise`: [N, 3, H, W] in -1..1. Known pixels stay unchanged.
+
+    x0: [N, 3, H, W] in -1..1; mask: [N, 1, H, W], 1 in the hole; noise: [N, 3, H, W], standard normal; steps: 1..T.
+    """
+    filled = denoise(lambda x, t: model(network_input(x, x0, mask), t), schedule, noise, steps)
+    return filled * mask + x0 * (1 - mask)

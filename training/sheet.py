@@ -9,6 +9,7 @@ from PIL import Image
 
 import diffusion
 import masks
+from refiner import refiner_input
 
 
 def sample_sheet(model, schedule: diffusion.Schedule, faces: np.ndarray, device: str, path: Path, steps: int = 25):
@@ -27,6 +28,23 @@ def sample_sheet(model, schedule: diffusion.Schedule, faces: np.ndarray, device:
     pair = torch.cat([x0 * (1 - mask), filled], 3).permute(0, 2, 3, 1).cpu()
     pixels = ((pair + 1) * 127.5).round().clamp(0, 255).byte().numpy()
     rows = [np.concatenate(pixels[i : i + len(families)], 1) for i in range(0, len(pixels), len(families))]
+    Image.fromarray(np.concatenate(rows, 0)).save(path)
+
+
+def refiner_sheet(model, schedule: diffusion.Schedule, batch, path: Path, steps: int = 8):
+    """Write a PNG with a row for each window of a refiner_batches.Batch: coarse fill with its noise, refined fill, original.
+
+    Four windows side by side; steps: DDIM steps.
+    """
+    b = batch
+
+    def network(x_t: torch.Tensor, t: torch.Tensor) -> torch.Tensor:
+        return model(refiner_input(x_t, b.x0, b.coarse, b.mask, b.level), t)
+
+    refined = diffusion.denoise(network, schedule, b.eps, steps) * b.mask + b.x0 * (1 - b.mask)
+    triple = torch.cat([b.coarse * b.mask + b.x0 * (1 - b.mask), refined, b.x0], 3).permute(0, 2, 3, 1).cpu()
+    pixels = ((triple + 1) * 127.5).round().clamp(0, 255).byte().numpy()
+    rows = [np.concatenate(pixels[i : i + 4], 1) for i in range(0, len(pixels) - 3, 4)]
     Image.fromarray(np.concatenate(rows, 0)).save(path)
 
 

@@ -1,8 +1,9 @@
-"""Train an inpainting U-Net.
+"""Train a stage of an inpainting model: the base U-Net or the refiner.
 
     python train.py configs/celeba-64.toml                     # start, or resume from runs/<id>/last.pt
     python train.py configs/celeba-64.toml --steps 20000       # train longer
     python train.py configs/celeba-64.toml --init ../models/celeba-inpaint-64/1   # start from an exported model
+    python train.py configs/refiner-64.toml                    # the refiner
 
 All random numbers are derived from (seed, step), so a resumed run repeats the loss curve of an uninterrupted one.
 Ctrl-C and SIGTERM save a checkpoint first. runs/<id>/ holds last.pt, before-decay.pt, log.jsonl, loss.png, samples.png.
@@ -16,55 +17,48 @@ import tomllib
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
-import numpy as np
 import torch
+from torch import nn
 from tqdm import tqdm
 
 import diffusion
-from batches import Sources, batch_at, to_device
-from data import load_faces
+from batches import Sources
 from optim import fast_bf16, optimisers
-from sheet import plot, sample_sheet
-from unet import UNet, UNetConfig
+from sheet import plot
+from stages import STAGES
 
 HERE = Path(__file__).parent
-VALIDATION_ROWS = 512
 LOG_EVERY = 50
 KEYS = {
-    "mix": {"zoom", "zoom_from", "photos", "photos_data"},
     "loss": {"snr_cap", "weight_floor"},
     "train": {"steps", "batch", "muon_lr", "adam_lr", "warmup", "decay", "clip", "ema", "seed"},
 }
-"""The required keys of each section of a config. Other keys are errors."""
+"""The required keys of these sections of a config. Other keys are errors. Those of [mix] depend on the stage."""
 
 
 def load_config(path: Path) -> dict:
     """Read a TOML config as a dict. Exits with an error that names the missing or unknown key."""
     config = tomllib.loads(path.read_text())
-    for part in ("id", "data", "model", "schedule", *KEYS):
+    for part in ("id", "data", "model", "schedule", "mix", *KEYS):
         if part not in config:
             raise SystemExit(f"{path}: {part} is missing; see configs/ for examples")
-    for part, keys in KEYS.items():
+    if (stage := config.setdefault("stage", "base")) not in STAGES:
+        raise SystemExit(f"{path}: stage must be one of {', '.join(STAGES)}, not {stage!r}")
+    for part, keys in {**KEYS, "mix": STAGES[stage].mix_keys}.items():
         if wrong := keys ^ config[part].keys():
             raise SystemExit(f"{path}: [{part}] must have exactly the keys {sorted(keys)}; missing or unknown: {sorted(wrong)}")
     return config
 
 
-def build(config: dict) -> tuple[UNet, diffusion.Schedule]:
-    """The network of a config with new weights, mapping x [N, C, R, R] and t [N] to v [N, 3, R, R], and its schedule."""
-    model = {k: tuple(v) if isinstance(v, list) else v for k, v in config["model"].items()}
-    schedule = dict(config["schedule"])
-    return UNet(UNetConfig(**model)), diffusion.SCHEDULES[schedule.pop("type")](**schedule)
+def stage_of(config: dict):
+    """The stage that a config trains. Checkpoints written before the refiner existed do not name it."""
+    return STAGES[config.get("stage", "base")](config)
 
 
-def load_sources(config: dict, data: Path, photos: Path, split: str) -> Sources:
-    """The pictures of `split` that the config's [mix] requires. Larger faces are for training alone: validation does not zoom."""
-    mix, resolution = config["mix"], config["model"]["resolution"]
-    return Sources(
-        load_faces(data, resolution, split),
-        load_faces(data, mix["zoom_from"], split) if mix["zoom"] and split == "train" else None,
-        load_faces(photos, 4 * resolution, split) if mix["photos"] else None,
-    )
+def build(config: dict) -> tuple[nn.Module, diffusion.Schedule]:
+    """The network of a config with new weights, and its schedule."""
+    stage = stage_of(config)
+    return stage.network(), stage.schedule
 
 
 def learning_rate(step: int, train: dict) -> float:
@@ -76,7 +70,7 @@ def learning_rate(step: int, train: dict) -> float:
 class Ema:
     """Exponential moving average of the weights, decay min(ema, (1 + step) / (10 + step))."""
 
-    def __init__(self, model: UNet, decay: float):
+    def __init__(self, model: nn.Module, decay: float):
         self.decay, self.model = decay, model
         self.shadow = {k: v.detach().clone() for k, v in model.state_dict().items()}
 
@@ -99,43 +93,13 @@ class Ema:
             self.model.train()
 
 
-def validate(model, schedule: diffusion.Schedule, sources: Sources, config: dict, device: str) -> dict:
-    """Metrics for comparing training configurations, on fixed pictures, masks, timesteps and noise.
-
-    validation: mean min-SNR-5 loss on faces, whatever loss weights the training uses; validation_photos: the same on
-    photographs; x0_error: mean squared error of x_0 at t = T - 1 when the whole picture is the hole. For comparison,
-    predicting the mean face gives about 0.25.
-    """
-    held_out = Sources(sources.faces[:VALIDATION_ROWS], photos=sources.photos)
-    batch = min(32, len(held_out.faces))
-    fixed = {**config, "train": {**config["train"], "seed": 0, "batch": batch}}
-    batches = len(held_out.faces) // batch
-    faces = {**fixed, "mix": {"zoom": 0, "photos": 0}}
-    out = {"validation": _mean_loss(model, schedule, held_out, faces, device, batches)}
-    if config["mix"]["photos"]:
-        photos = {**fixed, "mix": {"zoom": 0, "photos": 1}}
-        out["validation_photos"] = _mean_loss(model, schedule, held_out, photos, device, batches)
-    errors = []
-    for i in range(min(3, batches)):
-        x0, mask, t, eps = to_device(batch_at(i, held_out, faces, schedule.T), device)
-        t, mask = torch.full_like(t, schedule.T - 1), torch.ones_like(mask)
-        x = diffusion.q_sample(schedule, x0, t, eps)
-        x0_hat, _ = diffusion.to_x0_eps(schedule, "v", x, t, model(diffusion.network_input(x, x0, mask), t).float())
-        errors.append(float(((x0_hat - x0) ** 2).mean()))
-    return {**out, "x0_error": float(np.mean(errors))}
-
-
-def _mean_loss(model, schedule: diffusion.Schedule, sources: Sources, config: dict, device: str, batches: int) -> float:
-    rows = [diffusion.loss(model, schedule, *to_device(batch_at(i, sources, config, schedule.T), device)) for i in range(batches)]
-    return float(torch.cat(rows).mean())
-
-
 class Training:
     """The state of a training run: network, averaged weights, optimisers and current step."""
 
     def __init__(self, config: dict, run: Path, device: str, precision: str, compiled: bool):
         self.config, self.run, self.device = config, run, device
-        self.model, self.schedule = build(config)
+        self.stage = stage_of(config)
+        self.model = self.stage.network()
         self.model.to(device, memory_format=torch.channels_last)
         train = config["train"]
         self.ema = Ema(self.model, train["ema"])
@@ -170,11 +134,10 @@ class Training:
 
     def train_step(self, sources: Sources) -> torch.Tensor:
         """Update the weights with one batch, and return its mean loss (a scalar)."""
-        train, loss = self.config["train"], self.config["loss"]
+        train = self.config["train"]
         torch.manual_seed(train["seed"] * 1_000_003 + self.step)  # dropout
-        batch = to_device(batch_at(self.step, sources, self.config, self.schedule.T), self.device)
         with self.autocast:
-            value = diffusion.loss(self.forward, self.schedule, *batch, loss["snr_cap"], loss["weight_floor"]).mean()
+            value = self.stage.loss(self.forward, sources, self.step, self.device).mean()
         value.backward()
         torch.nn.utils.clip_grad_norm_(self.model.parameters(), train["clip"])
         factor = learning_rate(self.step, train)
@@ -211,8 +174,8 @@ class Training:
     def report(self, held_out: Sources):
         """Log the validation metrics, and write samples.png, loss.png and last.pt."""
         with self.ema.applied(), torch.no_grad(), self.autocast:
-            figures = validate(self.model, self.schedule, held_out, self.config, self.device)
-            sample_sheet(self.model, self.schedule, held_out.faces, self.device, self.run / "samples.png")
+            figures = self.stage.validate(self.model, held_out, self.device)
+            self.stage.sheet(self.model, held_out, self.device, self.run / "samples.png")
         self.log(**figures)
         self.save("last.pt")
         plot(self.run / "log.jsonl", self.run / "loss.png")
@@ -277,9 +240,9 @@ def main():
     torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = True
 
     data, photos = args.data or HERE / config["data"], args.photos or HERE / config["mix"]["photos_data"]
-    sources, held_out = (load_sources(config, data, photos, split) for split in ("train", "validation"))
     precision = args.precision or ("bf16" if fast_bf16(args.device) else "fp32")
     training = Training(config, run, args.device, precision, not args.no_compile)
+    sources, held_out = (training.stage.load(data, photos, split) for split in ("train", "validation"))
     checkpoint = args.resume or run / "last.pt"
     if args.resume or checkpoint.exists():
         training.resume(checkpoint)

@@ -163,6 +163,13 @@ export const SETTINGS = {
     default: String(25 * MEGA),
     description: 'Maximum size of a picture in pixels (width × height); larger ones get 413',
   },
+  MAX_EVALUATIONS: {
+    schema: wholeNumber(100, 1_000_000),
+    default: '4000',
+    description:
+      'Maximum number of network evaluations for an image whose hole is filled in windows. `strategy=auto` fills ' +
+      'a hole that needs more at a coarser scale; `strategy=windows` gets 422',
+  },
   MAX_CONNECTIONS: {
     schema: wholeNumber(1, 1_000_000),
     default: '1000',

@@ -59,20 +59,43 @@ function mulHigh(a: number, b: number): number {
 
 const UNIT = 2 ** -32;
 
-/** `length` independent standard normal numbers (Box & Muller 1958); a pure function of the key. */
+/** `length` independent standard normal numbers; a pure function of the key. */
 export function gaussian(key: NoiseKey, length: number): Float32Array {
   const out = new Float32Array(length);
   const words = new Uint32Array(4);
+  const normals = new Float64Array(4);
   for (let i = 0; i < length; i += 4) {
     philox(i >>> 2, key.step, key.candidate, 0, key.seed, 0, words);
-    for (let pair = 0; pair < 4; pair += 2) {
-      // (w + 1/2) / 2^32 lies strictly between 0 and 1: its logarithm is finite.
-      const radius = Math.sqrt(-2 * Math.log((words[pair] + 0.5) * UNIT));
-      const angle = 2 * Math.PI * words[pair + 1] * UNIT;
-      // Writes past the end of a typed array are ignored, so the last block needs no special case.
-      out[i + pair] = radius * Math.cos(angle);
-      out[i + pair + 1] = radius * Math.sin(angle);
-    }
+    boxMuller(words, normals);
+    // Writes past the end of a typed array are ignored, so the last block needs no special case.
+    for (let j = 0; j < 4; j++) out[i + j] = normals[j];
   }
   return out;
+}
+
+/** Where the noise of one pixel lies: column and row 0..65,535, and the level of an image pyramid, 0 or more. */
+export interface NoisePosition {
+  x: number;
+  y: number;
+  level: number;
+}
+
+/** Writes three independent standard normal numbers, one for each channel of a pixel, to the start of `out`. */
+export function gaussianPixel(key: NoiseKey, { x, y, level }: NoisePosition, out: Float64Array): void {
+  // The last word of the counter keeps these numbers apart from those of gaussian().
+  philox(x + 0x10000 * y, key.step, key.candidate, level + 1, key.seed, 0, scratch);
+  boxMuller(scratch, out);
+}
+
+const scratch = new Uint32Array(4);
+
+/** Four independent standard normal numbers from four random words (Box & Muller 1958), written to `out`. */
+function boxMuller(words: Uint32Array, out: Float64Array): void {
+  for (let pair = 0; pair < 4; pair += 2) {
+    // (w + 1/2) / 2^32 lies strictly between 0 and 1: its logarithm is finite.
+    const radius = Math.sqrt(-2 * Math.log((words[pair] + 0.5) * UNIT));
+    const angle = 2 * Math.PI * words[pair + 1] * UNIT;
+    out[pair] = radius * Math.cos(angle);
+    out[pair + 1] = radius * Math.sin(angle);
+  }
 }

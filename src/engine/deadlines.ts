@@ -4,7 +4,7 @@ import type { DeviceName } from './engine.ts';
 
 /** After how long a worker that does not answer counts as hung. All times are in milliseconds. */
 export interface Deadlines {
-  /** Loading and warming up a network, without the share for its size. */
+  /** Loading and warming up a version's networks, without the share for their size. */
   loadMs: number;
   /** Added to loadMs for each megabyte of the model's folder. */
   loadMsPerMegabyte: number;
@@ -51,17 +51,15 @@ export function loadDeadlineMs(
   return factor * (loadMs + loadMsPerMegabyte * megabytes);
 }
 
-/** The deadline for evaluating `rows` rows, in milliseconds, when a row took `rowSeconds` recently. */
+/** The deadline in milliseconds of evaluations that would have taken `expectedSeconds` recently. */
 export function evaluationDeadlineMs(
-  rows: number,
-  rowSeconds: number,
+  expectedSeconds: number,
   { evaluationMs, evaluationFactor }: Deadlines,
 ): number {
-  const expectedMs = 1000 * rows * rowSeconds;
-  return Math.max(evaluationMs, Math.min(evaluationFactor * expectedMs, MAX_EVALUATION_MS));
+  return Math.max(evaluationMs, Math.min(evaluationFactor * 1000 * expectedSeconds, MAX_EVALUATION_MS));
 }
 
-/** The new value of `rowSeconds` after an evaluation: the slowest recent one decides, and is forgotten slowly. */
+/** The time of a row of one network after another evaluation of it: the slowest recent one decides, and is forgotten slowly. */
 export function slowestRecently(rowSeconds: number, rows: number, seconds: number): number {
   return Math.max(seconds / rows, DECAY * rowSeconds);
 }

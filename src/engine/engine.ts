@@ -1,8 +1,17 @@
-/** Rows for one evaluation of the network. Each row has its own timestep, which makes step-level batching possible. */
+/**
+ * The networks of a model version. base: draws the fill at the model's resolution; refiner: doubles the resolution of a
+ * fill. Every version has a base network.
+ */
+export const NETWORK_NAMES = ['base', 'refiner'] as const;
+export type NetworkName = (typeof NETWORK_NAMES)[number];
+
+/** Rows for one evaluation of a network. Each row has its own timestep, which makes step-level batching possible. */
 export interface Batch {
+  /** The network that evaluates all of the rows. */
+  network: NetworkName;
   /** Number of rows, N >= 1. */
   rows: number;
-  /** [N, C, R, R], row-major: C is the model's number of input channels, R its resolution. */
+  /** [N, C, R, R], row-major: C is the network's number of input channels, R its resolution. */
   x: Float32Array;
   /** [N], timesteps in 0..T-1. */
   t: Float32Array;
@@ -18,10 +27,12 @@ export interface EngineInfo {
   deviceName: string;
   /** Memory of the GPU in bytes, where it is known. */
   deviceMemoryBytes?: number;
-  /** The npm package that evaluates the network. */
+  /** The npm package that evaluates the networks. */
   library: string;
+  /** The networks that it evaluates: an engine may serve fewer than the model version has. */
+  networks: NetworkName[];
   precision: 'fp32' | 'fp16';
-  /** Most rows that one evaluation should have: larger batches cost as much per row. */
+  /** Most rows that one evaluation should have, measured on the base network: larger batches cost as much per row. */
   bestBatch: number;
   /** Worker processes. Each runs one evaluation at a time. */
   workers: number;
@@ -34,7 +45,7 @@ export interface EvaluateOptions {
   exclusive?: boolean;
 }
 
-/** Evaluates one model's network in worker processes. */
+/** Evaluates the networks of one model version in worker processes. */
 export interface Engine {
   readonly info: EngineInfo;
   /** Workers that can evaluate now, 0..info.workers. */
@@ -43,14 +54,14 @@ export interface Engine {
   onAliveChange: (() => void) | undefined;
   /**
    * Resolves to the prediction, [N, C_out, R, R]. On a CPU a row's result has the same bits in every batch; on a GPU it
-   * is the same within the engine's tolerance. Rejects with EngineError. An evaluation has no side effects, so it may be
-   * repeated.
+   * is the same within the engine's tolerance. Rejects with EngineError, also for a network that is not in info.networks.
+   * An evaluation has no side effects, so it may be repeated.
    */
   evaluate(batch: Batch, options?: EvaluateOptions): Promise<Float32Array>;
   close(): Promise<void>;
 }
 
-/** The network could not be loaded or evaluated. The request is not at fault. */
+/** A network could not be loaded or evaluated. The request is not at fault. */
 export class EngineError extends Error {
   override name = 'EngineError';
 }

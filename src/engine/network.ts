@@ -1,4 +1,4 @@
-import type { Batch, DeviceName, EngineName } from './engine.ts';
+import { type Batch, type DeviceName, EngineError, type EngineName, type NetworkName } from './engine.ts';
 
 /** A library that evaluates networks, and the device it uses. */
 export interface Runtime {
@@ -20,23 +20,33 @@ export interface Architecture {
   groups: number;
 }
 
-/** Everything a worker needs to load a network: plain data that is sent over IPC. */
-export interface NetworkSpec extends Runtime {
-  /** Absolute path of the model version's folder. */
-  folder: string;
-  architecture: Architecture;
+/** One network of a model version. */
+export interface NetworkShape {
+  /** Name of its ONNX file in the version's folder. */
+  file: string;
   inChannels: number;
   outChannels: number;
   /** R: the network's pictures are R x R. */
   resolution: number;
+  /** For engines that build the network from its weights; the others read it from `file`. */
+  architecture?: Architecture;
+}
+
+/** Everything a worker needs to load a version's networks: plain data that is sent over IPC. */
+export interface NetworkSpec extends Runtime {
+  /** Absolute path of the model version's folder. */
+  folder: string;
+  networks: { base: NetworkShape; refiner?: NetworkShape };
   /** Threads of an exclusive evaluation (CPU). */
   threads: number;
   /** Most rows of an evaluation; chosen at warm-up when absent. */
   maxBatch?: number;
 }
 
-/** A network loaded in a worker process. */
-export interface Network {
+/** Networks loaded in a worker process. */
+export interface Networks {
+  /** Those that it evaluates, the base first. */
+  networks: NetworkName[];
   deviceName: string;
   /** Bytes, where it is known. */
   deviceMemoryBytes?: number;
@@ -45,7 +55,20 @@ export interface Network {
   precision: 'fp32' | 'fp16';
   /**
    * Resolves to the prediction, [N, C_out, R, R]. An exclusive evaluation may use all threads; the bits are the same.
-   * Rejects with DeviceError when the network is unusable from now on, with another error when only this batch failed.
+   * Rejects with DeviceError when the networks are unusable from now on, with another error when only this batch failed.
    */
   evaluate(batch: Batch, exclusive: boolean): Promise<Float32Array>;
 }
+
+/** The shape of the network that evaluates a batch. Throws EngineError when the version has no such network. */
+export function shapeOf({ networks }: NetworkSpec, name: NetworkName): NetworkShape {
+  const shape = networks[name];
+  if (!shape) throw new EngineError(`this model version has no network named ${name}`);
+  return shape;
+}
+
+/** The length of one row of a network's input, in numbers. */
+export const inputLength = ({ inChannels, resolution }: NetworkShape) => inChannels * resolution ** 2;
+
+/** The length of one row of a network's prediction, in numbers. */
+export const outputLength = ({ outChannels, resolution }: NetworkShape) => outChannels * resolution ** 2;

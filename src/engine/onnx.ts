@@ -1,66 +1,87 @@
 import os from 'node:os';
 import path from 'node:path';
 import { InferenceSession, Tensor } from 'onnxruntime-node';
-import { type Batch, DeviceError, EngineError } from './engine.ts';
+import { type Batch, DeviceError, EngineError, NETWORK_NAMES, type NetworkName } from './engine.ts';
 import { gpuInUse } from './gpu.ts';
-import type { Network, NetworkSpec } from './network.ts';
+import type { NetworkShape, NetworkSpec, Networks } from './network.ts';
 import { explainProviderError, type GpuDevice, PROVIDERS } from './onnx-providers.ts';
 
-/** Loads the network in onnxruntime. Rejects with EngineError when the file or the device cannot be used. */
-export function loadOnnx(spec: NetworkSpec): Promise<Network> {
+/** Loads a version's networks in onnxruntime. Rejects with EngineError when a file or the device cannot be used. */
+export function loadOnnx(spec: NetworkSpec): Promise<Networks> {
   return spec.device === 'cpu' ? loadOnCpu(spec) : loadOnGpu(spec, spec.device);
 }
 
 /**
- * Two sessions: a single-threaded one, which is best while every core has a busy worker of its own, and one of all
- * threads for exclusive evaluations. Both give the same bits.
+ * Two sessions for each network: a single-threaded one, which is best while every core has a busy worker of its own, and
+ * one of all threads for exclusive evaluations. Both give the same bits.
  */
-async function loadOnCpu(spec: NetworkSpec): Promise<Network> {
-  const single = await createSession(spec, ['cpu'], 1).catch(({ message }: Error) => {
-    throw new EngineError(`${modelFile(spec)} cannot be loaded (${message.trim()}): export the model again`);
-  });
-  checkContract(single, spec);
-  const parallel = spec.threads > 1 ? await createSession(spec, ['cpu'], spec.threads) : single;
+async function loadOnCpu(spec: NetworkSpec): Promise<Networks> {
   return {
     deviceName: os.cpus()[0]?.model.trim() ?? 'unknown CPU',
     precision: 'fp32',
-    evaluate: (batch, exclusive) => run(exclusive ? parallel : single, batch, spec),
+    ...(await loadEach(spec, async (shape) => {
+      const file = modelFile(spec, shape);
+      const single = await createSession(file, ['cpu'], 1).catch(({ message }: Error) => {
+        throw new EngineError(`${file} cannot be loaded (${message.trim()}): export the model again`);
+      });
+      checkContract(single, file, shape);
+      const parallel = spec.threads > 1 ? await createSession(file, ['cpu'], spec.threads) : single;
+      return (batch, exclusive) => run(exclusive ? parallel : single, batch, shape);
+    })),
   };
 }
 
 /**
- * One session, exclusive or not. It is not used again after a failure: it would go on failing, or return wrong numbers.
- * The WebGPU provider only logs that memory ran out and then computes with buffers that were never written, so a
- * prediction that is zero everywhere counts as a failure.
+ * One session for each network, exclusive or not. It is not used again after a failure: it would go on failing, or return
+ * wrong numbers. The WebGPU provider only logs that memory ran out and then computes with buffers that were never
+ * written, so a prediction that is zero everywhere counts as a failure.
  */
-async function loadOnGpu(spec: NetworkSpec, device: GpuDevice): Promise<Network> {
-  const session = await createSession(spec, PROVIDERS[device], 1).catch((error: Error) => {
-    throw new EngineError(explainProviderError(device, error.message), { cause: error });
+async function loadOnGpu(spec: NetworkSpec, device: GpuDevice): Promise<Networks> {
+  const loaded = await loadEach(spec, async (shape) => {
+    const file = modelFile(spec, shape);
+    const session = await createSession(file, PROVIDERS[device], 1).catch((error: Error) => {
+      throw new EngineError(explainProviderError(device, error.message), { cause: error });
+    });
+    checkContract(session, file, shape);
+    return async (batch) => {
+      const prediction = await run(session, batch, shape);
+      if (prediction.every((value) => value === 0))
+        throw new DeviceError('the prediction is zero everywhere');
+      return prediction;
+    };
   });
-  checkContract(session, spec);
   const { name, software, memoryBytes } = gpuInUse(device);
   if (spec.hardwareOnly && software) {
     throw new EngineError(`${name} is the only GPU, and it computes on the CPU; DEVICE=webgpu would use it`);
   }
+  return { deviceName: name, deviceMemoryBytes: memoryBytes, software, precision: 'fp32', ...loaded };
+}
+
+/** Loads the version's networks one after the other with `load`, the base first. */
+async function loadEach(
+  spec: NetworkSpec,
+  load: (shape: NetworkShape) => Promise<Networks['evaluate']>,
+): Promise<Pick<Networks, 'networks' | 'evaluate'>> {
+  const loaded = new Map<NetworkName, Networks['evaluate']>();
+  for (const name of NETWORK_NAMES) {
+    const shape = spec.networks[name];
+    if (shape) loaded.set(name, await load(shape));
+  }
   return {
-    deviceName: name,
-    deviceMemoryBytes: memoryBytes,
-    software,
-    precision: 'fp32',
-    async evaluate(batch) {
-      const prediction = await run(session, batch, spec);
-      if (prediction.every((value) => value === 0))
-        throw new DeviceError('the prediction is zero everywhere');
-      return prediction;
+    networks: [...loaded.keys()],
+    async evaluate(batch, exclusive) {
+      const evaluate = loaded.get(batch.network);
+      if (!evaluate) throw new EngineError(`the network ${batch.network} is not loaded`);
+      return evaluate(batch, exclusive);
     },
   };
 }
 
-const modelFile = ({ folder }: NetworkSpec) => path.join(folder, 'unet.onnx');
+const modelFile = ({ folder }: NetworkSpec, { file }: NetworkShape) => path.join(folder, file);
 
 /** Throws EngineError unless the network's inputs and output have the names and shapes that model.json gives. */
-function checkContract(session: InferenceSession, spec: NetworkSpec) {
-  const { inChannels, outChannels, resolution: r } = spec;
+function checkContract(session: InferenceSession, file: string, shape: NetworkShape) {
+  const { inChannels, outChannels, resolution: r } = shape;
   const expected: Record<string, Shape> = {
     x: ['N', inChannels, r, r],
     t: ['N'],
@@ -71,7 +92,7 @@ function checkContract(session: InferenceSession, spec: NetworkSpec) {
   if (fits && session.inputNames.length === 2 && session.outputNames.length === 1) return;
   const list = (shapes: [string, Shape][]) => shapes.map(([name, shape]) => `${name} [${shape}]`).join(', ');
   throw new EngineError(
-    `${modelFile(spec)} has ${list(found.map((value) => [value.name, value.isTensor ? value.shape : []]))}, ` +
+    `${file} has ${list(found.map((value) => [value.name, value.isTensor ? value.shape : []]))}, ` +
       `but model.json requires ${list(Object.entries(expected))}: export the model again`,
   );
 }
@@ -85,11 +106,11 @@ function shapeFits(shape: Shape, expected: Shape | undefined): boolean {
 }
 
 function createSession(
-  spec: NetworkSpec,
+  file: string,
   executionProviders: InferenceSession.SessionOptions['executionProviders'],
   threads: number,
 ): Promise<InferenceSession> {
-  return InferenceSession.create(modelFile(spec), {
+  return InferenceSession.create(file, {
     executionProviders,
     intraOpNumThreads: threads,
     interOpNumThreads: 1,
@@ -102,8 +123,8 @@ function createSession(
 }
 
 /** Resolves to the prediction, [N, C_out, R, R]. Rejects with DeviceError, or with what toTensors throws. */
-async function run(session: InferenceSession, batch: Batch, spec: NetworkSpec): Promise<Float32Array> {
-  const inputs = toTensors(batch, spec);
+async function run(session: InferenceSession, batch: Batch, shape: NetworkShape): Promise<Float32Array> {
+  const inputs = toTensors(batch, shape);
   try {
     const { prediction } = await session.run(inputs);
     return prediction.data as Float32Array;
@@ -114,7 +135,7 @@ async function run(session: InferenceSession, batch: Batch, spec: NetworkSpec): 
 }
 
 /** The network's inputs: x [N, C, R, R] and t [N]. Throws when an array's length does not match its shape. */
-function toTensors({ rows, x, t }: Batch, { inChannels, resolution }: NetworkSpec) {
+function toTensors({ rows, x, t }: Batch, { inChannels, resolution }: NetworkShape) {
   return {
     x: new Tensor('float32', x, [rows, inChannels, resolution, resolution]),
     t: new Tensor('float32', t, [rows]),

@@ -1,5 +1,5 @@
 import type { Batch } from './engine.ts';
-import type { Network, NetworkSpec } from './network.ts';
+import { inputLength, type NetworkSpec, type Networks, outputLength, shapeOf } from './network.ts';
 
 /**
  * Batch sizes in 1..largest, ascending: powers of two, the numbers halfway between them, and `largest` itself. At most a
@@ -12,19 +12,18 @@ export function batchSizes(largest: number): number[] {
 }
 
 /**
- * A network that pads each batch with zero rows up to the next of `sizes` (ascending) and drops their results. Larger
+ * Networks that pad each batch with zero rows up to the next of `sizes` (ascending) and drop their results. Larger
  * batches than the last size are not padded.
  */
-export function padded(network: Network, sizes: readonly number[], spec: NetworkSpec): Network {
-  const rowLength = spec.inChannels * spec.resolution ** 2;
-  const outLength = spec.outChannels * spec.resolution ** 2;
+export function padded(networks: Networks, sizes: readonly number[], spec: NetworkSpec): Networks {
   return {
-    ...network,
+    ...networks,
     async evaluate(batch, exclusive) {
       const rows = sizes.find((size) => size >= batch.rows) ?? batch.rows;
-      if (rows === batch.rows) return network.evaluate(batch, exclusive);
-      const prediction = await network.evaluate(padTo(rows, batch, rowLength), exclusive);
-      return prediction.slice(0, batch.rows * outLength);
+      if (rows === batch.rows) return networks.evaluate(batch, exclusive);
+      const shape = shapeOf(spec, batch.network);
+      const prediction = await networks.evaluate(padTo(rows, batch, inputLength(shape)), exclusive);
+      return prediction.slice(0, batch.rows * outputLength(shape));
     },
   };
 }
@@ -35,5 +34,5 @@ function padTo(rows: number, batch: Batch, rowLength: number): Batch {
   const t = new Float32Array(rows);
   x.set(batch.x);
   t.set(batch.t);
-  return { rows, x, t };
+  return { ...batch, rows, x, t };
 }

@@ -21,7 +21,7 @@ export interface PoolOptions {
   onFailing?: (reason: string) => void;
   /** Called before a dead worker is replaced. A rejection counts as a failed start: the pool tries again later. */
   beforeReplacing?: () => Promise<void>;
-  onEvaluation?: (rows: number, seconds: number) => void;
+  onEvaluation?: (batch: Batch, seconds: number) => void;
   /** Called when a worker ended and will be replaced; `reason` completes the sentence "a worker ...". */
   onRestart?: (reason: string, cause: LossCause) => void;
 }
@@ -54,7 +54,7 @@ export class WorkerPool implements Engine {
 
   /**
    * Starts the workers and waits until all of them are warm. The first one tells how much memory a worker takes and the
-   * best batch size, for all. Rejects with EngineError when the network cannot be loaded.
+   * best batch size, for all. Rejects with EngineError when a network cannot be loaded.
    */
   static async start(options: PoolOptions): Promise<WorkerPool> {
     const first = await startWorker(options);
@@ -73,7 +73,7 @@ export class WorkerPool implements Engine {
 
   private constructor(
     options: PoolOptions,
-    { deviceName, deviceMemoryBytes, precision, bestBatch }: Loaded,
+    { deviceName, deviceMemoryBytes, precision, networks, bestBatch }: Loaded,
     { workers, reason }: { workers: number; reason?: string },
   ) {
     const { spec, restartDelayMs = RESTART_DELAY_MS } = options;
@@ -88,6 +88,7 @@ export class WorkerPool implements Engine {
       deviceMemoryBytes,
       library,
       precision,
+      networks,
       bestBatch,
       workers,
       workersReason: reason,
@@ -104,6 +105,9 @@ export class WorkerPool implements Engine {
   }
 
   async evaluate(batch: Batch, { exclusive = false }: EvaluateOptions = {}): Promise<Float32Array> {
+    const { engine, networks } = this.info;
+    if (!networks.includes(batch.network))
+      throw new EngineError(`the engine ${engine} does not serve the network ${batch.network} of this model`);
     let worker = leastLoaded(this.#alive);
     if (!worker) throw new EngineError('no worker is alive');
     for (let failures = 1; ; failures++) {
@@ -146,7 +150,7 @@ export class WorkerPool implements Engine {
 
   async #evaluateOn(worker: WorkerProcess, batch: Batch, exclusive: boolean): Promise<Float32Array> {
     const { prediction, seconds } = await worker.evaluate(batch, exclusive);
-    this.#options.onEvaluation?.(batch.rows, seconds);
+    this.#options.onEvaluation?.(batch, seconds);
     this.#restartDelayMs = this.#options.restartDelayMs ?? RESTART_DELAY_MS;
     this.#failures = 0;
     return prediction;

@@ -1,13 +1,16 @@
-import type { Batch, EngineInfo } from './engine.ts';
+import type { Batch, EngineInfo, NetworkName } from './engine.ts';
 import type { NetworkSpec } from './network.ts';
 
-/** What a worker reports once its network is loaded and warm. */
+/** For each network, the time of an evaluation per row, in seconds. */
+export type RowSeconds = Partial<Record<NetworkName, number>>;
+
+/** What a worker reports once its networks are loaded and warm. */
 export interface Loaded
-  extends Pick<EngineInfo, 'deviceName' | 'deviceMemoryBytes' | 'precision' | 'bestBatch'> {
+  extends Pick<EngineInfo, 'deviceName' | 'deviceMemoryBytes' | 'precision' | 'networks' | 'bestBatch'> {
   /** Resident memory of the worker's process, in bytes. */
   rssBytes: number;
-  /** Time of one evaluation while it warmed up, per row, in seconds. */
-  rowSeconds: number;
+  /** Measured while it warmed up. */
+  rowSeconds: RowSeconds;
 }
 
 /** Messages from the HTTP process to a worker, over Node's IPC channel. */

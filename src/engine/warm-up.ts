@@ -1,6 +1,7 @@
-import { EngineError } from './engine.ts';
-import type { Network, NetworkSpec } from './network.ts';
+import { EngineError, type NetworkName } from './engine.ts';
+import { inputLength, type NetworkSpec, type Networks, shapeOf } from './network.ts';
 import { batchSizes, padded } from './padded.ts';
+import type { RowSeconds } from './protocol.ts';
 
 /**
  * Rows of an evaluation on a CPU. Larger batches cost as much per row or more (bench/README.md) and delay the other
@@ -15,33 +16,39 @@ const MAX_MEASURED_BATCH = 64;
 const REPEATS = 5;
 
 /**
- * Runs the network once for every batch size that it will be given, so that no request pays for first-run work (memory
- * plans, shaders, choice of algorithms), and chooses the best batch size unless spec.maxBatch sets it.
+ * Runs every network once for every batch size that it will be given, so that no request pays for first-run work (memory
+ * plans, shaders, choice of algorithms), and chooses the best batch size of the base network unless spec.maxBatch sets it.
  *
- * A GPU repeats first-run work for each new size, so the network returned for one pads its batches to a few sizes.
- * `rowSeconds` is the time of the last evaluation per row. Rejects with EngineError when an evaluation fails.
+ * A GPU repeats first-run work for each new size, so the networks returned for one pad their batches to a few sizes.
+ * `rowSeconds` has the time of the last evaluation of each network per row. Rejects with EngineError when an evaluation
+ * fails.
  */
 export async function warmUp(
-  network: Network,
+  networks: Networks,
   spec: NetworkSpec,
-): Promise<{ network: Network; bestBatch: number; rowSeconds: number }> {
-  const evaluated = new Set<number>();
-  let rowSeconds = 0;
-  const evaluate: Evaluate = async (rows, exclusive = false) => {
-    evaluated.add(rows);
-    const ms = await evaluateZeros(network, rows, exclusive, spec);
-    rowSeconds = ms / 1000 / rows;
-    return ms;
-  };
-  await evaluate(1);
+): Promise<{ networks: Networks; bestBatch: number; rowSeconds: RowSeconds }> {
+  const rowSeconds: RowSeconds = {};
+  const evaluators = networks.networks.map((name) => {
+    const evaluated = new Set<number>();
+    const evaluate: Evaluate = async (rows, exclusive = false) => {
+      evaluated.add(rows);
+      const ms = await evaluateZeros(networks, name, rows, exclusive, spec);
+      rowSeconds[name] = ms / 1000 / rows;
+      return ms;
+    };
+    return { evaluate, evaluated };
+  });
+  for (const { evaluate } of evaluators) await evaluate(1);
   if (spec.device === 'cpu') {
-    await evaluate(1, true); // it has a session of its own
-    return { network, bestBatch: spec.maxBatch ?? CPU_BATCH, rowSeconds };
+    for (const { evaluate } of evaluators) await evaluate(1, true); // it has a session of its own
+    return { networks, bestBatch: spec.maxBatch ?? CPU_BATCH, rowSeconds };
   }
-  const bestBatch = spec.maxBatch ?? (network.software ? CPU_BATCH : await measureBestBatch(evaluate));
+  const [base] = evaluators;
+  const bestBatch = spec.maxBatch ?? (networks.software ? CPU_BATCH : await measureBestBatch(base.evaluate));
   const sizes = batchSizes(bestBatch);
-  for (const rows of sizes) if (!evaluated.has(rows)) await evaluate(rows);
-  return { network: padded(network, sizes, spec), bestBatch, rowSeconds };
+  for (const { evaluate, evaluated } of evaluators)
+    for (const rows of sizes) if (!evaluated.has(rows)) await evaluate(rows);
+  return { networks: padded(networks, sizes, spec), bestBatch, rowSeconds };
 }
 
 /** Evaluates a batch of `rows` rows; resolves to its duration in milliseconds. */
@@ -69,19 +76,17 @@ async function doublingPays(evaluate: Evaluate, rows: number): Promise<boolean> 
 }
 
 async function evaluateZeros(
-  network: Network,
+  networks: Networks,
+  name: NetworkName,
   rows: number,
   exclusive: boolean,
-  { inChannels, resolution }: NetworkSpec,
+  spec: NetworkSpec,
 ): Promise<number> {
-  const batch = {
-    rows,
-    x: new Float32Array(rows * inChannels * resolution ** 2),
-    t: new Float32Array(rows),
-  };
+  const x = new Float32Array(rows * inputLength(shapeOf(spec, name)));
+  const batch = { network: name, rows, x, t: new Float32Array(rows) };
   const started = performance.now();
   try {
-    await network.evaluate(batch, exclusive);
+    await networks.evaluate(batch, exclusive);
   } catch (error) {
     const advice = rows > 1 ? `: set MAX_BATCH to ${rows >> 1} or less` : '';
     throw new EngineError(`a batch of ${rows} failed (${(error as Error).message})${advice}`);

@@ -1,14 +1,14 @@
 import { type Batch, DeviceError } from './engine.ts';
-import type { Network, NetworkSpec } from './network.ts';
+import type { NetworkSpec, Networks } from './network.ts';
 import type { FromWorker, ToWorker } from './protocol.ts';
 import { warmUp } from './warm-up.ts';
 
 /** Messages of a failed device or of exhausted memory, from libraries that do not throw DeviceError. */
 const DEVICE_FAILURE = /\bOOM\b|out of memory|resource ?exhausted|device (is |was )?lost|CUDA_ERROR/i;
 
-/** Makes this process a worker: it loads one network with `loadNetwork` and evaluates what its parent sends. */
-export function runWorker(loadNetwork: (spec: NetworkSpec) => Promise<Network>) {
-  let network: Network | undefined;
+/** Makes this process a worker: it loads a version's networks with `loadNetworks` and evaluates what its parent sends. */
+export function runWorker(loadNetworks: (spec: NetworkSpec) => Promise<Networks>) {
+  let loaded: Networks | undefined;
 
   process.on('message', async (message: ToWorker) => {
     if (message.type === 'load') await load(message.spec);
@@ -25,12 +25,11 @@ export function runWorker(loadNetwork: (spec: NetworkSpec) => Promise<Network>) 
 
   async function load(spec: NetworkSpec) {
     try {
-      const warm = await warmUp(await loadNetwork(spec), spec);
-      network = warm.network;
-      const { deviceName, deviceMemoryBytes, precision } = network;
-      const { bestBatch, rowSeconds } = warm;
-      const rssBytes = process.memoryUsage.rss();
-      send({ type: 'loaded', deviceName, deviceMemoryBytes, precision, bestBatch, rssBytes, rowSeconds });
+      const { networks: warm, bestBatch, rowSeconds } = await warmUp(await loadNetworks(spec), spec);
+      loaded = warm;
+      const { deviceName, deviceMemoryBytes, precision, networks } = warm;
+      const info = { deviceName, deviceMemoryBytes, precision, networks, bestBatch };
+      send({ type: 'loaded', ...info, rssBytes: process.memoryUsage.rss(), rowSeconds });
     } catch (error) {
       send({ type: 'load-failed', message: messageOf(error) });
     }
@@ -38,9 +37,9 @@ export function runWorker(loadNetwork: (spec: NetworkSpec) => Promise<Network>) 
 
   async function evaluate(id: number, batch: Batch, exclusive: boolean) {
     try {
-      if (!network) throw new Error('no network is loaded');
+      if (!loaded) throw new Error('no network is loaded');
       const started = performance.now();
-      const prediction = await network.evaluate(batch, exclusive);
+      const prediction = await loaded.evaluate(batch, exclusive);
       send({ type: 'result', id, prediction, seconds: (performance.now() - started) / 1000 });
     } catch (error) {
       const message = messageOf(error);

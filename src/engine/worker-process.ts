@@ -7,9 +7,9 @@ import {
   Silence,
   slowestRecently,
 } from './deadlines.ts';
-import { type Batch, EngineError } from './engine.ts';
+import { type Batch, EngineError, type NetworkName } from './engine.ts';
 import type { NetworkSpec } from './network.ts';
-import type { FromWorker, Loaded, ToWorker } from './protocol.ts';
+import type { FromWorker, Loaded, RowSeconds, ToWorker } from './protocol.ts';
 
 /** When the parent runs from the TypeScript sources (tests, scripts), so does the worker, with the same loader. */
 const FROM_SOURCE = import.meta.url.endsWith('.ts');
@@ -55,6 +55,7 @@ process.on('exit', () => {
 });
 
 interface PendingEvaluation {
+  network: NetworkName;
   rows: number;
   resolve(evaluation: Evaluation): void;
   reject(error: EngineError): void;
@@ -62,7 +63,7 @@ interface PendingEvaluation {
 
 /** The parent's side of one worker process. A worker that does not answer before its deadline is killed. */
 export class WorkerProcess {
-  /** Resolves once the network is loaded and warm. Rejects with EngineError when it cannot be loaded. */
+  /** Resolves once the networks are loaded and warm. Rejects with EngineError when one cannot be loaded. */
   readonly loaded: Promise<Loaded>;
   /** Resolves when the process has ended. */
   readonly #ended: Promise<void>;
@@ -73,8 +74,8 @@ export class WorkerProcess {
   #loading = true;
   /** It was asked whether it still answers, and has not answered yet. */
   #pinged = false;
-  /** Seconds per row of the slowest recent evaluation. */
-  #rowSeconds = 0;
+  /** Seconds per row of the slowest recent evaluation of each network. */
+  readonly #rowSeconds: RowSeconds = {};
   #nextId = 0;
   /** Why it was killed or has ended. */
   #lost: WorkerLostError | undefined;
@@ -103,7 +104,7 @@ export class WorkerProcess {
         this.#silence.restart();
         if (message.type === 'loaded') {
           this.#loading = false;
-          this.#rowSeconds = message.rowSeconds;
+          Object.assign(this.#rowSeconds, message.rowSeconds);
           resolve(message);
         } else if (message.type === 'load-failed') reject(new EngineError(message.message));
         else if (message.type === 'device-failed') this.#abandonDevice(message.message);
@@ -150,7 +151,7 @@ export class WorkerProcess {
     return new Promise((resolve, reject) => {
       if (this.#evaluationDeadlineMs === undefined) this.#silence.restart(); // it was idle until now
       const id = this.#nextId++;
-      this.#pending.set(id, { rows: batch.rows, resolve, reject });
+      this.#pending.set(id, { network: batch.network, rows: batch.rows, resolve, reject });
       this.#send({ type: 'evaluate', id, batch, exclusive });
     });
   }
@@ -173,10 +174,11 @@ export class WorkerProcess {
 
   /** Until when the worker has to answer what it was asked, in milliseconds of silence; undefined while it is idle. */
   get #evaluationDeadlineMs(): number | undefined {
-    let rows = 0;
-    for (const pending of this.#pending.values()) rows += pending.rows;
-    if (rows === 0 && !this.#pinged) return undefined;
-    return evaluationDeadlineMs(rows, this.#rowSeconds, this.#deadlines);
+    if (this.#pending.size === 0 && !this.#pinged) return undefined;
+    let expectedSeconds = 0;
+    for (const { network, rows } of this.#pending.values())
+      expectedSeconds += rows * (this.#rowSeconds[network] ?? 0);
+    return evaluationDeadlineMs(expectedSeconds, this.#deadlines);
   }
 
   #check(loadDeadlineMs: number) {
@@ -200,7 +202,7 @@ export class WorkerProcess {
   }
 
   /**
-   * Forwards the worker's stderr once its network is loaded. Before that, libraries write at length about a GPU that is
+   * Forwards the worker's stderr once its networks are loaded. Before that, libraries write at length about a GPU that is
    * missing, which the load error says in one sentence; so the last of it is kept, and the function returned gives it as
    * ": text" for a worker that died while it loaded, else "".
    */
@@ -231,7 +233,8 @@ export class WorkerProcess {
     this.#pending.delete(message.id);
     if (!pending) return;
     if (message.type === 'result') {
-      this.#rowSeconds = slowestRecently(this.#rowSeconds, pending.rows, message.seconds);
+      const { network, rows } = pending;
+      this.#rowSeconds[network] = slowestRecently(this.#rowSeconds[network] ?? 0, rows, message.seconds);
       pending.resolve(message);
     } else pending.reject(new EngineError(message.message));
   }

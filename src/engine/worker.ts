@@ -1,5 +1,5 @@
 /**
- * The program of a worker process: loads one network and evaluates the batches that it is sent. onnxruntime-node's run()
+ * The program of a worker process: loads a version's networks and evaluates the batches that it is sent. onnxruntime-node's run()
  * blocks the thread that calls it, and a native crash ends the whole process, so neither happens in the HTTP process.
  */
 import type { NetworkSpec } from './network.ts';

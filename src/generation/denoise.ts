@@ -1,37 +1,49 @@
 import type { ServedModel } from '../registry/served-model.ts';
 import { mapInSlices } from '../scheduler/time-slices.ts';
 import { startSpan } from '../tracing.ts';
-import type { Conditioning } from './trajectories/conditional.ts';
 import { createTrajectory, type DenoisingTrajectory, type TrajectorySpec } from './trajectories/create.ts';
+import type { Canvas } from './trajectories/enlarge.ts';
 import { ThreadedTrajectory } from './trajectories/threaded.ts';
-import type { GenerationOptions, SamplingParameters, Timings } from './types.ts';
+import type { GenerationOptions, Timings } from './types.ts';
 
 /**
- * Largest resolution, in pixels, at which trajectories run on the main thread, so that a health probe is answered within
- * 50 ms. A row of a ddpm step takes 15 ms at 256 px and 65 ms at 512 px (bench/http-process.ts); RePaint, for
- * unconditional models, draws noise up to three times a step.
+ * Largest pictures, in pixels, whose trajectories run on the main thread, so that a health probe is answered within 50 ms.
+ * A row of a ddpm step takes 15 ms at 256 px and 65 ms at 512 px (bench/http-process.ts); RePaint, for unconditional
+ * models, draws noise up to three times a step. For windows, these are the pixels of the hole.
  */
-export const MAX_MAIN_THREAD_RESOLUTION = { inpaint: 256, none: 128 } as const;
+export const MAX_MAIN_THREAD_PIXELS = { inpaint: 256 ** 2, none: 128 ** 2, windows: 128 ** 2 } as const;
 
 export interface Denoised {
-  /** [3, R, R] in -1..1 for each candidate. */
-  candidates: Float32Array[];
+  /** The pictures of each candidate: one, or one for each region of a plan. */
+  candidates: Canvas[][];
   timings: Pick<Timings, 'queueMs' | 'denoiseMs'>;
 }
 
+/** What denoise() reports while it runs; see Progress. */
+export interface DenoisingProgress {
+  step: number;
+  total: number;
+  elapsedMs: number;
+  /** The first candidate's current estimates of x_0. */
+  fills(): Canvas[] | Promise<Canvas[]>;
+}
+
+export interface DenoisingOptions extends Omit<GenerationOptions, 'onProgress'> {
+  onProgress?: (progress: DenoisingProgress) => void;
+}
+
 /**
- * Takes all candidates of one request from noise to pictures, through the model's scheduler. Rejects as Scheduler.run
- * does, and with EngineError when the model cannot be loaded.
+ * Takes all candidates of one request from noise to pictures, through the model's scheduler. `specs`: one for each
+ * candidate. Rejects as Scheduler.run does, and with EngineError when the model cannot be loaded.
  */
 export async function denoise(
   model: ServedModel,
-  conditioning: Conditioning,
-  parameters: SamplingParameters,
-  { signal, priority, reservation, onProgress }: GenerationOptions,
+  specs: readonly TrajectorySpec[],
+  { signal, priority, reservation, onProgress }: DenoisingOptions,
 ): Promise<Denoised> {
   const arrived = performance.now();
   const { scheduler } = await model.open();
-  const trajectories = await createTrajectories(model, conditioning, parameters);
+  const trajectories = await createTrajectories(specs);
   let started = arrived;
   const queue = startSpan('queue');
   const run = scheduler.run(trajectories, {
@@ -47,12 +59,12 @@ export async function denoise(
         step,
         total,
         elapsedMs: performance.now() - started,
-        estimate: () => estimateOf(trajectories[0]),
+        fills: () => fillsOf(trajectories[0]),
       }),
   });
   try {
     await run;
-    const candidates = await Promise.all(trajectories.map(estimateOf));
+    const candidates = await Promise.all(trajectories.map(fillsOf));
     return {
       candidates,
       timings: { queueMs: started - arrived, denoiseMs: performance.now() - started },
@@ -63,32 +75,28 @@ export async function denoise(
   }
 }
 
-/** A trajectory for each candidate, in a worker thread for large models. */
+/** A trajectory for each candidate, in a worker thread for large pictures. */
 async function createTrajectories(
-  { card }: ServedModel,
-  conditioning: Conditioning,
-  { seed, numImages, sampler: name, steps, eta }: SamplingParameters,
+  specs: readonly TrajectorySpec[],
 ): Promise<(DenoisingTrajectory | ThreadedTrajectory)[]> {
-  const specs = Array.from(
-    { length: numImages },
-    (_, candidate): TrajectorySpec => ({
-      method: card.conditioning,
-      schedule: card.schedule,
-      prediction: card.prediction,
-      sampler: { name, steps, eta },
-      conditioning,
-      seed,
-      candidate,
-    }),
-  );
-  if (card.resolution > MAX_MAIN_THREAD_RESOLUTION[card.conditioning])
+  const [first] = specs;
+  if (pixelsOf(first) > MAX_MAIN_THREAD_PIXELS[first.method])
     return Promise.all(specs.map(ThreadedTrajectory.create));
   return mapInSlices(specs, createTrajectory);
 }
 
-/** The trajectory's current estimate of x_0, or a promise of it; the result when it is finished. */
-function estimateOf(
-  trajectory: DenoisingTrajectory | ThreadedTrajectory,
-): Float32Array | Promise<Float32Array> {
-  return trajectory instanceof ThreadedTrajectory ? trajectory.estimate() : trajectory.x0;
+/** Pixels that the sampler works on: of the picture, or of the hole at its finest levels. */
+function pixelsOf(spec: TrajectorySpec): number {
+  if (spec.method !== 'windows') return spec.conditioning.mask.length;
+  let largest = 0;
+  for (const { levels } of spec.stages) {
+    let pixels = 0;
+    for (const { input } of levels) for (const value of input.mask) pixels += value;
+    largest = Math.max(largest, pixels);
+  }
+  return largest;
+}
+
+function fillsOf(trajectory: DenoisingTrajectory | ThreadedTrajectory): Canvas[] | Promise<Canvas[]> {
+  return trajectory instanceof ThreadedTrajectory ? trajectory.fills() : trajectory.fills;
 }

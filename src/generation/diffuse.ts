@@ -2,7 +2,7 @@ import { setImmediate } from 'node:timers/promises';
 import { qSample } from '../diffusion/forward.ts';
 import { gaussian } from '../diffusion/noise.ts';
 import type { Schedule } from '../diffusion/schedule.ts';
-import type { Picture } from '../image/picture.ts';
+import { type Picture, square } from '../image/picture.ts';
 import { tensorToPicture } from '../image/region.ts';
 import { pictureToTensor } from '../image/threads.ts';
 
@@ -23,11 +23,11 @@ export async function diffuse(
   const left = (picture.width - side) >> 1;
   const top = (picture.height - side) >> 1;
   const size = Math.min(side, LONGEST_SIDE);
-  const x0 = await pictureToTensor(picture, { left, top, width: side, height: side }, size);
+  const x0 = await pictureToTensor(picture, { left, top, ...square(side) }, square(size));
   const epsilon = gaussian({ seed, candidate: 0, step: 0 }, x0.length);
   const noised: Picture[] = [];
   for (const t of timesteps) {
-    noised.push(tensorToPicture(qSample(schedule, x0, t, epsilon), size));
+    noised.push(tensorToPicture(qSample(schedule, x0, t, epsilon), square(size)));
     await setImmediate(); // lets other requests run between two pictures
   }
   return noised;

@@ -1,5 +1,7 @@
 import { base64 } from '../image/base64.ts';
 import type { OutputFormat } from '../image/picture.ts';
+import type { Plan } from '../image/regions/plan.ts';
+import { toPicture } from '../image/regions/windows.ts';
 import { encodeMask, encodePicture } from '../image/threads.ts';
 import type { Metrics } from '../metrics.ts';
 import { traced } from '../tracing.ts';
@@ -37,11 +39,13 @@ export async function generate(
     return encode(prepared, result, { decodeMs: 0 });
   }
   const { strategy, padding, mask_blur } = prepared.request;
+  const { input, region } = prepared;
   observeInput(metrics, prepared);
   const result = await withMetrics(metrics, prepared, options.signal, () =>
     inpaint(
       model,
-      prepared.input,
+      input,
+      region,
       { ...parameters, strategy, padding, maskBlur: mask_blur },
       { ...options, priority },
     ),
@@ -50,7 +54,7 @@ export async function generate(
   return encode(prepared, result, {
     decodeMs: prepared.decodeMs,
     metadata: { strategy, padding, mask_blur },
-    fields: await inpaintFields(prepared.input, result),
+    fields: await inpaintFields(input, result),
   });
 }
 
@@ -69,12 +73,18 @@ async function encode(
 ): Promise<Generated> {
   const { request, format } = prepared;
   const { quality } = request;
+  const exif = request.task === 'inpaint' && request.metadata === 'keep';
   const reproducibility = reproducibilityFields(prepared);
   const started = performance.now();
   const files = await traced('encode', () =>
     Promise.all(
       pictures.map((picture, candidate) =>
-        encodePicture(picture, { format, quality, metadata: { ...reproducibility, ...metadata, candidate } }),
+        encodePicture(picture, {
+          format,
+          quality,
+          exif,
+          metadata: { ...reproducibility, ...metadata, candidate },
+        }),
       ),
     ),
   );
@@ -88,11 +98,27 @@ async function encode(
   return { files, format, fields: { ...reproducibility, format, timings_ms, ...fields } };
 }
 
-async function inpaintFields({ hole }: HoledPicture, { strategy, box, uncertainty }: InpaintResult) {
+async function inpaintFields({ hole }: HoledPicture, { region, box, uncertainty }: InpaintResult) {
   return {
-    strategy,
+    strategy: region.strategy,
     box,
+    plan: region.strategy === 'windows' ? planFields(region.plan) : undefined,
     mask_fraction: hole.fraction,
     uncertainty: uncertainty && base64(await encodeMask(uncertainty)),
+  };
+}
+
+/** A plan as plain data, under the names of the API. */
+function planFields({ regions, evaluations }: Plan) {
+  return {
+    evaluations,
+    regions: regions.map(({ levels }) => ({
+      levels: levels.map(({ level, network, canvas, windows }) => ({
+        network,
+        scale: 1 / 2 ** level,
+        box: toPicture(canvas, level),
+        windows: windows.length,
+      })),
+    })),
   };
 }

@@ -1,42 +1,78 @@
+import type { Box, Picture } from '../image/picture.ts';
 import { tensorToPicture } from '../image/region.ts';
-import { composite, knownRegion, uncertainty } from '../image/threads.ts';
+import { composite, uncertainty } from '../image/threads.ts';
 import type { ServedModel } from '../registry/served-model.ts';
 import { mapInSlices } from '../scheduler/time-slices.ts';
 import { traced } from '../tracing.ts';
 import { denoise } from './denoise.ts';
-import { chooseRegion } from './region.ts';
+import type { Preview } from './preview.ts';
+import type { Region } from './region.ts';
+import type { TrajectorySpec } from './trajectories/create.ts';
+import type { Canvas } from './trajectories/enlarge.ts';
 import type { GenerationOptions, HoledPicture, InpaintParameters, InpaintResult } from './types.ts';
+import { specifyWhole } from './whole.ts';
+import { specifyWindows } from './windows.ts';
+
+/** What is denoised to fill a hole, and where the results belong in the picture. */
+export interface Specified extends Pick<InpaintResult, 'box' | 'features'> {
+  /** One for each candidate. */
+  specs: TrajectorySpec[];
+  /** The box of the picture that a fill covers. */
+  boxOf(fill: Canvas): Box;
+}
 
 /**
- * Fills the hole: the region around it is brought to the model's resolution, filled, brought back, and pasted inside
- * the hole alone. Every byte outside it stays as it was. Rejects as denoise does.
+ * Fills the hole of a picture: `region` says in which windows, or which part of the picture is brought to the model's
+ * resolution. The fill is pasted inside the hole alone. Every byte outside it stays as it was. Rejects as denoise does.
  */
 export async function inpaint(
   model: ServedModel,
-  { picture, mask, hole }: HoledPicture,
+  { picture, mask }: HoledPicture,
+  region: Region,
   parameters: InpaintParameters,
   options: GenerationOptions = {},
 ): Promise<InpaintResult> {
-  const { resolution } = model.card;
-  const { strategy, box } = chooseRegion(picture, hole.box, resolution, parameters);
-  const { features, ...conditioning } = await knownRegion(picture, mask, box, resolution);
-  const { candidates, timings } = await denoise(model, conditioning, parameters, {
+  const { specs, boxOf, box, features } =
+    region.strategy === 'windows'
+      ? await specifyWindows(model, { picture, mask }, region.plan, parameters)
+      : await specifyWhole(model, { picture, mask }, region.box, parameters);
+  const { candidates, timings } = await denoise(model, specs, {
     ...options,
-    onProgress: (progress) => options.onProgress?.({ ...progress, box }),
+    onProgress: ({ fills, ...progress }) => {
+      const estimate = async () => previewOf(await fills(), boxOf);
+      options.onProgress?.({ ...progress, estimate });
+    },
   });
 
   const started = performance.now();
   const { maskBlur } = parameters;
   const pictures = await traced('composite', async () => {
-    const fills = await mapInSlices(candidates, (x0) => tensorToPicture(x0, resolution));
-    return Promise.all(fills.map((fill) => composite(picture, mask, fill, box, { maskBlur })));
+    const filled = await mapInSlices(candidates, (fills) => fills.map(toPatch));
+    return Promise.all(filled.map(pasteAll));
   });
   return {
     pictures,
-    strategy,
+    region,
     box,
     features,
     uncertainty: pictures.length > 1 ? await uncertainty(pictures, mask) : undefined,
     timings: { ...timings, compositeMs: performance.now() - started },
   };
+
+  function toPatch(fill: Canvas): { patch: Picture; at: Box } {
+    return { patch: tensorToPicture(fill.x0, fill), at: boxOf(fill) };
+  }
+
+  async function pasteAll(patches: { patch: Picture; at: Box }[]): Promise<Picture> {
+    let result = picture;
+    for (const { patch, at } of patches) result = await composite(result, mask, patch, at, { maskBlur });
+    return result;
+  }
+}
+
+/** The largest of the parts that are being filled. */
+function previewOf(fills: readonly Canvas[], boxOf: Specified['boxOf']): Preview {
+  const largest = fills.reduce((found, fill) => (fill.x0.length > found.x0.length ? fill : found));
+  const { x0, width, height } = largest;
+  return { x0, width, height, box: boxOf(largest) };
 }

@@ -1,9 +1,11 @@
+import type { Config } from '../config/settings.ts';
 import type { Limits } from '../image/decode.ts';
 import { assertFits } from '../image/encode.ts';
 import { assertSameSize } from '../image/mask.ts';
 import { type Mask, type Picture, PictureError } from '../image/picture.ts';
 import { decodeMask, decodePicture, maskFromAlpha, measureHole } from '../image/threads.ts';
 import { traced } from '../tracing.ts';
+import { chooseRegion, type Region } from './region.ts';
 import type { InpaintRequest, SampleRequest } from './request.ts';
 import type { ResolvedRequest } from './resolve.ts';
 import type { HoledPicture } from './types.ts';
@@ -18,12 +20,26 @@ export interface PreparedSample extends ResolvedRequest {
 export interface PreparedInpaint extends ResolvedRequest {
   request: InpaintRequest;
   input: HoledPicture;
+  region: Region;
   decodeMs: number;
 }
 
-/** Decodes and checks a request's pictures. Rejects with PictureError, which names the field. */
-export async function prepare(resolved: ResolvedRequest, limits: Limits): Promise<PreparedRequest> {
-  const { request } = resolved;
+export interface GenerationLimits extends Limits {
+  /** Evaluations for one image, where a hole is filled in windows. */
+  maxEvaluations: number;
+}
+
+/** The limits that the settings give. */
+export function generationLimits({ MAX_PIXELS, MAX_EVALUATIONS }: Config): GenerationLimits {
+  return { maxPixels: MAX_PIXELS, maxEvaluations: MAX_EVALUATIONS };
+}
+
+/**
+ * Decodes and checks a request's pictures, and plans how the hole is filled. Rejects with PictureError or
+ * InvalidParameterError, which name the field.
+ */
+export async function prepare(resolved: ResolvedRequest, limits: GenerationLimits): Promise<PreparedRequest> {
+  const { request, model, parameters } = resolved;
   if (request.task === 'sample') return { ...resolved, request };
   const started = performance.now();
   const input = await traced('decode', async () => {
@@ -33,7 +49,15 @@ export async function prepare(resolved: ResolvedRequest, limits: Limits): Promis
     assertSameSize(picture, mask);
     return { picture, mask, hole: await measureHole(mask) };
   });
-  return { ...resolved, request, input, decodeMs: performance.now() - started };
+  const decodeMs = performance.now() - started;
+  const { strategy, padding } = request;
+  const region = await chooseRegion(
+    model,
+    input,
+    { strategy, padding, ...parameters },
+    limits.maxEvaluations,
+  );
+  return { ...resolved, request, input, region, decodeMs };
 }
 
 /** The mask that was sent, else the picture's transparent pixels. */

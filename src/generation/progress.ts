@@ -2,6 +2,7 @@ import { base64 } from '../image/base64.ts';
 import type { Box } from '../image/picture.ts';
 import { tensorToPicture } from '../image/region.ts';
 import { encodePicture } from '../image/threads.ts';
+import type { Preview } from './preview.ts';
 import type { Progress } from './types.ts';
 
 /** A progress event, as plain data under the names of the API. */
@@ -25,23 +26,21 @@ const MAX_PENDING_PREVIEWS = 8;
  * waits for it.
  */
 export class ProgressReporter {
-  readonly #resolution: number;
   readonly #previewEvery: number;
   readonly #send: (event: ProgressEvent) => void;
   #last: Promise<void> = Promise.resolve();
   #pending = 0;
 
-  /** `resolution`: the model's, in pixels. `previewEvery`: steps between previews; 0: none. */
-  constructor(resolution: number, previewEvery: number, send: (event: ProgressEvent) => void) {
-    this.#resolution = resolution;
+  /** `previewEvery`: steps between previews; 0: none. */
+  constructor(previewEvery: number, send: (event: ProgressEvent) => void) {
     this.#previewEvery = previewEvery;
     this.#send = send;
   }
 
-  readonly report = ({ step, total, elapsedMs, estimate, box }: Progress): void => {
+  readonly report = ({ step, total, elapsedMs, estimate }: Progress): void => {
     const event = { step, of: total, eta_ms: Math.round((elapsedMs / step) * (total - step)) };
     const wanted = this.#previewEvery > 0 && step % this.#previewEvery === 0;
-    if (wanted && this.#pending < MAX_PENDING_PREVIEWS) this.#sendWithPreview(event, estimate(), box);
+    if (wanted && this.#pending < MAX_PENDING_PREVIEWS) this.#sendWithPreview(event, estimate());
     else if (this.#pending === 0) this.#send(event);
     else this.#last = this.#last.then(() => this.#send(event));
   };
@@ -51,18 +50,14 @@ export class ProgressReporter {
     await this.#last;
   }
 
-  #sendWithPreview(
-    event: ProgressEvent,
-    estimate: Float32Array | Promise<Float32Array>,
-    box: Box | undefined,
-  ) {
+  #sendWithPreview(event: ProgressEvent, estimate: Promise<Preview>) {
     this.#pending++;
-    const encoding = this.#encode(estimate);
+    const encoding = encode(estimate);
     encoding.catch(() => {}); // handled below, perhaps only after earlier events
     const before = this.#last;
     this.#last = before.then(async () => {
       try {
-        const file = await encoding;
+        const { file, box } = await encoding;
         this.#send({ ...event, preview: `data:image/webp;base64,${base64(file)}`, box });
       } catch {
         this.#send(event); // without a preview, rather than not at all
@@ -71,9 +66,10 @@ export class ProgressReporter {
       }
     });
   }
+}
 
-  async #encode(estimate: Float32Array | Promise<Float32Array>): Promise<Uint8Array> {
-    const picture = tensorToPicture(await estimate, this.#resolution);
-    return encodePicture(picture, { format: 'webp', quality: 80 });
-  }
+async function encode(estimate: Promise<Preview>): Promise<{ file: Uint8Array; box: Box | undefined }> {
+  const { x0, box, ...size } = await estimate;
+  const file = await encodePicture(tensorToPicture(x0, size), { format: 'webp', quality: 80 });
+  return { file, box };
 }

@@ -1,30 +1,87 @@
-import type { Box, Picture } from '../image/picture.ts';
-import type { InpaintParameters } from './types.ts';
+import type { Box, Mask, Picture } from '../image/picture.ts';
+import type { Plan } from '../image/regions/plan.ts';
+import { planRegions } from '../image/threads.ts';
+import type { ServedModel } from '../registry/served-model.ts';
+import { InvalidParameterError } from './errors.ts';
+import type { HoledPicture, InpaintParameters } from './types.ts';
+import { networksOf } from './windows.ts';
 
-export interface Region {
-  strategy: 'crop' | 'resize';
-  box: Box;
-}
+/** How a hole is brought to the size of the network's pictures. */
+export type Region = { strategy: 'windows'; plan: Plan } | { strategy: 'crop' | 'resize'; box: Box };
 
-/** A picture up to this many times the model's resolution is shown whole: context matters more than sharpness. */
+/** An unconditional model is shown a picture up to this many times its resolution whole: context matters more than sharpness. */
 const WHOLE_UP_TO = 4;
 /** Largest aspect ratio of a picture that is shown whole: squashed more, it no longer resembles the training pictures. */
 const SQUASH = 1.5;
 
 /**
- * Chooses the part of the picture that the model is shown.
+ * Chooses how the hole is filled.
  *
- * - resize: all of it, brought to the model's square.
- * - crop: a square around the hole with `padding` pixels of context (by default as many as the hole is large),
- *   never less than the model's resolution, moved to lie within the picture, and cut off where the picture is smaller.
- * - auto: resize for pictures that lose little by it, crop for large and elongated ones.
+ * - windows: at the picture's own resolution, in windows of the model's size (image/regions/plan.ts). Only for models that
+ *   are conditioned on the known pixels.
+ * - resize: the whole picture is brought to the model's square.
+ * - crop: a square around the hole with `padding` pixels of context (by default as many as the hole is large), never less
+ *   than the model's resolution, moved to lie within the picture, and cut off where the picture is smaller.
+ * - auto: windows, except for pictures that are not larger than one, and for unconditional models; then resize for
+ *   pictures that lose little by it, and crop for large and elongated ones.
+ *
+ * Throws InvalidParameterError where windows are not possible, or would need more than `maxEvaluations` for a candidate. With
+ * auto such a hole is filled at a coarser level.
  */
-export function chooseRegion(
+export async function chooseRegion(
+  model: ServedModel,
+  { picture, mask, hole }: HoledPicture,
+  parameters: Pick<InpaintParameters, 'strategy' | 'padding' | 'steps'>,
+  maxEvaluations: number,
+): Promise<Region> {
+  const { card } = model;
+  const { strategy } = parameters;
+  const conditional = card.conditioning === 'inpaint';
+  if (strategy === 'windows' && !conditional) {
+    throw new InvalidParameterError(
+      'strategy',
+      `${model.ref} is not conditioned on known pixels: use auto, crop or resize`,
+    );
+  }
+  const isLarger = Math.max(picture.width, picture.height) > card.resolution;
+  if (strategy === 'windows' || (strategy === 'auto' && conditional && isLarger)) {
+    return {
+      strategy: 'windows',
+      plan: await planWindows(model, mask, hole.box, parameters, maxEvaluations),
+    };
+  }
+  return wholeRegion(picture, hole.box, card.resolution, parameters);
+}
+
+async function planWindows(
+  model: ServedModel,
+  mask: Mask,
+  hole: Box,
+  { strategy, steps }: Pick<InpaintParameters, 'strategy' | 'steps'>,
+  maxEvaluations: number,
+): Promise<Plan> {
+  const { resolution, refiner } = model.card;
+  const refine = refiner && networksOf(model).includes('refiner');
+  const plan = await planRegions(mask, hole, {
+    window: resolution,
+    steps: { base: steps, refiner: refine ? refiner.defaults.steps : undefined },
+    maxEvaluations: strategy === 'auto' ? maxEvaluations : Number.POSITIVE_INFINITY,
+  });
+  if (plan.evaluations <= maxEvaluations) return plan;
+  throw new InvalidParameterError(
+    'strategy',
+    `filling the hole in windows needs ${plan.evaluations} evaluations for an image, more than ${maxEvaluations} (MAX_EVALUATIONS): ` +
+      'use fewer steps, a smaller picture, or strategy auto, which fills large holes at a coarser scale',
+  );
+}
+
+/** The part of the picture that is brought to the model's resolution. */
+export function wholeRegion(
   picture: Pick<Picture, 'width' | 'height'>,
   hole: Box,
   resolution: number,
   { strategy, padding }: Pick<InpaintParameters, 'strategy' | 'padding'>,
-): Region {
+): { strategy: 'crop' | 'resize'; box: Box } {
   const { width, height } = picture;
   const long = Math.max(width, height);
   const whole = long <= WHOLE_UP_TO * resolution && long / Math.min(width, height) <= SQUASH;

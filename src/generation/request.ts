@@ -1,6 +1,7 @@
 import type { SamplerName } from '../diffusion/samplers/index.ts';
 import type { OutputFormat } from '../image/picture.ts';
 import type { Priority } from '../scheduler/policy.ts';
+import type { Strategy } from './types.ts';
 
 /**
  * A generation request as plain data, validated, under the names that clients use. A job store can keep it, and what an
@@ -33,11 +34,13 @@ export interface InpaintRequest extends Omit<SampleRequest, 'task'> {
   image: Buffer;
   /** The mask as an encoded file; the picture's transparent pixels when absent. */
   mask?: Buffer;
-  strategy: 'auto' | 'crop' | 'resize';
+  strategy: Strategy;
   /** Pixels of context around the hole when cropping; as many as the hole is large when absent. */
   padding?: number;
   /** Pixels over which the filling fades in, inside the hole. */
   mask_blur: number;
+  /** Whether the answer contains the EXIF of the image. */
+  metadata: 'strip' | 'keep';
 }
 
 export type GenerationRequest = SampleRequest | InpaintRequest;

@@ -3,6 +3,7 @@ import type { ServedModel } from '../registry/served-model.ts';
 import { mapInSlices } from '../scheduler/time-slices.ts';
 import { denoise } from './denoise.ts';
 import type { GenerationOptions, SampleResult, SamplingParameters } from './types.ts';
+import { wholeSpecs } from './whole.ts';
 
 /** Pictures from pure noise, R x R: inpainting where everything is hole. Rejects as denoise does. */
 export async function sample(
@@ -13,9 +14,13 @@ export async function sample(
   const { resolution } = model.card;
   const pixels = resolution * resolution;
   const conditioning = { x0: new Float32Array(3 * pixels), mask: new Float32Array(pixels).fill(1) };
-  const { candidates, timings } = await denoise(model, conditioning, parameters, options);
+  const { candidates, timings } = await denoise(model, wholeSpecs(model, conditioning, parameters), {
+    ...options,
+    onProgress: ({ fills, ...progress }) =>
+      options.onProgress?.({ ...progress, estimate: async () => (await fills())[0] }),
+  });
   return {
-    pictures: await mapInSlices(candidates, (x0) => tensorToPicture(x0, resolution)),
+    pictures: await mapInSlices(candidates, ([fill]) => tensorToPicture(fill.x0, fill)),
     timings: { ...timings, compositeMs: 0 },
   };
 }

@@ -3,6 +3,12 @@ import type { Features } from '../image/drift.ts';
 import type { Box, Mask, Picture } from '../image/picture.ts';
 import type { Reservation } from '../scheduler/admission.ts';
 import type { Priority } from '../scheduler/policy.ts';
+import type { Preview } from './preview.ts';
+import type { Region } from './region.ts';
+
+/** How the hole is brought to the size of the network's pictures: see region.ts and image/regions/plan.ts. */
+export const STRATEGIES = ['auto', 'windows', 'crop', 'resize'] as const;
+export type Strategy = (typeof STRATEGIES)[number];
 
 /** How pictures are generated, with no defaults left to fill in. */
 export interface SamplingParameters {
@@ -18,7 +24,7 @@ export interface SamplingParameters {
 }
 
 export interface InpaintParameters extends SamplingParameters {
-  strategy: 'auto' | 'crop' | 'resize';
+  strategy: Strategy;
   /** Pixels of context around the hole's bounding box (crop); as many as the hole is large when absent. */
   padding?: number;
   /** Pixels over which the filling fades in, inside the hole. */
@@ -40,10 +46,8 @@ export interface Progress {
   total: number;
   /** Milliseconds since the first evaluation began. */
   elapsedMs: number;
-  /** The first candidate's current estimate of x_0: [3, R, R] in -1..1, the region shown to the model. */
-  estimate(): Float32Array | Promise<Float32Array>;
-  /** Where that region lies in the picture (inpainting). */
-  box?: Box;
+  /** What the first candidate looks like now. */
+  estimate(): Promise<Preview>;
 }
 
 export interface GenerationOptions {
@@ -69,8 +73,9 @@ export interface SampleResult {
 }
 
 export interface InpaintResult extends SampleResult {
-  /** The strategy taken, and the region of the picture that was shown to the model. */
-  strategy: 'crop' | 'resize';
+  /** How the hole was filled. */
+  region: Region;
+  /** The part of the picture that was shown to the model. */
   box: Box;
   /** Of the known pixels that the model was shown; undefined where there are next to none. */
   features?: Features;

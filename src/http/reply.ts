@@ -1,6 +1,6 @@
 import type { FastifyReply } from 'fastify';
 import { type Generated, generate } from '../generation/generate.ts';
-import { type PreparedRequest, prepare } from '../generation/prepare.ts';
+import { generationLimits, type PreparedRequest, prepare } from '../generation/prepare.ts';
 import { ProgressReporter } from '../generation/progress.ts';
 import type { GenerationRequest } from '../generation/request.ts';
 import { assertReady, reproducibilityFields, resolve } from '../generation/resolve.ts';
@@ -31,7 +31,7 @@ export async function replyWithPictures(
   const reservation = model.scheduler?.admission.reserve(parameters.numImages);
   try {
     const signal = disconnectSignal(reply);
-    const prepared = await prepare(resolved, { maxPixels: config.MAX_PIXELS });
+    const prepared = await prepare(resolved, generationLimits(config));
     reply.header('x-seed', parameters.seed).header('x-model', model.ref).header('x-steps', parameters.steps);
     if (kind === 'events') return await replyWithEvents(metrics, reply, prepared, { signal, reservation });
     const generated = await generate(metrics, prepared, { signal, reservation });
@@ -54,7 +54,7 @@ async function replyWithEvents(
   const { model, request } = prepared;
   const stream = new EventStream(reply);
   stream.send('queued', { position: model.scheduler?.depth.waiting ?? 0 });
-  const progress = new ProgressReporter(model.card.resolution, request.preview_every, (event) =>
+  const progress = new ProgressReporter(request.preview_every, (event) =>
     stream.sendUnlessBehind('progress', event),
   );
   try {

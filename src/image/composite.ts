@@ -17,7 +17,9 @@ export interface CompositeOptions {
  * With maskBlur, the fill is blended at the hole's edge with a smooth extension of the surrounding pixels. Known
  * pixels do not change, and the old content of the hole does not show through.
  *
- * Apart from the copy, the cost is proportional to the area of the box.
+ * In a grey picture the fill becomes grey. In a 16-bit picture the fill has 8 bits of precision.
+ *
+ * Apart from the copies, the cost is proportional to the area of the box.
  */
 export async function composite(
   picture: Picture,
@@ -32,7 +34,34 @@ export async function composite(
   const patch = await resizeRgb(withoutAlpha(filled), filled, box);
   paste(result, mask, patch, box, hole);
   if (options.maskBlur > 0) feather(picture, mask, result, hole, options.maskBlur);
+  if (picture.grey) makeGrey(result, mask, hole);
+  if (picture.data16) result.data16 = withHole16(picture.data16, result, mask, hole);
   return result;
+}
+
+/** Replaces the filled colours of a grey picture by their luma (Rec. 601, as in a grey JPEG). */
+function makeGrey({ channels, data }: Picture, mask: Mask, hole: Box): void {
+  forEachHolePixel(mask, hole, (p) => {
+    const at = p * channels;
+    data.fill(Math.round(0.299 * data[at] + 0.587 * data[at + 1] + 0.114 * data[at + 2]), at, at + 3);
+  });
+}
+
+/** A copy of the 16-bit numbers with the hole of the 8-bit result. 255 becomes 65,535. */
+function withHole16(numbers: Uint16Array, { channels, data }: Picture, mask: Mask, hole: Box): Uint16Array {
+  const copy = new Uint16Array(numbers);
+  forEachHolePixel(mask, hole, (p) => {
+    for (let i = p * channels; i < (p + 1) * channels; i++) copy[i] = data[i] * 257;
+  });
+  return copy;
+}
+
+function forEachHolePixel(mask: Mask, { left, top, width, height }: Box, visit: (pixel: number) => void) {
+  for (let y = top; y < top + height; y++) {
+    for (let p = y * mask.width + left; p < y * mask.width + left + width; p++) {
+      if (mask.data[p] !== 0) visit(p);
+    }
+  }
 }
 
 function withoutAlpha({ channels, data, width, height }: Picture): Uint8Array {

@@ -1,13 +1,16 @@
 import type { Sharp } from 'sharp';
+import { attachCarried } from './carried.ts';
 import { toXmp } from './metadata.ts';
 import { type Mask, type OutputFormat, type Picture, PictureError } from './picture.ts';
-import { asProfiledTiff } from './profiled.ts';
+import { asProfiledTiff, type Samples } from './profiled.ts';
 import sharp from './sharp.ts';
 
 export interface EncodeOptions {
   format: OutputFormat;
   /** 1..100, for JPEG and WebP; 90 by default. PNG is always lossless, WebP at 100. */
   quality?: number;
+  /** Whether to embed the EXIF of the picture's file. */
+  exif?: boolean;
   /** Embedded as JSON in an XMP packet; readMetadata reads it. */
   metadata?: Record<string, unknown>;
 }
@@ -18,17 +21,25 @@ const DEFAULT_QUALITY = 90;
 const LONGEST_SIDE: Record<OutputFormat, number> = { png: 2 ** 31 - 1, jpeg: 65_535, webp: 16_383 };
 
 /**
- * Encodes a picture as a file, with its ICC profile and the metadata. JPEG has no alpha: the picture is blended onto
- * white. Lossless formats keep every pixel value, also the colours of transparent pixels.
+ * Encodes a picture as a file, with its ICC profile, density and the metadata. A PNG also gets the colour chunks of a PNG,
+ * and 16 bits per channel if the picture has them; the other formats have neither. JPEG has no alpha: the picture is
+ * blended onto white. Lossless formats keep every pixel value, also the colours of transparent pixels.
+ *
+ * A grey picture stays grey. WebP has no grey: with a profile, it is converted to sRGB.
  *
  * @throws PictureError 'too-large', see assertFits
  */
 export async function encodePicture(picture: Picture, options: EncodeOptions): Promise<Buffer> {
-  assertFits(picture, options.format);
-  const pipeline = fromPicture(picture);
-  if (options.metadata) pipeline.withXmp(toXmp(options.metadata));
-  const quality = options.quality ?? DEFAULT_QUALITY;
-  switch (options.format) {
+  const { format, metadata, exif = false } = options;
+  assertFits(picture, format);
+  const pipeline = fromPicture(picture, format);
+  if (metadata) pipeline.withXmp(toXmp(metadata));
+  const file = await compress(pipeline, options);
+  return attachCarried(file, format, picture.carried, exif);
+}
+
+function compress(pipeline: Sharp, { format, quality = DEFAULT_QUALITY }: EncodeOptions): Promise<Buffer> {
+  switch (format) {
     case 'png':
       return pipeline.png().toBuffer();
     case 'webp':
@@ -62,9 +73,32 @@ export function assertFits(size: { width: number; height: number }, format: Outp
   throw new PictureError('format', 'too-large', message);
 }
 
-function fromPicture(picture: Picture): Sharp {
-  const { width, height, channels, data, icc } = picture;
-  if (icc === undefined) return sharp(data, { raw: { width, height, channels } });
+function fromPicture(picture: Picture, format: OutputFormat): Sharp {
+  const samples = samplesOf(picture, format);
+  const { width, height, channels, data } = samples;
+  const { icc } = picture;
+  const isGrey = channels < 3;
+  const deep = data instanceof Uint16Array;
+  const space = deep ? (isGrey ? 'grey16' : 'rgb16') : isGrey ? 'b-w' : 'srgb';
+  if (icc === undefined) return sharp(data, { raw: { width, height, channels } }).toColourspace(space);
   // This TIFF comes from asProfiledTiff, and its size was checked when it was decoded.
-  return sharp(asProfiledTiff(picture, icc), { limitInputPixels: false }).keepIccProfile();
+  const profiled = sharp(asProfiledTiff(samples, icc), { limitInputPixels: false });
+  return isGrey && format === 'webp' ? profiled : profiled.keepIccProfile().toColourspace(space);
+}
+
+/** The picture's pixels as the format stores them. */
+function samplesOf(
+  { width, height, channels, data, data16, grey, icc }: Picture,
+  format: OutputFormat,
+): Samples {
+  const numbers = format === 'png' && data16 ? data16 : data;
+  if (!grey || (format === 'webp' && !icc)) return { width, height, channels, data: numbers };
+  const kept = channels === 4 ? 2 : 1; // grey, and alpha if there is one
+  const length = width * height * kept;
+  const samples = numbers === data16 ? new Uint16Array(length) : new Uint8Array(length);
+  for (let from = 0, to = 0; to < length; from += channels, to += kept) {
+    samples[to] = numbers[from];
+    if (kept === 2) samples[to + 1] = numbers[from + 3];
+  }
+  return { width, height, channels: kept, data: samples };
 }

@@ -1,3 +1,5 @@
+import type { Metadata } from 'sharp';
+
 export type InputFormat = 'png' | 'jpeg' | 'webp' | 'avif' | 'tiff' | 'gif';
 
 const SIGNATURES: readonly [InputFormat, string][] = [
@@ -32,4 +34,23 @@ function hasAvifBrand(bytes: Buffer): boolean {
     if (brand === 'avif' || brand === 'avis') return true;
   }
   return false;
+}
+
+const LOSSY_TIFF = new Set<string>(['jpeg', 'webp', 'jp2k']);
+
+/** Whether a file keeps the pixels that it was made from: PNG and GIF do, and TIFF and WebP if they are compressed so. */
+export function isLossless(file: Buffer, format: InputFormat, { compression }: Metadata): boolean {
+  if (format === 'png' || format === 'gif') return true;
+  if (format === 'tiff') return !LOSSY_TIFF.has(compression ?? '');
+  return format === 'webp' && webpPixels(file) === 'VP8L';
+}
+
+/** The type of the chunk that contains a WebP's pixels: VP8 (lossy) or VP8L. */
+function webpPixels(file: Buffer): string | undefined {
+  for (let at = 12; at + 8 <= file.length; at += 8 + ((file.readUInt32LE(at + 4) + 1) & ~1)) {
+    const type = file.toString('latin1', at, at + 4);
+    if (type === 'ANMF') return file.toString('latin1', at + 24, at + 28).trim();
+    if (type.startsWith('VP8') && type !== 'VP8X') return type.trim();
+  }
+  return undefined;
 }

@@ -1,3 +1,5 @@
+import type { Carried } from './carried.ts';
+
 /** A decoded picture: 8 bits per channel, orientation applied, pixels in rows from the top left. */
 export interface Picture {
   width: number;
@@ -6,8 +8,16 @@ export interface Picture {
   channels: 3 | 4;
   /** width * height * channels bytes. */
   data: Uint8Array;
+  /** The same pixels with 16 bits per channel, if the file has more than 8; `data` has the upper 8 bits of each. */
+  data16?: Uint16Array;
+  /** The file has one colour channel, and no profile or a grey one: red, green and blue are equal. */
+  grey?: boolean;
   /** The embedded ICC profile; encodePicture embeds it in the result. */
-  icc?: Buffer;
+  icc?: Uint8Array;
+  /** The file was not compressed with loss. */
+  lossless?: boolean;
+  /** What else the file says about the picture; encodePicture writes it into the result. */
+  carried?: Carried;
 }
 
 /** A mask: one byte per pixel, 255 in the hole, 0 for known pixels. */
@@ -39,3 +49,6 @@ export class PictureError extends Error {
     this.code = code;
   }
 }
+
+/** The size of a square. */
+export const square = (side: number) => ({ width: side, height: side });

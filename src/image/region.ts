@@ -2,11 +2,17 @@ import { smoothFill } from './fill.ts';
 import type { Box, Mask, Picture } from './picture.ts';
 import { resizeRgb } from './resize.ts';
 
+/** Width and height in pixels. */
+interface Size {
+  width: number;
+  height: number;
+}
+
 /**
- * Converts a box of the picture to the network's input: [3, R, R], channels red, green, blue, values -1..1 (byte b
- * becomes b / 127.5 - 1).
+ * Converts a box of the picture to a tensor: [3, height, width], channels red, green, blue, values -1..1 (byte b becomes
+ * b / 127.5 - 1).
  *
- * The box is resized to R x R (see resizeRgb), or copied exactly if it has this size. Outside the picture it is padded
+ * The box is resized to this size (see resizeRgb), or copied exactly if it has this size. Outside the picture it is padded
  * with mirrored pixels. Alpha is ignored. With a mask, the hole is first replaced by a smooth extension of its
  * surroundings, because resizing would mix its old content into known pixels. The result is therefore independent of
  * the old content.
@@ -14,15 +20,15 @@ import { resizeRgb } from './resize.ts';
 export async function pictureToTensor(
   picture: Picture,
   box: Box,
-  resolution: number,
+  { width, height }: Size,
   mask?: Mask,
 ): Promise<Float32Array> {
   const columns = mirrored(box.left, box.width, picture.width);
   const rows = mirrored(box.top, box.height, picture.height);
   const crop = cropRgb(picture, columns, rows);
   if (mask) smoothFill(crop, cropMask(mask, columns, rows), box.width, box.height);
-  const rgb = await resizeRgb(crop, box, { width: resolution, height: resolution });
-  const plane = resolution * resolution;
+  const rgb = await resizeRgb(crop, box, { width, height });
+  const plane = width * height;
   const tensor = new Float32Array(3 * plane);
   for (let p = 0; p < plane; p++) {
     for (let c = 0; c < 3; c++) tensor[c * plane + p] = rgb[p * 3 + c] / 127.5 - 1;
@@ -31,36 +37,35 @@ export async function pictureToTensor(
 }
 
 /**
- * Converts a box of the mask to the network's input: [R, R], 1 where the pixel overlaps any hole pixel of the box, else
- * 0. No unknown pixel is therefore presented to the network as known. Outside the picture the mask is 0.
+ * Converts a box of the mask to a tensor: [height, width], 1 where the pixel overlaps any hole pixel of the box, else 0. No
+ * unknown pixel is therefore presented to the network as known. Outside the picture, mirrored like the pixels.
  */
-export function maskToTensor(mask: Mask, box: Box, resolution: number): Float32Array {
-  const tensor = new Float32Array(resolution * resolution);
-  const firstX = Math.max(0, -box.left);
-  const endX = Math.min(box.width, mask.width - box.left);
-  const endY = Math.min(box.height, mask.height - box.top);
-  const columns = cells(box.width, resolution);
-  const rows = cells(box.height, resolution);
-  for (let y = Math.max(0, -box.top); y < endY; y++) {
-    const source = (y + box.top) * mask.width + box.left;
-    for (let x = firstX; x < endX; x++) {
-      if (mask.data[source + x] === 0) continue;
+export function maskToTensor(mask: Mask, box: Box, { width, height }: Size): Float32Array {
+  const tensor = new Float32Array(width * height);
+  const columns = cells(box.width, width);
+  const rows = cells(box.height, height);
+  const sourceX = mirrored(box.left, box.width, mask.width);
+  const sourceY = mirrored(box.top, box.height, mask.height);
+  for (let y = 0; y < box.height; y++) {
+    const source = sourceY[y] * mask.width;
+    for (let x = 0; x < box.width; x++) {
+      if (mask.data[source + sourceX[x]] === 0) continue;
       for (let row = rows.first[y]; row <= rows.last[y]; row++) {
-        tensor.fill(1, row * resolution + columns.first[x], row * resolution + columns.last[x] + 1);
+        tensor.fill(1, row * width + columns.first[x], row * width + columns.last[x] + 1);
       }
     }
   }
   return tensor;
 }
 
-/** Converts [3, R, R] to an R x R picture, the inverse of pictureToTensor. Values outside -1..1 are clipped. */
-export function tensorToPicture(tensor: Float32Array, resolution: number): Picture {
-  const plane = resolution * resolution;
+/** Converts [3, height, width] to a picture, the inverse of pictureToTensor. Values outside -1..1 are clipped. */
+export function tensorToPicture(tensor: Float32Array, { width, height }: Size): Picture {
+  const plane = width * height;
   const data = new Uint8ClampedArray(plane * 3);
   for (let p = 0; p < plane; p++) {
     for (let c = 0; c < 3; c++) data[p * 3 + c] = (tensor[c * plane + p] + 1) * 127.5;
   }
-  return { width: resolution, height: resolution, channels: 3, data: new Uint8Array(data.buffer) };
+  return { width, height, channels: 3, data: new Uint8Array(data.buffer) };
 }
 
 /** The first and last of `count` equal cells that each pixel overlaps, on a line of `length` pixels. */

@@ -4,14 +4,17 @@ import { decodePicture } from './decode.ts';
 import { knownFeatures } from './drift.ts';
 import { encodeMask, encodePicture } from './encode.ts';
 import { decodeMask, maskFromAlpha, measureHole } from './mask.ts';
-import { type Box, type Mask, type Picture, PictureError } from './picture.ts';
+import { type Box, type Mask, type Picture, PictureError, square } from './picture.ts';
 import { maskToTensor, pictureToTensor } from './region.ts';
+import { levelPixels } from './regions/level.ts';
+import { planRegions } from './regions/plan.ts';
 import { uncertainty } from './uncertainty.ts';
 
 /** The network's input for a picture with a hole (see region.ts), and the features of its known pixels (see drift.ts). */
 async function knownRegion(picture: Picture, hole: Mask, box: Box, resolution: number) {
-  const x0 = await pictureToTensor(picture, box, resolution, hole);
-  const mask = maskToTensor(hole, box, resolution);
+  const size = square(resolution);
+  const x0 = await pictureToTensor(picture, box, size, hole);
+  const mask = maskToTensor(hole, box, size);
   return { x0, mask, features: knownFeatures(x0, mask) };
 }
 
@@ -22,6 +25,8 @@ export const tasks = {
   measureHole: async (mask: Mask) => measureHole(mask),
   pictureToTensor,
   knownRegion,
+  planRegions: async (...args: Parameters<typeof planRegions>) => planRegions(...args),
+  levelPixels,
   composite: async (...args: Parameters<typeof composite>) => shared(await composite(...args)),
   uncertainty: async (...args: Parameters<typeof uncertainty>) => shared(uncertainty(...args)),
   encodePicture,
@@ -46,10 +51,13 @@ export default async function run({ name, args }: { name: keyof Tasks; args: unk
 }
 
 /** Copies the pixels to shared memory, so that later transfers between threads do not copy them. */
-function shared<T extends { data: Uint8Array }>(image: T): T {
+function shared<T extends { data: Uint8Array; data16?: Uint16Array }>(image: T): T {
   const data = new Uint8Array(new SharedArrayBuffer(image.data.length));
   data.set(image.data);
-  return { ...image, data };
+  if (!image.data16) return { ...image, data };
+  const data16 = new Uint16Array(new SharedArrayBuffer(image.data16.byteLength));
+  data16.set(image.data16);
+  return { ...image, data, data16 };
 }
 
 /** Restores a Buffer, which arrives in another thread as a plain Uint8Array. */

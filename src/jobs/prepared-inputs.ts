@@ -1,8 +1,9 @@
 import type { PreparedRequest } from '../generation/prepare.ts';
+import type { HoledPicture } from '../generation/types.ts';
 
 const MIN_BYTES = 64 * 1024 * 1024;
-/** RGBA and a mask. */
-const MAX_BYTES_PER_PIXEL = 5;
+/** RGBA with 8 and with 16 bits, and a mask. */
+const MAX_BYTES_PER_PIXEL = 13;
 const MAX_AGE_MS = 10_000;
 
 interface Entry {
@@ -43,6 +44,6 @@ export class PreparedInputs {
   }
 }
 
-function sizeOf({ picture, mask }: { picture: { data: Uint8Array }; mask: { data: Uint8Array } }): number {
-  return picture.data.length + mask.data.length;
+function sizeOf({ picture, mask }: HoledPicture): number {
+  return picture.data.length + (picture.data16?.byteLength ?? 0) + mask.data.length;
 }

@@ -1,9 +1,8 @@
 import { generate } from '../generation/generate.ts';
-import { prepare } from '../generation/prepare.ts';
+import { type GenerationLimits, prepare } from '../generation/prepare.ts';
 import { ProgressReporter } from '../generation/progress.ts';
 import type { GenerationRequest } from '../generation/request.ts';
 import { resolve } from '../generation/resolve.ts';
-import type { Limits } from '../image/decode.ts';
 import type { Metrics } from '../metrics.ts';
 import type { ModelRegistry } from '../registry/registry.ts';
 import { tracedApart } from '../tracing.ts';
@@ -16,9 +15,9 @@ export class JobRunner {
   readonly preparedInputs: PreparedInputs;
   readonly #registry: ModelRegistry;
   readonly #metrics: Metrics;
-  readonly #limits: Limits;
+  readonly #limits: GenerationLimits;
 
-  constructor(registry: ModelRegistry, metrics: Metrics, limits: Limits) {
+  constructor(registry: ModelRegistry, metrics: Metrics, limits: GenerationLimits) {
     this.#registry = registry;
     this.#metrics = metrics;
     this.#limits = limits;
@@ -34,9 +33,11 @@ export class JobRunner {
     const { scheduler } = await model.open();
     const reservation = await scheduler.admission.whenRoom(parameters.numImages, signal);
     try {
-      const input = this.preparedInputs.take(job.id) ?? (await prepare(resolved, this.#limits));
-      const prepared = { ...input, model }; // a reload may have replaced the model since the job was accepted
-      const progress = new ProgressReporter(model.card.resolution, request.preview_every, onProgress);
+      const kept = this.preparedInputs.take(job.id);
+      // A reload may have replaced the model since the job was accepted: the pictures were prepared for another one.
+      const isCurrent = kept?.model.ref === model.ref;
+      const prepared = isCurrent ? { ...kept, model } : await prepare(resolved, this.#limits);
+      const progress = new ProgressReporter(request.preview_every, onProgress);
       const options = { signal, reservation, onProgress: progress.report };
       const { files, format, fields } = await generate(this.#metrics, prepared, options);
       await progress.flush();

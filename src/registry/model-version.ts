@@ -1,7 +1,7 @@
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { usableCores } from '../engine/cores.ts';
-import { EngineError, type EngineInfo } from '../engine/engine.ts';
+import { type Batch, EngineError, type EngineInfo } from '../engine/engine.ts';
 import { FallbackEngine } from '../engine/fallback.ts';
 import type { Runtime } from '../engine/network.ts';
 import { type PoolOptions, WorkerPool } from '../engine/pool.ts';
@@ -9,6 +9,7 @@ import { fallbacks, type RuntimeChoice, runtimes } from '../engine/runtimes.ts';
 import type { LossCause } from '../engine/worker-process.ts';
 import type { ModelCard } from '../model/card.ts';
 import { verifyDigests } from '../model/folder.ts';
+import { networksOf } from '../model/networks.ts';
 import { Scheduler } from '../scheduler/scheduler.ts';
 import type { ModelState, ServedModel } from './served-model.ts';
 
@@ -17,7 +18,7 @@ export interface ModelHooks {
   /** A batch was dispatched. */
   onBatch?(card: ModelCard, rows: number): void;
   /** A worker evaluated a batch in `seconds`. */
-  onEvaluation?(card: ModelCard, engine: EngineInfo, rows: number, seconds: number): void;
+  onEvaluation?(card: ModelCard, engine: EngineInfo, batch: Batch, seconds: number): void;
   /** A worker process ended and is being replaced; `reason` completes the sentence "a worker ...". */
   onRestart?(card: ModelCard, reason: string, cause: LossCause): void;
   /** Its workers are warm and it can answer requests. */
@@ -159,16 +160,13 @@ export class ModelVersion implements ServedModel {
       spec: {
         ...runtime,
         folder,
-        architecture: card.architecture,
-        inChannels: card.in_channels,
-        outChannels: card.out_channels,
-        resolution: card.resolution,
+        networks: networksOf(card),
         threads: usableCores(),
         maxBatch: this.#settings.maxBatch,
       },
       // If a file has changed since the version was loaded, a new worker would evaluate a different network.
       beforeReplacing: () => verifyDigests(folder, card),
-      onEvaluation: (rows, seconds) => this.#hooks.onEvaluation?.(card, pool.info, rows, seconds),
+      onEvaluation: (batch, seconds) => this.#hooks.onEvaluation?.(card, pool.info, batch, seconds),
       onRestart: (reason, cause) => this.#hooks.onRestart?.(card, reason, cause),
     });
     return pool;

@@ -53,13 +53,20 @@ interface Request extends Claim {
   reject(reason: unknown): void;
 }
 
-interface Row {
+interface Image {
   request: Request;
   trajectory: Trajectory;
-  /** In a batch that is being evaluated. */
-  inFlight: boolean;
-  /** Evaluated, and waiting for its trajectory to move one step on. */
-  advancing: boolean;
+  /** Rows of the current step that nobody evaluates yet, by their index. */
+  ready: number[];
+  /** Rows of the current step whose result the trajectory has not taken yet. */
+  left: number;
+}
+
+/** One evaluation that an image needs now. */
+interface Row {
+  image: Image;
+  /** Its index in the current step of the trajectory. */
+  index: number;
 }
 
 /**
@@ -72,8 +79,8 @@ export class Scheduler {
   readonly #engine: Engine;
   readonly #now: () => number;
   readonly #onBatch: (rows: number) => void;
-  /** Every unfinished row, in order of arrival. */
-  readonly #rows = new Set<Row>();
+  /** Every unfinished image, in order of arrival. */
+  readonly #images = new Set<Image>();
   #inFlight = 0;
   #outage: NodeJS.Timeout | undefined;
   readonly #pace: Pace;
@@ -101,8 +108,8 @@ export class Scheduler {
   /** Images whose first step has not begun, and images that are being denoised. */
   get depth(): { waiting: number; active: number } {
     let active = 0;
-    for (const { request } of this.#rows) if (request.started) active++;
-    return { waiting: this.#rows.size - active, active };
+    for (const { request } of this.#images) if (request.started) active++;
+    return { waiting: this.#images.size - active, active };
   }
 
   /** Nothing runs, nothing waits, no room is reserved. */
@@ -113,7 +120,7 @@ export class Scheduler {
   /** Whole seconds, 1 to 600, until half of the evaluations in the queue are done at the present pace. */
   get retryAfterS(): number {
     let evaluations = 0;
-    for (const { trajectory } of this.#rows) evaluations += trajectory.total - trajectory.step;
+    for (const { trajectory } of this.#images) evaluations += trajectory.total - trajectory.step;
     const seconds = Math.ceil((evaluations / 2) * this.#pace.secondsPerRow);
     return Math.max(1, Math.min(MAX_RETRY_AFTER_S, seconds));
   }
@@ -141,8 +148,11 @@ export class Scheduler {
       resolve,
       reject,
     };
-    for (const trajectory of trajectories)
-      this.#rows.add({ request, trajectory, inFlight: false, advancing: false });
+    for (const trajectory of trajectories) {
+      const image = { request, trajectory, ready: [], left: 0 };
+      this.#images.add(image);
+      begin(image);
+    }
     const abort = () => this.#leave(request, signal?.reason);
     signal?.addEventListener('abort', abort, { once: true });
     this.#dispatch();
@@ -158,42 +168,51 @@ export class Scheduler {
     const { bestBatch } = this.#engine.info;
     const perWorker = bestBatch > 1 ? MAX_IN_FLIGHT_PER_WORKER : 1;
     while (this.#inFlight < this.#engine.alive * perWorker) {
-      const batch = this.#strongest(bestBatch);
+      const batch = this.#takeStrongest(bestBatch);
       if (batch.length === 0) return;
       // A batch that is not full waits for an idle worker: more rows may join it meanwhile.
-      if (batch.length < bestBatch && this.#inFlight >= this.#engine.alive) return;
+      if (batch.length < bestBatch && this.#inFlight >= this.#engine.alive) {
+        giveBack(batch);
+        return;
+      }
       void this.#evaluate(batch);
     }
   }
 
-  #strongest(count: number): Row[] {
+  /** Takes up to `count` rows with the strongest claims, among those that the network of the strongest one evaluates. */
+  #takeStrongest(count: number): Row[] {
     const now = this.#now();
-    const ready = [...this.#rows].filter((row) => !row.inFlight && !row.advancing);
-    if (ready.length <= count) return ready;
-    const claims = new Map<Request, number>();
-    const claim = ({ request }: Row) => {
-      const known = claims.get(request) ?? stretch(request, now);
-      claims.set(request, known);
-      return known;
-    };
-    return ready.sort((a, b) => claim(b) - claim(a)).slice(0, count); // stable: ties keep order of arrival
+    const waiting = [...this.#images]
+      .filter(({ ready }) => ready.length > 0)
+      .map((image) => ({ image, claim: stretch(image.request, now) }))
+      .sort((a, b) => b.claim - a.claim); // stable: ties keep order of arrival
+    const rows: Row[] = [];
+    for (const { image } of waiting) {
+      if (image.trajectory.network !== waiting[0].image.trajectory.network) continue;
+      for (const index of image.ready.splice(0, count - rows.length)) rows.push({ image, index });
+      if (rows.length === count) break;
+    }
+    return rows;
   }
 
   async #evaluate(rows: Row[]) {
-    const exclusive = this.#rows.size === 1;
+    const exclusive = this.#images.size === 1 && rows[0].image.left === 1;
     this.#inFlight++;
-    for (const row of rows) {
-      row.inFlight = true;
-      if (!row.request.started) {
-        row.request.started = true;
-        row.request.options.onStart?.();
+    for (const { image } of rows) {
+      const { request } = image;
+      if (!request.started) {
+        request.started = true;
+        request.options.onStart?.();
       }
     }
-    const spans = rows.map(({ request }) => request.span);
+    const spans = rows.map(({ image }) => image.request.span);
     const batch = startShared('batch', spans, { 'ddpm_inpaint.rows': rows.length });
     try {
       const inputs = await this.#gather(rows);
-      if (this.#engine.alive === 0) return; // the workers died meanwhile: the rows wait for a replacement
+      if (this.#engine.alive === 0) {
+        giveBack(rows); // the workers died meanwhile: the rows wait for a replacement
+        return;
+      }
       this.#onBatch(rows.length);
       const prediction = await this.#engine.evaluate(inputs, { exclusive });
       const length = prediction.length / rows.length;
@@ -202,72 +221,88 @@ export class Scheduler {
       });
       this.#pace.count(rows.length);
     } catch (error) {
-      for (const { request } of rows) this.#leave(request, error);
+      for (const { image } of rows) this.#leave(image.request, error);
     } finally {
       batch.end();
       this.#inFlight--;
-      for (const row of rows) row.inFlight = false;
       this.#dispatch();
     }
   }
 
-  /** The inputs of the rows' current steps as one batch: x [N, C, R, R] and t [N]. */
+  /** The inputs of the rows as one batch: x [N, C, R, R] and t [N]. */
   async #gather(rows: Row[]): Promise<Batch> {
     let x = new Float32Array();
     const t = new Float32Array(rows.length);
-    await forEachInSlices(rows, this.#now, ({ trajectory }, i) => {
-      const input = trajectory.input();
+    await forEachInSlices(rows, this.#now, ({ image, index }, i) => {
+      const input = image.trajectory.input(index);
       if (i === 0) x = new Float32Array(rows.length * input.x.length);
       x.set(input.x, i * input.x.length);
       t[i] = input.t;
     });
-    return { rows: rows.length, x, t };
+    return { network: rows[0].image.trajectory.network, rows: rows.length, x, t };
   }
 
   #advance(row: Row, prediction: Float32Array) {
-    if (!this.#rows.has(row)) return; // it was cancelled while it was being evaluated
+    const { image, index } = row;
+    if (!this.#images.has(image)) return; // it was cancelled while it was being evaluated
     try {
-      const done = row.trajectory.advance(prediction);
-      if (done) void this.#advanceLater(row, done);
-      else this.#advanced(row);
+      const done = image.trajectory.advance(prediction, index);
+      if (done) void this.#advanceLater(image, done);
+      else this.#advanced(image);
     } catch (error) {
-      this.#leave(row.request, error); // fails this request; the others of the batch go on
+      this.#leave(image.request, error); // fails this request; the others of the batch go on
     }
   }
 
   /** For a trajectory in another thread: the worker takes other rows meanwhile. */
-  async #advanceLater(row: Row, done: Promise<void>) {
-    row.advancing = true;
+  async #advanceLater(image: Image, done: Promise<void>) {
     try {
       await done;
-      row.advancing = false;
-      if (this.#rows.has(row)) this.#advanced(row);
+      if (this.#images.has(image)) this.#advanced(image);
     } catch (error) {
-      this.#leave(row.request, error);
+      this.#leave(image.request, error);
     }
     this.#dispatch();
   }
 
-  #advanced(row: Row) {
-    const { request, trajectory } = row;
+  /** The image's trajectory has taken a row. */
+  #advanced(image: Image) {
+    const { request, trajectory } = image;
+    image.left--;
     request.done++;
     request.options.onStep?.(request.done, request.evaluations);
-    if (trajectory.step < trajectory.total) return;
-    this.#rows.delete(row);
+    if (image.left > 0 || !this.#images.has(image)) return; // the callback may have cancelled the request
+    if (trajectory.step < trajectory.total) {
+      begin(image);
+      return;
+    }
+    this.#images.delete(image);
     request.reservation.release(1);
     if (--request.left === 0) request.resolve();
   }
 
   #leave(request: Request, reason: unknown) {
-    for (const row of this.#rows) if (row.request === request) this.#rows.delete(row);
+    for (const image of this.#images) if (image.request === request) this.#images.delete(image);
     request.reservation.release();
     request.reject(reason);
   }
 
   #failAll() {
     const error = new EngineError('no worker came back in time');
-    for (const request of new Set([...this.#rows].map((row) => row.request))) this.#leave(request, error);
+    for (const request of new Set([...this.#images].map((image) => image.request)))
+      this.#leave(request, error);
   }
+}
+
+/** Makes the rows of the trajectory's current step ready. */
+function begin(image: Image) {
+  image.left = image.trajectory.rows;
+  image.ready = Array.from({ length: image.left }, (_, index) => index);
+}
+
+/** Makes rows ready again that were taken and not evaluated. */
+function giveBack(rows: readonly Row[]) {
+  for (const { image, index } of rows.toReversed()) image.ready.unshift(index);
 }
 
 /** Promise.withResolvers, which Node 20 does not have. */

@@ -1,17 +1,23 @@
+import type { NetworkName } from '../engine/engine.ts';
+
 /**
- * The path of one image from noise to a picture, as the scheduler sees it: a known number of evaluations, one after the
- * other. It does not know about batches.
+ * The path of one image from noise to a picture, as the scheduler sees it: a number of steps, each of one or several rows
+ * that are evaluated in any order, together or one by one. It does not know about batches.
  */
 export interface Trajectory {
-  /** Evaluations it takes in all. */
+  /** Evaluations it takes in all: rows, over all steps. */
   readonly total: number;
   /** Evaluations done; `total` when it is finished. */
   readonly step: number;
-  /** The network's input for the current step: x [C, R, R] and its timestep t. */
-  input(): { x: Float32Array; t: number };
+  /** Rows of the current step, at least 1: one for each window of the picture that is denoised. */
+  readonly rows: number;
+  /** The network that evaluates the current step. */
+  readonly network: NetworkName;
+  /** The network's input for a row of the current step: x [C, R, R] and its timestep t. `row`: 0..rows-1. */
+  input(row: number): { x: Float32Array; t: number };
   /**
-   * Takes the network's output [C_out, R, R] for that input, and moves one step on: at once, or when the promise resolves.
-   * `prediction` is valid only until the call returns.
+   * Takes the network's output [C_out, R, R] for that row. The last row of a step moves the trajectory one step on: at
+   * once, or when the promise resolves. `prediction` is valid only until the call returns.
    */
-  advance(prediction: Float32Array): void | Promise<void>;
+  advance(prediction: Float32Array, row: number): void | Promise<void>;
 }

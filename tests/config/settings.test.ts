@@ -22,6 +22,7 @@ const VALUES: Record<keyof typeof SETTINGS, { good: string[]; bad: string[] }> =
   DEVICE: { good: ['cpu', 'cuda'], bad: ['gpu', 'cuda:0'] },
   ENGINE_FALLBACK: { good: ['true'], bad: ['yes', '1', 'TRUE'] },
   MAX_BATCH: { good: ['auto', '16'], bad: ['0', '1025', 'large'] },
+  MAX_EVALUATIONS: { good: ['100'], bad: ['99', 'all'] },
   QUEUE_LIMIT: { good: ['8'], bad: ['7', '1e9', 'none'] },
   JOB_LIMIT: { good: ['1'], bad: ['0', 'x'] },
   JOB_INPUT_BYTES: { good: ['1024'], bad: ['1023', '1GB'] },

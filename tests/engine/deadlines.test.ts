@@ -28,7 +28,7 @@ test.each([
   ['for each of their rows', 8, 5, 400_000],
   ['up to ten minutes', 64, 5, 600_000],
 ])('deadline of an evaluation: %s', (_, rows, rowSeconds, expected) => {
-  expect(evaluationDeadlineMs(rows, rowSeconds, deadlines)).toBe(expected);
+  expect(evaluationDeadlineMs(rows * rowSeconds, deadlines)).toBe(expected);
 });
 
 test('one slow evaluation lengthens the deadline at once, fast ones shorten it slowly', () => {

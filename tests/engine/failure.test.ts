@@ -3,16 +3,16 @@ import os from 'node:os';
 import path from 'node:path';
 import { afterAll, afterEach, beforeEach, expect, onTestFinished, test } from 'vitest';
 import { gaussian } from '../../src/diffusion/noise.ts';
-import type { Engine } from '../../src/engine/engine.ts';
+import type { Batch, Engine } from '../../src/engine/engine.ts';
 import { FallbackEngine } from '../../src/engine/fallback.ts';
-import type { Runtime } from '../../src/engine/network.ts';
+import { inputLength, type Runtime } from '../../src/engine/network.ts';
 import { loadOnnx } from '../../src/engine/onnx.ts';
 import { type PoolOptions, WorkerPool } from '../../src/engine/pool.ts';
 import { realModelSpec } from '../helpers/model.ts';
 
 const spec = { ...(await realModelSpec()), threads: 1, maxBatch: 1 };
-const length = spec.inChannels * spec.resolution ** 2;
-const row = { rows: 1, x: gaussian({ seed: 5, candidate: 0, step: 0 }, length), t: Float32Array.of(500) };
+const x = gaussian({ seed: 5, candidate: 0, step: 0 }, inputLength(spec.networks.base));
+const row: Batch = { network: 'base', rows: 1, x, t: Float32Array.of(500) };
 const expected = await (await loadOnnx(spec)).evaluate(row, false);
 
 /** While it exists, the workers' device fails with the message in it. */

@@ -6,6 +6,8 @@ import path from 'node:path';
 import { afterAll, afterEach, beforeEach, expect, onTestFinished, test } from 'vitest';
 import { gaussian } from '../../src/diffusion/noise.ts';
 import { DEADLINES, type Deadlines } from '../../src/engine/deadlines.ts';
+import type { Batch } from '../../src/engine/engine.ts';
+import { inputLength } from '../../src/engine/network.ts';
 import { loadOnnx } from '../../src/engine/onnx.ts';
 import { type PoolOptions, WorkerPool } from '../../src/engine/pool.ts';
 import { FolderRegistry } from '../../src/registry/registry.ts';
@@ -13,8 +15,8 @@ import { realModelSpec } from '../helpers/model.ts';
 import { ModelDir } from '../helpers/model-dir.ts';
 
 const spec = { ...(await realModelSpec()), threads: 1, maxBatch: 1 };
-const length = spec.inChannels * spec.resolution ** 2;
-const row = { rows: 1, x: gaussian({ seed: 5, candidate: 0, step: 0 }, length), t: Float32Array.of(500) };
+const x = gaussian({ seed: 5, candidate: 0, step: 0 }, inputLength(spec.networks.base));
+const row: Batch = { network: 'base', rows: 1, x, t: Float32Array.of(500) };
 const expected = await (await loadOnnx(spec)).evaluate(row, false);
 
 const folder = mkdtempSync(path.join(os.tmpdir(), 'hung-'));

@@ -1,20 +1,21 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { gaussian } from '../../src/diffusion/noise.ts';
-import { EngineError } from '../../src/engine/engine.ts';
-import type { NetworkSpec } from '../../src/engine/network.ts';
+import { type Batch, EngineError } from '../../src/engine/engine.ts';
+import { inputLength, type NetworkSpec, outputLength } from '../../src/engine/network.ts';
 import { WorkerPool } from '../../src/engine/pool.ts';
 import { realModelSpec } from '../helpers/model.ts';
 
 const spec = await realModelSpec();
-const rowLength = spec.inChannels * spec.resolution ** 2;
+const rowLength = inputLength(spec.networks.base);
 
 /** `rows` different rows, at different timesteps. */
-function batchOf(rows: number, from = 0) {
+function batchOf(rows: number, from = 0): Batch {
   const x = new Float32Array(rows * rowLength);
   for (let i = 0; i < rows; i++) {
     x.set(gaussian({ seed: 5, candidate: from + i, step: 0 }, rowLength), i * rowLength);
   }
-  return { rows, x, t: Float32Array.from({ length: rows }, (_, i) => (137 * (from + i)) % 1000) };
+  const t = Float32Array.from({ length: rows }, (_, i) => (137 * (from + i)) % 1000);
+  return { network: 'base', rows, x, t };
 }
 
 describe('the real model in worker processes', () => {
@@ -32,6 +33,7 @@ describe('the real model in worker processes', () => {
 
   test('says what it is', () => {
     expect(pool.info).toMatchObject({ engine: 'onnx', device: 'cpu', precision: 'fp32', workers: 2 });
+    expect(pool.info.networks).toEqual(['base']);
     expect(pool.info.bestBatch).toBeGreaterThanOrEqual(1);
     expect(pool.alive).toBe(2);
   });
@@ -39,7 +41,7 @@ describe('the real model in worker processes', () => {
   test('a row is the same bits alone, in a batch of mixed timesteps, and on one thread or all', async () => {
     const together = await pool.evaluate(batchOf(4));
     const length = together.length / 4;
-    expect(length).toBe(spec.outChannels * spec.resolution ** 2);
+    expect(length).toBe(outputLength(spec.networks.base));
     for (let i = 0; i < 4; i++) {
       const expected = together.subarray(i * length, (i + 1) * length);
       expect(await pool.evaluate(batchOf(1, i))).toEqual(expected);
@@ -73,9 +75,8 @@ describe('the real model in worker processes', () => {
 
   test('rows of the wrong size are refused, and the worker lives on', async () => {
     const [pid] = pool.pids;
-    await expect(pool.evaluate({ rows: 2, x: new Float32Array(7), t: new Float32Array(2) })).rejects.toThrow(
-      EngineError,
-    );
+    const wrong = { ...batchOf(2), x: new Float32Array(7) };
+    await expect(pool.evaluate(wrong)).rejects.toThrow(EngineError);
     expect(pool.pids).toContain(pid);
   });
 });

@@ -1,6 +1,6 @@
 import { beforeAll, describe, expect, onTestFinished, test } from 'vitest';
 import type { Batch } from '../../src/engine/engine.ts';
-import type { Network, NetworkSpec } from '../../src/engine/network.ts';
+import { inputLength, type NetworkSpec, type Networks, outputLength } from '../../src/engine/network.ts';
 import { WorkerPool } from '../../src/engine/pool.ts';
 import { denoiseExample, goldenBatch, goldenExample, goldenRun } from '../helpers/golden.ts';
 
@@ -27,11 +27,11 @@ export function difference(a: ArrayLike<number>, b: ArrayLike<number>): number {
 /** What every engine has to do, whatever library is beneath it. */
 export function engineSuite(
   spec: NetworkSpec,
-  load: (spec: NetworkSpec) => Promise<Network>,
+  load: (spec: NetworkSpec) => Promise<Networks>,
   { toPyTorch, toBatch, rows = [0, 1, 2, 3], tensors }: Promised,
 ) {
-  const rowLength = spec.inChannels * spec.resolution ** 2;
-  const outLength = spec.outChannels * spec.resolution ** 2;
+  const rowLength = inputLength(spec.networks.base);
+  const outLength = outputLength(spec.networks.base);
   const { batch, prediction: expected } = goldenBatch(rows, rowLength);
   const first = goldenBatch(rows.slice(0, 1), rowLength).batch;
   /** The first row, at another timestep. */
@@ -40,7 +40,7 @@ export function engineSuite(
     prediction.subarray(i * outLength, (i + 1) * outLength);
 
   describe(`${spec.library} on ${spec.device}`, () => {
-    let network: Network;
+    let network: Networks;
     let together: Float32Array;
     beforeAll(async () => {
       network = await load(spec);
@@ -74,7 +74,7 @@ export function engineSuite(
     });
 
     test('rows of the wrong size are refused, and the next are evaluated', async () => {
-      const wrong = { rows: 2, x: new Float32Array(7), t: new Float32Array(2) };
+      const wrong: Batch = { ...first, rows: 2, x: new Float32Array(7), t: new Float32Array(2) };
       await expect(network.evaluate(wrong, false)).rejects.toThrow();
       const next = await network.evaluate(first, false);
       expect(difference(next, rowOf(together, 0))).toBeLessThanOrEqual(toBatch);
@@ -107,7 +107,7 @@ export function engineSuite(
 
     test('fills a hole as PyTorch does, to 2 of 255 on average', async () => {
       const filled = await denoiseExample(network);
-      const { mask } = await goldenExample(spec.resolution);
+      const { mask } = await goldenExample(spec.networks.base.resolution);
       const total = filled.reduce((sum, value, i) => sum + Math.abs(value - goldenRun[i]), 0);
       const count = 3 * mask.reduce((sum, inHole) => sum + inHole, 0);
       expect((total / count) * 127.5).toBeLessThan(2);

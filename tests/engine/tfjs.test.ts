@@ -3,7 +3,7 @@ import { createRequire } from 'node:module';
 import * as tf from '@tensorflow/tfjs-core';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { gaussian } from '../../src/diffusion/noise.ts';
-import type { NetworkSpec, Runtime } from '../../src/engine/network.ts';
+import { inputLength, type NetworkSpec, type Runtime } from '../../src/engine/network.ts';
 import { WorkerPool } from '../../src/engine/pool.ts';
 import { runtimes } from '../../src/engine/runtimes.ts';
 import { loadTfjs } from '../../src/engine/tfjs/tfjs.ts';
@@ -45,8 +45,9 @@ function flatMemory(runtime: Runtime) {
     const tiny = await tinyModelSpec(spec);
     onTestFinished(() => rm(tiny.folder, { recursive: true }));
     const network = await loadTfjs({ ...tiny, ...runtime });
-    const x = gaussian({ seed: 5, candidate: 0, step: 0 }, tiny.inChannels * tiny.resolution ** 2);
-    const evaluate = (t: number) => network.evaluate({ rows: 1, x, t: Float32Array.of(t) }, false);
+    const x = gaussian({ seed: 5, candidate: 0, step: 0 }, inputLength(tiny.networks.base));
+    const evaluate = (t: number) =>
+      network.evaluate({ network: 'base', rows: 1, x, t: Float32Array.of(t) }, false);
     const inUse = () => {
       const { numTensors, numDataBuffers, numBytes } = tf.memory();
       return { numTensors, numDataBuffers, numBytes };
@@ -85,7 +86,7 @@ test('a worker process evaluates with tfjs', async () => {
     device: 'cpu',
     deviceName: expect.stringContaining('wasm'),
   });
-  const { batch, prediction } = goldenBatch([1], WASM.inChannels * WASM.resolution ** 2);
+  const { batch, prediction } = goldenBatch([1], inputLength(WASM.networks.base));
   expect(difference(await pool.evaluate(batch), prediction)).toBeLessThan(TOLERANCE.cpu.toPyTorch);
 });
 

@@ -30,11 +30,9 @@ export async function tinyModelSpec(real: NetworkSpec): Promise<NetworkSpec> {
   length.writeBigUInt64LE(BigInt(json.length));
   const folder = await mkdtemp(path.join(tmpdir(), 'tiny-'));
   await writeFile(path.join(folder, 'weights.safetensors'), Buffer.concat([length, json, ...chunks]));
-  const { patch, head_dim, groups } = real.architecture;
-  return {
-    ...real,
-    folder,
-    resolution: 16,
-    architecture: { patch, head_dim: head_dim / NARROWER, groups: groups / 8 },
-  };
+  const { base } = real.networks;
+  if (!base.architecture) throw new Error('the model has no architecture');
+  const { patch, head_dim, groups } = base.architecture;
+  const architecture = { patch, head_dim: head_dim / NARROWER, groups: groups / 8 };
+  return { ...real, folder, networks: { base: { ...base, resolution: 16, architecture } } };
 }

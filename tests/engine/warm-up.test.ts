@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
-import type { DeviceName } from '../../src/engine/engine.ts';
-import type { Network, NetworkSpec } from '../../src/engine/network.ts';
+import type { Batch, DeviceName, NetworkName } from '../../src/engine/engine.ts';
+import { inputLength, type NetworkSpec, type Networks, outputLength } from '../../src/engine/network.ts';
 import { measureBestBatch, warmUp } from '../../src/engine/warm-up.ts';
 
 const SPEC: NetworkSpec = {
@@ -8,63 +8,95 @@ const SPEC: NetworkSpec = {
   device: 'cpu',
   library: 'none',
   folder: '/nowhere',
-  architecture: { patch: 1, head_dim: 8, groups: 1 },
-  inChannels: 4,
-  outChannels: 3,
-  resolution: 2,
+  networks: { base: { file: 'unet.onnx', inChannels: 4, outChannels: 3, resolution: 2 } },
   threads: 2,
 };
+const REFINER = { file: 'refiner.onnx', inChannels: 8, outChannels: 3, resolution: 4 };
+const TWO: NetworkSpec = { ...SPEC, networks: { ...SPEC.networks, refiner: REFINER } };
 
-/** Predicts zeros at once, and keeps the rows of each evaluation and whether it was exclusive. */
-function fakeNetwork({ software = false } = {}) {
-  const evaluations: [rows: number, exclusive: boolean][] = [];
-  const network: Network = {
+type Evaluation = [name: NetworkName, rows: number, exclusive: boolean];
+
+/** Networks that predict zeros at once. `evaluations` keeps what was evaluated. */
+function fakeNetworks(spec: NetworkSpec, { software = false } = {}) {
+  const evaluations: Evaluation[] = [];
+  const networks: Networks = {
+    networks: spec.networks.refiner ? ['base', 'refiner'] : ['base'],
     deviceName: 'fake',
     software,
     precision: 'fp32',
-    async evaluate({ rows }, exclusive) {
-      evaluations.push([rows, exclusive]);
-      return new Float32Array(rows * 3 * 2 * 2);
+    async evaluate({ network, rows, x }, exclusive) {
+      evaluations.push([network, rows, exclusive]);
+      const shape = spec.networks[network] ?? REFINER;
+      expect(x).toHaveLength(rows * inputLength(shape));
+      return new Float32Array(rows * outputLength(shape));
     },
   };
-  return { network, evaluations };
+  return { networks, evaluations };
 }
 
 describe('the warm-up', () => {
-  const row = (rows: number) => ({ rows, x: new Float32Array(rows * 16), t: new Float32Array(rows) });
-
   test('on a CPU: batches of one row without a measurement, both kinds of evaluation run once', async () => {
-    const { network, evaluations } = fakeNetwork();
-    expect((await warmUp(network, SPEC)).bestBatch).toBe(1);
+    const { networks, evaluations } = fakeNetworks(SPEC);
+    const warm = await warmUp(networks, SPEC);
+    expect(warm.bestBatch).toBe(1);
+    expect(Object.keys(warm.rowSeconds)).toEqual(['base']);
     expect(evaluations).toEqual([
-      [1, false],
-      [1, true],
+      ['base', 1, false],
+      ['base', 1, true],
+    ]);
+  });
+
+  test('every network of the version is warmed up and timed', async () => {
+    const { networks, evaluations } = fakeNetworks(TWO);
+    const { rowSeconds } = await warmUp(networks, TWO);
+    expect(Object.keys(rowSeconds)).toEqual(['base', 'refiner']);
+    expect(evaluations).toEqual([
+      ['base', 1, false],
+      ['refiner', 1, false],
+      ['base', 1, true],
+      ['refiner', 1, true],
     ]);
   });
 
   test('a GPU driver that computes on the CPU: batches of one row without a measurement', async () => {
-    const { network, evaluations } = fakeNetwork({ software: true });
-    expect((await warmUp(network, { ...SPEC, device: 'webgpu' })).bestBatch).toBe(1);
-    expect(evaluations).toEqual([[1, false]]);
+    const { networks, evaluations } = fakeNetworks(SPEC, { software: true });
+    expect((await warmUp(networks, { ...SPEC, device: 'webgpu' })).bestBatch).toBe(1);
+    expect(evaluations).toEqual([['base', 1, false]]);
   });
 
   test.each<DeviceName>([
     'cpu',
     'cuda',
   ])('maxBatch sets the size and nothing is measured: %s', async (device) => {
-    const { network, evaluations } = fakeNetwork();
-    expect((await warmUp(network, { ...SPEC, device, maxBatch: 6 })).bestBatch).toBe(6);
+    const { networks, evaluations } = fakeNetworks(SPEC);
+    expect((await warmUp(networks, { ...SPEC, device, maxBatch: 6 })).bestBatch).toBe(6);
     expect(evaluations.length).toBeLessThanOrEqual(5); // on a GPU 1, 2, 3, 4 and 6 rows, each once
   });
 
-  test('a GPU only sees batch sizes that it has run before; the padding is cut off again', async () => {
-    const { network, evaluations } = fakeNetwork();
-    const warm = await warmUp(network, { ...SPEC, device: 'cuda', maxBatch: 8 });
-    const sizes = new Set(evaluations.map(([rows]) => rows));
+  test('the batch size of a GPU is measured on the base network alone', async () => {
+    const { networks, evaluations } = fakeNetworks(TWO);
+    const { bestBatch } = await warmUp(networks, { ...TWO, device: 'cuda' });
+    const refined = evaluations.filter(([name]) => name === 'refiner').map(([, rows]) => rows);
+    expect(new Set(refined).size).toBe(refined.length); // each size once
+    expect(Math.max(...refined)).toBe(bestBatch);
+  });
+
+  test.each<NetworkName>([
+    'base',
+    'refiner',
+  ])('a GPU only sees batch sizes that it has run before; the padding is cut off again: %s', async (network) => {
+    const { networks, evaluations } = fakeNetworks(TWO);
+    const warm = await warmUp(networks, { ...TWO, device: 'cuda', maxBatch: 8 });
+    const sizes = new Set(evaluations.filter(([name]) => name === network).map(([, rows]) => rows));
+    const shape = TWO.networks[network] ?? REFINER;
     for (let rows = 1; rows <= 8; rows++) {
       evaluations.length = 0;
-      expect(await warm.network.evaluate(row(rows), false)).toHaveLength(rows * 12);
-      expect(sizes).toContain(evaluations[0][0]);
+      const x = new Float32Array(rows * inputLength(shape));
+      const batch: Batch = { network, rows, x, t: new Float32Array(rows) };
+      expect(await warm.networks.evaluate(batch, false)).toHaveLength(rows * outputLength(shape));
+      const [[name, evaluated]] = evaluations;
+      expect(name).toBe(network);
+      expect(sizes).toContain(evaluated);
     }
   });
 });

@@ -2,6 +2,7 @@ import { fork } from 'node:child_process';
 import { EventEmitter } from 'node:events';
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import { DEADLINES } from '../../src/engine/deadlines.ts';
+import type { Batch } from '../../src/engine/engine.ts';
 import type { NetworkSpec } from '../../src/engine/network.ts';
 import type { FromWorker, ToWorker } from '../../src/engine/protocol.ts';
 import { type WorkerLostError, WorkerProcess } from '../../src/engine/worker-process.ts';
@@ -40,7 +41,7 @@ let lost: WorkerLostError[];
 let worker: WorkerProcess;
 
 const spec = { folder: '/nowhere', device: 'cpu' } as NetworkSpec;
-const batch = { rows: 1, x: new Float32Array(1), t: new Float32Array(1) };
+const batch: Batch = { network: 'base', rows: 1, x: new Float32Array(1), t: new Float32Array(1) };
 const prediction = new Float32Array(1);
 const { loadMs, evaluationMs, evaluationFactor, idleMs, checkIntervalMs, exitGraceMs, killGraceMs } =
   DEADLINES;
@@ -64,9 +65,10 @@ async function load(rowSeconds = 0.1) {
     type: 'loaded',
     deviceName: 'a CPU',
     precision: 'fp32',
+    networks: ['base', 'refiner'],
     bestBatch: 1,
     rssBytes: 1e8,
-    rowSeconds,
+    rowSeconds: { base: rowSeconds, refiner: rowSeconds / 5 },
   });
   await worker.loaded;
 }
@@ -115,6 +117,19 @@ test('a worker that was slow lately has more time', async () => {
   await load(rowSeconds);
   evaluate();
   const deadlineMs = 1000 * rowSeconds * evaluationFactor;
+  await pass(deadlineMs - checkIntervalMs);
+  expect(child.signals).toEqual([]);
+  await pass(2 * checkIntervalMs);
+  expect(child.signals).toEqual(['SIGKILL']);
+});
+
+test('each network has a deadline of its own', async () => {
+  await load(5);
+  const base = worker.evaluate(batch, false);
+  child.answer({ type: 'result', id: 0, prediction, seconds: 100 });
+  await base;
+  void worker.evaluate({ ...batch, network: 'refiner', rows: 2 }, false).catch(() => {});
+  const deadlineMs = 1000 * 2 * evaluationFactor; // 1 s a row, from `load`
   await pass(deadlineMs - checkIntervalMs);
   expect(child.signals).toEqual([]);
   await pass(2 * checkIntervalMs);

@@ -1,5 +1,6 @@
 import { afterEach, expect, test, vi } from 'vitest';
 import { denoise } from '../../src/generation/denoise.ts';
+import { wholeSpecs } from '../../src/generation/whole.ts';
 import type { ServedModel } from '../../src/registry/served-model.ts';
 import type { RunOptions, Scheduler } from '../../src/scheduler/scheduler.ts';
 import type { Trajectory } from '../../src/scheduler/trajectory.ts';
@@ -16,7 +17,7 @@ test('eta_ms is measured from the first evaluation, without the time in the queu
     onStart?.();
     for (let step = 1; step <= trajectory.total; step++) {
       nowMs += 1000;
-      trajectory.advance(new Float32Array(3 * 8 * 8));
+      trajectory.advance(new Float32Array(3 * 8 * 8), 0);
       onStep?.(step, trajectory.total);
     }
   };
@@ -28,8 +29,7 @@ test('eta_ms is measured from the first evaluation, without the time in the queu
   const elapsed: number[] = [];
   const { timings } = await denoise(
     model,
-    conditioning,
-    { seed: 1, numImages: 1, sampler: 'ddim', steps: 4, eta: 0 },
+    wholeSpecs(model, conditioning, { seed: 1, numImages: 1, sampler: 'ddim', steps: 4, eta: 0 }),
     { onProgress: ({ elapsedMs }) => elapsed.push(elapsedMs) },
   );
   expect(elapsed).toEqual([1000, 2000, 3000, 4000]);

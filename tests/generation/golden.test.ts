@@ -26,7 +26,7 @@ test('from the same seed a hole is filled as PyTorch fills it, before compositin
   expect(Math.max(...differences)).toBeLessThan(TOLERANCE);
 
   // Known pixels come back bit for bit: they are bytes / 127.5 - 1 on both sides.
-  const { mask } = await goldenExample(spec.resolution);
+  const { mask } = await goldenExample(spec.networks.base.resolution);
   expect([...new Set(mask)].sort()).toEqual([0, 1]);
   expect(Math.max(...differences.filter((_, i) => mask[i % mask.length] === 0))).toBe(0);
 });

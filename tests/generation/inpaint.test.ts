@@ -1,11 +1,10 @@
 import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
-import { inpaint } from '../../src/generation/inpaint.ts';
 import { sample } from '../../src/generation/sample.ts';
-import type { InpaintParameters } from '../../src/generation/types.ts';
+import { type InpaintParameters, STRATEGIES } from '../../src/generation/types.ts';
 import type { Mask, Picture } from '../../src/image/picture.ts';
 import type { FolderRegistry } from '../../src/registry/registry.ts';
-import { holed } from '../helpers/holed.ts';
+import { fill, holed } from '../helpers/holed.ts';
 import { openRealRegistry } from '../helpers/model.ts';
 
 const PARAMETERS: InpaintParameters = {
@@ -64,7 +63,7 @@ describe('with the real model', () => {
         const before = picture(width, height, channels);
         const [w, h] = [Math.ceil(width / 5), Math.ceil(height / 4)];
         const mask = hole(width, height, width >> 1, height >> 2, w, h);
-        const { pictures, box } = await inpaint(model(), holed(before, mask), PARAMETERS);
+        const { pictures, box } = await fill(model(), holed(before, mask), PARAMETERS);
         expectKnownUntouched(before, pictures[0], mask);
         const inside = ((height >> 2) * width + (width >> 1)) * channels;
         expect(pictures[0].data.subarray(inside, inside + w * channels)).not.toEqual(
@@ -80,7 +79,7 @@ describe('with the real model', () => {
       fc.asyncProperty(
         fc.integer({ min: 1, max: 200 }),
         fc.integer({ min: 1, max: 200 }),
-        fc.constantFrom('auto', 'crop', 'resize'),
+        fc.constantFrom(...STRATEGIES),
         fc.integer({ min: 0, max: 9 }),
         fc.infiniteStream(fc.boolean()),
         async (width, height, strategy, maskBlur, bits) => {
@@ -89,7 +88,7 @@ describe('with the real model', () => {
           const mask = { width, height, data };
           const before = picture(width, height);
           const parameters = { ...PARAMETERS, steps: 1, strategy, maskBlur } as InpaintParameters;
-          const { pictures } = await inpaint(model(), holed(before, mask), parameters);
+          const { pictures } = await fill(model(), holed(before, mask), parameters);
           expectKnownUntouched(before, pictures[0], mask);
         },
       ),
@@ -105,7 +104,7 @@ describe('with the real model', () => {
       data: one.data.map((b, i) => (mask.data[Math.floor(i / 3)] ? 255 - b : b)),
     };
     const [a, b] = await Promise.all(
-      [one, other].map((before) => inpaint(model(), holed(before, mask), PARAMETERS)),
+      [one, other].map((before) => fill(model(), holed(before, mask), PARAMETERS)),
     );
     expect(a.pictures[0].data).toEqual(b.pictures[0].data);
   });
@@ -116,9 +115,9 @@ describe('with the real model', () => {
     onTestFinished(() => fresh.close());
     for (const sampler of ['ddim', 'ddpm', 'dpmpp_2m'] as const) {
       const mine = { ...PARAMETERS, sampler, steps: 6 };
-      const alone = await inpaint(model(), input, mine);
+      const alone = await fill(model(), input, mine);
       const others = Array.from({ length: 7 }, (_, i) =>
-        inpaint(model(), input, {
+        fill(model(), input, {
           ...PARAMETERS,
           seed: i,
           steps: 3 + i,
@@ -126,18 +125,18 @@ describe('with the real model', () => {
           numImages: 1 + (i % 3),
         }),
       );
-      const [beside] = await Promise.all([inpaint(model(), input, mine), ...others]);
+      const [beside] = await Promise.all([fill(model(), input, mine), ...others]);
       expect(beside.pictures[0].data).toEqual(alone.pictures[0].data);
 
-      const restarted = await inpaint(fresh.get(), input, mine);
+      const restarted = await fill(fresh.get(), input, mine);
       expect(restarted.pictures[0].data).toEqual(alone.pictures[0].data);
     }
   });
 
   test('candidates differ, and candidate n does not depend on num_images', async () => {
     const input = holed(picture(64, 64), hole(64, 64, 16, 16, 32, 32));
-    const three = await inpaint(model(), input, { ...PARAMETERS, numImages: 3 });
-    const one = await inpaint(model(), input, PARAMETERS);
+    const three = await fill(model(), input, { ...PARAMETERS, numImages: 3 });
+    const one = await fill(model(), input, PARAMETERS);
     expect(three.pictures[0].data).toEqual(one.pictures[0].data);
     expect(three.pictures[1].data).not.toEqual(three.pictures[0].data);
     expect(three.uncertainty?.data.some((sd) => sd > 0)).toBe(true);
@@ -147,7 +146,7 @@ describe('with the real model', () => {
 
   test('a mask that covers the whole picture gives an unconditional sample', async () => {
     const everything = holed(picture(64, 64), hole(64, 64, 0, 0, 64, 64));
-    const { pictures } = await inpaint(model(), everything, PARAMETERS);
+    const { pictures } = await fill(model(), everything, PARAMETERS);
     const drawn = await sample(model(), PARAMETERS);
     expect(pictures[0].data).toEqual(drawn.pictures[0].data);
   });

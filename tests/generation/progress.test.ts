@@ -1,16 +1,22 @@
 import { expect, test } from 'vitest';
 import { type ProgressEvent, ProgressReporter } from '../../src/generation/progress.ts';
 import type { Progress } from '../../src/generation/types.ts';
+import { square } from '../../src/image/picture.ts';
 
-const RESOLUTION = 8;
+const SIDE = 8;
 
 function progress(step: number, total: number, elapsedMs = 1000 * step): Progress {
-  return { step, total, elapsedMs, estimate: () => new Float32Array(3 * RESOLUTION ** 2) };
+  return {
+    step,
+    total,
+    elapsedMs,
+    estimate: async () => ({ x0: new Float32Array(3 * SIDE ** 2), ...square(SIDE) }),
+  };
 }
 
 test('events arrive in step order, although encoding a preview takes longer', async () => {
   const sent: ProgressEvent[] = [];
-  const reporter = new ProgressReporter(RESOLUTION, 2, (event) => sent.push(event));
+  const reporter = new ProgressReporter(2, (event) => sent.push(event));
   for (let step = 1; step <= 7; step++) reporter.report(progress(step, 7));
   await reporter.flush();
   expect(sent.map(({ step }) => step)).toEqual([1, 2, 3, 4, 5, 6, 7]);
@@ -19,7 +25,7 @@ test('events arrive in step order, although encoding a preview takes longer', as
 
 test('eta_ms extrapolates the average pace since the first evaluation', () => {
   const sent: ProgressEvent[] = [];
-  const reporter = new ProgressReporter(RESOLUTION, 0, (event) => sent.push(event));
+  const reporter = new ProgressReporter(0, (event) => sent.push(event));
   reporter.report(progress(1, 4, 1000));
   reporter.report(progress(2, 4, 3000));
   reporter.report(progress(4, 4, 4000));
@@ -32,7 +38,7 @@ test('eta_ms extrapolates the average pace since the first evaluation', () => {
 
 test('events omit the preview if encoding cannot keep up, and stay in order', async () => {
   const sent: ProgressEvent[] = [];
-  const reporter = new ProgressReporter(RESOLUTION, 1, (event) => sent.push(event));
+  const reporter = new ProgressReporter(1, (event) => sent.push(event));
   for (let step = 1; step <= 50; step++) reporter.report(progress(step, 50));
   await reporter.flush();
   expect(sent.map(({ step }) => step)).toEqual(Array.from({ length: 50 }, (_, i) => i + 1));

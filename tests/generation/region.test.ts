@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { chooseRegion } from '../../src/generation/region.ts';
+import { wholeRegion } from '../../src/generation/region.ts';
 
 const R = 64;
 const whole = (width: number, height: number) => ({ left: 0, top: 0, width, height });
@@ -8,7 +8,7 @@ const whole = (width: number, height: number) => ({ left: 0, top: 0, width, heig
 test('auto uses the whole picture if it is small and nearly square, and a crop otherwise', () => {
   const hole = { left: 10, top: 10, width: 20, height: 10 };
   const auto = { strategy: 'auto' } as const;
-  const choose = (width: number, height: number) => chooseRegion({ width, height }, hole, R, auto);
+  const choose = (width: number, height: number) => wholeRegion({ width, height }, hole, R, auto);
   expect(choose(64, 64)).toEqual({ strategy: 'resize', box: whole(64, 64) });
   expect(choose(178, 218)).toEqual({ strategy: 'resize', box: whole(178, 218) });
   expect(choose(4000, 3000).strategy).toBe('crop');
@@ -18,7 +18,7 @@ test('auto uses the whole picture if it is small and nearly square, and a crop o
 test('auto shows a picture whole up to 4 times the resolution, and up to 3:2', () => {
   const hole = { left: 10, top: 10, width: 20, height: 10 };
   const strategyOf = (width: number, height: number) =>
-    chooseRegion({ width, height }, hole, R, { strategy: 'auto' }).strategy;
+    wholeRegion({ width, height }, hole, R, { strategy: 'auto' }).strategy;
   expect([strategyOf(4 * R, 4 * R), strategyOf(4 * R + 1, 4 * R)]).toEqual(['resize', 'crop']);
   expect([strategyOf(4 * R, 3 * R), strategyOf(3 * R, 4 * R)]).toEqual(['resize', 'resize']);
   expect([strategyOf(150, 100), strategyOf(151, 100), strategyOf(100, 151)]).toEqual([
@@ -30,25 +30,25 @@ test('auto shows a picture whole up to 4 times the resolution, and up to 3:2', (
 
 test('a crop is never smaller than the resolution: the network is not shown an enlargement', () => {
   const hole = { left: 500, top: 400, width: 4, height: 2 };
-  const { box } = chooseRegion({ width: 1000, height: 1000 }, hole, R, { strategy: 'crop', padding: 0 });
+  const { box } = wholeRegion({ width: 1000, height: 1000 }, hole, R, { strategy: 'crop', padding: 0 });
   expect(box).toEqual({ left: 470, top: 369, width: R, height: R });
 });
 
 test('the strategy asked for is the one taken', () => {
   const hole = { left: 0, top: 0, width: 5, height: 5 };
-  expect(chooseRegion({ width: 4000, height: 40 }, hole, R, { strategy: 'resize' })).toEqual({
+  expect(wholeRegion({ width: 4000, height: 40 }, hole, R, { strategy: 'resize' })).toEqual({
     strategy: 'resize',
     box: whole(4000, 40),
   });
-  expect(chooseRegion({ width: 64, height: 64 }, hole, R, { strategy: 'crop' }).strategy).toBe('crop');
+  expect(wholeRegion({ width: 64, height: 64 }, hole, R, { strategy: 'crop' }).strategy).toBe('crop');
 });
 
 test('padding sets the context around the hole', () => {
   const hole = { left: 500, top: 400, width: 100, height: 60 };
   const size = { width: 1000, height: 1000 };
-  const { box } = chooseRegion(size, hole, R, { strategy: 'crop', padding: 10 });
+  const { box } = wholeRegion(size, hole, R, { strategy: 'crop', padding: 10 });
   expect(box).toEqual({ left: 490, top: 370, width: 120, height: 120 });
-  const generous = chooseRegion(size, hole, R, { strategy: 'crop' }).box;
+  const generous = wholeRegion(size, hole, R, { strategy: 'crop' }).box;
   expect(generous).toEqual({ left: 400, top: 280, width: 300, height: 300 });
 });
 
@@ -67,7 +67,7 @@ test('a crop lies within the picture, contains the hole, and is square if the pi
         const left = x % width;
         const top = y % height;
         const hole = { left, top, width: 1 + (w % (width - left)), height: 1 + (h % (height - top)) };
-        const { box } = chooseRegion({ width, height }, hole, R, { strategy: 'crop', padding });
+        const { box } = wholeRegion({ width, height }, hole, R, { strategy: 'crop', padding });
         expect(box.left).toBeGreaterThanOrEqual(0);
         expect(box.top).toBeGreaterThanOrEqual(0);
         expect(box.left + box.width).toBeLessThanOrEqual(width);

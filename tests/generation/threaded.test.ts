@@ -1,7 +1,8 @@
 import { expect, test } from 'vitest';
 import { denoise } from '../../src/generation/denoise.ts';
-import { createTrajectory, type TrajectorySpec } from '../../src/generation/trajectories/create.ts';
+import { createTrajectory, type WholeSpec } from '../../src/generation/trajectories/create.ts';
 import { ThreadedTrajectory } from '../../src/generation/trajectories/threaded.ts';
+import { wholeSpecs } from '../../src/generation/whole.ts';
 import type { ServedModel } from '../../src/registry/served-model.ts';
 import type { RunOptions, Scheduler } from '../../src/scheduler/scheduler.ts';
 import type { Trajectory } from '../../src/scheduler/trajectory.ts';
@@ -10,7 +11,7 @@ import { simulate } from '../scheduler/simulation.ts';
 
 const R = 8;
 
-function spec(changes: Partial<TrajectorySpec> = {}): TrajectorySpec {
+function spec(changes: Partial<WholeSpec> = {}): WholeSpec {
   const mask = Float32Array.from({ length: R * R }, (_, i) => (i % 3 ? 1 : 0));
   return {
     method: 'inpaint',
@@ -31,7 +32,7 @@ function predict(x: Float32Array, t: number): Float32Array {
   return batch.subarray(3 * R * R, 6 * R * R);
 }
 
-test.each<[string, Partial<TrajectorySpec>]>([
+test.each<[string, Partial<WholeSpec>]>([
   ['ddpm', {}],
   ['ddim with fresh noise', { sampler: { name: 'ddim', steps: 5, eta: 1 } }],
   ['dpmpp_2m', { sampler: { name: 'dpmpp_2m', steps: 7, eta: 0 } }],
@@ -41,11 +42,11 @@ test.each<[string, Partial<TrajectorySpec>]>([
   const there = await ThreadedTrajectory.create(spec(changes));
   expect(there.total).toBe(here.total);
   while (here.step < here.total) {
-    const { x, t } = here.input();
-    expect(there.input()).toEqual({ x, t });
-    here.advance(predict(x, t));
-    await there.advance(predict(x, t));
-    expect(await there.estimate()).toEqual(here.x0);
+    const { x, t } = here.input(0);
+    expect(there.input(0)).toEqual({ x, t });
+    here.advance(predict(x, t), 0);
+    await there.advance(predict(x, t), 0);
+    expect(await there.fills()).toEqual(here.fills);
     expect(there.step).toBe(here.step);
   }
   there.close();
@@ -57,7 +58,7 @@ test('what fails in the thread is rejected, and the thread goes on', async () =>
   ).rejects.toThrow('steps must be a whole number from 1 to 100');
   const trajectory = await ThreadedTrajectory.create(spec());
   trajectory.close();
-  await expect(trajectory.estimate()).rejects.toThrow('there is no trajectory');
+  await expect(trajectory.fills()).rejects.toThrow('there is no trajectory');
 });
 
 test.each([
@@ -72,7 +73,7 @@ test.each([
   const run = async (given: readonly Trajectory[], _: RunOptions) => {
     trajectories = given;
     const prediction = new Float32Array(3 * resolution ** 2);
-    for (const each of given) while (each.step < each.total) await each.advance(prediction);
+    for (const each of given) while (each.step < each.total) await each.advance(prediction, 0);
   };
   const scheduler = { run } as unknown as Scheduler;
   const engine = fake.engine as NonNullable<ServedModel['engine']>;
@@ -80,9 +81,9 @@ test.each([
   const pixels = resolution ** 2;
   const conditioning = { x0: new Float32Array(3 * pixels), mask: new Float32Array(pixels).fill(1) };
   const parameters = { seed: 1, numImages: 2, sampler: 'ddim', steps: 2, eta: 0 } as const;
-  const { candidates } = await denoise(model, conditioning, parameters, {});
+  const { candidates } = await denoise(model, wholeSpecs(model, conditioning, parameters), {});
   expect(trajectories.map((each) => each instanceof ThreadedTrajectory)).toEqual([threaded, threaded]);
-  expect(candidates.map(({ length }) => length)).toEqual([3 * pixels, 3 * pixels]);
+  expect(candidates.map(([{ x0 }]) => x0.length)).toEqual([3 * pixels, 3 * pixels]);
 });
 
 test('while a row advances in a thread, the worker evaluates other rows, and nothing is evaluated twice', async () => {
@@ -91,6 +92,8 @@ test('while a row advances in a thread, the worker evaluates other rows, and not
   const slow: Trajectory & { step: number } = {
     total: 2,
     step: 0,
+    rows: 1,
+    network: 'base',
     input: () => ({ x: Float32Array.of(0), t: 0 }),
     advance: () =>
       new Promise((resolve) => {

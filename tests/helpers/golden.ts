@@ -2,16 +2,18 @@ import { readFileSync } from 'node:fs';
 import { gaussian } from '../../src/diffusion/noise.ts';
 import type { SamplerName } from '../../src/diffusion/samplers/index.ts';
 import type { Batch, Engine, EngineInfo } from '../../src/engine/engine.ts';
-import type { Network } from '../../src/engine/network.ts';
+import type { Networks } from '../../src/engine/network.ts';
 import { denoise } from '../../src/generation/denoise.ts';
+import type { Conditioning } from '../../src/generation/trajectories/conditional.ts';
+import { wholeSpecs } from '../../src/generation/whole.ts';
 import { decodePicture } from '../../src/image/decode.ts';
 import { decodeMask } from '../../src/image/mask.ts';
+import { square } from '../../src/image/picture.ts';
 import { maskToTensor, pictureToTensor } from '../../src/image/region.ts';
 import { Scheduler } from '../../src/scheduler/scheduler.ts';
 import { openRealRegistry } from './model.ts';
 
 type Model = Parameters<typeof denoise>[0];
-type Known = Parameters<typeof denoise>[1];
 
 interface GoldenFile {
   /** id@version */
@@ -41,6 +43,7 @@ export function goldenBatch(
   );
   return {
     batch: {
+      network: 'base',
       rows: rows.length,
       x: Float32Array.from(noise.flatMap((row) => [...row])),
       t: Float32Array.from(rows, ({ t }) => t),
@@ -53,29 +56,30 @@ export function goldenBatch(
 export const goldenRun = decoded(golden.run.x0);
 
 /** The example's picture and hole, at the model's resolution. */
-export async function goldenExample(resolution: number): Promise<Known> {
+export async function goldenExample(resolution: number): Promise<Conditioning> {
   const { image, mask } = golden.run;
   const picture = await decodePicture(readFileSync(image), 'image', { maxPixels: 1e6 });
   const hole = await decodeMask(readFileSync(mask), 'mask', { maxPixels: 1e6 });
   const box = { left: 0, top: 0, width: picture.width, height: picture.height };
   return {
-    x0: await pictureToTensor(picture, box, resolution, hole),
-    mask: maskToTensor(hole, box, resolution),
+    x0: await pictureToTensor(picture, box, square(resolution), hole),
+    mask: maskToTensor(hole, box, square(resolution)),
   };
 }
 
 /** The golden run with a network of ours, from its own noise to the picture [3, R, R] before compositing. */
-export async function denoiseExample(network: Network): Promise<Float32Array> {
+export async function denoiseExample(network: Networks): Promise<Float32Array> {
   const { card } = (await openRealRegistry()).get(golden.model);
   const { seed, sampler, steps } = golden.run;
   const known = await goldenExample(card.resolution);
   const parameters = { seed, numImages: 1, sampler, steps, eta: 0 };
-  const { candidates } = await denoise(served(card, network), known, parameters, {});
-  return candidates[0];
+  const model = served(card, network);
+  const { candidates } = await denoise(model, wholeSpecs(model, known, parameters), {});
+  return candidates[0][0].x0;
 }
 
 /** A model whose network is in this process: what is tested is what is computed, not where. */
-function served(card: Model['card'], network: Network): Model {
+function served(card: Model['card'], network: Networks): Model {
   const runtime = { engine: 'onnx', device: 'cpu', library: 'onnxruntime-node' } as const;
   const info: EngineInfo = { ...runtime, ...network, bestBatch: 1, workers: 1 };
   const engine: Engine = {

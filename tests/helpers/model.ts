@@ -1,5 +1,6 @@
 import path from 'node:path';
 import type { NetworkSpec } from '../../src/engine/network.ts';
+import { networksOf } from '../../src/model/networks.ts';
 import { FolderRegistry } from '../../src/registry/registry.ts';
 
 /** The committed models, which tests run. */
@@ -20,10 +21,7 @@ export async function realModelSpec(): Promise<NetworkSpec> {
     engine: 'onnx',
     device: 'cpu',
     library: 'onnxruntime-node',
-    architecture: card.architecture,
-    inChannels: card.in_channels,
-    outChannels: card.out_channels,
-    resolution: card.resolution,
+    networks: networksOf(card),
     threads: 2,
   };
 }

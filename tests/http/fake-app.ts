@@ -37,6 +37,7 @@ class FakeEngine implements Engine {
     deviceName: 'fake',
     library: 'fake',
     precision: 'fp32',
+    networks: ['base'],
     bestBatch: 4,
     workers: 1,
   };

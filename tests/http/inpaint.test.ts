@@ -76,6 +76,31 @@ describe('a filled picture', () => {
     for (const { body } of [beside, base64, dataUrl]) expect(body.equals(alone.body)).toBe(true);
   });
 
+  test('has 16 bits per channel if the image has, and EXIF if asked', async () => {
+    const numbers = Uint16Array.from({ length: 64 * 64 * 3 }, (_, i) => (i * 7919) & 0xffff);
+    const deep = await sharp(numbers, { raw: { width: 64, height: 64, channels: 3 } })
+      .toColourspace('rgb16')
+      .withExif({ IFD0: { Copyright: 'a photographer' } })
+      .png()
+      .toBuffer();
+    const [kept, stripped] = await Promise.all([
+      form({ image: deep }).field('metadata', 'keep').buffer(true),
+      form({ image: deep }).buffer(true),
+    ]);
+    const { data } = await sharp(stripped.body)
+      .toColourspace('rgb16')
+      .raw({ depth: 'ushort' })
+      .toBuffer({ resolveWithObject: true });
+    const firstRows = 16 * 64 * 3; // above the hole
+    expect([...new Uint16Array(data.buffer, data.byteOffset, firstRows)]).toEqual([
+      ...numbers.subarray(0, firstRows),
+    ]);
+    expect((await sharp(kept.body).metadata()).exif?.includes('a photographer')).toBe(true);
+    expect((await sharp(stripped.body).metadata()).exif).toBeUndefined();
+    const refused = await form().field('metadata', 'all');
+    expect(refused.body.errors).toMatchObject([{ pointer: '#/metadata' }]);
+  });
+
   test('without a mask the transparent pixels are the hole', async () => {
     const data = await rgb(64, 64, 4).raw().toBuffer();
     for (let p = 0; p < 64 * 64; p++) data[p * 4 + 3] = p % 64 < 20 ? 0 : 255;

@@ -6,6 +6,7 @@ import { createSampler, type SamplerName } from '../../src/diffusion/samplers/in
 import type { SamplerState } from '../../src/diffusion/samplers/sampler.ts';
 import { cosine } from '../../src/diffusion/schedule.ts';
 import { readMetadata } from '../../src/image/metadata.ts';
+import { square } from '../../src/image/picture.ts';
 import { tensorToPicture } from '../../src/image/region.ts';
 import { maskOf, pngOf } from '../helpers/app.ts';
 import { startFakeApp } from './fake-app.ts';
@@ -39,7 +40,7 @@ function drawn(sampler: SamplerName, steps: number, eta: number, seed: number): 
     const { step } = state;
     state = next(state, new Float32Array(LENGTH), () => noise(step + 1));
   }
-  return [...tensorToPicture(state.x, RESOLUTION).data];
+  return [...tensorToPicture(state.x, square(RESOLUTION)).data];
 }
 
 describe('sampler, steps, eta, seed', () => {
@@ -197,7 +198,7 @@ describe('POST /v1/diffuse', () => {
       });
       expect(answer.body.images[n]).toMatchObject({ timestep: t, abar });
       const found = await pixels(Buffer.from(answer.body.images[n].data, 'base64'));
-      const bytes = [...tensorToPicture(expected, RESOLUTION).data];
+      const bytes = [...tensorToPicture(expected, square(RESOLUTION)).data];
       // The service rounds x_0 to fp32 first: a value half-way between two levels may fall to either side.
       for (const [i, byte] of bytes.entries()) expect(Math.abs(found[i] - byte)).toBeLessThanOrEqual(1);
     }

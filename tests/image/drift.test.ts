@@ -4,6 +4,7 @@ import { expect, test } from 'vitest';
 import { decodePicture } from '../../src/image/decode.ts';
 import { distance, type Features, knownFeatures, type Statistics } from '../../src/image/drift.ts';
 import { decodeMask } from '../../src/image/mask.ts';
+import { square } from '../../src/image/picture.ts';
 import { maskToTensor, pictureToTensor } from '../../src/image/region.ts';
 import { openRealRegistry } from '../helpers/model.ts';
 import { randomFrom } from '../helpers/random.ts';
@@ -66,8 +67,8 @@ test.each([
     limits,
   );
   const box = { left: 0, top: 0, width: image.width, height: image.height };
-  const x0 = await pictureToTensor(image, box, resolution, mask);
-  const features = knownFeatures(x0, maskToTensor(mask, box, resolution)) as Features;
+  const x0 = await pictureToTensor(image, box, square(resolution), mask);
+  const features = knownFeatures(x0, maskToTensor(mask, box, square(resolution))) as Features;
   const found = distance(features, card.data.statistics as Statistics);
   expect(found).toBeGreaterThan(least);
   expect(found).toBeLessThan(most);

@@ -1,4 +1,10 @@
-import { type Batch, type Engine, EngineError, type EngineInfo } from '../../src/engine/engine.ts';
+import {
+  type Batch,
+  type Engine,
+  EngineError,
+  type EngineInfo,
+  type NetworkName,
+} from '../../src/engine/engine.ts';
 import { QueueFullError } from '../../src/scheduler/admission.ts';
 import { type RunOptions, Scheduler } from '../../src/scheduler/scheduler.ts';
 import type { Trajectory } from '../../src/scheduler/trajectory.ts';
@@ -7,6 +13,8 @@ import type { Trajectory } from '../../src/scheduler/trajectory.ts';
 export class Probe implements Trajectory {
   readonly total: number;
   readonly id: number;
+  readonly rows = 1;
+  readonly network = 'base';
   step = 0;
   readonly seen: number[] = [];
 
@@ -38,6 +46,8 @@ interface Running {
 export class SimulatedEngine implements Engine {
   readonly info: EngineInfo;
   readonly batches: number[][] = [];
+  /** The network of each batch. */
+  readonly networks: NetworkName[] = [];
   alive: number;
   onAliveChange: (() => void) | undefined;
   nowMs = 0;
@@ -53,6 +63,7 @@ export class SimulatedEngine implements Engine {
       deviceName: 'simulated',
       library: 'fake',
       precision: 'fp32',
+      networks: ['base'],
       bestBatch,
       workers,
     };
@@ -63,6 +74,7 @@ export class SimulatedEngine implements Engine {
 
   evaluate(batch: Batch): Promise<Float32Array> {
     this.batches.push([...batch.x]);
+    this.networks.push(batch.network);
     const worker = this.#busyUntil.indexOf(Math.min(...this.#busyUntil));
     const doneAt = Math.max(this.nowMs, this.#busyUntil[worker]) + this.#batchMs;
     this.#busyUntil[worker] = doneAt;

@@ -1,17 +1,17 @@
 import os from 'node:os';
 import path from 'node:path';
 import { EngineError } from '../engine.ts';
-import type { Network, NetworkSpec } from '../network.ts';
+import type { NetworkSpec, Networks } from '../network.ts';
 import { loadBackend } from './backend.ts';
 import { readSafetensors } from './safetensors.ts';
 
 /**
- * Loads the network in TensorFlow.js, on the backend of the npm package spec.library. Rejects with EngineError when the
+ * Loads a version's base network in TensorFlow.js, and no other, on the backend of the npm package spec.library. Rejects with EngineError when the
  * package is not installed, when spec.device is a GPU and it finds none, or when the weights cannot be read.
  *
  * TensorFlow's number of threads is fixed for the process, so an exclusive evaluation is no different from any other.
  */
-export async function loadTfjs(spec: NetworkSpec): Promise<Network> {
+export async function loadTfjs(spec: NetworkSpec): Promise<Networks> {
   const tf = await loadBackend(spec.library);
   const onGpu = (tf.backend() as { isUsingGpuDevice?: boolean }).isUsingGpuDevice ?? false;
   if (spec.device === 'cuda' && !onGpu) throw new EngineError(`${spec.library} finds no GPU`);
@@ -20,13 +20,17 @@ export async function loadTfjs(spec: NetworkSpec): Promise<Network> {
   const { unet } = await import('./unet.ts');
 
   const parameters = await readSafetensors(path.join(spec.folder, 'weights.safetensors'));
-  const network = unet(Parameters.load(parameters), spec.architecture);
+  const { inChannels, resolution, architecture } = spec.networks.base;
+  if (!architecture) throw new EngineError('the base network has no architecture: export the model again');
+  const base = unet(Parameters.load(parameters), architecture);
   return {
     deviceName: `${onGpu ? 'NVIDIA GPU' : (os.cpus()[0]?.model.trim() ?? 'unknown CPU')}, ${spec.library}`,
     precision: 'fp32',
-    async evaluate({ rows, x, t }) {
-      const shape = [rows, spec.inChannels, spec.resolution, spec.resolution] as const;
-      const prediction = tf.tidy(() => network(tf.tensor4d(x, [...shape]), tf.tensor1d(t)));
+    networks: ['base'],
+    async evaluate({ network, rows, x, t }) {
+      if (network !== 'base') throw new EngineError(`the network ${network} is not loaded`);
+      const shape = [rows, inChannels, resolution, resolution] as const;
+      const prediction = tf.tidy(() => base(tf.tensor4d(x, [...shape]), tf.tensor1d(t)));
       try {
         return (await prediction.data()) as Float32Array;
       } finally {

@@ -1,6 +1,8 @@
 import { gaussian } from '../../diffusion/noise.ts';
 import type { Sampler, SamplerState } from '../../diffusion/samplers/sampler.ts';
+import { square } from '../../image/picture.ts';
 import type { Trajectory } from '../../scheduler/trajectory.ts';
+import type { Canvas } from './enlarge.ts';
 
 /** The known part of the picture, at the model's resolution R. */
 export interface Conditioning {
@@ -10,11 +12,18 @@ export interface Conditioning {
   mask: Float32Array;
 }
 
+/** The estimate of a picture at the model's resolution, [3, R, R], as a canvas. */
+export function wholeFill(x0: Float32Array): Canvas {
+  return { level: 0, left: 0, top: 0, ...square(Math.sqrt(x0.length / 3)), x0 };
+}
+
 /**
  * Inpainting with a conditional model (Palette, Saharia et al. 2022). At every step the network sees x_t in the hole, the
  * clean known pixels around it, and the mask as -1/+1: [4, R, R]. With a mask that is all hole this is plain sampling.
  */
 export class ConditionalTrajectory implements Trajectory {
+  readonly rows = 1;
+  readonly network = 'base';
   readonly #sampler: Sampler;
   readonly #conditioning: Conditioning;
   readonly #seed: number;
@@ -46,6 +55,10 @@ export class ConditionalTrajectory implements Trajectory {
     const found = this.#state.step === this.total ? this.#state.x : (this.#state.x0 ?? this.#state.x);
     const { x0, mask } = this.#conditioning;
     return found.map((value, i) => (mask[i % mask.length] === 1 ? value : x0[i]));
+  }
+
+  get fills() {
+    return [wholeFill(this.x0)];
   }
 
   input(): { x: Float32Array; t: number } {

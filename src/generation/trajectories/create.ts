@@ -1,34 +1,74 @@
 import type { PredictionType } from '../../diffusion/prediction.ts';
 import { createSampler, type SamplerName } from '../../diffusion/samplers/index.ts';
 import { type ScheduleConfig, scheduleFrom } from '../../diffusion/schedule.ts';
+import type { NetworkName } from '../../engine/engine.ts';
 import type { Trajectory } from '../../scheduler/trajectory.ts';
 import { ConditionalTrajectory, type Conditioning } from './conditional.ts';
+import type { Canvas } from './enlarge.ts';
+import type { LevelInput } from './joint.ts';
 import { RepaintTrajectory } from './repaint.ts';
+import { WindowedTrajectory } from './windowed.ts';
 
 /** What a trajectory is made from, as plain data, so that it can be made in another thread. */
-export interface TrajectorySpec {
-  /** inpaint: the network is conditioned on the known pixels; none: an unconditional network, with RePaint. */
-  method: 'inpaint' | 'none';
+export type TrajectorySpec = WholeSpec | WindowedSpec;
+
+/** How a network is sampled. */
+export interface Sampling {
   schedule: ScheduleConfig;
   prediction: PredictionType;
   sampler: { name: SamplerName; steps: number; eta: number };
+}
+
+/** A picture at the model's resolution. */
+export interface WholeSpec extends Sampling {
+  /** inpaint: the network is conditioned on the known pixels; none: an unconditional network, with RePaint. */
+  method: 'inpaint' | 'none';
   conditioning: Conditioning;
   seed: number;
   candidate: number;
 }
 
-/** A trajectory that tells its estimate of x_0: [3, R, R] in -1..1, the result when it is finished. */
+/** The regions of a plan, in windows. */
+export interface WindowedSpec {
+  method: 'windows';
+  stages: StageSpec[];
+  seed: number;
+  candidate: number;
+}
+
+/** See windowed.ts. */
+export interface StageSpec extends Sampling {
+  network: NetworkName;
+  augmentation?: { level: number; levelMax: number };
+  levels: { region: number; input: LevelInput }[];
+}
+
+/** A trajectory that tells its estimates of x_0, the results when it is finished: one, or one for each region of a plan. */
 export interface DenoisingTrajectory extends Trajectory {
-  readonly x0: Float32Array;
+  readonly fills: Canvas[];
 }
 
 /** Starts a trajectory at x_T, pure noise. Throws RangeError for steps outside 1..T. */
 export function createTrajectory(spec: TrajectorySpec): DenoisingTrajectory {
-  const { method, prediction, conditioning, seed, candidate } = spec;
-  const schedule = scheduleFrom(spec.schedule);
-  const { name, steps, eta } = spec.sampler;
-  const sampler = createSampler(name, { schedule, prediction, steps, eta });
+  const { seed, candidate } = spec;
+  if (spec.method === 'windows') {
+    return new WindowedTrajectory(
+      spec.stages.map(({ network, augmentation, levels, ...sampling }) => {
+        // The sampler is given the average of the windows' estimates of x_0, whatever the network predicts.
+        const sampler = samplerOf({ ...sampling, prediction: 'sample' });
+        const schedule = scheduleFrom(sampling.schedule);
+        const options = { sampler, schedule, prediction: sampling.prediction, seed, candidate };
+        return { network, augmentation, levels, options };
+      }),
+    );
+  }
+  const { method, conditioning } = spec;
+  const sampler = samplerOf(spec);
   return method === 'inpaint'
     ? new ConditionalTrajectory(sampler, conditioning, seed, candidate)
-    : new RepaintTrajectory(sampler, schedule, conditioning, seed, candidate);
+    : new RepaintTrajectory(sampler, scheduleFrom(spec.schedule), conditioning, seed, candidate);
+}
+
+function samplerOf({ schedule, prediction, sampler: { name, steps, eta } }: Sampling) {
+  return createSampler(name, { schedule: scheduleFrom(schedule), prediction, steps, eta });
 }

@@ -3,7 +3,7 @@ import { gaussian } from '../../diffusion/noise.ts';
 import type { Sampler, SamplerState } from '../../diffusion/samplers/sampler.ts';
 import type { Schedule } from '../../diffusion/schedule.ts';
 import type { Trajectory } from '../../scheduler/trajectory.ts';
-import type { Conditioning } from './conditional.ts';
+import { type Conditioning, wholeFill } from './conditional.ts';
 
 export interface Resampling {
   /** Steps that a jump goes back (the paper's j). */
@@ -26,6 +26,8 @@ export const RESAMPLING: Resampling = { jump: 5, times: 3 };
  * itself.
  */
 export class RepaintTrajectory implements Trajectory {
+  readonly rows = 1;
+  readonly network = 'base';
   readonly #sampler: Sampler;
   readonly #schedule: Schedule;
   readonly #conditioning: Conditioning;
@@ -59,6 +61,10 @@ export class RepaintTrajectory implements Trajectory {
   /** The current estimate of the clean picture, [3, R, R] in -1..1: the result when all steps are done. */
   get x0(): Float32Array {
     return this.step === this.total ? this.#state.x : (this.#state.x0 ?? this.#state.x);
+  }
+
+  get fills() {
+    return [wholeFill(this.x0)];
   }
 
   input(): { x: Float32Array; t: number } {

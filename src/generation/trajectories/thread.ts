@@ -1,28 +1,40 @@
 /** The worker thread behind threaded.ts: it holds trajectories, and answers each message with the next input or x_0. */
 import { parentPort } from 'node:worker_threads';
+import type { NetworkName } from '../../engine/engine.ts';
 import { createTrajectory, type DenoisingTrajectory, type TrajectorySpec } from './create.ts';
+import type { Canvas } from './enlarge.ts';
 
 export type Message =
   | { type: 'create'; id: number; spec: TrajectorySpec }
-  | { type: 'advance'; id: number; prediction: Float32Array }
-  | { type: 'estimate'; id: number }
+  | { type: 'advance'; id: number; prediction: Float32Array; row: number }
+  | { type: 'fills'; id: number }
   | { type: 'close'; id: number };
 
 /** Messages are answered in order, except `close`, which has no answer. */
-export type Answer =
-  | { total: number; step: number; input: { x: Float32Array; t: number } | undefined }
-  | { x0: Float32Array }
-  | { error: string };
+export type Answer = State | { step: number } | { fills: Canvas[] } | { error: string };
 
+/** A trajectory at the start of a step, with the inputs of all its rows; none when it is finished. */
+export interface State {
+  total: number;
+  step: number;
+  network: NetworkName;
+  inputs: { x: Float32Array; t: number }[];
+}
+
+/** For each trajectory in the middle of a step, the rows that it still waits for. */
+const left = new Map<number, number>();
 const trajectories = new Map<number, DenoisingTrajectory>();
 
 parentPort?.on('message', (message: Message) => {
   if (message.type === 'close') {
     trajectories.delete(message.id);
+    left.delete(message.id);
     return;
   }
   try {
-    parentPort?.postMessage(answer(message));
+    const found = answer(message);
+    const transfer = 'inputs' in found ? found.inputs.map(({ x }) => x.buffer as ArrayBuffer) : [];
+    parentPort?.postMessage(found, transfer);
   } catch (error) {
     parentPort?.postMessage({ error: (error as Error).message } satisfies Answer);
   }
@@ -36,12 +48,22 @@ function answer(message: Exclude<Message, { type: 'close' }>): Answer {
   }
   const trajectory = trajectories.get(message.id);
   if (!trajectory) throw new Error(`there is no trajectory ${message.id}`);
-  if (message.type === 'estimate') return { x0: trajectory.x0 };
-  trajectory.advance(message.prediction);
+  if (message.type === 'fills') return { fills: trajectory.fills };
+  left.set(message.id, (left.get(message.id) ?? trajectory.rows) - 1);
+  trajectory.advance(message.prediction, message.row);
+  if (left.get(message.id)) return { step: trajectory.step };
+  left.delete(message.id);
   return state(trajectory);
 }
 
 function state(trajectory: DenoisingTrajectory): Answer {
-  const { total, step } = trajectory;
-  return { total, step, input: step < total ? trajectory.input() : undefined };
+  const { total, step, network } = trajectory;
+  const rows = step < total ? trajectory.rows : 0;
+  const inputs = Array.from({ length: rows }, (_, row) => copied(trajectory.input(row)));
+  return { total, step, network, inputs };
+}
+
+/** The input in memory of its own, which can be transferred: the trajectory may go on using the original. */
+function copied({ x, t }: { x: Float32Array; t: number }) {
+  return { x: x.slice(), t };
 }

@@ -1,7 +1,9 @@
 import { Worker } from 'node:worker_threads';
+import type { NetworkName } from '../../engine/engine.ts';
 import type { Trajectory } from '../../scheduler/trajectory.ts';
 import type { TrajectorySpec } from './create.ts';
-import type { Answer, Message } from './thread.ts';
+import type { Canvas } from './enlarge.ts';
+import type { Answer, Message, State } from './thread.ts';
 
 const FROM_SOURCE = import.meta.url.endsWith('.ts');
 const ENTRY = new URL(FROM_SOURCE ? './thread.ts' : './thread.js', import.meta.url);
@@ -19,17 +21,17 @@ const LOAD_SOURCE = `import('tsx/esm/api').then(({ register }) => {
 export class ThreadedTrajectory implements Trajectory {
   readonly #thread: TrajectoryThread;
   readonly #id: number;
-  #state: Extract<Answer, { total: number }>;
+  #state: State;
 
   /** Starts at x_T. Rejects where createTrajectory() throws. */
   static async create(spec: TrajectorySpec): Promise<ThreadedTrajectory> {
     const thread = TrajectoryThread.current();
     const id = thread.newId();
     const state = await thread.ask({ type: 'create', id, spec });
-    return new ThreadedTrajectory(thread, id, state as Extract<Answer, { total: number }>);
+    return new ThreadedTrajectory(thread, id, state as State);
   }
 
-  private constructor(thread: TrajectoryThread, id: number, state: Extract<Answer, { total: number }>) {
+  private constructor(thread: TrajectoryThread, id: number, state: State) {
     this.#thread = thread;
     this.#id = id;
     this.#state = state;
@@ -43,22 +45,31 @@ export class ThreadedTrajectory implements Trajectory {
     return this.#state.step;
   }
 
-  input(): { x: Float32Array; t: number } {
-    const { input } = this.#state;
-    if (!input) throw new Error('the trajectory is finished');
+  get rows(): number {
+    return this.#state.inputs.length;
+  }
+
+  get network(): NetworkName {
+    return this.#state.network;
+  }
+
+  input(row: number): { x: Float32Array; t: number } {
+    const input = this.#state.inputs[row];
+    if (!input) throw new Error(`the trajectory has no row ${row}`);
     return input;
   }
 
-  async advance(prediction: Float32Array): Promise<void> {
+  async advance(prediction: Float32Array, row: number): Promise<void> {
     const copy = prediction.slice(); // a row of a batch: its memory is shared with the other rows
-    const message = { type: 'advance', id: this.#id, prediction: copy } as const;
-    this.#state = (await this.#thread.ask(message, [copy.buffer])) as Extract<Answer, { total: number }>;
+    const message = { type: 'advance', id: this.#id, prediction: copy, row } as const;
+    const state = (await this.#thread.ask(message, [copy.buffer])) as State | { step: number };
+    this.#state = { ...this.#state, ...state };
   }
 
-  /** The estimate of x_0 after the last advance() that was called: [3, R, R] in -1..1. */
-  async estimate(): Promise<Float32Array> {
-    const { x0 } = (await this.#thread.ask({ type: 'estimate', id: this.#id })) as { x0: Float32Array };
-    return x0;
+  /** The estimates of x_0 after the last advance() that was called. */
+  async fills(): Promise<Canvas[]> {
+    const { fills } = (await this.#thread.ask({ type: 'fills', id: this.#id })) as { fills: Canvas[] };
+    return fills;
   }
 
   /** Frees its memory in the thread. */

@@ -10,7 +10,8 @@ export default async function inpaintRoute(app: FastifyInstance, dependencies: D
     operationId: 'inpaint',
     summary: 'Fill the hole of a picture',
     description:
-      'Every pixel outside the hole is returned unchanged, bit for bit (PNG, and WebP of quality 100). The Accept header ' +
+      'Every pixel outside the hole is returned unchanged, bit for bit: 16 bits per channel in PNG, 8 in lossless WebP. ' +
+      'The ICC profile, the density and the colour chunks of a PNG are kept, and a grey picture stays grey. The Accept header ' +
       'chooses between the picture itself, JSON with all candidates, and a stream of events.',
     json: inpaintJson,
     form: inpaintForm,

@@ -3,7 +3,7 @@ import { Readable } from 'node:stream';
 import type { FastifyInstance, FastifyRequest } from 'fastify';
 import { z } from 'zod';
 import { hasSeveralOwners } from '../../config/api-keys.ts';
-import { prepare } from '../../generation/prepare.ts';
+import { generationLimits, prepare } from '../../generation/prepare.ts';
 import type { GenerationRequest } from '../../generation/request.ts';
 import { assertReady, reproducibilityFields, resolve } from '../../generation/resolve.ts';
 import {
@@ -36,7 +36,7 @@ const one = (description: string) => ({
 
 export default async function jobRoutes(app: FastifyInstance, dependencies: Dependencies) {
   const { config, registry, metrics } = dependencies;
-  const limits = { maxPixels: config.MAX_PIXELS };
+  const limits = generationLimits(config);
   const runner = new JobRunner(registry, metrics, limits);
   const jobs = await openQueue(app, dependencies, runner);
   app.addHook('preClose', () => jobs.close());

@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { SAMPLER_NAMES } from '../../diffusion/samplers/index.ts';
+import { STRATEGIES } from '../../generation/types.ts';
 import { NOT_BASE64 } from '../json-body.ts';
 
 /** A picture in JSON: base64, or a data: URL of it. http/json-body.ts has decoded it. */
@@ -83,12 +84,17 @@ export const sampling = {
 
 export const inpainting = {
   ...sampling,
-  strategy: z.enum(['auto', 'crop', 'resize']).default('auto').meta({
-    description:
-      'Whether the model sees a crop around the hole or the whole picture. `auto` chooses; the answer says which',
-  }),
+  strategy: z
+    .enum(STRATEGIES)
+    .default('auto')
+    .meta({
+      description:
+        'What the model is shown. `windows`: parts of the picture at its own resolution, coarser first where the hole is ' +
+        'large; `crop`: a square around the hole, shrunk; `resize`: the whole picture, shrunk. `auto` chooses; the answer ' +
+        'says which',
+    }),
   padding: z.int().min(0).max(10_000).optional().meta({
-    description: 'Pixels of context around the hole when cropping; the size of the hole when absent',
+    description: 'With `crop`: pixels of context around the hole; the size of the hole when absent',
   }),
   mask_blur: z
     .int()
@@ -96,5 +102,13 @@ export const inpainting = {
     .max(256)
     .default(0)
     .meta({ description: 'Pixels over which the filling fades in, inside the hole only' }),
+  metadata: z
+    .enum(['strip', 'keep'])
+    .default('strip')
+    .meta({
+      description:
+        'EXIF of the image, such as camera, time and place (GPS): `keep` copies it into the answer, without thumbnail and ' +
+        'maker note, up to 64 kB. Density, ICC profile and colour chunks of a PNG are always kept',
+    }),
   ...output,
 };

@@ -1,4 +1,6 @@
 import { z } from 'zod';
+import { NETWORK_NAMES } from '../../engine/engine.ts';
+import { STRATEGIES } from '../../generation/types.ts';
 import { JOB_STATUSES } from '../../jobs/job.ts';
 import { modelCard } from '../../model/card.ts';
 import { response } from './named.ts';
@@ -45,14 +47,37 @@ const drawn = {
 
 export const sampleResponse = response('Sampled', z.object(drawn));
 
+const box = z.object({ left: z.int(), top: z.int(), width: z.int(), height: z.int() });
+
+const plan = z.object({
+  evaluations: z.int().meta({ description: 'Evaluations of the networks, for one image' }),
+  regions: z.array(
+    z.object({
+      levels: z
+        .array(
+          z.object({
+            network: z.enum(NETWORK_NAMES),
+            scale: z
+              .number()
+              .meta({ description: 'Of this level, as a share of the picture: 1, 1/2, 1/4, ...' }),
+            box: box.meta({
+              description: 'In pixels of the picture; it may extend beyond its right and bottom edges',
+            }),
+            windows: z.int().meta({ description: 'Windows that are denoised together' }),
+          }),
+        )
+        .meta({ description: 'From the coarsest to the finest' }),
+    }),
+  ),
+});
+
 export const inpaintResponse = response(
   'Inpainted',
   z.object({
     ...drawn,
-    strategy: z.enum(['crop', 'resize']),
-    box: z
-      .object({ left: z.int(), top: z.int(), width: z.int(), height: z.int() })
-      .meta({ description: 'The region of the picture that the model saw' }),
+    strategy: z.enum(STRATEGIES).exclude(['auto']),
+    box: box.meta({ description: 'The part of the picture that the model saw' }),
+    plan: plan.optional().meta({ description: 'How the hole was filled, when the strategy is windows' }),
     mask_fraction: z.number().min(0).max(1),
     uncertainty: z.string().optional().meta({
       description:

@@ -1,0 +1,232 @@
+import { gaussianPixel } from '../../diffusion/noise.ts';
+import { type PredictionType, predictX0 } from '../../diffusion/prediction.ts';
+import type { Sampler, SamplerState } from '../../diffusion/samplers/sampler.ts';
+import type { Schedule } from '../../diffusion/schedule.ts';
+import type { LevelPixels } from '../../image/regions/level.ts';
+import type { Level } from '../../image/regions/plan.ts';
+import { type Canvas, enlargedAt } from './enlarge.ts';
+
+/** One level of a region, and its known pixels. */
+export interface LevelInput extends Level, LevelPixels {}
+
+/** How the windows of a level are denoised. */
+export interface JointOptions {
+  /** Takes x_0 (prediction type "sample") of the hole's pixels, [3, n]. */
+  sampler: Sampler;
+  schedule: Schedule;
+  /** What the network predicts. */
+  prediction: PredictionType;
+  seed: number;
+  candidate: number;
+  /** The fill of the next coarser level, and the noise in it as the refiner knows it; absent for the base model. */
+  coarse?: { canvas: Canvas; level: number; levelMax: number };
+}
+
+/**
+ * Denoises a hole in windows (MultiDiffusion, Bar-Tal et al. 2023). The state x_t is that of the hole's pixels alone. At
+ * every step the network sees each window by itself; its estimates of x_0 are averaged where windows overlap, with weights
+ * that fall towards a window's edge, and the sampler moves all pixels one step on. So no seam can appear.
+ *
+ * Noise is keyed by a pixel's position in the level: it does not depend on windows, batches or the canvas.
+ */
+export class JointDenoising {
+  readonly #level: LevelInput;
+  readonly #options: JointOptions;
+  /** Index in the canvas of each pixel of the hole. */
+  readonly #pixels: Int32Array;
+  readonly #windows: Window[];
+  /** Sum of the windows' weights for each pixel of the hole. */
+  readonly #weights: Float32Array;
+  /** [3, n], the enlarged coarse fill with its noise. */
+  readonly #coarse: Float32Array | undefined;
+  #state: SamplerState;
+  /** The windows' estimates of x_0 in the current step, [3, pixels of the hole in the window]. */
+  #found: (Float32Array | undefined)[] = [];
+  #left: number;
+
+  constructor(level: LevelInput, options: JointOptions) {
+    this.#level = level;
+    this.#options = options;
+    this.#pixels = holeOf(level.mask);
+    const side = level.windows[0].width;
+    const weight = weights(side);
+    this.#windows = windowsOf(level, this.#pixels);
+    this.#weights = new Float32Array(this.#pixels.length);
+    for (const { slots, places } of this.#windows)
+      for (let i = 0; i < slots.length; i++) this.#weights[slots[i]] += weight[places[i]];
+    this.#state = { step: 0, x: this.#noise(0) };
+    this.#left = this.#windows.length;
+    this.#coarse = options.coarse && this.#enlarge(options.coarse);
+  }
+
+  /** Steps of the sampler. */
+  get steps(): number {
+    return this.#options.sampler.timesteps.length;
+  }
+
+  get rows(): number {
+    return this.#windows.length;
+  }
+
+  /** The level's canvas with the current estimate of x_0 in the hole; the result when all steps are done. */
+  get canvas(): Canvas {
+    const { x0, canvas, level } = this.#level;
+    const filled = x0.slice();
+    const found = this.#state.step === this.steps ? this.#state.x : (this.#state.x0 ?? this.#state.x);
+    const [n, plane] = [this.#pixels.length, canvas.width * canvas.height];
+    for (let c = 0; c < 3; c++)
+      for (let i = 0; i < n; i++) filled[c * plane + this.#pixels[i]] = found[c * n + i];
+    return { ...canvas, level, x0: filled };
+  }
+
+  /**
+   * A window as the network sees it. Base: x_t in the hole and known pixels around it, and the mask as -1/+1, [4, R, R].
+   * Refiner: the same pixels, the coarse fill in the hole and known pixels around it, the mask, the level, [8, R, R].
+   */
+  input(row: number): { x: Float32Array; t: number } {
+    const { x0, canvas, windows } = this.#level;
+    const { left, top, width: side } = windows[row];
+    const area = side * side;
+    const known = new Float32Array(3 * area);
+    for (let c = 0; c < 3; c++) {
+      for (let y = 0; y < side; y++) {
+        const from = (c * canvas.height + top - canvas.top + y) * canvas.width + left - canvas.left;
+        known.set(x0.subarray(from, from + side), c * area + y * side);
+      }
+    }
+    const { coarse } = this.#options;
+    const x = new Float32Array((coarse ? 8 : 4) * area);
+    const maskAt = (coarse ? 6 : 3) * area;
+    x.set(known);
+    if (coarse) {
+      x.set(known, 3 * area);
+      x.fill((2 * coarse.level) / coarse.levelMax - 1, 7 * area);
+    }
+    x.fill(-1, maskAt, maskAt + area);
+    const { slots, places } = this.#windows[row];
+    const n = this.#pixels.length;
+    for (let i = 0; i < slots.length; i++) {
+      for (let c = 0; c < 3; c++) x[c * area + places[i]] = this.#state.x[c * n + slots[i]];
+      x[maskAt + places[i]] = 1;
+    }
+    if (this.#coarse) {
+      for (let i = 0; i < slots.length; i++)
+        for (let c = 0; c < 3; c++) x[(3 + c) * area + places[i]] = this.#coarse[c * n + slots[i]];
+    }
+    return { x, t: this.#options.sampler.timesteps[this.#state.step] };
+  }
+
+  /** Takes the network's output [3, R, R] for a window. Returns whether it was the last of the step. */
+  advance(prediction: Float32Array, row: number): boolean {
+    const { schedule, sampler, prediction: type } = this.#options;
+    const { slots, places } = this.#windows[row];
+    const area = this.#level.windows[row].width ** 2;
+    const abar = schedule.abar[sampler.timesteps[this.#state.step]];
+    const [n, m] = [this.#pixels.length, slots.length];
+    const x = new Float32Array(3 * m);
+    const predicted = new Float32Array(3 * m);
+    for (let c = 0; c < 3; c++) {
+      for (let i = 0; i < m; i++) {
+        x[c * m + i] = this.#state.x[c * n + slots[i]];
+        predicted[c * m + i] = prediction[c * area + places[i]];
+      }
+    }
+    this.#found[row] = predictX0(type, abar, x, predicted);
+    if (--this.#left > 0) return false;
+    this.#state = sampler.next(this.#state, this.#average(), () => this.#noise(this.#state.step + 1));
+    this.#found = [];
+    this.#left = this.#windows.length;
+    return true;
+  }
+
+  /** The weighted mean of the windows' estimates, [3, n]: added in the order of the windows, whichever came first. */
+  #average(): Float32Array {
+    const n = this.#pixels.length;
+    const mean = new Float32Array(3 * n);
+    const weight = weights(this.#level.windows[0].width);
+    for (const [row, { slots, places }] of this.#windows.entries()) {
+      const found = this.#found[row] as Float32Array;
+      const m = slots.length;
+      for (let c = 0; c < 3; c++)
+        for (let i = 0; i < m; i++) mean[c * n + slots[i]] += weight[places[i]] * found[c * m + i];
+    }
+    for (let c = 0; c < 3; c++) for (let i = 0; i < n; i++) mean[c * n + i] /= this.#weights[i];
+    return mean;
+  }
+
+  #noise(step: number): Float32Array {
+    const { seed, candidate } = this.#options;
+    const { canvas, level } = this.#level;
+    const n = this.#pixels.length;
+    const noise = new Float32Array(3 * n);
+    const pixel = new Float64Array(4);
+    for (let i = 0; i < n; i++) {
+      const x = canvas.left + (this.#pixels[i] % canvas.width);
+      const y = canvas.top + Math.floor(this.#pixels[i] / canvas.width);
+      gaussianPixel({ seed, candidate, step }, { x, y, level }, pixel);
+      for (let c = 0; c < 3; c++) noise[c * n + i] = pixel[c];
+    }
+    return noise;
+  }
+
+  #enlarge({ canvas: coarse, level }: NonNullable<JointOptions['coarse']>): Float32Array {
+    const { canvas } = this.#level;
+    const n = this.#pixels.length;
+    // A draw of its own: steps of a sampler are far fewer.
+    const enlarged = this.#noise(AUGMENTATION_DRAW);
+    for (let i = 0; i < n; i++) {
+      const x = canvas.left + (this.#pixels[i] % canvas.width);
+      const y = canvas.top + Math.floor(this.#pixels[i] / canvas.width);
+      for (let c = 0; c < 3; c++) {
+        enlarged[c * n + i] = enlargedAt(coarse, x, y, c) + level * enlarged[c * n + i];
+      }
+    }
+    return enlarged;
+  }
+}
+
+const AUGMENTATION_DRAW = 2 ** 20;
+
+/** The pixels of the hole in a window: their index among the hole's pixels, and their place in the window. */
+interface Window {
+  slots: Int32Array;
+  places: Int32Array;
+}
+
+function holeOf(mask: Float32Array): Int32Array {
+  const found: number[] = [];
+  for (let p = 0; p < mask.length; p++) if (mask[p] === 1) found.push(p);
+  return Int32Array.from(found);
+}
+
+function windowsOf({ windows, canvas }: LevelInput, pixels: Int32Array): Window[] {
+  const slotOf = new Int32Array(canvas.width * canvas.height).fill(-1);
+  for (let i = 0; i < pixels.length; i++) slotOf[pixels[i]] = i;
+  return windows.map(({ left, top, width: side }) => {
+    const slots: number[] = [];
+    const places: number[] = [];
+    for (let y = 0; y < side; y++) {
+      const from = (top - canvas.top + y) * canvas.width + left - canvas.left;
+      for (let x = 0; x < side; x++) {
+        if (slotOf[from + x] < 0) continue;
+        slots.push(slotOf[from + x]);
+        places.push(y * side + x);
+      }
+    }
+    return { slots: Int32Array.from(slots), places: Int32Array.from(places) };
+  });
+}
+
+const weightsOf = new Map<number, Float32Array>();
+
+/** [side, side]: a window's weight for each of its pixels, the distance to the nearest edge of the window. */
+function weights(side: number): Float32Array {
+  const known = weightsOf.get(side);
+  if (known) return known;
+  const ramp = (at: number) => Math.min(at + 1, side - at);
+  const made = Float32Array.from({ length: side * side }, (_, p) =>
+    Math.min(ramp(p % side), ramp(Math.floor(p / side))),
+  );
+  weightsOf.set(side, made);
+  return made;
+}

@@ -1,0 +1,101 @@
+import type { NetworkName } from '../../engine/engine.ts';
+import type { Trajectory } from '../../scheduler/trajectory.ts';
+import type { Canvas } from './enlarge.ts';
+import { JointDenoising, type JointOptions, type LevelInput } from './joint.ts';
+
+/** What is denoised at the same time: one level of some regions, all with the same network and sampler. */
+export interface Stage {
+  network: NetworkName;
+  options: Omit<JointOptions, 'coarse'>;
+  /** The refiner's conditioning augmentation: standard deviation of the noise that is added to coarse fills, and its largest value. */
+  augmentation?: { level: number; levelMax: number };
+  /** `region`: its index. */
+  levels: { region: number; input: LevelInput }[];
+}
+
+/**
+ * Fills the regions of a plan, from coarse levels to fine ones. All regions are filled by the base model first, together;
+ * then each stage refines those that have a further level.
+ */
+export class WindowedTrajectory implements Trajectory {
+  readonly total: number;
+  step = 0;
+  readonly #stages: readonly Stage[];
+  #stage = 0;
+  /** Of the current stage. */
+  #running: JointDenoising[];
+  /** The latest fill of each region that a stage has finished. */
+  readonly #filled: Canvas[] = [];
+  /** Windows of the current step that are still to come. */
+  #left: number;
+  #stepOfStage = 0;
+
+  constructor(stages: readonly Stage[]) {
+    this.#stages = stages;
+    this.total = stages.reduce((sum, { options, levels }) => {
+      const windows = levels.reduce((count, { input }) => count + input.windows.length, 0);
+      return sum + windows * options.sampler.timesteps.length;
+    }, 0);
+    this.#running = this.#begin();
+    this.#left = this.rows;
+  }
+
+  get network(): NetworkName {
+    return this.#stages[this.#stage].network;
+  }
+
+  get rows(): number {
+    return this.#running.reduce((sum, { rows }) => sum + rows, 0);
+  }
+
+  input(row: number): { x: Float32Array; t: number } {
+    const [denoising, window] = this.#find(row);
+    return denoising.input(window);
+  }
+
+  advance(prediction: Float32Array, row: number): void {
+    const [denoising, window] = this.#find(row);
+    denoising.advance(prediction, window);
+    this.step++;
+    if (--this.#left > 0) return;
+    this.#stepOfStage++;
+    if (this.#stepOfStage === this.#running[0].steps) this.#finishStage();
+    this.#left = this.rows;
+  }
+
+  /** The current estimate of x_0 of every region, at the level that it has reached. */
+  get fills(): Canvas[] {
+    const fills = [...this.#filled];
+    for (const [i, { region }] of this.#levels.entries()) fills[region] = this.#running[i].canvas;
+    return fills;
+  }
+
+  get #levels() {
+    return this.#stages[this.#stage].levels;
+  }
+
+  #begin(): JointDenoising[] {
+    const { options, augmentation, levels } = this.#stages[this.#stage];
+    return levels.map(({ region, input }) => {
+      const coarse = augmentation && { canvas: this.#filled[region], ...augmentation };
+      return new JointDenoising(input, { ...options, coarse });
+    });
+  }
+
+  #finishStage() {
+    for (const [i, { region }] of this.#levels.entries()) this.#filled[region] = this.#running[i].canvas;
+    if (this.#stage === this.#stages.length - 1) return;
+    this.#stage++;
+    this.#stepOfStage = 0;
+    this.#running = this.#begin();
+  }
+
+  #find(row: number): [JointDenoising, window: number] {
+    let window = row;
+    for (const denoising of this.#running) {
+      if (window < denoising.rows) return [denoising, window];
+      window -= denoising.rows;
+    }
+    throw new RangeError(`there is no row ${row}`);
+  }
+}

@@ -1,0 +1,86 @@
+import type { NetworkName } from '../engine/engine.ts';
+import { knownFeatures } from '../image/drift.ts';
+import { clip } from '../image/mask.ts';
+import { union } from '../image/regions/parts.ts';
+import type { Plan } from '../image/regions/plan.ts';
+import { toPicture } from '../image/regions/windows.ts';
+import { levelPixels } from '../image/threads.ts';
+import type { ServedModel } from '../registry/served-model.ts';
+import type { Specified } from './inpaint.ts';
+import type { StageSpec, WindowedSpec } from './trajectories/create.ts';
+import type { LevelInput } from './trajectories/joint.ts';
+import type { HoledPicture, SamplingParameters } from './types.ts';
+
+/** The networks that can fill a hole: those of the card, unless its engine is known to serve fewer. */
+export function networksOf({ card, engine }: ServedModel): readonly NetworkName[] {
+  return engine?.networks ?? (card.refiner ? ['base', 'refiner'] : ['base']);
+}
+
+/** Fills the regions of a plan in windows. */
+export async function specifyWindows(
+  model: ServedModel,
+  input: Pick<HoledPicture, 'picture' | 'mask'>,
+  plan: Plan,
+  parameters: SamplingParameters,
+): Promise<Specified> {
+  const stages = await stagesOf(model, input, plan, parameters);
+  const { seed, numImages } = parameters;
+  const candidates = Array.from({ length: numImages }, (_, candidate) => candidate);
+  const seen = plan.regions.map(({ levels: [{ canvas, level }] }) => toPicture(canvas, level)).reduce(union);
+  return {
+    specs: candidates.map((candidate): WindowedSpec => ({ method: 'windows', stages, seed, candidate })),
+    boxOf: (fill) => toPicture(fill, fill.level),
+    box: clip(seen, input.picture) ?? seen,
+    features: featuresOf(stages[0].levels[0].input),
+  };
+}
+
+/** Of the known pixels in the first window. */
+function featuresOf({ canvas, windows: [window], x0, mask }: LevelInput) {
+  const { width: side } = window;
+  const area = side * side;
+  const [seen, hole] = [new Float32Array(3 * area), new Float32Array(area)];
+  for (let y = 0; y < side; y++) {
+    const from = (window.top - canvas.top + y) * canvas.width + window.left - canvas.left;
+    hole.set(mask.subarray(from, from + side), y * side);
+    for (let c = 0; c < 3; c++) {
+      const at = c * canvas.width * canvas.height + from;
+      seen.set(x0.subarray(at, at + side), c * area + y * side);
+    }
+  }
+  return knownFeatures(seen, hole);
+}
+
+/** All first levels together, then all second ones, and so on: each stage has one network. */
+async function stagesOf(
+  model: ServedModel,
+  { picture, mask }: Pick<HoledPicture, 'picture' | 'mask'>,
+  { regions }: Plan,
+  parameters: SamplingParameters,
+): Promise<StageSpec[]> {
+  const stages: StageSpec[] = [];
+  const most = regions.reduce((count, { levels }) => Math.max(count, levels.length), 0);
+  for (let i = 0; i < most; i++) {
+    const levels: StageSpec['levels'] = [];
+    for (const [region, { levels: planned }] of regions.entries()) {
+      const level = planned[i];
+      if (!level) continue;
+      const input: LevelInput = { ...level, ...(await levelPixels(picture, mask, level)) };
+      levels.push({ region, input });
+    }
+    stages.push({ ...samplingOf(model, i === 0 ? 'base' : 'refiner', parameters), levels });
+  }
+  return stages;
+}
+
+function samplingOf({ card }: ServedModel, network: NetworkName, parameters: SamplingParameters) {
+  const { refiner } = card;
+  if (network === 'base' || !refiner) {
+    const { sampler: name, steps, eta } = parameters;
+    const { schedule, prediction } = card;
+    return { network, schedule, prediction, sampler: { name, steps, eta } };
+  }
+  const { schedule, prediction, level, level_max: levelMax, defaults } = refiner;
+  const { sampler: name, steps, eta } = defaults;
+  return { network, schedule, prediction, sampler: { name, steps, eta }, augmentation: { level, levelMax } };
+}

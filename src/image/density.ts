@@ -1,0 +1,59 @@
+import type { Metadata } from 'sharp';
+import type { InputFormat } from './format.ts';
+import { headChunks, type PngChunk } from './png.ts';
+
+/** Pixels per unit of length. Without a unit, only their ratio is meant: the shape of a pixel. */
+export interface Density {
+  x: number;
+  y: number;
+  unit: 'none' | 'metre' | 'inch' | 'cm';
+}
+
+/** Units of a JFIF header by their code (ITU-T T.871, 10.1). */
+const JFIF_UNITS = ['none', 'inch', 'cm'] as const;
+const PER_METRE = { none: 1, metre: 1, inch: 1 / 0.0254, cm: 100 } as const;
+const JFIF_LARGEST = 0xffff;
+
+/**
+ * The density that a file states: in the pHYs chunk of a PNG, the JFIF header of a JPEG, or else in tags of EXIF or TIFF.
+ * undefined if it states none.
+ */
+export function readDensity(file: Buffer, format: InputFormat, header: Metadata): Density | undefined {
+  if (format === 'png') {
+    const data = headChunks(file, ['pHYs'])[0]?.data;
+    if (data?.length !== 9) return undefined;
+    const view = new DataView(data.buffer, data.byteOffset);
+    return { x: view.getUint32(0), y: view.getUint32(4), unit: data[8] === 1 ? 'metre' : 'none' };
+  }
+  const jfif = format === 'jpeg' && file.toString('latin1', 6, 11) === 'JFIF\0' && file[3] === 0xe0;
+  if (jfif) {
+    const unit = JFIF_UNITS[file[13]];
+    const [x, y] = [file.readUInt16BE(14), file.readUInt16BE(16)];
+    // 1 : 1 without a unit says nothing: it is what encoders write when they know no density.
+    if (unit && x > 0 && y > 0 && (unit !== 'none' || x !== y)) return { x, y, unit };
+  }
+  const { density, resolutionUnit } = header;
+  if (density === undefined || resolutionUnit === undefined) return undefined;
+  return { x: density, y: density, unit: 'inch' }; // sharp reports pixels per inch
+}
+
+/** The density as a pHYs chunk. */
+export function toPhys({ x, y, unit }: Density): PngChunk {
+  const data = Buffer.alloc(9);
+  data.writeUInt32BE(Math.round(x * PER_METRE[unit]), 0);
+  data.writeUInt32BE(Math.round(y * PER_METRE[unit]), 4);
+  data[8] = unit === 'none' ? 0 : 1;
+  return { type: 'pHYs', data };
+}
+
+/** The density as a JFIF segment; undefined if its numbers are too large for one. */
+export function toJfif({ x, y, unit }: Density): Buffer | undefined {
+  const scale = unit === 'metre' ? PER_METRE.metre / PER_METRE.inch : 1;
+  const [across, down] = [Math.round(x * scale), Math.round(y * scale)];
+  if (Math.min(across, down) < 1 || Math.max(across, down) > JFIF_LARGEST) return undefined;
+  const segment = Buffer.from([0xff, 0xe0, 0, 16, ...Buffer.from('JFIF\0'), 1, 1, 0, 0, 0, 0, 0, 0, 0]);
+  segment[11] = JFIF_UNITS.indexOf(unit === 'metre' ? 'inch' : unit);
+  segment.writeUInt16BE(across, 12);
+  segment.writeUInt16BE(down, 14);
+  return segment;
+}

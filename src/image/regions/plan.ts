@@ -1,0 +1,153 @@
+import type { Box, Mask } from '../picture.ts';
+import { type HolePart, holeParts, union } from './parts.ts';
+import { atLevel, CONTEXT, type LevelBox, tile, toPicture } from './windows.ts';
+
+/** How a hole is filled: as plain data, known before anything is evaluated. */
+export interface Plan {
+  /** They do not overlap, and are filled independently. */
+  regions: Region[];
+  /** Evaluations of the networks, for one candidate. */
+  evaluations: number;
+}
+
+/** A part of the picture, with some of the hole, that is filled from a coarse level of an image pyramid to a fine one. */
+export interface Region {
+  /** In order: the base model fills the first, the refiner each further one. */
+  levels: Level[];
+}
+
+/** What is denoised at one level of the pyramid, in pixels of this level: each covers 2^k x 2^k pixels of the picture. */
+export interface Level {
+  /** k, 0 or more; one less than that of the region's level before. */
+  level: number;
+  network: 'base' | 'refiner';
+  /** The part of the level that is kept in memory. It may extend beyond the picture's right and bottom edges. */
+  canvas: LevelBox;
+  /** Windows of the network's size in the canvas. They are denoised together. */
+  windows: LevelBox[];
+}
+
+export interface PlanOptions {
+  /** Side of the networks' windows, in pixels. */
+  window: number;
+  /** Evaluations of a window by each network; `refiner` is absent where the model has none. */
+  steps: { base: number; refiner?: number };
+  /** Evaluations that a plan may have. A plan with more stops at a coarser level. */
+  maxEvaluations: number;
+}
+
+/** A hole up to this share of a window's side leaves enough known context around it. */
+const MAX_HOLE = 0.5;
+/** Levels that a refiner may add: it was trained for the first, and each repeats its mistakes. */
+const MAX_DOUBLINGS = 4;
+
+/**
+ * Plans how to fill the hole. Every part of it starts at the finest level of the pyramid at which a window shows enough
+ * known context around it: thin and small holes at the picture's own resolution, a hole larger than a window where the
+ * whole picture fits into one. The refiner then doubles the resolution until it is the picture's.
+ *
+ * Parts that would be seen by each other's windows share a region. `hole`: the mask's bounding box.
+ */
+export function planRegions(mask: Mask, hole: Box, options: PlanOptions): Plan {
+  const groups = merge(holeParts(mask, hole), mask, options.window);
+  let coarsest = 0;
+  for (const { start } of groups) coarsest = Math.max(coarsest, start);
+  // Without enough evaluations, all regions stop at a coarser level, and start no finer than it.
+  for (let finest = 0; ; finest++) {
+    const regions = groups.map((group) => ({ levels: levelsOf(mask, group, finest, options) }));
+    const evaluations = count(regions, options);
+    if (evaluations <= options.maxEvaluations || finest >= wholeLevel(mask, options.window))
+      return { regions, evaluations };
+  }
+}
+
+/** Evaluations of one candidate. */
+function count(regions: readonly Region[], { steps }: PlanOptions): number {
+  let sum = 0;
+  for (const { levels } of regions)
+    for (const { network, windows } of levels) sum += windows.length * (steps[network] ?? 0);
+  return sum;
+}
+
+/** Parts of the hole that are filled together, from level `start` on. */
+interface Group {
+  parts: Box[];
+  start: number;
+}
+
+/** The level at which the whole picture fits into one window. */
+function wholeLevel({ width, height }: Mask, window: number): number {
+  return Math.max(0, Math.ceil(Math.log2(Math.max(width, height) / window)));
+}
+
+function startLevel({ thickness }: HolePart, mask: Mask, window: number): number {
+  const level = Math.max(0, Math.ceil(Math.log2(thickness / (MAX_HOLE * window))));
+  return Math.min(level, wholeLevel(mask, window));
+}
+
+/** Merges parts until no part lies in the canvas of another group. */
+function merge(parts: readonly HolePart[], mask: Mask, window: number): Group[] {
+  let groups: Group[] = parts.map((part) => ({ parts: [part.box], start: startLevel(part, mask, window) }));
+  for (let merged = true; merged; ) {
+    merged = false;
+    const kept: Group[] = [];
+    for (const group of groups) {
+      const other = kept.find((each) => sees(each, group, mask, window) || sees(group, each, mask, window));
+      if (other) {
+        other.parts.push(...group.parts);
+        other.start = Math.max(other.start, group.start);
+        merged = true;
+      } else kept.push(group);
+    }
+    groups = kept;
+  }
+  return groups;
+}
+
+function sees(group: Group, other: Group, mask: Mask, window: number): boolean {
+  const box = toPicture(canvasOf(group, group.start, mask, window), group.start);
+  return other.parts.some((part) => overlap(box, part));
+}
+
+function overlap(a: Box, b: Box): boolean {
+  const apart =
+    a.left + a.width <= b.left ||
+    b.left + b.width <= a.left ||
+    a.top + a.height <= b.top ||
+    b.top + b.height <= a.top;
+  return !apart;
+}
+
+/** The group's parts at this level with context around them, at least as large as a window, within the picture if it can. */
+function canvasOf({ parts }: Group, level: number, mask: Mask, window: number): LevelBox {
+  const { left, top, width, height } = atLevel(parts.reduce(union), level);
+  const unit = 2 ** level;
+  const [x, canvasWidth] = span(left, width, Math.ceil(mask.width / unit), window);
+  const [y, canvasHeight] = span(top, height, Math.ceil(mask.height / unit), window);
+  return { left: x, top: y, width: canvasWidth, height: canvasHeight };
+}
+
+/** Start and length of the canvas along one axis, on which the level has `limit` pixels. */
+function span(start: number, length: number, limit: number, window: number): [start: number, length: number] {
+  const size = Math.max(window, Math.min(length + 2 * CONTEXT, limit));
+  const centred = Math.round(start + length / 2 - size / 2);
+  return [Math.max(0, Math.min(centred, limit - size)), size];
+}
+
+function levelsOf(mask: Mask, group: Group, finest: number, { window, steps }: PlanOptions): Level[] {
+  const start = Math.max(group.start, finest);
+  const end = steps.refiner === undefined ? start : Math.max(finest, start - MAX_DOUBLINGS, 0);
+  const levels: Level[] = [];
+  for (let level = start; level >= end; level--) {
+    const canvas = canvasOf(group, level, mask, window);
+    const windows = group.parts.flatMap((part) => tile(mask, level, atLevel(part, level), canvas, window));
+    levels.push({ level, network: level === start ? 'base' : 'refiner', canvas, windows: distinct(windows) });
+  }
+  return levels;
+}
+
+/** Without repetitions: parts that lie close together can share a window. */
+function distinct(windows: readonly LevelBox[]): LevelBox[] {
+  const seen = new Map(windows.map((window) => [`${window.left} ${window.top}`, window]));
+  return [...seen.values()];
+}

@@ -1,0 +1,73 @@
+import { clip } from '../mask.ts';
+import type { Box, Mask } from '../picture.ts';
+
+/** Known pixels that a window shows around the hole where it can, in pixels of its level. */
+export const CONTEXT = 16;
+/** Neighbouring windows share at least this many pixels: their predictions are averaged there, so that no seam appears. */
+const OVERLAP = 32;
+
+/** A box in pixels of level k of an image pyramid: one of its pixels covers 2^k x 2^k pixels of the picture. */
+export type LevelBox = Box;
+
+/** A box of the picture in pixels of level `level`, rounded outwards. */
+export function atLevel({ left, top, width, height }: Box, level: number): LevelBox {
+  const unit = 2 ** level;
+  const [x, y] = [Math.floor(left / unit), Math.floor(top / unit)];
+  return {
+    left: x,
+    top: y,
+    width: Math.ceil((left + width) / unit) - x,
+    height: Math.ceil((top + height) / unit) - y,
+  };
+}
+
+/** A box of a level in pixels of the picture. */
+export function toPicture({ left, top, width, height }: LevelBox, level: number): Box {
+  const unit = 2 ** level;
+  return { left: left * unit, top: top * unit, width: width * unit, height: height * unit };
+}
+
+/**
+ * Square windows of `side` pixels that cover the hole's pixels in `part`, with CONTEXT around them: one in the middle if it
+ * fits, else a grid with overlaps. Windows lie in `canvas`, which is at least as large as one. Those without hole pixels
+ * are left out.
+ */
+export function tile(mask: Mask, level: number, part: LevelBox, canvas: LevelBox, side: number): LevelBox[] {
+  const found: LevelBox[] = [];
+  for (const top of starts(part.top, part.height, canvas.top, canvas.height, side)) {
+    for (const left of starts(part.left, part.width, canvas.left, canvas.width, side)) {
+      const window = { left, top, width: side, height: side };
+      if (hasHole(mask, toPicture(window, level))) found.push(window);
+    }
+  }
+  return found;
+}
+
+/** First pixels of the windows along one axis. */
+function starts(
+  start: number,
+  length: number,
+  canvasStart: number,
+  canvasLength: number,
+  side: number,
+): number[] {
+  const from = Math.max(canvasStart, start - CONTEXT);
+  const to = Math.min(canvasStart + canvasLength, start + length + CONTEXT);
+  const last = canvasStart + canvasLength - side;
+  const within = (at: number) => Math.min(Math.max(at, canvasStart), last);
+  if (to - from <= side) return [within(Math.round((from + to - side) / 2))];
+  const count = Math.ceil((to - from - OVERLAP) / (side - OVERLAP));
+  return Array.from({ length: count }, (_, i) =>
+    within(Math.round(from + (i * (to - from - side)) / (count - 1))),
+  );
+}
+
+function hasHole(mask: Mask, box: Box): boolean {
+  const inside = clip(box, mask);
+  if (!inside) return false;
+  for (let y = inside.top; y < inside.top + inside.height; y++) {
+    const start = y * mask.width + inside.left;
+    if (mask.data.subarray(start, start + inside.width).includes(255)) return true;
+  }
+  return false;
+}

@@ -1,0 +1,182 @@
+import { describe, expect, test } from 'vitest';
+import { cosine } from '../../src/diffusion/schedule.ts';
+import {
+  createTrajectory,
+  type DenoisingTrajectory,
+  type WindowedSpec,
+} from '../../src/generation/trajectories/create.ts';
+import { enlargedAt } from '../../src/generation/trajectories/enlarge.ts';
+import type { LevelInput } from '../../src/generation/trajectories/joint.ts';
+import { ThreadedTrajectory } from '../../src/generation/trajectories/threaded.ts';
+
+const R = 16;
+const SCHEDULE = { type: 'cosine', T: 100, s: 0.008, abar_min: 1e-5 } as const;
+const abar = cosine(100).abar;
+
+/** A level of `width` x R pixels, all of whose pixels from `hole` on are hole, in windows that start at the given columns. */
+function level(
+  level: number,
+  network: 'base' | 'refiner',
+  width: number,
+  hole: number,
+  starts: number[],
+): LevelInput {
+  const mask = Float32Array.from({ length: width * R }, (_, p) => (p % width >= hole ? 1 : 0));
+  const x0 = Float32Array.from({ length: 3 * width * R }, (_, i) => Math.sin(i));
+  const windows = starts.map((left) => ({ left, top: 0, width: R, height: R }));
+  return { level, network, canvas: { left: 0, top: 0, width, height: R }, windows, x0, mask };
+}
+
+function spec(changes: Partial<WindowedSpec> = {}): WindowedSpec {
+  const sampling = {
+    schedule: SCHEDULE,
+    prediction: 'v',
+    sampler: { name: 'ddpm', steps: 4, eta: 0 },
+  } as const;
+  const augmentation = { level: 0.1, levelMax: 0.3 };
+  const coarse = { region: 0, input: level(1, 'base', 24, 4, [0, 8]) };
+  const fine = { region: 0, input: level(0, 'refiner', 40, 8, [0, 12, 24]) };
+  return {
+    method: 'windows',
+    stages: [
+      { network: 'base', ...sampling, levels: [coarse] },
+      { network: 'refiner', ...sampling, augmentation, levels: [fine] },
+    ],
+    seed: 5,
+    candidate: 1,
+    ...changes,
+  };
+}
+
+/** v for a network that estimates x_0 = `estimate` everywhere. */
+function predict({ x, t }: { x: Float32Array; t: number }, estimate: number): Float32Array {
+  const [a, b] = [Math.sqrt(abar[t]), Math.sqrt(1 - abar[t])];
+  return Float32Array.from({ length: 3 * R * R }, (_, i) => (a * x[i] - estimate) / b);
+}
+
+/** Takes the trajectory to its end. `order`: of the rows of each step; `estimate`: x_0 in a window. */
+function run(
+  trajectory: DenoisingTrajectory,
+  order: (rows: number[]) => number[],
+  estimate: (row: number) => number,
+) {
+  while (trajectory.step < trajectory.total) {
+    const rows = order(Array.from({ length: trajectory.rows }, (_, row) => row));
+    const predictions = rows.map((row) => predict(trajectory.input(row), estimate(row)));
+    for (const [i, row] of rows.entries()) trajectory.advance(predictions[i], row);
+  }
+  return trajectory.fills[0];
+}
+
+const forwards = (rows: number[]) => rows;
+
+test('all windows of all steps of all stages are evaluated, each stage by its network', () => {
+  const trajectory = createTrajectory(spec());
+  expect([trajectory.total, trajectory.rows, trajectory.network]).toEqual([4 * 2 + 4 * 3, 2, 'base']);
+  for (let i = 0; i < 8; i++) trajectory.advance(new Float32Array(3 * R * R), i % 2);
+  expect([trajectory.step, trajectory.rows, trajectory.network]).toEqual([8, 3, 'refiner']);
+  expect(trajectory.input(0).x.length).toBe(8 * R * R);
+  run(trajectory, forwards, () => 0);
+  expect(trajectory.step).toBe(trajectory.total);
+});
+
+test('the hole becomes what the network estimates, and known pixels stay', () => {
+  const { x0, width, height, level: reached } = run(createTrajectory(spec()), forwards, () => 0.25);
+  expect([width, height, reached]).toEqual([40, R, 0]);
+  const { input } = spec().stages[1].levels[0];
+  for (let i = 0; i < x0.length; i++) {
+    const inHole = input.mask[i % (40 * R)] === 1;
+    if (inHole) expect(x0[i]).toBeCloseTo(0.25, 5);
+    else expect(x0[i]).toBe(input.x0[i]);
+  }
+});
+
+test('where windows overlap, estimates are averaged with weights that fall towards a window’s edge', () => {
+  const { x0 } = run(createTrajectory(spec({ stages: [spec().stages[0]] })), forwards, (row) => row);
+  const row = 8 * 24;
+  // Windows cover columns 0..15 and 8..23. At column 8 + i the first weighs min(8 - i, ...), the second i + 1.
+  expect(x0[row + 7]).toBeCloseTo(0, 5);
+  expect(x0[row + 16]).toBeCloseTo(1, 5);
+  for (let i = 0; i < 8; i++) expect(x0[row + 8 + i]).toBeCloseTo((i + 1) / 9, 5);
+});
+
+test('the order in which the windows of a step are evaluated does not change the bytes', () => {
+  const estimate = (row: number) => 0.3 * row - 0.2;
+  const forth = run(createTrajectory(spec()), forwards, estimate);
+  const back = run(createTrajectory(spec()), (rows) => rows.toReversed(), estimate);
+  expect(back.x0).toEqual(forth.x0);
+});
+
+test('noise belongs to a pixel of a level, wherever the canvas and the windows lie', () => {
+  const first = spec().stages[0];
+  const { input } = first.levels[0];
+  const moved = {
+    ...input,
+    canvas: { ...input.canvas, left: 3 },
+    windows: input.windows.map((w) => ({ ...w, left: w.left + 3 })),
+  };
+  const at = (given: LevelInput) =>
+    createTrajectory(spec({ stages: [{ ...first, levels: [{ region: 0, input: given }] }] })).input(0).x;
+  const [here, there] = [at(input), at(moved)];
+  // Column 10 of the level: place 10 of the first window here, place 7 there. Both are hole.
+  for (let y = 0; y < R; y++) expect(there[y * R + 7]).toBe(here[y * R + 10]);
+  expect(there[7]).not.toBe(here[7]);
+});
+
+describe('what a window shows the networks', () => {
+  test('base: x_t in the hole, known pixels around it, and the mask', () => {
+    const { x, t } = createTrajectory(spec()).input(1);
+    expect([x.length, t]).toEqual([4 * R * R, 99]);
+    const { input } = spec().stages[0].levels[0];
+    const first = createTrajectory(spec()).input(0).x;
+    for (let place = 0; place < R; place++) {
+      const known = place < 4;
+      if (known) expect(first[place]).toBe(input.x0[place]);
+      expect(first[3 * R * R + place]).toBe(known ? -1 : 1);
+    }
+    expect(x[3 * R * R]).toBe(1); // column 8 is hole
+  });
+
+  test('refiner: also the enlarged coarse fill with a little noise, and the level', () => {
+    const trajectory = createTrajectory(spec());
+    for (let i = 0; i < 8; i++) trajectory.advance(predict(trajectory.input(i % 2), 0.5), i % 2);
+    const { x } = trajectory.input(2); // columns 24..39, all hole
+    const area = R * R;
+    const coarse = x.subarray(3 * area, 6 * area);
+    const mean = coarse.reduce((sum, value) => sum + value, 0) / coarse.length;
+    const sd = Math.sqrt(coarse.reduce((sum, value) => sum + (value - mean) ** 2, 0) / coarse.length);
+    expect(mean).toBeCloseTo(0.5, 1);
+    expect(sd).toBeGreaterThan(0.08);
+    expect(sd).toBeLessThan(0.12);
+    expect(x[6 * area]).toBe(1);
+    expect(x[7 * area]).toBeCloseTo((2 * 0.1) / 0.3 - 1, 6);
+  });
+});
+
+test('in a thread it gives the same bytes as on the main thread', async () => {
+  const here = createTrajectory(spec());
+  const there = await ThreadedTrajectory.create(spec());
+  while (here.step < here.total) {
+    expect([there.step, there.rows, there.network]).toEqual([here.step, here.rows, here.network]);
+    const predictions = Array.from({ length: here.rows }, (_, row) => predict(here.input(row), 0.1 * row));
+    await Promise.all(
+      predictions.map((prediction, row) => {
+        expect(there.input(row)).toEqual(here.input(row));
+        return there.advance(prediction, row);
+      }),
+    );
+    for (const [row, prediction] of predictions.entries()) here.advance(prediction, row);
+    expect(await there.fills()).toEqual(here.fills);
+  }
+  there.close();
+});
+
+test('enlargement is bicubic with a = -0.75, as in PyTorch', () => {
+  // torch.nn.functional.interpolate(torch.tensor([[[[0., 1, 0, 0]]]]), scale_factor=(1, 2), mode="bicubic")
+  const x0 = new Float32Array(3 * 4);
+  x0[1] = 1;
+  const canvas = { level: 1, left: 0, top: 0, width: 4, height: 1, x0 };
+  const row = Array.from({ length: 8 }, (_, x) => enlargedAt(canvas, x, 0, 0));
+  const expected = [-0.10546875, 0.26171875, 0.87890625, 0.87890625, 0.26171875, -0.10546875, -0.03515625, 0];
+  for (const [i, value] of expected.entries()) expect(row[i]).toBeCloseTo(value, 6);
+});

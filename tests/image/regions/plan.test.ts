@@ -1,0 +1,172 @@
+import fc from 'fast-check';
+import { describe, expect, test } from 'vitest';
+import { measureHole } from '../../../src/image/mask.ts';
+import type { Mask } from '../../../src/image/picture.ts';
+import { holeParts } from '../../../src/image/regions/parts.ts';
+import { type Plan, planRegions } from '../../../src/image/regions/plan.ts';
+import { toPicture } from '../../../src/image/regions/windows.ts';
+import { maskOf } from '../make.ts';
+
+const OPTIONS = { window: 64, steps: { base: 12, refiner: 6 }, maxEvaluations: 4000 };
+
+const plan = (mask: Mask, options = {}) =>
+  planRegions(mask, measureHole(mask).box, { ...OPTIONS, ...options });
+const box = (left: number, top: number, width: number, height: number) => (x: number, y: number) =>
+  x >= left && x < left + width && y >= top && y < top + height;
+const levels = ({ regions }: Plan) => regions.map((region) => region.levels.map(({ level }) => level));
+
+/** Every pixel of the hole lies in a window of each level, and windows lie in their canvas. */
+function expectCovered(mask: Mask, { regions }: Plan) {
+  for (const last of [false, true]) {
+    const covered = new Uint8Array(mask.data.length);
+    for (const region of regions) {
+      const level = last ? region.levels.at(-1) : region.levels[0];
+      if (!level) throw new Error('a region without levels');
+      for (const window of level.windows) {
+        expect(window.left).toBeGreaterThanOrEqual(level.canvas.left);
+        expect(window.left + window.width).toBeLessThanOrEqual(level.canvas.left + level.canvas.width);
+        expect(window.top).toBeGreaterThanOrEqual(level.canvas.top);
+        expect(window.top + window.height).toBeLessThanOrEqual(level.canvas.top + level.canvas.height);
+        const { left, top, width, height } = toPicture(window, level.level);
+        for (let y = top; y < Math.min(mask.height, top + height); y++)
+          covered.fill(1, y * mask.width + left, y * mask.width + Math.min(mask.width, left + width));
+      }
+    }
+    const missed = mask.data.findIndex((value, p) => value === 255 && covered[p] === 0);
+    expect(missed, `pixel ${missed % mask.width}, ${Math.floor(missed / mask.width)} is in no window`).toBe(
+      -1,
+    );
+  }
+}
+
+describe('the level that a hole starts at', () => {
+  test('a thin scratch across a large picture starts at the picture’s own resolution', () => {
+    const mask = maskOf(512, 512, (x, y) => Math.abs(x - y) < 2);
+    expect(levels(plan(mask))).toEqual([[0]]);
+    expectCovered(mask, plan(mask));
+  });
+
+  test('a hole of up to half a window starts at the picture’s own resolution, in one window', () => {
+    const { regions, evaluations } = plan(maskOf(512, 512, box(200, 200, 32, 32)));
+    expect(regions).toHaveLength(1);
+    expect(regions[0].levels).toEqual([
+      {
+        level: 0,
+        network: 'base',
+        canvas: { left: 184, top: 184, width: 64, height: 64 },
+        windows: [{ left: 184, top: 184, width: 64, height: 64 }],
+      },
+    ]);
+    expect(evaluations).toBe(12);
+  });
+
+  test('a larger hole starts where it is at most half a window, and is refined from there', () => {
+    const found = plan(maskOf(2048, 2048, box(900, 900, 250, 250)));
+    expect(levels(found)).toEqual([[3, 2, 1, 0]]);
+    expect(found.regions[0].levels.map(({ network }) => network)).toEqual([
+      'base',
+      'refiner',
+      'refiner',
+      'refiner',
+    ]);
+    const windows = found.regions[0].levels.map((level) => level.windows.length);
+    expect(found.evaluations).toBe(12 * windows[0] + 6 * (windows[1] + windows[2] + windows[3]));
+  });
+
+  test('it is never coarser than the level at which the whole picture fits into a window', () => {
+    const everything = maskOf(300, 200, () => true);
+    expect(levels(plan(everything))).toEqual([[3, 2, 1, 0]]);
+    expectCovered(everything, plan(everything));
+  });
+
+  test('without a refiner, a large hole ends at the level that it starts at', () => {
+    const mask = maskOf(2048, 2048, box(900, 900, 250, 250));
+    expect(levels(plan(mask, { steps: { base: 12 } }))).toEqual([[3]]);
+  });
+
+  test('the refiner doubles four times at most', () => {
+    expect(levels(plan(maskOf(4000, 4000, box(1000, 1000, 2000, 2000)), { maxEvaluations: 1e9 }))).toEqual([
+      [6, 5, 4, 3, 2],
+    ]);
+  });
+});
+
+describe('parts', () => {
+  test('holes far apart are filled independently, each at its own level', () => {
+    const [small, large] = [box(50, 50, 20, 20), box(700, 700, 100, 100)];
+    const mask = maskOf(1024, 1024, (x, y) => small(x, y) || large(x, y));
+    expect(levels(plan(mask))).toEqual([[0], [2, 1, 0]]);
+    expectCovered(mask, plan(mask));
+  });
+
+  test('a hole that another one’s windows would show is filled together with it', () => {
+    const [small, large] = [box(190, 190, 20, 20), box(250, 250, 100, 100)];
+    const mask = maskOf(1024, 1024, (x, y) => small(x, y) || large(x, y));
+    expect(levels(plan(mask))).toEqual([[2, 1, 0]]);
+  });
+
+  test('10,000 specks are merged into a bounded number of parts and windows', () => {
+    const mask = maskOf(2000, 2000, (x, y) => x % 20 === 0 && y % 20 === 0);
+    expect(holeParts(mask, measureHole(mask).box).length).toBeLessThanOrEqual(32);
+    const found = plan(mask);
+    expect(found.evaluations).toBeLessThanOrEqual(OPTIONS.maxEvaluations);
+    expectCovered(mask, found);
+  });
+
+  test('far specks beyond the largest number of parts are grouped by larger cells', () => {
+    const mask = maskOf(3000, 3000, (x, y) => x % 300 === 7 && y % 300 === 7);
+    const parts = holeParts(mask, measureHole(mask).box);
+    expect(parts.length).toBeLessThanOrEqual(32);
+    const [{ box: first }] = parts;
+    expect([first.left, first.top]).toEqual([7, 7]);
+  });
+
+  test('the thickness is twice the largest distance from a known pixel; beyond the picture nothing is known', () => {
+    const measure = (mask: Mask) => holeParts(mask, measureHole(mask).box)[0].thickness;
+    expect(measure(maskOf(100, 100, (x) => x >= 50 && x < 53))).toBe(4);
+    expect(measure(maskOf(100, 100, (x) => x < 10))).toBe(20);
+    expect(measure(maskOf(100, 100, () => true))).toBe(Number.POSITIVE_INFINITY);
+    expect(measure(maskOf(2000, 2000, box(100, 100, 1200, 1200)))).toBeGreaterThan(1100);
+    expect(measure(maskOf(2000, 2000, box(100, 100, 1200, 1200)))).toBeLessThan(1250);
+  });
+});
+
+describe('the bound on evaluations', () => {
+  test('a plan with more stops at a coarser level', () => {
+    const mask = maskOf(2048, 2048, box(900, 900, 250, 250));
+    const full = plan(mask);
+    const bounded = plan(mask, { maxEvaluations: full.evaluations - 1 });
+    expect(levels(bounded)).toEqual([[3, 2, 1]]);
+    expect(bounded.evaluations).toBeLessThan(full.evaluations);
+  });
+
+  test('a thin hole then starts at a coarser level', () => {
+    const mask = maskOf(2048, 2048, (x, y) => Math.abs(x - y) < 2);
+    expect(levels(plan(mask, { maxEvaluations: 500 }))[0][0]).toBeGreaterThan(0);
+    expect(plan(mask, { maxEvaluations: 500 }).evaluations).toBeLessThanOrEqual(500);
+  });
+});
+
+test('any hole of any picture is covered by windows, within the bound', () => {
+  fc.assert(
+    fc.property(
+      fc.integer({ min: 1, max: 400 }),
+      fc.integer({ min: 1, max: 400 }),
+      fc.array(
+        fc.tuple(fc.nat(), fc.nat(), fc.integer({ min: 1, max: 150 }), fc.integer({ min: 1, max: 150 })),
+        {
+          minLength: 1,
+          maxLength: 4,
+        },
+      ),
+      (width, height, boxes) => {
+        const holes = boxes.map(([x, y, w, h]) => box(x % width, y % height, w, h));
+        const mask = maskOf(width, height, (x, y) => holes.some((hole) => hole(x, y)));
+        const found = plan(mask);
+        expectCovered(mask, found);
+        expect(found.evaluations).toBeLessThanOrEqual(OPTIONS.maxEvaluations);
+      },
+    ),
+    { numRuns: 60 },
+  );
+});

@@ -1,0 +1,129 @@
+"""The refiner: a fully convolutional diffusion model that doubles the resolution of a fill (after SR3, Saharia et al. 2021).
+
+It sees the noisy fill, an enlarged coarse fill, and the known pixels around both at the fine resolution. Nothing in it
+depends on the size or the position of its window: there is no attention, and the norms use the channels of one pixel
+alone. So windows of a large picture can be evaluated one by one.
+"""
+
+import math
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from safetensors.torch import load_file
+from torch import nn
+
+from unet import timestep_embedding, zeroed
+
+LEVEL_MAX = 0.3
+"""The largest standard deviation of the noise that is added to the coarse fill in training, for values in -1..1."""
+
+
+@dataclass(frozen=True)
+class RefinerConfig:
+    """The architecture. Level i works at 1 / (patch * 2^i) of the window's size, so a window's side is a multiple of 8 px."""
+
+    resolution: int = 64  # side of the training windows
+    in_channels: int = 8
+    out_channels: int = 3
+    patch: int = 2
+    channels: tuple[int, int, int] = (64, 128, 128)
+    embedding: int = 256
+
+    def to_dict(self) -> dict:
+        return asdict(self)
+
+
+class PixelNorm(nn.Module):
+    """Root-mean-square norm over the channels of each pixel, with a gain per channel (Zhang & Sennrich 2019)."""
+
+    def __init__(self, channels: int):
+        super().__init__()
+        self.gain = nn.Parameter(torch.ones(1, channels, 1, 1))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """x and result: [N, channels, H, W]."""
+        return x * torch.rsqrt(x.float().square().mean(1, keepdim=True) + 1e-5).to(x.dtype) * self.gain
+
+
+class Block(nn.Module):
+    """Residual block as in unet.ResBlock, with PixelNorm."""
+
+    def __init__(self, c_in: int, c_out: int, c_emb: int):
+        super().__init__()
+        self.norm1 = PixelNorm(c_in)
+        self.conv1 = nn.Conv2d(c_in, c_out, 3, padding=1)
+        self.emb = nn.Linear(c_emb, 2 * c_out)
+        self.norm2 = PixelNorm(c_out)
+        self.conv2 = zeroed(nn.Conv2d(c_out, c_out, 3, padding=1))
+        self.skip = nn.Conv2d(c_in, c_out, 1) if c_in != c_out else nn.Identity()
+
+    def forward(self, x: torch.Tensor, emb: torch.Tensor) -> torch.Tensor:
+        """x: [N, c_in, H, W]; emb: [N, c_emb]; result: [N, c_out, H, W]."""
+        h = self.conv1(F.silu(self.norm1(x)))
+        scale, shift = self.emb(emb)[:, :, None, None].chunk(2, 1)
+        return self.skip(x) + self.conv2(F.silu(self.norm2(h) * (1 + scale) + shift))
+
+
+class Refiner(nn.Module):
+    """A U-Net of three levels: one block each on the way down and up, one more in the middle and before the output."""
+
+    def __init__(self, config: RefinerConfig):
+        super().__init__()
+        self.config = config
+        a, b, c = config.channels
+        emb = config.embedding
+        self.time1, self.time2 = nn.Linear(64, emb), nn.Linear(emb, emb)
+        self.stem = nn.Conv2d(config.in_channels * config.patch**2, a, 3, padding=1)
+        self.down0, self.shrink0 = Block(a, a, emb), nn.Conv2d(a, b, 3, stride=2, padding=1)
+        self.down1, self.shrink1 = Block(b, b, emb), nn.Conv2d(b, c, 3, stride=2, padding=1)
+        self.down2, self.middle, self.up2 = Block(c, c, emb), Block(c, c, emb), Block(2 * c, c, emb)
+        self.grow1, self.up1 = nn.Conv2d(c, b, 3, padding=1), Block(2 * b, b, emb)
+        self.grow0, self.up0, self.last = nn.Conv2d(b, a, 3, padding=1), Block(2 * a, a, emb), Block(a, a, emb)
+        self.norm = PixelNorm(a)
+        self.head = zeroed(nn.Conv2d(a, config.out_channels * config.patch**2, 3, padding=1))
+
+    def forward(self, x: torch.Tensor, t: torch.Tensor) -> torch.Tensor:
+        """x: [N, 8, H, W], see refiner_input; t: [N] in 0..T-1; result: v [N, 3, H, W]. H and W: multiples of 8."""
+        emb = F.silu(self.time2(F.silu(self.time1(timestep_embedding(t, 64)))))
+        fine = self.down0(self.stem(F.pixel_unshuffle(x, self.config.patch)), emb)
+        half = self.down1(self.shrink0(fine), emb)
+        quarter = self.down2(self.shrink1(half), emb)
+        h = self.up2(torch.cat([self.middle(quarter, emb), quarter], 1), emb)
+        h = self.up1(torch.cat([self.grow1(_enlarge(h)), half], 1), emb)
+        h = self.last(self.up0(torch.cat([self.grow0(_enlarge(h)), fine], 1), emb), emb)
+        return F.pixel_shuffle(self.head(F.silu(self.norm(h))), self.config.patch)
+
+
+def _enlarge(h: torch.Tensor) -> torch.Tensor:
+    return F.interpolate(h, scale_factor=2, mode="nearest")
+
+
+def refiner_input(x_t: torch.Tensor, known: torch.Tensor, coarse: torch.Tensor, mask: torch.Tensor, level: torch.Tensor) -> torch.Tensor:
+    """The refiner's input [N, 8, H, W].
+
+    Channels: x_t in the hole and known pixels outside it (3), the enlarged coarse fill in the hole and known pixels outside
+    it (3), the mask as -1 or 1 (1), and the level scaled from 0..LEVEL_MAX to -1..1 (1). x_t, known, coarse: [N, 3, H, W];
+    mask: [N, 1, H, W], 1 in the hole; level: [N, 1, 1, 1], the standard deviation of the noise in `coarse` (conditioning
+    augmentation, Ho et al. 2022).
+    """
+    planes = (level * (2 / LEVEL_MAX) - 1).expand(-1, 1, *mask.shape[2:])
+    return torch.cat([x_t * mask + known * (1 - mask), coarse * mask + known * (1 - mask), mask * 2 - 1, planes], 1)
+
+
+def enlarge_coarse(x: torch.Tensor) -> torch.Tensor:
+    """x [N, C, H, W] in -1..1 at twice the size: bicubic (a = -0.75, as in PyTorch), clamped to -1..1."""
+    return F.interpolate(x, scale_factor=2, mode="bicubic", align_corners=False).clamp(-1, 1)
+
+
+def load_refiner(weights: Path, architecture: dict) -> Refiner:
+    """An exported refiner, fp32, for evaluation."""
+    model = Refiner(RefinerConfig(**{k: tuple(v) if isinstance(v, list) else v for k, v in architecture.items()}))
+    model.load_state_dict({k: v.float() for k, v in load_file(weights).items()})
+    return model.eval()
+
+
+def weights_in_millions(model: nn.Module) -> float:
+    """The number of weights of a network, in millions."""
+    return math.fsum(p.numel() for p in model.parameters()) / 1e6

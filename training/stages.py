@@ -1,0 +1,135 @@
+"""What a training run of each stage needs: its network, its batches, its loss, its validation and its sheet of pictures.
+
+A model has two stages: the base model fills a hole at 64 px, and the refiner doubles the resolution of a fill.
+train.py trains either; `stage` in the config says which.
+"""
+
+from pathlib import Path
+
+import numpy as np
+import torch
+
+import diffusion
+import refiner_batches
+from batches import Sources, batch_at, to_device
+from data import load_faces
+from refiner import Refiner, RefinerConfig
+from sheet import refiner_sheet, sample_sheet
+from unet import UNet, UNetConfig
+
+VALIDATION_ROWS = 512
+
+
+def _values(section: dict) -> dict:
+    return {k: tuple(v) if isinstance(v, list) else v for k, v in section.items()}
+
+
+def schedule_of(config: dict) -> diffusion.Schedule:
+    """The noise schedule of a config."""
+    schedule = dict(config["schedule"])
+    return diffusion.SCHEDULES[schedule.pop("type")](**schedule)
+
+
+class BaseStage:
+    """The base model: rows are whole pictures at the resolution R, or windows of that size."""
+
+    mix_keys = {"zoom", "zoom_from", "photos", "photos_data"}
+
+    def __init__(self, config: dict):
+        self.config, self.schedule = config, schedule_of(config)
+
+    def network(self) -> UNet:
+        """The network with new weights, mapping x [N, C, R, R] and t [N] to v [N, 3, R, R]."""
+        return UNet(UNetConfig(**_values(self.config["model"])))
+
+    def load(self, data: Path, photos: Path, split: str) -> Sources:
+        """The pictures of `split` that [mix] requires. Larger faces are for training alone: validation does not zoom."""
+        mix, resolution = self.config["mix"], self.config["model"]["resolution"]
+        return Sources(
+            load_faces(data, resolution, split),
+            load_faces(data, mix["zoom_from"], split) if mix["zoom"] and split == "train" else None,
+            load_faces(photos, 4 * resolution, split) if mix["photos"] else None,
+        )
+
+    def loss(self, model, sources: Sources, step: int, device: str) -> torch.Tensor:
+        """The weighted loss of each row of the batch of this step, float32 [N]."""
+        loss = self.config["loss"]
+        batch = to_device(batch_at(step, sources, self.config, self.schedule.T), device)
+        return diffusion.loss(model, self.schedule, *batch, loss["snr_cap"], loss["weight_floor"])
+
+    def validate(self, model, sources: Sources, device: str) -> dict:
+        """Metrics for comparing training configurations, on fixed pictures, masks, timesteps and noise.
+
+        validation: mean min-SNR-5 loss on faces, whatever loss weights the training uses; validation_photos: the same on
+        photographs; x0_error: mean squared error of x_0 at t = T - 1 when the whole picture is the hole. For comparison,
+        predicting the mean face gives about 0.25.
+        """
+        config, schedule = self.config, self.schedule
+        held_out = Sources(sources.faces[:VALIDATION_ROWS], photos=sources.photos)
+        batch = min(32, len(held_out.faces))
+        fixed = {**config, "train": {**config["train"], "seed": 0, "batch": batch}}
+        batches = len(held_out.faces) // batch
+        faces = {**fixed, "mix": {"zoom": 0, "photos": 0}}
+
+        def mean_loss(draws: dict) -> float:
+            rows = [diffusion.loss(model, schedule, *to_device(batch_at(i, held_out, draws, schedule.T), device)) for i in range(batches)]
+            return float(torch.cat(rows).mean())
+
+        out = {"validation": mean_loss(faces)}
+        if config["mix"]["photos"]:
+            out["validation_photos"] = mean_loss({**fixed, "mix": {"zoom": 0, "photos": 1}})
+        errors = []
+        for i in range(min(3, batches)):
+            x0, mask, t, eps = to_device(batch_at(i, held_out, faces, schedule.T), device)
+            t, mask = torch.full_like(t, schedule.T - 1), torch.ones_like(mask)
+            x = diffusion.q_sample(schedule, x0, t, eps)
+            x0_hat, _ = diffusion.to_x0_eps(schedule, "v", x, t, model(diffusion.network_input(x, x0, mask), t).float())
+            errors.append(float(((x0_hat - x0) ** 2).mean()))
+        return {**out, "x0_error": float(np.mean(errors))}
+
+    def sheet(self, model, sources: Sources, device: str, path: Path):
+        """Write a PNG of fills."""
+        sample_sheet(model, self.schedule, sources.faces, device, path)
+
+
+class RefinerStage:
+    """The refiner: rows are windows of larger faces and of photographs."""
+
+    mix_keys = {"faces_side", "photos", "photos_side", "photos_data", "soften"}
+
+    def __init__(self, config: dict):
+        self.config, self.schedule = config, schedule_of(config)
+
+    def network(self) -> Refiner:
+        """The network with new weights, mapping x [N, 8, R, R] and t [N] to v [N, 3, R, R]."""
+        return Refiner(RefinerConfig(**_values(self.config["model"])))
+
+    def load(self, data: Path, photos: Path, split: str) -> Sources:
+        """The faces and photographs of `split`, both larger than the windows."""
+        mix = self.config["mix"]
+        return Sources(load_faces(data, mix["faces_side"], split), photos=load_faces(photos, mix["photos_side"], split))
+
+    def loss(self, model, sources: Sources, step: int, device: str) -> torch.Tensor:
+        """The weighted loss of each row of the batch of this step, float32 [N]."""
+        return self._loss(model, refiner_batches.batch_at(step, sources, self.config, self.schedule.T), device)
+
+    def _loss(self, model, batch: refiner_batches.Batch, device: str) -> torch.Tensor:
+        loss = self.config["loss"]
+        return refiner_batches.loss(model, self.schedule, batch.to(device), loss["snr_cap"], loss["weight_floor"])
+
+    def validate(self, model, sources: Sources, device: str) -> dict:
+        """validation and validation_photos: the mean loss on fixed windows of faces and of photographs, which are not softened."""
+        out = {}
+        for name, photos in [("validation", 0), ("validation_photos", 1)]:
+            mix = {**self.config["mix"], "photos": photos, "soften": 0}
+            fixed = {**self.config, "mix": mix, "train": {**self.config["train"], "seed": 0, "batch": 32}}
+            rows = [self._loss(model, refiner_batches.batch_at(i, sources, fixed, self.schedule.T), device) for i in range(8)]
+            out[name] = float(torch.cat(rows).mean())
+        return out
+
+    def sheet(self, model, sources: Sources, device: str, path: Path):
+        """Write a PNG of windows: the coarse fill, the refined one, the original."""
+        refiner_sheet(model, self.schedule, refiner_batches.batch_at(0, sources, self.config, self.schedule.T).to(device), path)
+
+
+STAGES = {"base": BaseStage, "refiner": RefinerStage}
