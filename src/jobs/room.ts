@@ -1,3 +1,4 @@
+import { deficit } from '../scheduler/fair-share.ts';
 import { JobLimitError } from './job.ts';
 
 /** What unfinished jobs occupy. */
@@ -25,19 +26,6 @@ export interface RoomOptions {
 }
 
 const MAX_RETRY_AFTER_S = 600;
-
-/**
- * By how much a job exceeds its room; at most 0 if it fits. Where owners share the room, none may hold more than is still
- * free (the dynamic threshold of Choudhury and Hahne, 1998): one that floods gets half of it, and the next always finds some.
- */
-export function deficit(
-  { total, own, wanted }: { total: number; own: number; wanted: number },
-  limit: number,
-  shared: boolean,
-): number {
-  const missing = total + wanted - limit;
-  return shared ? Math.max(missing, own + wanted - (limit - total)) : missing;
-}
 
 /** What is exhausted, and how many jobs must end before one of `bytes` bytes fits; undefined if it fits now. */
 export function refusal(

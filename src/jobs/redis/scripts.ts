@@ -78,7 +78,7 @@ local function trim()
     excess = excess - 1
   end
 end
--- By how much a job exceeds its room: see deficit() in room.ts.
+-- By how much a job exceeds its room: see deficit() in scheduler/fair-share.ts.
 local function deficit(total, own, wanted, limit)
   local missing = total + wanted - limit
   if not a.shared then return missing end
