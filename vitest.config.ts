@@ -7,7 +7,7 @@ import { defineConfig } from 'vitest/config';
  */
 const INTEGRATION = [
   'tests/{cli,fuzz,http,playground}/**/*.test.ts',
-  'tests/engine/{busy-start,engines,failure,hung,pool,tfjs,webgpu}.test.ts',
+  'tests/engine/{busy-start,engines,failure,hung,pool,refiner,tfjs,webgpu}.test.ts',
   'tests/generation/inpaint.test.ts',
   'tests/image/browser.test.ts',
   'tests/jobs/{redis-*,webhook}.test.ts',

@@ -6,10 +6,11 @@ import { queueShares } from './config/queue-shares.ts';
 import { ConfigError, readConfig } from './config/read.ts';
 import { forgetSecrets, maskSecrets, secretsIn } from './config/secrets.ts';
 import type { Config } from './config/settings.ts';
-import { EngineError, type EngineInfo } from './engine/engine.ts';
+import { EngineError, type EngineInfo, type NetworkName } from './engine/engine.ts';
 import { JobStoreError } from './jobs/job.ts';
 import { createLog, describeError, redactor } from './log.ts';
 import { createMetrics, type Metrics } from './metrics.ts';
+import type { ModelCard } from './model/card.ts';
 import { ModelFolderError } from './model/folder.ts';
 import type { ModelHooks } from './registry/model-version.ts';
 import { FolderRegistry } from './registry/registry.ts';
@@ -133,21 +134,28 @@ function followFolder(registry: FolderRegistry, intervalMs: number) {
 /** Counts what happens to models in the metrics, and logs what the operator should know. */
 function modelHooks(metrics: Metrics, log: Logger): ModelHooks {
   const ref = ({ id, version }: { id: string; version: string }) => `${id}@${version}`;
+  const warnOfUnserved = (card: ModelCard, engine: string, served: NetworkName[]) => {
+    if (card.refiner && !served.includes('refiner'))
+      log.warn(`${ref(card)}: ${engine} serves the base network alone, so fills are not refined`);
+  };
   return {
     onBatch: (card, rows) => metrics.batchRows.observe({ model: ref(card) }, rows),
     onEvaluation: (card, { engine, device }, { network }, seconds) =>
       metrics.evaluationSeconds.observe({ model: ref(card), network, engine, device }, seconds),
-    onLoaded: (card, { engine, device, deviceName, workers, workersReason, bestBatch }) =>
+    onLoaded: (card, { engine, device, deviceName, networks, workers, workersReason, bestBatch }) => {
       log.info(
         `${ref(card)}: loaded on ${engine}/${device} (${deviceName}); ` +
           `workers: ${workers} (${workersReason}); batch size: ${bestBatch}`,
-      ),
+      );
+      warnOfUnserved(card, engine, networks);
+    },
     onRuntimeSkipped: (card, { library, device }, reason) =>
       log.info(`${ref(card)}: skipped runtime ${library} (${device}): ${reason}`),
     onFallback: (card, from, to, why) => {
       const name = ({ engine, device }: EngineInfo) => `${engine}/${device}`;
       metrics.engineFallbacks.inc({ model: ref(card), from: name(from), to: name(to) });
       log.error(`${ref(card)}: workers on ${name(from)} keep failing (${why}); switched to ${name(to)}`);
+      warnOfUnserved(card, to.engine, to.networks);
     },
     onReload: (model, result) => metrics.reloads.inc({ model, result }),
     onRestart: (card, how, reason) => {

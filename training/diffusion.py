@@ -79,12 +79,60 @@ def to_x0_eps(schedule: Schedule, prediction: str, x: torch.Tensor, t: torch.Ten
     raise ValueError(f"prediction must be epsilon, v or sample, not {prediction!r}")
 
 
-def timesteps(T: int, steps: int) -> list[int]:
-    """`steps` decreasing timesteps from T - 1 to about T / steps - 1: trailing spacing (Lin et al. 2023).
+SPACINGS = ("leading", "trailing", "linspace", "log_snr")
 
-    Halves are rounded up, like Math.round in JavaScript. Python's round() would round them to even numbers.
+
+def timesteps(schedule: Schedule, steps: int, spacing: str = "trailing", final: int = 0) -> list[int]:
+    """`steps` strictly decreasing timesteps: those that src/diffusion/timesteps.ts returns, which describes each spacing.
+
+    steps: 1..T; final: 0..T-1, where linspace and log_snr end, or T - steps if that is lower. Raises ValueError
+    outside these ranges, and for an unknown spacing.
     """
-    return [max(0, math.floor(T - i * T / steps + 0.5) - 1) for i in range(steps)]
+    T, last = schedule.T, steps - 1
+    if not 1 <= steps <= T:
+        raise ValueError(f"steps must be a whole number from 1 to {T}, not {steps}")
+    if not 0 <= final < T:
+        raise ValueError(f"the final timestep must be a whole number from 0 to {T - 1}, not {final}")
+    end = min(final, T - steps)
+    if spacing == "trailing":
+        return [max(0, _rounded(T - i * T / steps) - 1) for i in range(steps)]
+    if spacing == "leading":
+        return [i * (T // steps) for i in reversed(range(steps))]
+    if steps == 1:
+        return [T - 1]
+    if spacing == "linspace":
+        return [_rounded(end + i * (T - 1 - end) / last) for i in reversed(range(steps))]
+    if spacing == "log_snr":
+        a, b = _log_snr(schedule, T - 1), _log_snr(schedule, end)
+        return _nearest(schedule, [a + i / last * (b - a) for i in range(steps)], end)
+    raise ValueError(f"spacing must be one of {', '.join(SPACINGS)}, not {spacing!r}")
+
+
+def described(spacing: str, final: int) -> str:
+    """A spacing in words, such as "log_snr, down to t = 8"."""
+    return spacing if spacing in ("trailing", "leading") else f"{spacing}, down to t = {final}"
+
+
+def _rounded(value: float) -> int:
+    """Halves are rounded up, like Math.round in JavaScript. Python's round() would round them to even numbers."""
+    return math.floor(value + 0.5)
+
+
+def _log_snr(schedule: Schedule, t: int) -> float:
+    a = float(schedule.abar[t])
+    return math.log(a / (1 - a))
+
+
+def _nearest(schedule: Schedule, targets: list[float], end: int) -> list[int]:
+    """The timestep whose log SNR is nearest to each target (increasing), and strictly decreasing: see `timesteps`."""
+    t, previous, out = schedule.T - 1, schedule.T, []
+    for i, target in enumerate(targets):
+        while t > 0 and _log_snr(schedule, t) < target:
+            t -= 1
+        noisier = t + 1 < schedule.T and target - _log_snr(schedule, t + 1) < _log_snr(schedule, t) - target
+        previous = max(min(t + 1 if noisier else t, previous - 1), end + len(targets) - 1 - i)
+        out.append(previous)
+    return out
 
 
 def ddim_step(abar: float, abar_prev: float, x0: torch.Tensor, eps: torch.Tensor, eta: float, noise: torch.Tensor) -> torch.Tensor:
@@ -170,7 +218,7 @@ def denoise(network, schedule: Schedule, noise: torch.Tensor, steps: int) -> tor
     network: a function of x_t [N, 3, H, W] and t int64 [N] that returns v [N, 3, H, W].
     """
     x = noise
-    ts = timesteps(schedule.T, steps)
+    ts = timesteps(schedule, steps)
     for i, t in enumerate(ts):
         rows = torch.full((len(x),), t, device=x.device)
         x0_hat, _ = to_x0_eps(schedule, "v", x, rows, network(x, rows).float())

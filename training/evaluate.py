@@ -3,11 +3,13 @@
     python evaluate.py ../models/celeba-inpaint-64/1                       # on the whole test split
     python evaluate.py ../models/celeba-inpaint-64/1 --faces 48            # quick estimate
     python evaluate.py ../models/celeba-inpaint-64/1 --write-card          # also write the results to the model card
+    python evaluate.py ../models/celeba-inpaint-64/1 --spacing log_snr --final-timestep 8   # as with other fields in the card
 
 For each of the four families of masks (masks.FAMILIES), this measures the L1 distance (of 255) and the PSNR over the hole,
-for one sample and, except for thin strokes, for the mean of several candidates. For one sample it also measures the Frechet
-distance between 128-d face descriptors of the results and of the originals. All random numbers are derived from the index
-of the face. Results are saved after each family, and an interrupted run resumes from there.
+for one sample and for the mean of several candidates. For one sample it also measures the sharpness of the fills as a share
+of the originals', and the Frechet distance between 128-d face descriptors of the results and of the originals. Every face
+has a noise seed of its own, derived from its index: fills that share their noise resemble each other, which would distort a
+distance between sets. Results are saved after each family, and an interrupted run resumes from there.
 
 The results are written to eval/<id>@<version>/: metrics.json, table.md and sheet.png. Do not publish the sheet: it contains
 pictures of the data set.
@@ -15,8 +17,6 @@ pictures of the data set.
 
 import argparse
 import json
-import subprocess
-import tempfile
 from pathlib import Path
 
 import cv2
@@ -29,6 +29,8 @@ from tqdm import tqdm
 import diffusion
 import masks
 from data import load_faces
+from gate import SHARPNESS
+from scores import descriptors, frechet, score, sharpness
 from unet import load_unet
 
 HERE = Path(__file__).parent
@@ -57,14 +59,18 @@ def torch_network(folder: Path, card: dict, device: str):
 
 
 class Sampler:
-    """An exported model with one of the samplers of the service (name: ddim, ddpm or dpmpp_2m)."""
+    """An exported model with one of the samplers of the service (name: ddim, ddpm or dpmpp_2m).
 
-    def __init__(self, folder: Path, name: str, steps: int, eta: float, device: str, batch: int, threads: int = 2):
+    spacing, final: see diffusion.timesteps.
+    """
+
+    def __init__(self, folder: Path, name: str, steps: int, eta: float, spacing: str, final: int, device: str, batch: int, threads: int = 2):
         self.card = json.loads((folder / "model.json").read_text())
         self.network = onnx_network(folder, threads) if device == "cpu" else torch_network(folder, self.card, device)
         schedule = dict(self.card["schedule"])
         self.schedule = diffusion.SCHEDULES[schedule.pop("type")](**schedule)
-        self.name, self.steps, self.eta, self.device, self.batch = name, steps, eta, device, batch
+        self.name, self.steps, self.eta, self.spacing, self.final = name, steps, eta, spacing, final
+        self.device, self.batch = device, batch
 
     @torch.no_grad()
     def fill(self, faces: np.ndarray, holes: np.ndarray, seeds: list[int], bar: tqdm) -> np.ndarray:
@@ -88,7 +94,7 @@ class Sampler:
         def noise() -> torch.Tensor:
             return torch.stack([torch.randn(x0.shape[1:], generator=g) for g in generators]).to(self.device)
 
-        ts = diffusion.timesteps(self.schedule.T, self.steps)
+        ts = diffusion.timesteps(self.schedule, self.steps, self.spacing, self.final)
         abars = [float(self.schedule.abar[t]) for t in ts] + [1.0]
         x, last = noise(), None
         for i, t in enumerate(ts):
@@ -114,42 +120,6 @@ def telea(face: np.ndarray, hole: np.ndarray) -> np.ndarray:
     return cv2.inpaint(np.ascontiguousarray(face), hole.astype(np.uint8) * 255, TELEA_RADIUS, cv2.INPAINT_TELEA)
 
 
-def hole_l1(found: np.ndarray, faces: np.ndarray, holes: np.ndarray) -> float:
-    """Mean absolute difference over the hole, 0..255, averaged over faces. found, faces: [N, R, R, 3] in 0..255; holes: bool [N, R, R]."""
-    error = np.abs(found.astype(np.float64) - faces).mean(-1)
-    return float(((error * holes).sum((1, 2)) / holes.sum((1, 2))).mean())
-
-
-def hole_psnr(found: np.ndarray, faces: np.ndarray, holes: np.ndarray) -> float:
-    """PSNR in dB, 10 log10(255^2 / MSE), with the mean squared error over each face's hole; averaged over faces. Shapes: see hole_l1."""
-    error = ((found.astype(np.float64) - faces) ** 2).mean(-1)
-    mse = (error * holes).sum((1, 2)) / holes.sum((1, 2))
-    return float((10 * np.log10(255**2 / np.maximum(mse, 1e-3))).mean())
-
-
-def score(found: np.ndarray, faces: np.ndarray, holes: np.ndarray) -> dict:
-    """{"l1", "psnr"} over the hole, rounded. Shapes: see hole_l1."""
-    return {"l1": round(hole_l1(found, faces, holes), 2), "psnr": round(hole_psnr(found, faces, holes), 2)}
-
-
-def frechet(a: np.ndarray, b: np.ndarray) -> float:
-    """Frechet distance between Gaussians fitted to two sets a, b [N, D]: |mu_a - mu_b|^2 + tr(A + B - 2 (A B)^1/2) (Dowson & Landau 1982)."""
-    cov_a, cov_b = np.cov(a, rowvar=False), np.cov(b, rowvar=False)
-    values, vectors = np.linalg.eigh(cov_a)
-    root_a = (vectors * np.sqrt(values.clip(0))) @ vectors.T
-    cross = np.sqrt(np.linalg.eigvalsh(root_a @ cov_b @ root_a).clip(0)).sum()
-    return float(((a.mean(0) - b.mean(0)) ** 2).sum() + np.trace(cov_a) + np.trace(cov_b) - 2 * cross)
-
-
-def descriptors(faces: np.ndarray) -> np.ndarray:
-    """Face descriptors, float64 [N, 128], computed by descriptors.mjs. faces: uint8 [N, R, R, 3]."""
-    with tempfile.TemporaryDirectory() as folder:
-        rgb, out = Path(folder, "rgb"), Path(folder, "descriptors")
-        faces.tofile(rgb)
-        subprocess.run(["node", HERE / "descriptors.mjs", rgb, out, str(faces.shape[1])], check=True, capture_output=True)
-        return np.fromfile(out, np.float32).reshape(len(faces), 128).astype(np.float64)
-
-
 def evaluate(sampler: Sampler, faces: np.ndarray, families: list[str], candidates: int, candidate_steps: int, keep: Path) -> dict:
     """{family: {"telea", "sample", "mean_of_<candidates>"}}, each with its scores. faces: uint8 [N, R, R, 3].
 
@@ -158,9 +128,9 @@ def evaluate(sampler: Sampler, faces: np.ndarray, families: list[str], candidate
     size, n = faces.shape[1], len(faces)
     reference = descriptors(faces)
     metrics = json.loads(keep.read_text()) if keep.exists() else {}
-    steps, several = sampler.steps, {f: candidates if f in FRECHET_SHARE and candidates > 1 else 0 for f in families}
+    steps, several = sampler.steps, candidates if candidates > 1 else 0
     todo = [f for f in families if f not in metrics]
-    rows = n * sum(steps + several[f] * candidate_steps for f in todo)
+    rows = n * len(todo) * (steps + several * candidate_steps)
     bar = tqdm(total=rows, unit="row", unit_scale=True, mininterval=10)
     for family in todo:
         rngs = [np.random.default_rng([7, i]) for i in range(n)]
@@ -168,11 +138,16 @@ def evaluate(sampler: Sampler, faces: np.ndarray, families: list[str], candidate
         baseline = np.stack([telea(face, hole) for face, hole in zip(faces, holes, strict=True)])
         sampler.steps = steps
         sample = sampler.fill(faces, holes, [1000 * i for i in range(n)], bar)
+        share = sharpness(sample, faces, holes)
         metrics[family] = {
             "telea": {**score(baseline, faces, holes), "frechet": round(frechet(descriptors(baseline), reference), 5)},
-            "sample": {**score(sample, faces, holes), "frechet": round(frechet(descriptors(sample), reference), 5)},
+            "sample": {
+                **score(sample, faces, holes),
+                "frechet": round(frechet(descriptors(sample), reference), 5),
+                "sharpness": share and round(share, 3),
+            },
         }
-        if several[family]:
+        if several:
             sampler.steps = candidate_steps
             total = sum(sampler.fill(faces, holes, [1000 * i + c for i in range(n)], bar).astype(np.float64) for c in range(candidates))
             metrics[family][f"mean_of_{candidates}"] = score(total / candidates, faces, holes)
@@ -189,7 +164,8 @@ def table(metrics: dict) -> str:
     def cell(m: dict | None) -> str:
         if not m:
             return ""
-        return f"{m['l1']:.1f} · {m['psnr']:.1f} dB" + (f" · {m['frechet']:.4f}" if "frechet" in m else "")
+        more = [f"{m[measure]:.{digits}f}" for measure, digits in (("frechet", 4), ("sharpness", 2)) if m.get(measure) is not None]
+        return " · ".join([f"{m['l1']:.1f}", f"{m['psnr']:.1f} dB", *more])
 
     def line(cells: list[str]) -> str:
         return "| " + " | ".join(cells) + " |"
@@ -203,12 +179,13 @@ def table(metrics: dict) -> str:
 def verdicts(metrics: dict) -> list[tuple[str, bool]]:
     """The quality requirements for a version, each as a sentence and whether it is met."""
     out = []
-    for family, share in FRECHET_SHARE.items():
-        if family not in metrics:
-            continue
-        m = metrics[family]
-        ratio = m["sample"]["frechet"] / m["telea"]["frechet"]
-        out.append((f"{family}: Frechet distance {ratio:.3f} times that of Telea, required at most {share}", ratio <= share))
+    for family, m in metrics.items():
+        if family in FRECHET_SHARE:
+            ratio, share = m["sample"]["frechet"] / m["telea"]["frechet"], FRECHET_SHARE[family]
+            out.append((f"{family}: Frechet distance {ratio:.3f} times that of Telea, required at most {share}", ratio <= share))
+        found, (low, high) = m["sample"]["sharpness"], SHARPNESS
+        if found is not None:
+            out.append((f"{family}: sharpness {found} of the originals', required {low} to {high}", low <= found <= high))
         for name in (k for k in m if k.startswith("mean_of_")):
             claim = f"{family}: L1 of the {name.replace('_', ' ')} {m[name]['l1']}, required below {m['telea']['l1']} (Telea)"
             out.append((claim, m[name]["l1"] < m["telea"]["l1"]))
@@ -237,9 +214,12 @@ def write_card(folder: Path, metrics: dict, how: dict):
     card["metrics"] = {"how": how, **metrics}
     card_file.write_text(json.dumps(card, indent=2) + "\n")
     text = (
-        f"Measured on {how['faces']} faces of people that training never saw, with {how['sampler']} and {how['steps']} steps. Each cell gives the "
-        "L1 distance over the hole (of 255), the PSNR over the hole, and the Frechet distance between 128-d face descriptors of the results and "
-        "of the originals; lower L1 and Frechet distances and higher PSNR are better. One sample is one plausible answer, so where much is "
+        f"Measured on {how['faces']} faces of people that training never saw, with {how['sampler']} and {how['steps']} steps "
+        f"(timesteps: {diffusion.described(how['spacing'], how['final_timestep'])}). Each cell gives the "
+        "L1 distance over the hole (of 255), the PSNR over the hole, the Frechet distance between 128-d face descriptors of the results and "
+        "of the originals, and for samples the sharpness: the root mean square of the Laplacian inside the hole, as a share of the originals' "
+        f"({SHARPNESS[0]} to {SHARPNESS[1]} is accepted). "
+        "Lower L1 and Frechet distances, higher PSNR and a sharpness near 1 are better. One sample is one plausible answer, so where much is "
         "missing it is further from the original than a blur would be; the mean of several samples is closer "
         f"(here of {how['candidates']}, drawn with {how['candidate_steps']} steps each).\n\n" + table(metrics)
     )
@@ -255,11 +235,13 @@ def main():
     parser.add_argument("--data", type=Path, default=HERE / "data" / "celeba", help="the data set")
     parser.add_argument("--faces", type=int, help="use only the first N test faces (default: all)", metavar="N")
     parser.add_argument("--families", default="thin,wide,box,half", help="mask families, separated by commas")
-    parser.add_argument("--candidates", type=int, default=8, help="samples to average for wide, box and half; 1: no mean")
+    parser.add_argument("--candidates", type=int, default=8, help="samples to average; 1: no mean")
     parser.add_argument("--candidate-steps", type=int, help="sampler steps for each of these (default: --steps)")
     parser.add_argument("--sampler", choices=["ddim", "ddpm", "dpmpp_2m"], help="default: from the model card")
     parser.add_argument("--steps", type=int, help="sampler steps of one sample (default: from the model card)")
     parser.add_argument("--eta", type=float, help="for ddim, 0..1 (default: from the model card)")
+    parser.add_argument("--spacing", choices=diffusion.SPACINGS, help="how the timesteps are spread (default: from the model card)")
+    parser.add_argument("--final-timestep", type=int, help="where linspace and log_snr end (default: from the model card)")
     parser.add_argument("--batch", type=int, default=64, help="rows per evaluation of the network")
     parser.add_argument("--threads", type=int, default=2, help="CPU threads")
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
@@ -269,13 +251,16 @@ def main():
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
 
-    defaults = json.loads((args.folder / "model.json").read_text())["defaults"]
+    card = json.loads((args.folder / "model.json").read_text())
+    defaults, sampling = card["defaults"], {"spacing": "trailing", "final_timestep": 0, **card.get("sampling", {})}
     name, steps = args.sampler or defaults["sampler"], args.steps or defaults["steps"]
     eta = defaults["eta"] if args.eta is None else args.eta
-    sampler = Sampler(args.folder, name, steps, eta, args.device, args.batch, args.threads)
+    spacing = args.spacing or sampling["spacing"]
+    final = sampling["final_timestep"] if args.final_timestep is None else args.final_timestep
+    sampler = Sampler(args.folder, name, steps, eta, spacing, final, args.device, args.batch, args.threads)
     faces = load_faces(args.data, sampler.card["resolution"], "test")[: args.faces]
-    how = {"faces": len(faces), "sampler": name, "steps": steps, "eta": eta, "candidates": args.candidates}
-    how["candidate_steps"] = args.candidate_steps or steps
+    how = {"faces": len(faces), "sampler": name, "steps": steps, "eta": eta, "spacing": spacing, "final_timestep": final}
+    how |= {"candidates": args.candidates, "candidate_steps": args.candidate_steps or steps}
 
     out = args.out / f"{sampler.card['id']}@{sampler.card['version']}"
     out.mkdir(parents=True, exist_ok=True)

@@ -22,24 +22,30 @@ import torch
 from onnx import TensorProto, helper, numpy_helper
 from safetensors.torch import save_file
 
+import diffusion
 from data import load_faces
 from drift import statistics
 from register import next_version
 from train import build
 
 TOLERANCE = 1e-2  # maximum difference of an output caused by the fp16 weights
+DEFAULTS = {"sampler": "dpmpp_2m", "steps": 12, "eta": 0}
+SAMPLING = {"spacing": "log_snr", "final_timestep": 8}
 HALVED_FROM = 1024  # smaller tensors (norms, biases) stay fp32: the saving would be negligible
 PAUSE_SECONDS = 600  # a longer gap between two log lines means that the run was interrupted
 
 CARD = Path(__file__).parent / "card.md"
 
 
-def export(checkpoint: Path, out: Path, version: str, pictures: int, force: bool = False, drift: dict | None = None) -> Path:
+def export(
+    checkpoint: Path, out: Path, version: str, pictures: int, force: bool = False, drift: dict | None = None, sampling: dict | None = None
+) -> Path:
     """Export a checkpoint as <out>/<id>/<version> and return this folder.
 
-    pictures: number of training pictures; drift: statistics of the training pictures for the model card; force: replace an
-    existing version. Raises FileExistsError if the version exists; ValueError if `version` is not a whole number, or if the
-    exported network differs from the trained one by more than TOLERANCE.
+    pictures: number of training pictures; drift: statistics of the training pictures for the model card; sampling: that
+    section of the model card (default: SAMPLING); force: replace an existing version. Raises FileExistsError if the version
+    exists; ValueError if `version` is not a whole number, if the timesteps of `sampling` are undefined, or if the exported
+    network differs from the trained one by more than TOLERANCE.
     """
     if not re.fullmatch("[0-9]+", version):
         raise ValueError(f"--version must be a whole number, not {version!r}")
@@ -48,7 +54,9 @@ def export(checkpoint: Path, out: Path, version: str, pictures: int, force: bool
     folder = out / config["id"] / version
     if folder.exists() and not force:
         raise FileExistsError(f"{folder} exists: choose another --version, or --force to replace it")
-    model, _ = build(config)
+    sampling = sampling or SAMPLING
+    model, schedule = build(config)
+    diffusion.timesteps(schedule, DEFAULTS["steps"], sampling["spacing"], sampling["final_timestep"])  # raises ValueError
     model.load_state_dict(state["ema"])
     model.eval()
 
@@ -65,7 +73,7 @@ def export(checkpoint: Path, out: Path, version: str, pictures: int, force: bool
             raise ValueError(f"outputs of {onnx_file.name} differ from those of the trained network by {difference}, more than {TOLERANCE}")
 
         run = summary(checkpoint.with_name("log.jsonl"), state["step"])
-        card = model_card(state, run, version, pictures, difference, [onnx_file, weights_file])
+        card = model_card(state, run, version, pictures, difference, sampling, [onnx_file, weights_file])
         if drift:
             card["data"]["statistics"] = drift
         (part / "model.json").write_text(json.dumps(card, indent=2) + "\n")
@@ -153,8 +161,8 @@ def max_difference(model: torch.nn.Module, onnx_file: Path) -> float:
     return worst
 
 
-def model_card(state: dict, run: dict, version: str, pictures: int, difference: float, files: list[Path]) -> dict:
-    """The contents of model.json. state: the checkpoint; run: from `summary`; difference: from `max_difference`."""
+def model_card(state: dict, run: dict, version: str, pictures: int, difference: float, sampling: dict, files: list[Path]) -> dict:
+    """The contents of model.json. state: the checkpoint; run: from `summary`; difference: from `max_difference`; sampling: see `export`."""
     config = state["config"]
     train = config["train"]
     network, _ = build(config)
@@ -171,7 +179,8 @@ def model_card(state: dict, run: dict, version: str, pictures: int, difference: 
         "prediction": "v",
         "schedule": config["schedule"],
         "architecture": {k: v for k, v in c.to_dict().items() if k in ("patch", "channels", "blocks", "attention", "head_dim", "groups")},
-        "defaults": {"sampler": "dpmpp_2m", "steps": 12, "eta": 0},
+        "defaults": DEFAULTS,
+        "sampling": sampling,
         "data": {
             "name": "CelebA, aligned faces (Liu et al., ICCV 2015)",
             "terms": "Non-commercial research only; the pictures may not be passed on.",
@@ -204,6 +213,7 @@ def readme(card: dict) -> str:
         difference=card["precision"]["max_difference"],
         pictures=f"{card['data']['pictures']:,}",
         batch=training["batch"],
+        timesteps=diffusion.described(*card["sampling"].values()),
         took=took,
         loss=loss,
     )
@@ -215,13 +225,16 @@ def main():
     parser.add_argument("--out", type=Path, default=Path("../models"), help="folder that contains the models")
     parser.add_argument("--version", help="a whole number (default: the next free one)")
     parser.add_argument("--data", type=Path, help="the training pictures (default: from the config)")
+    parser.add_argument("--spacing", choices=diffusion.SPACINGS, default=SAMPLING["spacing"], help="how samplers spread their timesteps")
+    parser.add_argument("--final-timestep", type=int, default=SAMPLING["final_timestep"], help="where linspace and log_snr end")
     parser.add_argument("--force", action="store_true", help="replace an existing version")
     args = parser.parse_args()
     config = torch.load(args.checkpoint, map_location="cpu", weights_only=True, mmap=True)["config"]
     try:
         faces = load_faces(args.data or Path(__file__).parent / config["data"], config["model"]["resolution"], "train")
         version = args.version or next_version(args.out, config["id"])
-        folder = export(args.checkpoint, args.out, version, len(faces), args.force, statistics(faces))
+        sampling = {"spacing": args.spacing, "final_timestep": args.final_timestep}
+        folder = export(args.checkpoint, args.out, version, len(faces), args.force, statistics(faces), sampling)
     except (FileExistsError, FileNotFoundError, ValueError) as error:
         raise SystemExit(str(error)) from error
     card = json.loads((folder / "model.json").read_text())

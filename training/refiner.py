@@ -44,7 +44,18 @@ class PixelNorm(nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """x and result: [N, channels, H, W]."""
-        return x * torch.rsqrt(x.float().square().mean(1, keepdim=True) + 1e-5).to(x.dtype) * self.gain
+        return x * torch.rsqrt(self._mean_square(x.float()) + 1e-5).to(x.dtype) * self.gain
+
+    def _mean_square(self, x: torch.Tensor) -> torch.Tensor:
+        """The mean of x^2 over the channels, [N, 1, H, W].
+
+        In an exported network it is a 1 x 1 convolution, which onnxruntime computes several times as fast as ReduceMean
+        over channels. The results differ by rounding alone.
+        """
+        if not torch.compiler.is_exporting():
+            return x.square().mean(1, keepdim=True)
+        channels = self.gain.shape[1]
+        return F.conv2d(x * x, torch.full((1, channels, 1, 1), 1 / channels))
 
 
 class Block(nn.Module):

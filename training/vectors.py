@@ -27,9 +27,10 @@ def vectors() -> dict:
     return {
         "schedules": [schedule("cosine", 1000), schedule("cosine", 10), schedule("linear", 1000)],
         "timesteps": [
-            {"spacing": spacing, "T": T, "steps": steps, "timesteps": rule(T, steps)}
-            for spacing, rule in SPACINGS.items()
-            for T, steps in [(1000, 1), (1000, 7), (1000, 16), (1000, 30), (1000, 1000), (10, 3), (10, 4)]
+            {"type": kind, "T": T, "steps": steps, "spacing": spacing, "final": final, "timesteps": found}
+            for spacing in diffusion.SPACINGS
+            for kind, T, steps, final in TIMESTEPS
+            for found in [diffusion.timesteps(diffusion.SCHEDULES[kind](T), steps, spacing, final)]
         ],
         "embedding": [embedding(t, dim) for t in (0, 1, 499, 999) for dim in (8, 64)],
         "q_sample": [q_sample(t, draw(), draw()) for t in (0, 400, 999)],
@@ -45,11 +46,12 @@ def vectors() -> dict:
 
 LEVELS = [(0.01, 0.05), (0.4, 0.5), (0.9, 0.99), (0.98, 1.0)]  # abar, abar of the next timestep
 
-SPACINGS = {
-    "trailing": diffusion.timesteps,
-    "leading": lambda T, steps: [i * (T // steps) for i in reversed(range(steps))],
-    "linspace": lambda T, steps: [math.floor(i * (T - 1) / (steps - 1) + 0.5) for i in reversed(range(steps))] if steps > 1 else [T - 1],
-}
+TIMESTEPS = [  # schedule, T, steps, final timestep
+    *[("cosine", 1000, steps, 0) for steps in (1, 7, 16, 30)],
+    *[("cosine", 1000, steps, 8) for steps in (2, 4, 12, 100)],
+    *[("linear", 1000, steps, final) for steps, final in [(12, 8), (30, 0), (30, 999)]],
+    *[("cosine", 10, steps, final) for steps, final in [(3, 0), (4, 2), (9, 5), (10, 9)]],
+]
 
 
 def schedule(kind: str, T: int) -> dict:

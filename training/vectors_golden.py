@@ -64,7 +64,8 @@ def run(network, card: dict) -> torch.Tensor:
     parameters = dict(card["schedule"])
     schedule = diffusion.SCHEDULES[parameters.pop("type")](**parameters)
     draw = lambda step: torch.from_numpy(gaussian(RUN["seed"], 0, step, x0.numel()).reshape(x0.shape))  # noqa: E731
-    ts = diffusion.timesteps(schedule.T, RUN["steps"])
+    sampling = card.get("sampling", {})
+    ts = diffusion.timesteps(schedule, RUN["steps"], sampling.get("spacing", "trailing"), sampling.get("final_timestep", 0))
     abars = [float(schedule.abar[t]) for t in ts] + [1.0]
     x = draw(0)
     for i, t in enumerate(ts):

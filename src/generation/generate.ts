@@ -38,7 +38,7 @@ export async function generate(
     );
     return encode(prepared, result, { decodeMs: 0 });
   }
-  const { strategy, padding, mask_blur } = prepared.request;
+  const { strategy, padding, mask_grow, mask_blur } = prepared.request;
   const { input, region } = prepared;
   observeInput(metrics, prepared);
   const result = await withMetrics(metrics, prepared, options.signal, () =>
@@ -53,7 +53,7 @@ export async function generate(
   observeDrift(metrics, prepared, result);
   return encode(prepared, result, {
     decodeMs: prepared.decodeMs,
-    metadata: { strategy, padding, mask_blur },
+    metadata: { strategy, padding, mask_grow, mask_blur },
     fields: await inpaintFields(input, result),
   });
 }
@@ -117,7 +117,7 @@ function planFields({ regions, evaluations }: Plan) {
         network,
         scale: 1 / 2 ** level,
         box: toPicture(canvas, level),
-        windows: windows.length,
+        windows: windows.map((window) => toPicture(window, level)),
       })),
     })),
   };

@@ -3,7 +3,7 @@ import type { Limits } from '../image/decode.ts';
 import { assertFits } from '../image/encode.ts';
 import { assertSameSize } from '../image/mask.ts';
 import { type Mask, type Picture, PictureError } from '../image/picture.ts';
-import { decodeMask, decodePicture, maskFromAlpha, measureHole } from '../image/threads.ts';
+import { decodeMask, decodePicture, growMask, maskFromAlpha, measureHole } from '../image/threads.ts';
 import { traced } from '../tracing.ts';
 import { chooseRegion, type Region } from './region.ts';
 import type { InpaintRequest, SampleRequest } from './request.ts';
@@ -45,8 +45,9 @@ export async function prepare(resolved: ResolvedRequest, limits: GenerationLimit
   const input = await traced('decode', async () => {
     const picture = await decodePicture(request.image, 'image', limits);
     assertFits(picture, resolved.format);
-    const mask = await maskOf(request, picture, limits);
-    assertSameSize(picture, mask);
+    const sent = await maskOf(request, picture, limits);
+    assertSameSize(picture, sent);
+    const mask = request.mask_grow ? await growMask(sent, request.mask_grow) : sent;
     return { picture, mask, hole: await measureHole(mask) };
   });
   const decodeMs = performance.now() - started;

@@ -37,6 +37,8 @@ export interface InpaintRequest extends Omit<SampleRequest, 'task'> {
   strategy: Strategy;
   /** Pixels of context around the hole when cropping; as many as the hole is large when absent. */
   padding?: number;
+  /** Pixels by which the hole is grown, -256..256; negative: shrunk. */
+  mask_grow: number;
   /** Pixels over which the filling fades in, inside the hole. */
   mask_blur: number;
   /** Whether the answer contains the EXIF of the image. */

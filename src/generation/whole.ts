@@ -23,11 +23,12 @@ export function wholeSpecs(
   conditioning: Conditioning,
   { seed, numImages, sampler: name, steps, eta }: SamplingParameters,
 ): WholeSpec[] {
+  const { spacing, final_timestep: finalTimestep } = card.sampling;
   return Array.from({ length: numImages }, (_, candidate) => ({
     method: card.conditioning,
     schedule: card.schedule,
     prediction: card.prediction,
-    sampler: { name, steps, eta },
+    sampler: { name, steps, eta, spacing, finalTimestep },
     conditioning,
     seed,
     candidate,

@@ -77,10 +77,13 @@ function samplingOf({ card }: ServedModel, network: NetworkName, parameters: Sam
   const { refiner } = card;
   if (network === 'base' || !refiner) {
     const { sampler: name, steps, eta } = parameters;
-    const { schedule, prediction } = card;
-    return { network, schedule, prediction, sampler: { name, steps, eta } };
+    const { schedule, prediction, sampling } = card;
+    const { spacing, final_timestep: finalTimestep } = sampling;
+    return { network, schedule, prediction, sampler: { name, steps, eta, spacing, finalTimestep } };
   }
-  const { schedule, prediction, level, level_max: levelMax, defaults } = refiner;
+  const { schedule, prediction, level, level_max: levelMax, defaults, sampling } = refiner;
   const { sampler: name, steps, eta } = defaults;
-  return { network, schedule, prediction, sampler: { name, steps, eta }, augmentation: { level, levelMax } };
+  const { spacing, final_timestep: finalTimestep } = sampling;
+  const sampler = { name, steps, eta, spacing, finalTimestep };
+  return { network, schedule, prediction, sampler, augmentation: { level, levelMax } };
 }

@@ -1,6 +1,6 @@
 import { distanceToKnown } from './distance.ts';
 import { smoothFill } from './fill.ts';
-import { boundingBox, clip } from './mask.ts';
+import { boundingBox, clip, SOFT_RIM } from './mask.ts';
 import type { Box, Mask, Picture } from './picture.ts';
 import { resizeRgb } from './resize.ts';
 
@@ -14,7 +14,7 @@ export interface CompositeOptions {
  * replace those of the hole inside the box. Its alpha is ignored; filled pixels become opaque. All other bytes, alpha
  * included, stay the same.
  *
- * With maskBlur, the fill is blended at the hole's edge with a smooth extension of the surrounding pixels. Known
+ * With maskBlur or a soft mask, the fill is blended at the hole's edge with a smooth extension of the surrounding pixels. Known
  * pixels do not change, and the old content of the hole does not show through.
  *
  * In a grey picture the fill becomes grey. In a 16-bit picture the fill has 8 bits of precision.
@@ -33,7 +33,7 @@ export async function composite(
   if (hole === undefined) return result;
   const patch = await resizeRgb(withoutAlpha(filled), filled, box);
   paste(result, mask, patch, box, hole);
-  if (options.maskBlur > 0) feather(picture, mask, result, hole, options.maskBlur);
+  if (options.maskBlur > 0 || mask.weights) feather(picture, mask, result, hole, options.maskBlur);
   if (picture.grey) makeGrey(result, mask, hole);
   if (picture.data16) result.data16 = withHole16(picture.data16, result, mask, hole);
   return result;
@@ -90,7 +90,17 @@ function paste(result: Picture, mask: Mask, patch: Uint8Array, box: Box, hole: B
   }
 }
 
-/** Blends the extended surroundings into the pasted pixels, with a weight that falls to 0 about `blur` pixels inside. */
+/** The weight of the fill at pixel `p`, at `distance` pixels from the nearest known one: 0..1. */
+function weightAt({ weights }: Mask, p: number, distance: number, blur: number): number {
+  const faded = distance / (blur + 1);
+  if (!weights) return faded;
+  return Math.min(faded, Math.max(weights[p] / 255, distance / SOFT_RIM));
+}
+
+/**
+ * Blends the extended surroundings into the pasted pixels, with a weight that falls to 0 about `blur` pixels inside, and
+ * with the weights of a soft mask.
+ */
 function feather(picture: Picture, mask: Mask, result: Picture, hole: Box, blur: number): void {
   // smoothFill needs surrounding pixels, and distanceToKnown at least one pixel around the hole.
   const margin = 8;
@@ -109,7 +119,7 @@ function feather(picture: Picture, mask: Mask, result: Picture, hole: Box, blur:
     for (let x = hole.left; x < hole.left + hole.width; x++) {
       const p = (y - region.top) * region.width + (x - region.left);
       if (inHole[p] === 0) continue;
-      const weight = distance[p] / (blur + 1);
+      const weight = weightAt(mask, y * result.width + x, distance[p], blur);
       if (weight >= 1) continue;
       const to = (y * result.width + x) * result.channels;
       for (let c = 0; c < 3; c++) {

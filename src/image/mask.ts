@@ -1,22 +1,107 @@
 import { decodePicture, type Limits } from './decode.ts';
+import { distanceToKnown } from './distance.ts';
 import { type Box, type Mask, type Picture, PictureError } from './picture.ts';
+
+/** The lowest luminance of a pixel of the hole itself, of its soft edge, and of a pixel that is filled completely. */
+const HOLE = 128;
+const SOFT = 16;
+const FULL = 240;
+/** Width in pixels of the soft edge: beyond it, darker pixels are known, and weights do not count. */
+export const SOFT_RIM = 64;
 
 /**
  * Decodes a mask from any format that decodePicture supports. The hole consists of the pixels with a luminance of at
- * least 128 of 255, after transparent pixels are blended onto black. EXIF orientation is applied.
+ * least 128 of 255, after transparent pixels are blended onto black, and of its soft edge: darker pixels, down to 16,
+ * that are connected to it within 64 px. The luminance of the edge is the weight of the fill. EXIF orientation is applied.
  *
  * @throws PictureError see decodePicture
  */
 export async function decodeMask(bytes: Buffer, field: string, limits: Limits): Promise<Mask> {
   const { width, height, channels, data } = await decodePicture(bytes, field, limits);
-  const hole = new Uint8Array(width * height);
-  for (let p = 0, at = 0; p < hole.length; p++, at += channels) {
+  const values = new Uint8Array(width * height);
+  for (let p = 0, at = 0; p < values.length; p++, at += channels) {
     // Rec. 709 weights, as integers that add up to 256, so that grey 128 has a luminance of exactly 128.
     const luminance = (54 * data[at] + 183 * data[at + 1] + 19 * data[at + 2]) / 256;
     const alpha = channels === 4 ? data[at + 3] : 255;
-    if (luminance * alpha >= 128 * 255) hole[p] = 255;
+    values[p] = Math.floor((luminance * alpha) / 255);
   }
-  return { width, height, data: hole };
+  return withSoftEdge(values, width, height);
+}
+
+/** The mask of these luminances. Dark pixels that are not connected to the hole, such as those of compression, are known. */
+function withSoftEdge(values: Uint8Array, width: number, height: number): Mask {
+  const data = new Uint8Array(values.length);
+  const outline: number[] = [];
+  let isSoft = false;
+  for (let p = 0; p < values.length; p++) {
+    if (values[p] < HOLE) continue;
+    data[p] = 255;
+    if (values[p] < FULL) isSoft = true;
+    if (touchesSoft(values, p, width)) outline.push(p);
+  }
+  for (let layer = 0, edge = outline; layer < SOFT_RIM && edge.length > 0; layer++) {
+    const next: number[] = [];
+    for (const p of edge) {
+      const x = p % width;
+      for (const q of [x > 0 ? p - 1 : p, x < width - 1 ? p + 1 : p, p - width, p + width]) {
+        if (q < 0 || q >= values.length || data[q] !== 0 || values[q] < SOFT) continue;
+        data[q] = 255;
+        isSoft = true;
+        next.push(q);
+      }
+    }
+    edge = next;
+  }
+  if (!isSoft) return { width, height, data };
+  const weights = values.map((value, p) => (data[p] === 0 ? 0 : value >= FULL ? 255 : value));
+  return { width, height, data, weights };
+}
+
+function touchesSoft(values: Uint8Array, p: number, width: number): boolean {
+  const isSoft = (value: number | undefined) => value !== undefined && value >= SOFT && value < HOLE;
+  return (
+    isSoft(values[p - 1]) || isSoft(values[p + 1]) || isSoft(values[p - width]) || isSoft(values[p + width])
+  );
+}
+
+/**
+ * The mask with its hole grown by `pixels` in every direction, or shrunk where `pixels` is negative. Its edge becomes hard.
+ *
+ * @throws PictureError 'empty-mask', field 'mask_grow', if nothing is left of the hole
+ */
+export function growMask(mask: Mask, pixels: number): Mask {
+  const { width, height } = mask;
+  const hole = boundingBox(mask);
+  const data = new Uint8Array(mask.data.length);
+  if (!hole) return { width, height, data };
+  const margin = Math.max(1, pixels + 1);
+  const around = {
+    left: hole.left - margin,
+    top: hole.top - margin,
+    width: hole.width + 2 * margin,
+    height: hole.height + 2 * margin,
+  };
+  const area = clip(around, mask) as Box;
+  const inside = new Uint8Array(area.width * area.height);
+  for (let y = 0; y < area.height; y++) {
+    const from = (area.top + y) * width + area.left;
+    inside.set(mask.data.subarray(from, from + area.width), y * area.width);
+  }
+  // Growing: the distance of a known pixel from the hole; shrinking: of a hole pixel from known ones.
+  const measured = pixels > 0 ? inside.map((value) => 255 - value) : inside;
+  const distance = distanceToKnown(measured, area.width, area.height);
+  let left = 0;
+  for (let p = 0; p < inside.length; p++) {
+    if (!(pixels > 0 ? distance[p] <= pixels : distance[p] > -pixels)) continue;
+    data[(area.top + Math.floor(p / area.width)) * width + area.left + (p % area.width)] = 255;
+    left++;
+  }
+  if (left > 0) return { width, height, data };
+  throw new PictureError(
+    'mask_grow',
+    'empty-mask',
+    `nothing is left of the hole when it shrinks by ${-pixels} pixels`,
+  );
 }
 
 /** A mask whose hole is the transparent part of the picture: alpha below 128. It is empty for a picture without alpha. */

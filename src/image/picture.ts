@@ -26,6 +26,8 @@ export interface Mask {
   height: number;
   /** width * height bytes, each 0 or 255. */
   data: Uint8Array;
+  /** Weight of the fill at each pixel of the hole, 1..255, if the hole has a soft edge; width * height bytes. */
+  weights?: Uint8Array;
 }
 
 /** A rectangle in pixels. left and top may be negative; width and height are at least 1. */

@@ -3,7 +3,7 @@ import { composite } from './composite.ts';
 import { decodePicture } from './decode.ts';
 import { knownFeatures } from './drift.ts';
 import { encodeMask, encodePicture } from './encode.ts';
-import { decodeMask, maskFromAlpha, measureHole } from './mask.ts';
+import { decodeMask, growMask, maskFromAlpha, measureHole } from './mask.ts';
 import { type Box, type Mask, type Picture, PictureError, square } from './picture.ts';
 import { maskToTensor, pictureToTensor } from './region.ts';
 import { levelPixels } from './regions/level.ts';
@@ -21,6 +21,7 @@ async function knownRegion(picture: Picture, hole: Mask, box: Box, resolution: n
 export const tasks = {
   decodePicture: async (...args: Parameters<typeof decodePicture>) => shared(await decodePicture(...args)),
   decodeMask: async (...args: Parameters<typeof decodeMask>) => shared(await decodeMask(...args)),
+  growMask: async (...args: Parameters<typeof growMask>) => shared(growMask(...args)),
   maskFromAlpha: async (picture: Picture) => shared(maskFromAlpha(picture)),
   measureHole: async (mask: Mask) => measureHole(mask),
   pictureToTensor,
@@ -51,13 +52,20 @@ export default async function run({ name, args }: { name: keyof Tasks; args: unk
 }
 
 /** Copies the pixels to shared memory, so that later transfers between threads do not copy them. */
-function shared<T extends { data: Uint8Array; data16?: Uint16Array }>(image: T): T {
-  const data = new Uint8Array(new SharedArrayBuffer(image.data.length));
-  data.set(image.data);
-  if (!image.data16) return { ...image, data };
-  const data16 = new Uint16Array(new SharedArrayBuffer(image.data16.byteLength));
-  data16.set(image.data16);
-  return { ...image, data, data16 };
+function shared<T extends { data: Uint8Array; data16?: Uint16Array; weights?: Uint8Array }>(image: T): T {
+  const copy = { ...image, data: sharedBytes(image.data) };
+  if (image.weights) copy.weights = sharedBytes(image.weights);
+  if (image.data16) {
+    copy.data16 = new Uint16Array(new SharedArrayBuffer(image.data16.byteLength));
+    copy.data16.set(image.data16);
+  }
+  return copy;
+}
+
+function sharedBytes(bytes: Uint8Array): Uint8Array {
+  const copy = new Uint8Array(new SharedArrayBuffer(bytes.length));
+  copy.set(bytes);
+  return copy;
 }
 
 /** Restores a Buffer, which arrives in another thread as a plain Uint8Array. */

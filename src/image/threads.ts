@@ -31,6 +31,7 @@ function offload<Name extends keyof Tasks>(name: Name): Tasks[Name] {
 
 export const decodePicture = offload('decodePicture');
 export const decodeMask = offload('decodeMask');
+export const growMask = offload('growMask');
 export const maskFromAlpha = offload('maskFromAlpha');
 export const measureHole = offload('measureHole');
 export const pictureToTensor = offload('pictureToTensor');

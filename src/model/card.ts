@@ -1,44 +1,8 @@
 import { z } from 'zod';
 import { PREDICTIONS } from '../diffusion/prediction.ts';
-import { SAMPLER_NAMES } from '../diffusion/samplers/index.ts';
-import { type ScheduleConfig, scheduleFrom } from '../diffusion/schedule.ts';
 import { FEATURES } from '../image/drift.ts';
-
-const MAX_TIMESTEPS = 10_000;
-
-/** Number of timesteps. */
-const T = z.int().min(1).max(MAX_TIMESTEPS);
-/** A variance, or abar: between 0 and 1, both excluded. */
-const proportion = z.number().gt(0).lt(1);
-
-const schedule = z
-  .discriminatedUnion('type', [
-    z.object({
-      type: z.literal('cosine'),
-      T,
-      s: z.number().min(0).max(1).default(0.008),
-      abar_min: proportion.default(1e-5),
-    }),
-    z.object({
-      type: z.literal('linear'),
-      T,
-      beta_start: proportion.default(1e-4),
-      beta_end: proportion.default(0.02),
-    }),
-  ])
-  .superRefine((config, context) => {
-    if (context.issues.length > 0) return; // T may be too large to compute the schedule
-    if (config.type === 'linear' && config.beta_start > config.beta_end) {
-      const message = `must be at least beta_start, ${config.beta_start}`;
-      context.addIssue({ code: 'custom', path: ['beta_end'], message });
-    }
-    // Rounding can turn abar into 0 or 1, where samplers would divide by zero.
-    const { abar } = scheduleFrom(config);
-    if (abar[0] === 1 || abar[config.T - 1] === 0) {
-      const message = 'abar must remain between 0 and 1 at every timestep: change T or the betas';
-      context.addIssue({ code: 'custom', message });
-    }
-  }) satisfies z.ZodType<ScheduleConfig>;
+import { defaults, precision, sampling, schedule } from './fields.ts';
+import { refiner } from './refiner.ts';
 
 const fields = z.object({
   id: z.string().regex(/^[a-z0-9][a-z0-9._-]*$/),
@@ -70,12 +34,10 @@ const fields = z.object({
     /** Groups of the group normalisation. */
     groups: z.int().min(1).max(1024),
   }),
-  /** Sampling parameters of requests that do not give them. steps: 1..T; eta: see the ddim sampler. */
-  defaults: z.object({
-    sampler: z.enum(SAMPLER_NAMES),
-    steps: z.int().min(1).max(MAX_TIMESTEPS),
-    eta: z.number().min(0).max(1),
-  }),
+  defaults,
+  sampling,
+  /** The second network, which doubles the resolution of a fill. */
+  refiner: refiner.optional(),
   data: z.object({
     name: z.string(),
     terms: z.string(),
@@ -91,8 +53,7 @@ const fields = z.object({
   }),
   training: z.record(z.string(), z.unknown()),
   metrics: z.record(z.string(), z.unknown()),
-  /** Number format of the weights, and the largest difference of an output from that of the trained fp32 weights. */
-  precision: z.object({ weights: z.enum(['fp32', 'fp16']), max_difference: z.number().min(0) }),
+  precision,
   /** Size and digest of every other file of the folder that is loaded, by name. */
   files: z.record(
     z.string(),
@@ -101,7 +62,8 @@ const fields = z.object({
 });
 
 /** The contents of `models/<id>/<version>/model.json`: the contract between training and serving. */
-export const modelCard = fields.superRefine(({ conditioning, in_channels, defaults, schedule }, context) => {
+export const modelCard = fields.superRefine((card, context) => {
+  const { conditioning, in_channels, defaults, schedule, sampling } = card;
   const required = conditioning === 'inpaint' ? 4 : 3;
   if (in_channels !== required) {
     const message = `must be ${required} where conditioning is ${conditioning}`;
@@ -110,6 +72,10 @@ export const modelCard = fields.superRefine(({ conditioning, in_channels, defaul
   if (defaults.steps > schedule.T) {
     const message = `must be ${schedule.T} at most, the schedule's T`;
     context.addIssue({ code: 'custom', path: ['defaults', 'steps'], message });
+  }
+  if (sampling.final_timestep >= schedule.T) {
+    const message = `must be below ${schedule.T}, the schedule's T`;
+    context.addIssue({ code: 'custom', path: ['sampling', 'final_timestep'], message });
   }
 });
 export type ModelCard = z.infer<typeof modelCard>;

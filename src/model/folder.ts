@@ -5,6 +5,7 @@ import path from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import { z } from 'zod';
 import { type ModelCard, modelCard } from './card.ts';
+import { NETWORK_FILES, namesOf } from './networks.ts';
 
 /** A model folder cannot be served. The message names the file and the remedy. */
 export class ModelFolderError extends Error {
@@ -71,15 +72,17 @@ export async function readModelCard(folder: string): Promise<ModelCard> {
     throw new ModelFolderError(
       `${file} is not a valid model card; export the model with training/export.py of this release\n${z.prettifyError(parsed.error)}`,
     );
-  const { id, version, files } = parsed.data;
+  const card = parsed.data;
+  const { id, version, files } = card;
   const [idFolder, versionFolder] = folder.split(path.sep).slice(-2);
   if (id !== idFolder || version !== versionFolder) {
     throw new ModelFolderError(
       `${file} describes ${id}/${version}, but its folder is ${idFolder}/${versionFolder}; rename one of them`,
     );
   }
-  if (!files['unet.onnx']) throw new ModelFolderError(`${file} does not list unet.onnx; ${COPY_AGAIN}`);
-  return parsed.data;
+  const missing = namesOf(card).find((name) => !files[NETWORK_FILES[name]]);
+  if (missing) throw new ModelFolderError(`${file} does not list ${NETWORK_FILES[missing]}; ${COPY_AGAIN}`);
+  return card;
 }
 
 /** Compares the size and SHA-256 of every listed file with the card. Throws ModelFolderError for the first that differs. */

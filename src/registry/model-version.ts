@@ -9,7 +9,7 @@ import { fallbacks, type RuntimeChoice, runtimes } from '../engine/runtimes.ts';
 import type { LossCause } from '../engine/worker-process.ts';
 import type { ModelCard } from '../model/card.ts';
 import { verifyDigests } from '../model/folder.ts';
-import { networksOf } from '../model/networks.ts';
+import { networksDigest, networksOf } from '../model/networks.ts';
 import type { QueueLimits } from '../scheduler/admission.ts';
 import { Scheduler } from '../scheduler/scheduler.ts';
 import type { ModelState, ServedModel } from './served-model.ts';
@@ -74,7 +74,7 @@ export class ModelVersion implements ServedModel {
   }
 
   get digest(): string {
-    return this.card.files['unet.onnx'].sha256;
+    return networksDigest(this.card);
   }
 
   get engine(): EngineInfo | undefined {

@@ -10,7 +10,7 @@ export interface ServedModel {
   /** id@version */
   readonly ref: string;
   readonly card: ModelCard;
-  /** SHA-256 of unet.onnx, in hexadecimal. */
+  /** Identifies its networks: see networksDigest(). */
   readonly digest: string;
   readonly state: ModelState;
   /** Why it failed to load; undefined unless state is "failed". */

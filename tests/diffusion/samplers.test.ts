@@ -70,6 +70,19 @@ describe.each([
   });
 });
 
+test('in 12 steps of dpmpp_2m, ending at a low timestep keeps the variance that trailing loses', () => {
+  const schedule = cosine(1000);
+  const options = { schedule, prediction: 'v', steps: 12 } as const;
+  // The last estimate is E[x_0 | x_t]: its standard deviation is SD / sqrt(1 + sigma^2 / SD^2), sigma^2 = 1 / abar - 1.
+  const kept = (t: number) => 1 / Math.hypot(1, Math.sqrt(1 / schedule.abar[t] - 1) / SD);
+  expect(kept(82)).toBeCloseTo(0.87, 2);
+  expect(kept(8)).toBeCloseTo(1, 2);
+  const trailing = moments(run('dpmpp_2m', options)).sd / SD;
+  const logSnr = moments(run('dpmpp_2m', { ...options, spacing: 'log_snr', finalTimestep: 8 })).sd / SD;
+  expect(Math.abs(trailing - kept(82))).toBeLessThan(0.04);
+  expect(Math.abs(logSnr - kept(8))).toBeLessThan(0.04);
+});
+
 test('epsilon, v and sample predictions of the same network give the same picture', () => {
   const schedule = cosine(1000);
   for (const name of SAMPLER_NAMES) {

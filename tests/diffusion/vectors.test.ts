@@ -23,7 +23,14 @@ interface Step {
 /** Results of the Python implementation for the same inputs, written by training/vectors.py. */
 const vectors: {
   schedules: { type: 'cosine' | 'linear'; T: number; t: number[]; abar: number[] }[];
-  timesteps: { spacing: Spacing; T: number; steps: number; timesteps: number[] }[];
+  timesteps: {
+    type: 'cosine' | 'linear';
+    T: number;
+    steps: number;
+    spacing: Spacing;
+    final: number;
+    timesteps: number[];
+  }[];
   q_sample: { t: number; x0: number[]; eps: number[]; x: number[] }[];
   x0: { prediction: PredictionType; t: number; x: number[]; out: number[]; x0: number[]; eps: number[] }[];
   steps: Step[];
@@ -47,11 +54,12 @@ test('schedules', () => {
 });
 
 test('timesteps', () => {
-  for (const { spacing, T, steps, timesteps: expected } of vectors.timesteps) {
-    expect(timesteps(T, steps, spacing)).toEqual(expected);
+  for (const { type, T, steps, spacing, final, timesteps: expected } of vectors.timesteps) {
+    const schedule = type === 'cosine' ? cosine(T) : linear(T);
+    expect(timesteps(schedule, steps, spacing, final), `${type} ${T} ${steps} ${spacing} ${final}`).toEqual(
+      expected,
+    );
   }
-  expect(() => timesteps(1000, 0)).toThrow(RangeError);
-  expect(() => timesteps(1000, 1001)).toThrow('from 1 to 1000');
 });
 
 test('the forward process', () => {

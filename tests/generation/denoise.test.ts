@@ -1,10 +1,23 @@
 import { afterEach, expect, test, vi } from 'vitest';
+import { scheduleFrom } from '../../src/diffusion/schedule.ts';
+import { timesteps } from '../../src/diffusion/timesteps.ts';
 import { denoise } from '../../src/generation/denoise.ts';
 import { wholeSpecs } from '../../src/generation/whole.ts';
 import type { ServedModel } from '../../src/registry/served-model.ts';
 import type { RunOptions, Scheduler } from '../../src/scheduler/scheduler.ts';
 import type { Trajectory } from '../../src/scheduler/trajectory.ts';
 import { FakeRegistry } from '../http/fake-app.ts';
+
+/** A model with these changes of its card, whose requests `run` takes in place of a scheduler. */
+function modelWith(
+  run: Pick<Scheduler, 'run'>['run'],
+  changes: Partial<ServedModel['card']> = {},
+): ServedModel {
+  const fake = new FakeRegistry().get();
+  const engine = fake.engine as NonNullable<ServedModel['engine']>;
+  const scheduler = { run } as Scheduler;
+  return { ...fake, card: { ...fake.card, ...changes }, open: async () => ({ scheduler, engine }) };
+}
 
 afterEach(() => vi.restoreAllMocks());
 
@@ -21,10 +34,7 @@ test('eta_ms is measured from the first evaluation, without the time in the queu
       onStep?.(step, trajectory.total);
     }
   };
-  const fake = new FakeRegistry().get();
-  const scheduler = { run } as unknown as Scheduler;
-  const engine = fake.engine as NonNullable<ServedModel['engine']>;
-  const model: ServedModel = { ...fake, open: async () => ({ scheduler, engine }) };
+  const model = modelWith(run);
   const conditioning = { x0: new Float32Array(3 * 8 * 8), mask: new Float32Array(8 * 8).fill(1) };
   const elapsed: number[] = [];
   const { timings } = await denoise(
@@ -34,4 +44,29 @@ test('eta_ms is measured from the first evaluation, without the time in the queu
   );
   expect(elapsed).toEqual([1000, 2000, 3000, 4000]);
   expect(timings).toEqual({ queueMs: 9000, denoiseMs: 4000 });
+});
+
+test.each([
+  ['inpaint', 8],
+  ['inpaint', 264], // in a thread
+  ['none', 8], // RePaint
+  ['none', 136],
+] as const)("conditioning %s at %i px visits the timesteps of the card's spacing", async (conditioning, resolution) => {
+  const visited: number[] = [];
+  const run = async ([trajectory]: readonly Trajectory[]) => {
+    const prediction = new Float32Array(3 * resolution ** 2);
+    while (trajectory.step < trajectory.total) {
+      visited.push(trajectory.input(0).t);
+      await trajectory.advance(prediction, 0);
+    }
+  };
+  const pixels = resolution ** 2;
+  const known = { x0: new Float32Array(3 * pixels), mask: new Float32Array(pixels).fill(1) };
+  const parameters = { seed: 1, numImages: 1, sampler: 'dpmpp_2m', steps: 4, eta: 0 } as const;
+  const sampling = { spacing: 'log_snr', final_timestep: 3 } as const;
+  const model = modelWith(run, { conditioning, resolution, sampling });
+  await denoise(model, wholeSpecs(model, known, parameters), {});
+  expect(visited).toEqual(
+    timesteps(scheduleFrom({ type: 'cosine', T: 100, s: 0.008, abar_min: 1e-5 }), 4, 'log_snr', 3),
+  );
 });

@@ -36,6 +36,10 @@ test.each<[string, Partial<WholeSpec>]>([
   ['ddpm', {}],
   ['ddim with fresh noise', { sampler: { name: 'ddim', steps: 5, eta: 1 } }],
   ['dpmpp_2m', { sampler: { name: 'dpmpp_2m', steps: 7, eta: 0 } }],
+  [
+    'log_snr spacing',
+    { sampler: { name: 'dpmpp_2m', steps: 7, eta: 0, spacing: 'log_snr', finalTimestep: 3 } },
+  ],
   ['RePaint', { method: 'none', sampler: { name: 'ddpm', steps: 12, eta: 0 } }],
 ])('%s in a thread gives the same bytes as on the main thread', async (_, changes) => {
   const here = createTrajectory(spec(changes));

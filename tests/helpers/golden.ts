@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { gaussian } from '../../src/diffusion/noise.ts';
 import type { SamplerName } from '../../src/diffusion/samplers/index.ts';
-import type { Batch, Engine, EngineInfo } from '../../src/engine/engine.ts';
+import type { Batch, Engine, EngineInfo, NetworkName } from '../../src/engine/engine.ts';
 import type { Networks } from '../../src/engine/network.ts';
 import { denoise } from '../../src/generation/denoise.ts';
 import type { Conditioning } from '../../src/generation/trajectories/conditional.ts';
@@ -33,17 +33,21 @@ function decoded(base64: string): Float32Array {
 }
 
 /** The golden rows of the given indices: the batch [N, C, R, R] and what PyTorch predicts for it [N, C', R, R]. */
-export function goldenBatch(
+export const goldenBatch = (indices: number[], rowLength: number) =>
+  rowsBatch('base', golden.network, indices, rowLength);
+
+/** The same for the rows that `vectors` has of a network. */
+export function rowsBatch(
+  network: NetworkName,
+  vectors: GoldenFile['network'],
   indices: number[],
   rowLength: number,
 ): { batch: Batch; prediction: Float32Array } {
-  const rows = indices.map((i) => golden.network.rows[i]);
-  const noise = indices.map((candidate) =>
-    gaussian({ seed: golden.network.seed, candidate, step: 0 }, rowLength),
-  );
+  const rows = indices.map((i) => vectors.rows[i]);
+  const noise = indices.map((candidate) => gaussian({ seed: vectors.seed, candidate, step: 0 }, rowLength));
   return {
     batch: {
-      network: 'base',
+      network,
       rows: rows.length,
       x: Float32Array.from(noise.flatMap((row) => [...row])),
       t: Float32Array.from(rows, ({ t }) => t),

@@ -2,6 +2,7 @@ import { cp, mkdtemp, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import os from 'node:os';
 import path from 'node:path';
 import { openRealRegistry } from './model.ts';
+import { addRefiner } from './refiner.ts';
 
 type Card = Record<string, unknown>;
 
@@ -22,20 +23,29 @@ export class ModelDir {
     this.#source = source;
   }
 
-  folder(version: string, id = this.id): string {
-    return path.join(this.root, id, version);
+  folder(version: string): string {
+    return path.join(this.root, this.id, version);
   }
 
-  /** Adds the real model as a version, atomically, as export.py does. `change` edits its model.json. */
-  async add(version: string, change: (card: Card) => void = () => {}, id = this.id): Promise<void> {
-    const part = this.folder(`.${version}.part`, id);
+  /**
+   * Adds the real model as a version, atomically, as export.py does. `change` edits its model.json. With `refiner`, it gets
+   * the tiny refiner of tests/vectors.
+   */
+  async add(
+    version: string,
+    change: (card: Card) => void = () => {},
+    { refiner = false } = {},
+  ): Promise<void> {
+    const { id } = this;
+    const part = this.folder(`.${version}.part`);
     await cp(this.#source, part, { recursive: true });
-    await editCard(part, (card) => {
+    await editCard(part, async (card) => {
       Object.assign(card, { id, version });
+      if (refiner) await addRefiner(part, card);
       change(card);
     });
-    await rm(this.folder(version, id), { recursive: true, force: true });
-    await rename(part, this.folder(version, id));
+    await rm(this.folder(version), { recursive: true, force: true });
+    await rename(part, this.folder(version));
   }
 
   /** Edits a version's model.json in place. */
@@ -43,9 +53,9 @@ export class ModelDir {
     return editCard(this.folder(version), change);
   }
 
-  /** Flips a bit in the middle of unet.onnx. */
-  async damage(version: string): Promise<void> {
-    const file = path.join(this.folder(version), 'unet.onnx');
+  /** Flips a bit in the middle of a file. */
+  async damage(version: string, name = 'unet.onnx'): Promise<void> {
+    const file = path.join(this.folder(version), name);
     const bytes = await readFile(file);
     bytes[bytes.length >> 1] ^= 1;
     await writeFile(file, bytes);
@@ -60,9 +70,9 @@ export class ModelDir {
   }
 }
 
-async function editCard(folder: string, change: (card: Card) => void) {
+async function editCard(folder: string, change: (card: Card) => void | Promise<void>) {
   const file = path.join(folder, 'model.json');
   const card = JSON.parse(await readFile(file, 'utf8'));
-  change(card);
+  await change(card);
   await writeFile(file, JSON.stringify(card));
 }

@@ -1,5 +1,7 @@
 import { createHash } from 'node:crypto';
-import { expect, test } from 'vitest';
+import { expect, onTestFinished, test } from 'vitest';
+import type { ModelResponse } from '../../src/http/schemas/responses.ts';
+import { ModelDir } from '../helpers/model-dir.ts';
 import { startProcess } from '../helpers/process.ts';
 
 const sample = (url: string, body: object) =>
@@ -96,4 +98,32 @@ test.each<[what: string, env: Record<string, string>, ...sentences: RegExp[]]>([
   expect(await service.exit).toEqual([1, null]);
   for (const sentence of sentences) expect(service.output.text).toMatch(sentence);
   expect(service.output.text).not.toContain('    at ');
+});
+
+test.each([
+  { engine: 'onnx', served: [true, true], warned: false },
+  { engine: 'tfjs', served: [true, false], warned: true },
+])('the stages of a version with a refiner, and whether $engine serves them', async ({
+  engine,
+  served,
+  warned,
+}) => {
+  const models = await ModelDir.create();
+  onTestFinished(() => models.remove());
+  await models.add('1', undefined, { refiner: true });
+  const env = { MODEL_DIR: models.root, ENGINE: engine, DEVICE: 'cpu' };
+  const service = startProcess(env);
+  const url = await service.url;
+  await expect.poll(async () => (await fetch(`${url}/health/ready`)).status, { timeout: 90_000 }).toBe(200);
+  const described = await (await fetch(`${url}/v1/models/${models.id}`)).json();
+  const { digest, stages, card } = described as ModelResponse;
+  const [base, refiner] = ['unet.onnx', 'refiner.onnx'].map((file) => ({ file, ...card.files[file] }));
+  expect(stages).toEqual([
+    { name: 'base', resolution: 64, served: served[0], ...base },
+    { name: 'refiner', resolution: 16, served: served[1], ...refiner },
+  ]);
+  expect(digest).not.toBe(base.sha256);
+  expect(card.refiner).toMatchObject({ level: 0.05, level_max: 0.3 });
+  const warning = `${models.id}@1: ${engine} serves the base network alone, so fills are not refined`;
+  expect(service.output.text.includes(warning)).toBe(warned);
 });

@@ -51,6 +51,7 @@ test('models are listed with card, digest, state and runtime', async () => {
       workers_alive: expect.any(Number),
       workers_reason: expect.stringMatching(/./),
     },
+    stages: [{ name: 'base', file: 'unet.onnx', sha256: first.digest, resolution: 64, served: true }],
     card: { resolution: 64, prediction: 'v' },
   });
   expect((await get(`/v1/models/${first.card.id}`)).body.card.id).toBe(first.card.id);

@@ -57,6 +57,40 @@ describe('outside the hole', () => {
   });
 });
 
+describe('a soft mask', () => {
+  /** A column of weights: 0 known, 255 filled, and a ramp between them. */
+  const ramp = (x: number) => Math.max(0, Math.min(255, (x - 20) * 16));
+  const soft: Mask = {
+    ...maskOf(64, 16, (x) => ramp(x) > 0),
+    weights: Uint8Array.from({ length: 64 * 16 }, (_, p) => ramp(p % 64)),
+  };
+
+  test('blends the fill with the surroundings of the hole, not with its old content', async () => {
+    const known = plain(64, 16, [100, 100, 100]);
+    const picture = withOtherHole(known, soft, 7); // the old content is noise
+    const after = await composite(picture, soft, plain(8, 8, [200, 200, 200]), whole(picture), {
+      maskBlur: 0,
+    });
+    expect(changesOutside(picture, after, soft)).toBe(0);
+    for (let x = 21; x < 64; x++) {
+      const expected = 100 + (100 * ramp(x)) / 255;
+      expect(Math.abs(after.data[(8 * 64 + x) * 3] - expected)).toBeLessThanOrEqual(x < 37 ? 26 : 1);
+    }
+    for (let x = 22; x < 64; x++)
+      expect(after.data[(8 * 64 + x) * 3]).toBeGreaterThanOrEqual(after.data[(8 * 64 + x - 1) * 3]);
+  });
+
+  test('a weight counts near the edge alone: deep inside the hole the fill is complete', async () => {
+    const grey: Mask = { ...maskOf(200, 200, (x) => x >= 10), weights: new Uint8Array(200 * 200).fill(128) };
+    const picture = plain(200, 200, [0, 0, 0]);
+    const after = await composite(picture, grey, plain(8, 8, [200, 200, 200]), whole(picture), {
+      maskBlur: 0,
+    });
+    expect(after.data[(100 * 200 + 12) * 3]).toBeLessThan(140);
+    expect(after.data[(100 * 200 + 100) * 3]).toBe(200);
+  });
+});
+
 describe('inside the hole', () => {
   test('pixels come from the fill and are opaque', async () => {
     const picture = noise(40, 30, 4);

@@ -33,7 +33,7 @@ afterAll(async () => {
   await registry.close();
   await models.remove();
 });
-beforeEach(() => models.add('2'));
+beforeEach(() => models.add('2', undefined, { refiner: true }));
 afterEach(async () => {
   await models.withdraw('2');
   await registry.reload();
@@ -54,12 +54,12 @@ async function asNobody(task: () => Promise<void>) {
 
 const file = (name: string) => path.join(models.folder('2'), name);
 
-/** Replaces unet.onnx, and its digest in model.json. */
-async function replaceNetwork(bytes: Buffer) {
-  await writeFile(file('unet.onnx'), bytes);
+/** Replaces a network's file, and its digest in model.json. */
+async function replaceNetwork(bytes: Buffer, name = 'unet.onnx') {
+  await writeFile(file(name), bytes);
   const sha256 = createHash('sha256').update(bytes).digest('hex');
   await models.edit('2', (card) => {
-    Object.assign(card.files as object, { 'unet.onnx': { sha256, bytes: bytes.length } });
+    Object.assign(card.files as object, { [name]: { sha256, bytes: bytes.length } });
   });
 }
 
@@ -145,6 +145,34 @@ test.each<[name: string, damage: () => Promise<void>, ...sentence: string[]]>([
     'the network has other inputs and outputs',
     () => replaceNetwork(IDENTITY),
     'unet.onnx has image [N,4,64,64], noise [N,4,64,64], but model.json requires x [N,4,64,64], t [N], prediction [N,3,64,64]: export the model again',
+  ],
+  [
+    'the refiner is missing',
+    () => rm(file('refiner.onnx')),
+    `refiner.onnx cannot be read: the file is missing; ${COPY_AGAIN}`,
+  ],
+  [
+    'the refiner has another digest',
+    () => models.damage('2', 'refiner.onnx'),
+    'refiner.onnx does not match model.json (its SHA-256 differs); copy it again',
+  ],
+  [
+    'the refiner is not named',
+    editCard({ files: { 'refiner.onnx': undefined } }),
+    'model.json does not list refiner.onnx',
+    COPY_AGAIN,
+  ],
+  [
+    'the refiner has other inputs and outputs',
+    () => replaceNetwork(IDENTITY, 'refiner.onnx'),
+    'refiner.onnx has image [N,4,64,64]',
+    'model.json requires x [N,8,16,16], t [N], prediction [N,3,16,16]: export the model again',
+  ],
+  [
+    'the refiner has a level that it was not trained with',
+    editCard({ refiner: { level: 0.4 } }),
+    CARD,
+    'must be 0.3 at most, the level_max',
   ],
   [
     'the network has another size',

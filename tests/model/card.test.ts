@@ -5,8 +5,11 @@ import { expect, test } from 'vitest';
 import { PREDICTIONS } from '../../src/diffusion/prediction.ts';
 import { SAMPLER_NAMES } from '../../src/diffusion/samplers/index.ts';
 import { scheduleFrom } from '../../src/diffusion/schedule.ts';
+import { SPACINGS } from '../../src/diffusion/timesteps.ts';
 import { modelCard } from '../../src/model/card.ts';
+import { networksDigest } from '../../src/model/networks.ts';
 import { MODEL_DIR } from '../helpers/model.ts';
+import { refinerSection } from '../helpers/refiner.ts';
 
 const file = path.join(MODEL_DIR, 'celeba-inpaint-64/2/model.json');
 const card = JSON.parse(await readFile(file, 'utf8'));
@@ -15,6 +18,7 @@ const cosine = { type: 'cosine', T: 1000 };
 const linear = { type: 'linear', T: 1000 };
 const { architecture, data, defaults, precision } = card;
 const onnx = card.files['unet.onnx'];
+const refiner = refinerSection();
 
 /** Paths of the fields that are rejected in a card with these changes. */
 function rejected(changes: object): string[] {
@@ -24,6 +28,36 @@ function rejected(changes: object): string[] {
 
 test('the committed card is accepted, with the defaults of its schedule', () => {
   expect(modelCard.parse(card).schedule).toEqual({ type: 'cosine', T: 1000, s: 0.008, abar_min: 1e-5 });
+});
+
+test('a card with a refiner is accepted, with the usual sampling where it gives none', () => {
+  expect(modelCard.parse({ ...card, refiner }).refiner).toMatchObject({ level: 0.05, level_max: 0.3 });
+  const { sampling: _, ...without } = refiner;
+  const parsed = modelCard.parse({ ...card, refiner: without });
+  expect(parsed.refiner?.sampling).toEqual({ spacing: 'trailing', final_timestep: 0 });
+});
+
+test('the digest of a version covers every network', () => {
+  const base = modelCard.parse(card);
+  expect(networksDigest(base)).toBe(onnx.sha256);
+  const withRefiner = (sha256: string) =>
+    networksDigest(
+      modelCard.parse({ ...card, refiner, files: { ...card.files, 'refiner.onnx': { sha256, bytes: 1 } } }),
+    );
+  const [a, b] = [withRefiner('a'.repeat(64)), withRefiner('b'.repeat(64))];
+  expect(new Set([a, b, onnx.sha256]).size).toBe(3);
+  for (const digest of [a, b]) expect(digest).toMatch(/^[0-9a-f]{64}$/);
+});
+
+test('a card without sampling is sampled at trailing timesteps, and its fields have defaults', () => {
+  expect(card.sampling).toBeUndefined();
+  expect(modelCard.parse(card).sampling).toEqual({ spacing: 'trailing', final_timestep: 0 });
+  const { sampling } = modelCard.parse({ ...card, sampling: { spacing: 'log_snr' } });
+  expect(sampling).toEqual({ spacing: 'log_snr', final_timestep: 0 });
+});
+
+test.each(SPACINGS)('spacing %s is accepted', (spacing) => {
+  expect(rejected({ sampling: { spacing, final_timestep: 999 } })).toEqual([]);
 });
 
 test.each(PREDICTIONS)('prediction %s is accepted', (prediction) => {
@@ -70,9 +104,32 @@ test.each([
   [{ architecture: { ...architecture, head_dim: 1025 } }, 'architecture.head_dim'],
   [{ architecture: { ...architecture, groups: 0 } }, 'architecture.groups'],
   [{ architecture: { ...architecture, groups: 1025 } }, 'architecture.groups'],
+  [{ sampling: { spacing: 'uniform' } }, 'sampling.spacing'],
+  [{ sampling: { final_timestep: -1 } }, 'sampling.final_timestep'],
+  [{ sampling: { final_timestep: 1000 } }, 'sampling.final_timestep'],
+  [{ sampling: { final_timestep: 8.5 } }, 'sampling.final_timestep'],
   [{ data: { ...data, pictures: -1 } }, 'data.pictures'],
   [{ precision: { ...precision, max_difference: -1 } }, 'precision.max_difference'],
   [{ files: { 'unet.onnx': { ...onnx, bytes: -1 } } }, 'files.unet.onnx.bytes'],
+  [{ refiner: { ...refiner, resolution: 60 } }, 'refiner.resolution'],
+  [{ refiner: { ...refiner, in_channels: 4 } }, 'refiner.in_channels'],
+  [{ refiner: { ...refiner, out_channels: 6 } }, 'refiner.out_channels'],
+  [{ refiner: { ...refiner, prediction: 'score' } }, 'refiner.prediction'],
+  [{ refiner: { ...refiner, schedule: { ...cosine, T: 0 } } }, 'refiner.schedule.T'],
+  [{ refiner: { ...refiner, level: -0.1 } }, 'refiner.level'],
+  [{ refiner: { ...refiner, level: 0.31 } }, 'refiner.level'],
+  [{ refiner: { ...refiner, level_max: 0 } }, 'refiner.level_max'],
+  [{ refiner: { ...refiner, defaults: { ...defaults, steps: 1001 } } }, 'refiner.defaults.steps'],
+  [
+    { refiner: { ...refiner, sampling: { spacing: 'linspace', final_timestep: 1000 } } },
+    'refiner.sampling.final_timestep',
+  ],
+  [{ refiner: { ...refiner, sampling: { spacing: 'random' } } }, 'refiner.sampling.spacing'],
+  [{ refiner: { ...refiner, data: [] } }, 'refiner.data'],
+  [
+    { refiner: { ...refiner, architecture: { patch: 2, channels: [8], embedding: 0 } } },
+    'refiner.architecture.embedding',
+  ],
 ])('%j is rejected at %s', (changes, where) => {
   expect(rejected(changes)).toContain(where);
 });

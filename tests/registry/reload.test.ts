@@ -144,6 +144,31 @@ test('a version whose files have changed is replaced once the new files are load
   expect(reloads).toEqual([`${id}@1 loaded`, `${id}@1 refused`]);
 });
 
+test('a version whose refiner alone has changed is replaced, and a changed file does not replace a worker', async () => {
+  await models.add('1', undefined, { refiner: true });
+  await start();
+  const old = registry.get();
+  expect(old.engine?.networks).toEqual(['base', 'refiner']);
+  await models.add('1'); // without a refiner
+  await registry.reload();
+  const serving = registry.get();
+  expect(serving).not.toBe(old);
+  expect(serving.digest).not.toBe(old.digest);
+  expect(serving.engine?.networks).toEqual(['base']);
+
+  await models.add('1', undefined, { refiner: true });
+  await registry.reload();
+  expect(registry.get().digest).toBe(old.digest);
+  await models.damage('1', 'refiner.onnx');
+  vi.mocked(verifyDigests).mockClear();
+  const [pid] = registry.get().workers?.pids ?? [];
+  process.kill(pid, 'SIGKILL');
+  const attempts = (result: string) =>
+    vi.mocked(verifyDigests).mock.settledResults.filter(({ type }) => type === result).length;
+  await expect.poll(() => attempts('rejected')).toBeGreaterThan(1);
+  expect(attempts('fulfilled')).toBe(0);
+});
+
 test('a removed default version keeps serving, but its workers are not replaced', async () => {
   await start({ defaultModel: `${id}@1` });
   await models.add('2');

@@ -43,7 +43,7 @@ def draw(step) -> torch.Tensor:
     For this data, the optimal estimate of x_0 is known in closed form.
     """
     s, g = diffusion.cosine(), torch.Generator().manual_seed(1)
-    ts = diffusion.timesteps(s.T, 500)
+    ts = diffusion.timesteps(s, 500)
     abars = [float(s.abar[t]) for t in ts] + [1.0]
     x = torch.randn(N, generator=g, dtype=torch.float64)
     for abar, after in zip(abars, abars[1:], strict=False):
@@ -77,8 +77,19 @@ def test_dpmpp_2m_samples_gaussian_data():
 
 
 def test_timesteps_round_halves_up_as_the_service_does():
-    assert diffusion.timesteps(1000, 16)[:4] == [999, 937, 874, 812]  # rounded from 937.5 and 812.5, minus 1
-    assert diffusion.timesteps(10, 4) == [9, 7, 4, 2]
+    assert diffusion.timesteps(diffusion.cosine(), 16)[:4] == [999, 937, 874, 812]  # rounded from 937.5 and 812.5, minus 1
+    assert diffusion.timesteps(diffusion.cosine(10), 4) == [9, 7, 4, 2]
+
+
+def test_timesteps_out_of_range_are_refused():
+    for steps in (0, 1001):
+        with pytest.raises(ValueError, match="from 1 to 1000"):
+            diffusion.timesteps(diffusion.cosine(), steps)
+    for final in (-1, 1000):
+        with pytest.raises(ValueError, match="from 0 to 999"):
+            diffusion.timesteps(diffusion.cosine(), 12, "log_snr", final)
+    with pytest.raises(ValueError, match="spacing must be one of leading, "):
+        diffusion.timesteps(diffusion.cosine(), 12, "uniform")
 
 
 def test_loss_covers_only_the_hole():

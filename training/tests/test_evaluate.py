@@ -1,14 +1,18 @@
+import json
+
+import cv2
 import numpy as np
 import pytest
 
 import evaluate
+import scores
 
 
 def test_frechet_distance_of_gaussians_matches_the_closed_form():
     rng = np.random.default_rng(0)
     a, b = rng.normal(0, 1, (200_000, 3)), rng.normal(2, 3, (200_000, 3))
-    assert evaluate.frechet(a, b) == pytest.approx(3 * (2**2 + (3 - 1) ** 2), rel=0.02)
-    assert evaluate.frechet(a, a) == pytest.approx(0, abs=1e-9)
+    assert scores.frechet(a, b) == pytest.approx(3 * (2**2 + (3 - 1) ** 2), rel=0.02)
+    assert scores.frechet(a, a) == pytest.approx(0, abs=1e-9)
 
 
 def test_l1_and_psnr_cover_only_the_hole():
@@ -18,8 +22,8 @@ def test_l1_and_psnr_cover_only_the_hole():
     found = faces.copy()
     found[:, 0] += 10
     found[:, 1] = 0  # not in the hole
-    assert evaluate.hole_l1(found, faces, holes) == 10
-    assert evaluate.hole_psnr(found, faces, holes) == pytest.approx(10 * np.log10(255**2 / 100))
+    assert scores.hole_l1(found, faces, holes) == 10
+    assert scores.hole_psnr(found, faces, holes) == pytest.approx(10 * np.log10(255**2 / 100))
 
 
 def test_telea_continues_a_picture_of_one_colour():
@@ -27,3 +31,64 @@ def test_telea_continues_a_picture_of_one_colour():
     hole = np.zeros((16, 16), bool)
     hole[4:9, 4:9] = True
     assert np.abs(evaluate.telea(face, hole).astype(int) - 77).max() <= 3  # rounding errors accumulate towards the centre
+
+
+def waves(amplitude: float) -> np.ndarray:
+    """uint8 [1, 32, 32, 3]: cos(2 pi x / 8) cos(2 pi y / 8), whose Laplacian is 4 (cos(2 pi / 8) - 1) times itself."""
+    wave = np.cos(np.arange(32) * np.pi / 4)
+    return np.broadcast_to((128 + amplitude * np.outer(wave, wave))[None, :, :, None], (1, 32, 32, 3)).round().astype(np.uint8)
+
+
+def test_sharpness_is_the_share_of_the_laplacian_that_is_left_inside_the_hole():
+    faces, holes = waves(100), np.zeros((1, 32, 32), bool)
+    holes[:, 8:24, 8:24] = True
+    assert scores.sharpness(faces, faces, holes) == 1
+    assert scores.sharpness(waves(50), faces, holes) == pytest.approx(0.5, abs=0.01)
+    edges = waves(50)
+    edges[:, :8] = edges[:, 24:] = 255  # known pixels do not count, though the Laplacian of the rim depends on them
+    edges[:, :, :8] = edges[:, :, 24:] = 0
+    assert scores.sharpness(edges, faces, holes) == pytest.approx(0.5, abs=0.01)
+    blurred = cv2.GaussianBlur(faces[0], (0, 0), 1)[None]
+    assert scores.sharpness(blurred, faces, holes) == pytest.approx(np.exp(-((np.pi / 4) ** 2)), abs=0.02)
+
+
+def test_sharpness_is_undefined_where_no_hole_is_wider_than_its_rim():
+    holes = np.zeros((1, 32, 32), bool)
+    holes[:, 4:6] = True
+    assert scores.sharpness(waves(50), waves(100), holes) is None
+    assert scores.sharpness(waves(50), np.full((1, 32, 32, 3), 9, np.uint8), ~holes) is None
+
+
+class Repeating:
+    """A sampler that returns the originals and records the seeds of each call."""
+
+    steps = 12
+
+    def __init__(self):
+        self.calls = []
+
+    def fill(self, faces, holes, seeds, bar):
+        self.calls.append(list(seeds))
+        return faces.copy()
+
+
+def test_every_face_and_candidate_has_a_noise_seed_of_its_own(tmp_path, monkeypatch):
+    monkeypatch.setattr(evaluate, "descriptors", lambda faces: faces[:, 0, :2].reshape(len(faces), -1).astype(float))
+    faces, sampler = np.random.default_rng(0).integers(0, 256, (5, 32, 32, 3), np.uint8), Repeating()
+    metrics = evaluate.evaluate(sampler, faces, ["thin", "box"], 3, 4, tmp_path / "kept.json")
+    assert len(sampler.calls) == 2 * 4
+    for family in (sampler.calls[:4], sampler.calls[4:]):
+        assert len({seed for call in family[1:] for seed in call}) == 3 * 5  # the candidates
+        assert len(set(family[0])) == 5
+    assert metrics["box"]["sample"] == {"l1": 0, "psnr": pytest.approx(78.13, abs=0.01), "frechet": pytest.approx(0, abs=1e-3), "sharpness": 1}
+    assert set(metrics["thin"]) == {"telea", "sample", "mean_of_3"}
+    assert json.loads((tmp_path / "kept.json").read_text()) == metrics
+
+
+def test_verdicts_and_table_show_the_sharpness():
+    scores = {"l1": 20.0, "psnr": 18.0, "frechet": 0.01}
+    metrics = {"box": {"telea": {**scores, "frechet": 0.1}, "sample": {**scores, "sharpness": 0.84}}}
+    assert ("box: sharpness 0.84 of the originals', required 0.85 to 1.1", False) in evaluate.verdicts(metrics)
+    metrics["box"]["sample"]["sharpness"] = 0.86
+    assert all(holds for _, holds in evaluate.verdicts(metrics))
+    assert "| 20.0 · 18.0 dB · 0.0100 · 0.86 |" in evaluate.table(metrics)

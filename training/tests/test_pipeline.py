@@ -12,13 +12,17 @@ import gate
 from register import next_version, read_card, register
 
 METRICS = {
-    "how": {"faces": 606, "sampler": "ddim", "steps": 12, "eta": 0, "candidates": 8, "candidate_steps": 4},
+    "how": {"faces": 606, "sampler": "ddim", "steps": 12, "eta": 0, "spacing": "log_snr", "final_timestep": 8, "candidates": 8, "candidate_steps": 4},
     "box": {
         "telea": {"l1": 32.66, "psnr": 15.53, "frechet": 0.14},
-        "sample": {"l1": 25.0, "psnr": 17.7, "frechet": 0.035},
+        "sample": {"l1": 25.0, "psnr": 17.7, "frechet": 0.035, "sharpness": 0.95},
         "mean_of_8": {"l1": 20.0, "psnr": 20.0},
     },
-    "thin": {"telea": {"l1": 15.0, "psnr": 21.3, "frechet": 0.004}, "sample": {"l1": 12.0, "psnr": 22.9, "frechet": 0.001}},
+    "thin": {
+        "telea": {"l1": 15.0, "psnr": 21.3, "frechet": 0.004},
+        "sample": {"l1": 12.0, "psnr": 22.9, "frechet": 0.001, "sharpness": 0.9},
+        "mean_of_8": {"l1": 11.0, "psnr": 23.9},
+    },
 }
 
 
@@ -35,9 +39,14 @@ def card(version="1", **changes) -> dict:
     ("changes", "worse"),
     [
         ({}, []),
-        ({"box__sample__l1": 25.4, "box__sample__psnr": 17.55, "box__sample__frechet": 0.038}, []),  # within tolerance
-        ({"box__sample__l1": 10.0, "box__sample__frechet": 0.001}, []),  # better
-        ({"box__sample__l1": 25.6}, [("box", "sample", "l1")]),
+        ({"box__mean_of_8__l1": 20.3, "box__mean_of_8__psnr": 19.85, "box__sample__frechet": 0.038}, []),  # within tolerance
+        ({"box__mean_of_8__l1": 10.0, "box__sample__frechet": 0.001}, []),  # better
+        ({"box__mean_of_8__l1": 20.5}, [("box", "mean_of_8", "l1")]),
+        ({"box__sample__l1": 40.0, "box__sample__psnr": 10.0}, []),  # best for a blur, so not compared
+        ({"box__sample__sharpness": 0.85, "thin__sample__sharpness": 1.1}, []),
+        ({"box__sample__sharpness": 0.84}, [("box", "sample", "sharpness")]),
+        ({"thin__sample__sharpness": 1.11}, [("thin", "sample", "sharpness")]),
+        ({"thin__sample__sharpness": float("nan")}, [("thin", "sample", "sharpness")]),
         ({"box__mean_of_8__psnr": 19.7}, [("box", "mean_of_8", "psnr")]),
         ({"thin__sample__frechet": 0.0012}, [("thin", "sample", "frechet")]),
         ({"thin__sample__frechet": float("nan")}, [("thin", "sample", "frechet")]),
@@ -58,10 +67,26 @@ def test_the_gate_refuses_cards_that_cannot_be_compared():
         gate.compare(card(), card("2", box__telea__l1=30.0))
     with pytest.raises(ValueError, match="toy@2 has no metrics"):
         gate.compare(card(), {**card("2"), "metrics": {}})
+    blunt = card("2")
+    del blunt["metrics"]["box"]["sample"]["sharpness"]
+    with pytest.raises(ValueError, match="toy@2 has no sharpness of sample for box masks: evaluate it again"):
+        gate.compare(card(), blunt)
     missing = card("2")
     del missing["metrics"]["thin"]
     with pytest.raises(ValueError, match="no metrics for thin masks"):
         gate.compare(card(), missing)
+
+
+def test_the_gate_accepts_a_version_after_one_whose_sharpness_was_not_measured():
+    old = card()
+    del old["metrics"]["box"]["sample"]["sharpness"]
+    del old["metrics"]["thin"]["mean_of_8"]
+    rows = gate.compare(old, card("2"))
+    assert all(row["holds"] for row in rows)
+    assert [(row["now"], row["new"]) for row in rows if row["measure"] == "sharpness"] == [(None, 0.95), (0.9, 0.9)]
+    assert "None" not in gate.table(rows, old, card("2"))
+    flat = card("2", thin__sample__sharpness=None)  # no hole was wider than its rim
+    assert len(gate.compare(old, flat)) == len(rows) - 1
 
 
 @pytest.mark.parametrize(
@@ -115,11 +140,13 @@ def test_the_pipeline_registers_a_first_version_and_refuses_a_worse_one(tmp_path
     assert set(made["metrics"]) == {"how", "thin", "wide", "box", "half"} and set(made["data"]["statistics"]) == set(drift.FEATURES)
     assert json.loads((models / "serving.json").read_text())["default"] == "toy@1"
 
-    made["metrics"]["box"]["sample"]["l1"] /= 2  # much better than a repetition of the same training can be
+    assert made["sampling"] == {"spacing": "log_snr", "final_timestep": 8}
+    assert made["metrics"]["how"]["spacing"] == "log_snr" and made["metrics"]["box"]["sample"]["sharpness"] > 0
+    made["metrics"]["box"]["mean_of_2"]["l1"] /= 2  # much better than a repetition of the same training can be
     (models / "toy" / "1" / "model.json").write_text(json.dumps(made))
     second = pipeline()
     assert second.returncode == 1
-    assert "REFUSED: toy@2 is worse than toy@1: l1 of sample on box" in second.stderr
+    assert "REFUSED: " in second.stderr and "l1 of mean_of_2 on box masks is" in second.stderr
     assert "pipeline stopped: gate.py failed with exit status 1" in second.stderr
     assert not (models / "toy" / "2").exists() and read_card(models / ".candidates" / "toy" / "2")
 

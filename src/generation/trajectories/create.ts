@@ -1,5 +1,5 @@
 import type { PredictionType } from '../../diffusion/prediction.ts';
-import { createSampler, type SamplerName } from '../../diffusion/samplers/index.ts';
+import { createSampler, type SamplerName, type SamplerOptions } from '../../diffusion/samplers/index.ts';
 import { type ScheduleConfig, scheduleFrom } from '../../diffusion/schedule.ts';
 import type { NetworkName } from '../../engine/engine.ts';
 import type { Trajectory } from '../../scheduler/trajectory.ts';
@@ -16,7 +16,7 @@ export type TrajectorySpec = WholeSpec | WindowedSpec;
 export interface Sampling {
   schedule: ScheduleConfig;
   prediction: PredictionType;
-  sampler: { name: SamplerName; steps: number; eta: number };
+  sampler: { name: SamplerName } & Pick<SamplerOptions, 'steps' | 'eta' | 'spacing' | 'finalTimestep'>;
 }
 
 /** A picture at the model's resolution. */
@@ -48,7 +48,7 @@ export interface DenoisingTrajectory extends Trajectory {
   readonly fills: Canvas[];
 }
 
-/** Starts a trajectory at x_T, pure noise. Throws RangeError for steps outside 1..T. */
+/** Starts a trajectory at x_T, pure noise. Throws RangeError as createSampler does. */
 export function createTrajectory(spec: TrajectorySpec): DenoisingTrajectory {
   const { seed, candidate } = spec;
   if (spec.method === 'windows') {
@@ -69,6 +69,6 @@ export function createTrajectory(spec: TrajectorySpec): DenoisingTrajectory {
     : new RepaintTrajectory(sampler, scheduleFrom(spec.schedule), conditioning, seed, candidate);
 }
 
-function samplerOf({ schedule, prediction, sampler: { name, steps, eta } }: Sampling) {
-  return createSampler(name, { schedule: scheduleFrom(schedule), prediction, steps, eta });
+function samplerOf({ schedule, prediction, sampler: { name, ...options } }: Sampling) {
+  return createSampler(name, { schedule: scheduleFrom(schedule), prediction, ...options });
 }

@@ -1,5 +1,8 @@
 import type { FastifyInstance } from 'fastify';
 import { z } from 'zod';
+import type { NetworkName } from '../../engine/engine.ts';
+import type { NetworkShape } from '../../engine/network.ts';
+import { networksOf } from '../../model/networks.ts';
 import type { ServedModel } from '../../registry/served-model.ts';
 import type { Dependencies } from '../dependencies.ts';
 import { apiProblems } from '../openapi.ts';
@@ -48,6 +51,7 @@ export default async function modelRoutes(app: FastifyInstance, { registry }: De
       state,
       reason,
       digest,
+      stages: stages(model),
       engine: engine && {
         engine: engine.engine,
         device: engine.device,
@@ -63,4 +67,14 @@ export default async function modelRoutes(app: FastifyInstance, { registry }: De
       card,
     };
   }
+}
+
+/** The networks of a version, and whether its engine serves them. */
+function stages({ card, engine }: ServedModel): ModelResponse['stages'] {
+  const { base, refiner } = networksOf(card);
+  const stage = (name: NetworkName, { file, resolution }: NetworkShape) => {
+    const { sha256, bytes } = card.files[file];
+    return { name, file, sha256, bytes, resolution, served: engine?.networks.includes(name) };
+  };
+  return [stage('base', base), ...(refiner ? [stage('refiner', refiner)] : [])];
 }

@@ -96,6 +96,12 @@ export const inpainting = {
   padding: z.int().min(0).max(10_000).optional().meta({
     description: 'With `crop`: pixels of context around the hole; the size of the hole when absent',
   }),
+  mask_grow: z
+    .int()
+    .min(-256)
+    .max(256)
+    .default(0)
+    .meta({ description: 'Pixels by which the hole is grown in every direction; negative shrinks it' }),
   mask_blur: z
     .int()
     .min(0)

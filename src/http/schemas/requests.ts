@@ -2,7 +2,8 @@ import { z } from 'zod';
 import { base64Picture, filePart, inpainting, model, output, sampling, seed } from './fields.ts';
 import { request } from './named.ts';
 
-const MASK = 'The hole is white (128 or more). When absent, the transparent pixels of the image are the hole';
+const MASK =
+  'The hole is white (128 or more); a grey edge (down to 16) that is connected to it is filled in part. When absent, the transparent pixels of the image are the hole';
 
 export const inpaintJson = request(
   'InpaintJson',

@@ -63,7 +63,7 @@ const plan = z.object({
             box: box.meta({
               description: 'In pixels of the picture; it may extend beyond its right and bottom edges',
             }),
-            windows: z.int().meta({ description: 'Windows that are denoised together' }),
+            windows: z.array(box).meta({ description: 'Windows that are denoised together, in pixels of the picture' }),
           }),
         )
         .meta({ description: 'From the coarsest to the finest' }),
@@ -134,7 +134,30 @@ export const model = response(
       description: '`available` models load on first use',
     }),
     reason: z.string().optional().meta({ description: 'Why loading failed' }),
-    digest: z.string().meta({ description: 'sha256 of unet.onnx' }),
+    digest: z.string().meta({
+      description:
+        'Identifies the networks: sha256 of `unet.onnx`; with a refiner, sha256 of the digests of `unet.onnx` and `refiner.onnx`',
+    }),
+    stages: z
+      .array(
+        z.object({
+          name: z.enum(NETWORK_NAMES),
+          file: z.string().meta({ examples: ['unet.onnx'] }),
+          sha256: z.string(),
+          bytes: z.int(),
+          resolution: z
+            .int()
+            .meta({ description: 'Side in pixels of the squares that the network processes' }),
+          served: z
+            .boolean()
+            .optional()
+            .meta({ description: 'Whether the engine evaluates it, once the model is loaded' }),
+        }),
+      )
+      .meta({
+        description:
+          'The networks: `base` draws the fill, `refiner` (if there is one) doubles its resolution',
+      }),
     engine: z
       .object({
         engine: z.string(),
