@@ -248,7 +248,7 @@ describe('the request itself', () => {
   });
 
   test('beyond the queue limit: 429 with Retry-After, and earlier requests are answered', async () => {
-    const slow = Array.from({ length: 2 }, () => post('/v1/sample').send({ steps: 60, num_images: 8 }));
+    const slow = Array.from({ length: 2 }, () => post('/v1/sample').send({ steps: 15, num_images: 8 }));
     const answers = Promise.all(slow);
     const inSystem = () => {
       const { waiting = 0, active = 0 } = service.registry.get().scheduler?.depth ?? {};
