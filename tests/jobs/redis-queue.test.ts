@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
+import { afterAll, afterEach, beforeAll, describe, expect, onTestFinished, test, vi } from 'vitest';
 import { EngineError } from '../../src/engine/engine.ts';
 import {
   EVENTS_KEPT,
@@ -112,6 +112,24 @@ describe.skipIf(!hasRedis)('jobs on Redis', () => {
     await expect.poll(async () => (await running.get(job.id)).status).toBe('running');
     await (await replica()).cancel(job.id);
     await expect.poll(() => stopped).toBe(true);
+  });
+
+  test.each([
+    ['forward', 86_400_000],
+    ['back', -86_400_000],
+  ])('no job is lost or held up when the clock of a replica jumps %s by a day', async (_, jumpMs) => {
+    const queue = await replica();
+    const { job: before } = await queue.submit(newRequest());
+    await ended(queue, before.id);
+    const real = Date.now;
+    vi.spyOn(Date, 'now').mockImplementation(() => real() + jumpMs);
+    onTestFinished(() => void vi.restoreAllMocks());
+    const { job: after } = await queue.submit(newRequest());
+    expect(await ended(queue, after.id)).toMatchObject({ status: 'succeeded' });
+    expect((await queue.list({ owner: undefined, limit: 9 })).map(({ id }) => id)).toEqual([
+      after.id,
+      before.id,
+    ]);
   });
 
   test('any replica takes, runs, reports and serves any job', async () => {

@@ -17,6 +17,7 @@ import {
 import { openJobQueue } from '../../jobs/open.ts';
 import { JobRunner } from '../../jobs/runner.ts';
 import { isAllowed, post } from '../../jobs/webhook.ts';
+import type { Metrics } from '../../metrics.ts';
 import type { Dependencies } from '../dependencies.ts';
 import { disconnectSignal } from '../disconnect.ts';
 import { jobView } from '../job-view.ts';
@@ -26,6 +27,9 @@ import { type JobBody, jobForm, jobJson } from '../schemas/requests.ts';
 import { jobList, job as jobSchema } from '../schemas/responses.ts';
 import { formatEvent, sendEvents } from '../sse.ts';
 import { toProblem } from '../to-problem.ts';
+
+/** Interval at which the number of waiting jobs is read. */
+const SAMPLE_MS = 2000;
 
 const idParams = z.object({ id: z.string().max(100) });
 const tags = ['jobs'];
@@ -39,7 +43,13 @@ export default async function jobRoutes(app: FastifyInstance, dependencies: Depe
   const limits = generationLimits(config);
   const runner = new JobRunner(registry, metrics, limits);
   const jobs = await openQueue(app, dependencies, runner);
-  app.addHook('preClose', () => jobs.close());
+  // Not when it is scraped: a scrape must not wait for Redis.
+  const sampling = setInterval(() => void sampleWaiting(metrics, jobs), SAMPLE_MS).unref();
+  await sampleWaiting(metrics, jobs);
+  app.addHook('preClose', () => {
+    clearInterval(sampling);
+    return jobs.close();
+  });
 
   app.post<{ Body: JobBody }>(
     '/v1/jobs',
@@ -226,6 +236,15 @@ export default async function jobRoutes(app: FastifyInstance, dependencies: Depe
     const job = await jobs.get(id);
     if (job.owner === apiKey?.name) return job;
     throw noSuchJob(id);
+  }
+}
+
+/** While the number is not known the series is absent. */
+async function sampleWaiting({ jobsWaiting }: Metrics, jobs: JobQueue) {
+  try {
+    jobsWaiting.set(await jobs.waiting());
+  } catch {
+    jobsWaiting.remove();
   }
 }
 

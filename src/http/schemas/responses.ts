@@ -63,7 +63,9 @@ const plan = z.object({
             box: box.meta({
               description: 'In pixels of the picture; it may extend beyond its right and bottom edges',
             }),
-            windows: z.array(box).meta({ description: 'Windows that are denoised together, in pixels of the picture' }),
+            windows: z
+              .array(box)
+              .meta({ description: 'Windows that are denoised together, in pixels of the picture' }),
           }),
         )
         .meta({ description: 'From the coarsest to the finest' }),
