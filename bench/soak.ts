@@ -10,7 +10,7 @@ import { IMAGE_MALLOC, startService } from './service.ts';
 
 const MINUTES = Number(process.argv[2] ?? 20);
 const CLIENTS = 24;
-const QUEUE_LIMIT = 12;
+const QUEUE_LIMIT = 16;
 const SAMPLE_EVERY_MS = 10_000;
 const MOST_GROWTH = 0.1;
 

@@ -2,6 +2,7 @@ import { inspect } from 'node:util';
 import type { FastifyInstance } from 'fastify';
 import type { Logger } from 'pino';
 import { buildApp, buildMetricsApp } from './app.ts';
+import { queueShares } from './config/queue-shares.ts';
 import { ConfigError, readConfig } from './config/read.ts';
 import { forgetSecrets, maskSecrets, secretsIn } from './config/secrets.ts';
 import type { Config } from './config/settings.ts';
@@ -56,6 +57,7 @@ async function start() {
       maxBatch: config.MAX_BATCH,
       fallback: config.ENGINE_FALLBACK,
       queueLimit: config.QUEUE_LIMIT,
+      queueShares: queueShares(config),
     },
     hooks: modelHooks(metrics, log),
     log,

@@ -55,6 +55,11 @@ export function createMetrics() {
       labelNames: ['model'],
       registers,
     }),
+    jobsWaiting: new Gauge({
+      name: 'ddpm_inpaint_jobs_waiting',
+      help: 'Jobs waiting to run; with Redis, those of all replicas, so every replica reports the same number',
+      registers,
+    }),
     workers: new Gauge({
       name: 'ddpm_inpaint_workers',
       help: 'Worker processes that are alive',

@@ -17,6 +17,10 @@ export interface ApiKey {
   limit?: RateLimit;
 }
 
+/** Whether requests come from several clients that are told apart, so that limits can be shared among them. */
+export const hasSeveralOwners = (keys: ApiKey[] = []): boolean =>
+  new Set(keys.map(({ name }) => name)).size > 1;
+
 const UNIT_MS = { second: 1000, minute: 60_000, hour: 3_600_000, day: 86_400_000 };
 const RATE = /^([1-9]\d{0,8})\/(second|minute|hour|day)$/;
 const ENTRY = /^([\w.-]{1,64}):([0-9a-f]{64})(?::(.+))?$/i;

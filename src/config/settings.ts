@@ -88,14 +88,38 @@ export const SETTINGS = {
       'Maximum number of rows in one evaluation of the network. `auto`: 1 on a CPU, measured at start on a GPU',
   },
   QUEUE_LIMIT: {
-    schema: wholeNumber(8, 100_000), // one request may ask for 8 images
+    schema: wholeNumber(16, 100_000), // a request and a job of 8 images each
     default: '64',
-    description: 'Maximum number of images waiting or running, for each model; beyond it, requests get 429',
+    description:
+      'Maximum number of images waiting or running, for each model; beyond it, requests get 429. With ' +
+      'several API keys, each may have as many as are still free',
+  },
+  JOB_QUEUE_SHARE: {
+    schema: wholeNumber(1, 100),
+    default: '50',
+    description:
+      'Percentage of QUEUE_LIMIT that images of jobs may use at most. One job always fits, and 8 images ' +
+      'are always left to other requests',
   },
   JOB_LIMIT: {
     schema: wholeNumber(1, 1_000_000),
     default: '1000',
-    description: 'Maximum number of jobs waiting or running; beyond it, new jobs get 429',
+    description:
+      'Maximum number of jobs waiting or running; beyond it, new jobs get 429. With several API keys, ' +
+      'each may have as many as are still free',
+  },
+  JOB_INPUT_BYTES: {
+    schema: wholeNumber(1024, 1_000_000 * MEGA),
+    default: String(256 * MEGA),
+    description:
+      'Maximum size of the pictures sent with jobs that wait or run, in bytes, in all; beyond it, new ' +
+      'jobs get 429. Shared among API keys as JOB_LIMIT is',
+  },
+  JOB_HISTORY: {
+    schema: wholeNumber(1, 1_000_000),
+    default: '10000',
+    description:
+      'Maximum number of finished and cancelled jobs that are kept; beyond it, the oldest are deleted early',
   },
   JOB_TTL_MS: {
     schema: wholeNumber(1000, 7 * 24 * 3_600_000),

@@ -28,7 +28,7 @@ export async function replyWithPictures(
   assertReady(registry, resolved);
   const { model, parameters } = resolved;
   Object.assign(reply.request.logFields, reproducibilityFields(resolved));
-  const reservation = model.scheduler?.admission.reserve(parameters.numImages);
+  const reservation = model.scheduler?.admission.reserve(parameters.numImages, reply.request.apiKey?.name);
   try {
     const signal = disconnectSignal(reply);
     const prepared = await prepare(resolved, generationLimits(config));

@@ -89,8 +89,16 @@ export interface JobFilter {
   limit: number;
 }
 
-export const isListed = (job: Job, { owner, status }: JobFilter): boolean =>
-  job.owner === owner && (!status || job.status === status);
+/** What a job takes of the room for unfinished jobs. */
+export interface JobClaim {
+  owner: string | undefined;
+  /** Bytes of its input pictures. */
+  bytes: number;
+}
+
+/** Bytes of a job's input pictures. */
+export const inputBytesOf = ({ image, mask }: Pick<JobRequest, 'image' | 'mask'>): number =>
+  (image?.length ?? 0) + (mask?.length ?? 0);
 
 /** Room for one job while its request is being checked. */
 export interface JobReservation {
@@ -102,7 +110,7 @@ export interface JobQueue {
   /** The job that an owner has made with this key. Rejects with IdempotencyConflictError for another fingerprint. */
   find(key: IdempotencyKey, owner: string | undefined): Promise<Job | undefined>;
   /** Room for a job that is about to be submitted. Rejects with JobLimitError, so that the pictures of a refused job are never decoded. */
-  reserve(): Promise<JobReservation>;
+  reserve(wanted: JobClaim): Promise<JobReservation>;
   /**
    * Accepts a job, or returns the one that find() would have returned: `known` is true then.
    * Rejects with JobLimitError and IdempotencyConflictError.
@@ -115,6 +123,8 @@ export interface JobQueue {
   image(id: string, n: number): Promise<{ file: Uint8Array; mediaType: string }>;
   /** Cancels a job that waits or runs, at its next step; deletes one that has ended. */
   cancel(id: string): Promise<Job>;
+  /** Jobs that wait to run, on any replica. */
+  waiting(): Promise<number>;
   /** The job's events after the given id, those to come included; ends with the job or when the signal aborts. */
   events(id: string, after: number, signal: AbortSignal): AsyncGenerator<JobEvent>;
   /** Waits for the jobs that run here. */
@@ -127,11 +137,14 @@ export interface JobQueueOptions {
   describeError: (error: unknown) => object;
   /** Jobs waiting or running; more are refused with JobLimitError. */
   limit: number;
-  /** Whole seconds, at least 1, after which a refused job may be sent again. */
-  retryAfterS: () => number;
+  /** Bytes of the input pictures of jobs waiting or running; more are refused with JobLimitError. */
+  inputBytes?: number;
+  /** Whether several API keys share the limits: then none may use more than is still free. */
+  shared?: boolean;
   /** Milliseconds that a finished job and its pictures are kept. */
   ttlMs: number;
-  /** Bytes of encoded pictures kept in all; past it the oldest finished jobs are dropped early. */
+  /** Finished jobs, and bytes of encoded pictures, kept in all; past it the oldest finished jobs are dropped early. */
+  history?: number;
   resultBytes?: number;
   /** Jobs that run side by side in this process: the scheduler shares the network among them. */
   concurrency?: number;
@@ -146,18 +159,18 @@ export interface JobQueueOptions {
 }
 
 export const MODEL_WAIT_MS = 300_000;
+export const INPUT_BYTES = 256 * 1024 * 1024;
+export const HISTORY = 10_000;
 export const RESULT_BYTES = 256 * 1024 * 1024;
 export const CONCURRENCY = 8;
 
-/** There are as many unfinished jobs as JOB_LIMIT allows. */
+/** Unfinished jobs, or their input pictures, take as much room as they may. */
 export class JobLimitError extends Error {
   override name = 'JobLimitError';
-  readonly limit: number;
-  /** Whole seconds, 1 to 600: half of what the work in this process's queue takes at the present pace. */
+  /** Whole seconds, 1 to 600, until there is likely to be room for the job. */
   readonly retryAfterS: number;
-  constructor(limit: number, retryAfterS: number) {
-    super(`JOB_LIMIT is reached: ${limit} unfinished`);
-    this.limit = limit;
+  constructor(message: string, retryAfterS: number) {
+    super(message);
     this.retryAfterS = retryAfterS;
   }
 }

@@ -1,13 +1,15 @@
 import {
   CONCURRENCY,
   EVENTS_KEPT,
+  HISTORY,
   IdempotencyConflictError,
   type IdempotencyKey,
-  isListed,
+  INPUT_BYTES,
+  inputBytesOf,
   type Job,
+  type JobClaim,
   type JobEvent,
   type JobFilter,
-  JobLimitError,
   type JobOutcome,
   type JobQueue,
   type JobQueueOptions,
@@ -19,18 +21,27 @@ import {
   RESULT_BYTES,
   UnknownJobError,
 } from './job.ts';
+import { JobIndex } from './job-index.ts';
 import { JobNotifier } from './notifier.ts';
-import { JobReservations } from './reservations.ts';
+import { Loads, limitError, refusal } from './room.ts';
+import { Turns } from './turns.ts';
 import { retried } from './webhook.ts';
 
 export interface MemoryQueueOptions extends JobQueueOptions {
+  /** A clock that only goes forward, in milliseconds. */
   now?: () => number;
+  /** What jobs say about their times. */
+  date?: () => Date;
 }
 
 const DEFAULTS = {
+  inputBytes: INPUT_BYTES,
+  shared: false,
+  history: HISTORY,
   resultBytes: RESULT_BYTES,
   concurrency: CONCURRENCY,
-  now: Date.now,
+  now: () => performance.now(),
+  date: () => new Date(),
   notify: async (_: Job & { webhook: string }) => {},
 };
 
@@ -38,9 +49,13 @@ interface Entry {
   job: Job;
   /** Dropped when the job has ended: its input pictures are no longer needed. */
   request: JobRequest | undefined;
+  /** Releases its room among the unfinished jobs. */
+  release: () => void;
   controller: AbortController;
   /** The newest EVENTS_KEPT. */
   events: JobEvent[];
+  startedMs?: number;
+  endedMs?: number;
   result?: JobResult;
   key?: IdempotencyKey;
 }
@@ -48,12 +63,20 @@ interface Entry {
 /** Jobs in this process's memory, bounded in number, bytes and time. A restart loses all of them; Redis keeps them. */
 export class MemoryJobQueue implements JobQueue {
   readonly #options: MemoryQueueOptions & typeof DEFAULTS;
-  /** In order of arrival. */
   readonly #entries = new Map<string, Entry>();
-  readonly #running = new Set<Promise<void>>();
+  readonly #index = new JobIndex();
+  /** By owner and value. */
+  readonly #keys = new Map<string, Entry>();
+  /** Unfinished jobs, and those that are being checked. */
+  readonly #loads = new Loads();
+  readonly #waiting = new Turns<Entry>();
+  /** Jobs that run, and those that were cancelled and have not stopped yet. */
+  readonly #running = new Map<Entry, Promise<void>>();
+  /** Finished jobs, in order of ending, and the bytes of their pictures. */
+  readonly #ended = new Set<Entry>();
+  #resultBytes = 0;
   readonly #notifier = new JobNotifier();
   readonly #closing = new AbortController();
-  readonly #reservations = new JobReservations();
 
   constructor(options: MemoryQueueOptions) {
     this.#options = { ...DEFAULTS, ...options };
@@ -61,41 +84,39 @@ export class MemoryJobQueue implements JobQueue {
 
   async find(key: IdempotencyKey, owner: string | undefined): Promise<Job | undefined> {
     this.#dropOld();
-    const same = ({ key: known, job }: Entry) => known?.value === key.value && job.owner === owner;
-    const entry = this.#all().find(same);
+    const entry = this.#keys.get(ownedKey(key, owner));
     if (entry && entry.key?.fingerprint !== key.fingerprint) throw new IdempotencyConflictError(key);
     return entry?.job;
   }
 
-  async reserve(): Promise<JobReservation> {
-    if (this.#unfinished() + this.#reservations.count >= this.#options.limit) throw this.#limitError();
-    return this.#reservations.add();
+  async reserve(wanted: JobClaim): Promise<JobReservation> {
+    this.#assertRoom(wanted);
+    return { release: this.#loads.add(wanted.owner, wanted.bytes) };
   }
 
   async submit(request: JobRequest, key?: IdempotencyKey): Promise<{ job: Job; known: boolean }> {
-    const known = key && (await this.find(key, request.owner));
+    const { id, task, owner, webhook } = request;
+    const known = key && (await this.find(key, owner));
     if (known) return { job: known, known: true };
-    const unfinished = this.#unfinished();
-    if (unfinished >= this.#options.limit) throw this.#limitError();
+    const claim = { owner, bytes: inputBytesOf(request) };
+    this.#assertRoom(claim);
+    const position = this.#waiting.size + this.#running.size;
+    const progress = { step: 0, of: 0 };
+    const createdAt = this.#options.date();
+    const parameters = request.fields;
     const entry: Entry = {
-      job: {
-        id: request.id,
-        task: request.task,
-        status: 'queued',
-        progress: { step: 0, of: 0 },
-        createdAt: this.#date(),
-        parameters: request.fields,
-        images: 0,
-        webhook: request.webhook,
-        owner: request.owner,
-      },
+      job: { id, task, status: 'queued', progress, createdAt, parameters, images: 0, webhook, owner },
       request,
+      release: this.#loads.add(owner, claim.bytes),
       controller: new AbortController(),
       events: [],
       key,
     };
-    this.#entries.set(entry.job.id, entry);
-    this.#tell(entry, { event: 'queued', data: { position: unfinished } });
+    this.#entries.set(id, entry);
+    this.#index.add(entry.job);
+    if (key) this.#keys.set(ownedKey(key, owner), entry);
+    this.#waiting.add(owner, entry);
+    this.#tell(entry, { event: 'queued', data: { position } });
     this.#pump();
     return { job: entry.job, known: false };
   }
@@ -106,11 +127,11 @@ export class MemoryJobQueue implements JobQueue {
 
   async list(filter: JobFilter): Promise<Job[]> {
     this.#dropOld();
-    const jobs = this.#all().map(({ job }) => job);
-    return jobs
-      .filter((job) => isListed(job, filter))
-      .reverse()
-      .slice(0, filter.limit);
+    return this.#index.list(filter);
+  }
+
+  async waiting(): Promise<number> {
+    return this.#waiting.size;
   }
 
   async image(id: string, n: number): Promise<{ file: Uint8Array; mediaType: string }> {
@@ -123,7 +144,7 @@ export class MemoryJobQueue implements JobQueue {
 
   async cancel(id: string): Promise<Job> {
     const entry = this.#find(id);
-    if (entry.job.finishedAt) this.#entries.delete(id);
+    if (entry.job.finishedAt) this.#forget(entry);
     else {
       this.#end(entry, { status: 'cancelled' });
       entry.controller.abort(new Error('the job was cancelled'));
@@ -147,31 +168,28 @@ export class MemoryJobQueue implements JobQueue {
   /** Waits for the jobs that run; those that wait are cancelled. */
   async close(): Promise<void> {
     this.#closing.abort();
-    for (const { job } of this.#all()) if (job.status === 'queued') await this.cancel(job.id);
-    await Promise.all(this.#running);
+    for (const { job } of [...this.#waiting.all()]) await this.cancel(job.id);
+    await Promise.all(this.#running.values());
   }
 
   /** Starts waiting jobs while fewer than `concurrency` run. */
   #pump() {
-    if (this.#closing.signal.aborted) return;
-    for (const entry of this.#all()) {
-      if (this.#running.size >= this.#options.concurrency) return;
-      if (entry.job.status === 'queued' && entry.request) this.#start(entry, entry.request);
+    while (!this.#closing.signal.aborted && this.#running.size < this.#options.concurrency) {
+      const entry = this.#waiting.next();
+      if (!entry?.request) return;
+      const run = this.#run(entry, entry.request).finally(() => {
+        this.#running.delete(entry);
+        this.#pump();
+      });
+      this.#running.set(entry, run);
     }
-  }
-
-  #start(entry: Entry, request: JobRequest) {
-    const run = this.#run(entry, request).finally(() => {
-      this.#running.delete(run);
-      this.#pump();
-    });
-    this.#running.add(run);
   }
 
   async #run(entry: Entry, request: JobRequest) {
     const { job, controller } = entry;
-    job.status = 'running';
-    job.startedAt = this.#date();
+    this.#index.setStatus(job, 'running');
+    job.startedAt = this.#options.date();
+    entry.startedMs = this.#options.now();
     try {
       const result = await this.#options.perform(request, {
         signal: controller.signal,
@@ -196,10 +214,16 @@ export class MemoryJobQueue implements JobQueue {
       job.images = outcome.result.files.length;
     }
     if (outcome.status === 'failed') job.error = outcome.error;
-    job.status = outcome.status;
-    job.finishedAt = this.#date();
+    this.#index.setStatus(job, outcome.status);
+    job.finishedAt = this.#options.date();
+    entry.endedMs = this.#options.now();
     entry.request = undefined;
+    entry.release();
+    this.#waiting.remove(job.owner, entry);
+    this.#ended.add(entry);
+    this.#resultBytes += size(entry);
     this.#tell(entry, lastEvent(outcome));
+    this.#dropOld();
     const { webhook } = job;
     if (webhook && outcome.status !== 'cancelled')
       void retried(() => this.#options.notify({ ...job, webhook }), this.#closing.signal);
@@ -212,16 +236,25 @@ export class MemoryJobQueue implements JobQueue {
     this.#notifier.notify(job.id);
   }
 
-  /** Deletes finished jobs that are older than the TTL, and the oldest ones while their pictures take too many bytes. */
+  /** Deletes finished jobs that have expired, and the oldest ones while there are too many, or too many bytes of pictures. */
   #dropOld() {
-    const finished = this.#all().filter(({ job }) => job.finishedAt);
-    let bytes = finished.reduce((sum, entry) => sum + size(entry), 0);
-    for (const entry of finished) {
-      const age = this.#options.now() - Number(entry.job.finishedAt);
-      if (age < this.#options.ttlMs && bytes <= this.#options.resultBytes) continue;
-      bytes -= size(entry);
-      this.#entries.delete(entry.job.id);
+    const { now, ttlMs, history, resultBytes } = this.#options;
+    for (const entry of this.#ended) {
+      const expired = now() - (entry.endedMs ?? 0) >= ttlMs;
+      const over = this.#ended.size > history || this.#resultBytes > resultBytes;
+      const newest = this.#ended.size === 1; // it was not read yet
+      if (!expired && (newest || !over)) return;
+      this.#forget(entry);
     }
+  }
+
+  #forget(entry: Entry) {
+    const { job, key } = entry;
+    this.#entries.delete(job.id);
+    this.#index.remove(job);
+    if (key && this.#keys.get(ownedKey(key, job.owner)) === entry)
+      this.#keys.delete(ownedKey(key, job.owner));
+    if (this.#ended.delete(entry)) this.#resultBytes -= size(entry);
   }
 
   #find(id: string): Entry {
@@ -231,22 +264,21 @@ export class MemoryJobQueue implements JobQueue {
     return entry;
   }
 
-  #unfinished(): number {
-    return this.#all().filter(({ job }) => !job.finishedAt).length;
-  }
-
-  #limitError(): JobLimitError {
-    return new JobLimitError(this.#options.limit, this.#options.retryAfterS());
-  }
-
-  #all(): Entry[] {
-    return [...this.#entries.values()];
-  }
-
-  #date(): Date {
-    return new Date(this.#options.now());
+  /** Throws JobLimitError when there is no room for a job. */
+  #assertRoom({ owner, bytes }: JobClaim) {
+    const full = refusal(this.#options, this.#loads.total, this.#loads.of(owner), bytes);
+    if (!full) return;
+    const now = this.#options.now();
+    const running = [...this.#running.keys()].map(({ job: { progress }, startedMs = now }) => ({
+      elapsedMs: now - startedMs,
+      ...progress,
+    }));
+    throw limitError(this.#options, full.what, full.ends, running);
   }
 }
+
+/** A key's value may be anything, but an owner's name has no colon: no owner can name another's key. */
+const ownedKey = ({ value }: IdempotencyKey, owner: string | undefined) => `${owner ?? ''}:${value}`;
 
 function size({ result }: Entry): number {
   return result?.files.reduce((sum, { length }) => sum + length, 0) ?? 0;

@@ -10,6 +10,7 @@ import type { LossCause } from '../engine/worker-process.ts';
 import type { ModelCard } from '../model/card.ts';
 import { verifyDigests } from '../model/folder.ts';
 import { networksDigest, networksOf } from '../model/networks.ts';
+import type { QueueLimits } from '../scheduler/admission.ts';
 import { Scheduler } from '../scheduler/scheduler.ts';
 import type { ModelState, ServedModel } from './served-model.ts';
 
@@ -41,6 +42,8 @@ export interface EngineSettings extends RuntimeChoice {
   fallback?: boolean;
   /** Maximum number of images waiting or running. */
   queueLimit: number;
+  /** How jobs and owners share it. */
+  queueShares?: Omit<QueueLimits, 'limit'>;
   /** Deadlines and program of the workers, other than the usual ones; for tests. */
   workers?: Pick<PoolOptions, 'deadlines' | 'entry'>;
 }
@@ -139,6 +142,7 @@ export class ModelVersion implements ServedModel {
     this.scheduler = new Scheduler({
       engine: pool,
       limit: this.#settings.queueLimit,
+      ...this.#settings.queueShares,
       onBatch: (rows) => this.#hooks.onBatch?.(card, rows),
     });
     this.state = 'ready';

@@ -1,3 +1,5 @@
+import { deficit } from './fair-share.ts';
+
 /** The queue is full. */
 export class QueueFullError extends Error {
   override name = 'QueueFullError';
@@ -13,15 +15,24 @@ export class QueueFullError extends Error {
 export interface Reservation {
   /** Images that room is still held for. */
   readonly images: number;
+  /** It is for a job: nobody waits for an answer. */
+  readonly background: boolean;
   /** Releases the room of `images` images; of all remaining ones by default. Releasing more than remain is harmless. */
   release(images?: number): void;
 }
 
-export interface AdmissionOptions {
+export interface QueueLimits {
   /** Images in the system: being decoded, waiting, and running. */
   limit: number;
-  /** Estimates when a request that is refused now would fit, in whole seconds. */
-  retryAfterS: () => number;
+  /** How many of them may be those of jobs; all by default. At least as many as one job may have. */
+  background?: number;
+  /** Whether several owners share the room: then none may hold more than is still free. */
+  shared?: boolean;
+}
+
+export interface AdmissionOptions extends QueueLimits {
+  /** Estimates when `images` images will have left the queue, in whole seconds. `direct`: those of jobs do not count. */
+  retryAfterS: (images: number, direct: boolean) => number;
 }
 
 interface Waiter {
@@ -32,34 +43,50 @@ interface Waiter {
 /**
  * Decides who may enter the queue. Every image in the system is covered by a reservation from before its picture is
  * decoded until its last step, so that nothing is decoded that cannot be generated.
+ *
+ * Requests are admitted at once or refused. Jobs wait for room, and have a part of it at most: the rest is always left to
+ * requests. Up to that part, a job that waits keeps room from later requests.
  */
 export class Admission {
   readonly limit: number;
-  readonly #retryAfterS: () => number;
-  /** Images covered by reservations. */
-  #reserved = 0;
-  /** In order of arrival. */
+  readonly #background: number;
+  readonly #shared: boolean;
+  readonly #retryAfterS: AdmissionOptions['retryAfterS'];
+  /** Images covered by reservations: of requests by owner, and of jobs. */
+  readonly #direct = new Map<string | undefined, number>();
+  #directTotal = 0;
+  #jobs = 0;
+  /** Jobs, in order of arrival. */
   readonly #waiters = new Set<Waiter>();
 
-  constructor({ limit, retryAfterS }: AdmissionOptions) {
+  constructor({ limit, background = limit, shared = false, retryAfterS }: AdmissionOptions) {
     this.limit = limit;
+    this.#background = background;
+    this.#shared = shared;
     this.#retryAfterS = retryAfterS;
   }
 
   /** No reservation is held and nobody waits for one. */
   get idle(): boolean {
-    return this.#reserved === 0 && this.#waiters.size === 0;
+    return this.#directTotal + this.#jobs === 0 && this.#waiters.size === 0;
   }
 
-  /** Reserves room now. Throws QueueFullError when there is none, counting those who wait for room first. */
-  reserve(images: number): Reservation {
-    let claimed = this.#reserved;
+  /** Reserves room for a request now. Throws QueueFullError when there is none. `owner`: the name of its API key. */
+  reserve(images: number, owner?: string): Reservation {
+    let claimed = this.#jobs;
     for (const waiter of this.#waiters) claimed += waiter.images;
-    if (claimed + images > this.limit) throw new QueueFullError(this.#retryAfterS());
-    return this.#grant(images);
+    const jobs = Math.max(this.#jobs, Math.min(claimed, this.#background));
+    const own = this.#direct.get(owner) ?? 0;
+    const missing = deficit(
+      { total: this.#directTotal + jobs, own, wanted: images },
+      this.limit,
+      this.#shared,
+    );
+    if (missing > 0) throw new QueueFullError(this.#retryAfterS(missing, this.#waiters.size > 0));
+    return this.#grant(images, (change) => this.#countDirect(owner, change));
   }
 
-  /** Reserves room as soon as there is some, in order of arrival. Rejects with the signal's reason. */
+  /** Reserves room for a job as soon as there is some, in order of arrival. Rejects with the signal's reason. */
   async whenRoom(images: number, signal: AbortSignal): Promise<Reservation> {
     signal.throwIfAborted();
     return new Promise((resolve, reject) => {
@@ -70,7 +97,7 @@ export class Admission {
       };
       const admit = () => {
         signal.removeEventListener('abort', leave);
-        resolve(this.#grant(images));
+        resolve(this.#grant(images, (change) => (this.#jobs += change), true));
       };
       const waiter = { images, admit };
       signal.addEventListener('abort', leave);
@@ -79,17 +106,25 @@ export class Admission {
     });
   }
 
-  #grant(images: number): Reservation {
-    this.#reserved += images;
+  #countDirect(owner: string | undefined, change: number) {
+    this.#directTotal += change;
+    const own = (this.#direct.get(owner) ?? 0) + change;
+    if (own > 0) this.#direct.set(owner, own);
+    else this.#direct.delete(owner);
+  }
+
+  #grant(images: number, count: (change: number) => void, background = false): Reservation {
+    count(images);
     let left = images;
     return {
+      background,
       get images() {
         return left;
       },
-      release: (count = left) => {
-        const released = Math.min(count, left);
+      release: (wanted = left) => {
+        const released = Math.min(wanted, left);
         left -= released;
-        this.#reserved -= released;
+        count(-released);
         if (released > 0) this.#admitWaiters();
       },
     };
@@ -97,7 +132,9 @@ export class Admission {
 
   #admitWaiters() {
     for (const waiter of this.#waiters) {
-      if (this.#reserved + waiter.images > this.limit) return; // first come, first served: nobody overtakes
+      const fits = this.#directTotal + this.#jobs + waiter.images <= this.limit;
+      const share = this.#jobs === 0 || this.#jobs + waiter.images <= this.#background;
+      if (!fits || !share) return; // first come, first served: nobody overtakes
       this.#waiters.delete(waiter);
       waiter.admit();
     }

@@ -1,16 +1,14 @@
 import type { Span } from '@opentelemetry/api';
 import { type Batch, type Engine, EngineError } from '../engine/engine.ts';
 import { activeSpan, startShared } from '../tracing.ts';
-import { Admission, type Reservation } from './admission.ts';
+import { Admission, type QueueLimits, type Reservation } from './admission.ts';
 import { Pace } from './pace.ts';
 import { type Claim, type Priority, stretch } from './policy.ts';
 import { forEachInSlices } from './time-slices.ts';
 import type { Trajectory } from './trajectory.ts';
 
-export interface SchedulerOptions {
+export interface SchedulerOptions extends QueueLimits {
   engine: Engine;
-  /** Images in the system, running ones included; more are refused with QueueFullError. */
-  limit: number;
   /** Current time in milliseconds; injected by tests. */
   now?: () => number;
   /** Called with the number of rows of each evaluation. */
@@ -88,12 +86,13 @@ export class Scheduler {
   constructor(options: SchedulerOptions) {
     const {
       engine,
-      limit,
       now = () => performance.now(),
       onBatch = () => {},
       outageMs = OUTAGE_MS,
+      ...limits
     } = options;
-    this.admission = new Admission({ limit, retryAfterS: () => this.retryAfterS });
+    const retryAfterS = (images: number, direct: boolean) => this.#secondsUntil(images, direct);
+    this.admission = new Admission({ ...limits, retryAfterS });
     this.#engine = engine;
     this.#now = now;
     this.#onBatch = onBatch;
@@ -117,11 +116,20 @@ export class Scheduler {
     return this.admission.idle;
   }
 
-  /** Whole seconds, 1 to 600, until half of the evaluations in the queue are done at the present pace. */
-  get retryAfterS(): number {
-    let evaluations = 0;
-    for (const { trajectory } of this.#images) evaluations += trajectory.total - trajectory.step;
-    const seconds = Math.ceil((evaluations / 2) * this.#pace.secondsPerRow);
+  /**
+   * Whole seconds, 1 to 600, until `count` of the images have finished at the present pace, if the strongest claims go
+   * first. `direct`: those of jobs do not count, because jobs that wait take their places.
+   */
+  #secondsUntil(count: number, direct: boolean): number {
+    const now = this.#now();
+    const images = [...this.#images].sort((a, b) => stretch(b.request, now) - stretch(a.request, now));
+    let [evaluations, finished] = [0, 0];
+    for (const { request, trajectory } of images) {
+      evaluations += trajectory.total - trajectory.step;
+      if (!(direct && request.reservation.background)) finished++;
+      if (finished === count) break;
+    }
+    const seconds = Math.ceil(evaluations * this.#pace.secondsPerRow);
     return Math.max(1, Math.min(MAX_RETRY_AFTER_S, seconds));
   }
 

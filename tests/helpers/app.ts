@@ -1,6 +1,7 @@
 import type { FastifyInstance } from 'fastify';
 import sharp from 'sharp';
 import { buildApp } from '../../src/app.ts';
+import { queueShares } from '../../src/config/queue-shares.ts';
 import { readConfig } from '../../src/config/read.ts';
 import { createMetrics, type Metrics } from '../../src/metrics.ts';
 import type { FolderRegistry } from '../../src/registry/registry.ts';
@@ -17,7 +18,7 @@ export interface TestApp {
 /** Starts the whole service with the real model on a free port. env: settings, as environment variables. */
 export async function startApp(env: Record<string, string> = {}): Promise<TestApp> {
   const config = readConfig(env);
-  const registry = await openRealRegistry(config.QUEUE_LIMIT);
+  const registry = await openRealRegistry(config.QUEUE_LIMIT, queueShares(config));
   const metrics = createMetrics();
   const app = await buildApp({ config, registry, metrics });
   await registry.get().open();

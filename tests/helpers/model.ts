@@ -1,15 +1,16 @@
 import path from 'node:path';
 import type { NetworkSpec } from '../../src/engine/network.ts';
 import { networksOf } from '../../src/model/networks.ts';
+import type { EngineSettings } from '../../src/registry/model-version.ts';
 import { FolderRegistry } from '../../src/registry/registry.ts';
 
 /** The committed models, which tests run. */
 export const MODEL_DIR = path.resolve(import.meta.dirname, '../../models');
 
-export function openRealRegistry(queueLimit = 64) {
+export function openRealRegistry(queueLimit = 64, queueShares?: EngineSettings['queueShares']) {
   return FolderRegistry.open({
     modelDir: MODEL_DIR,
-    engine: { engine: 'onnx', device: 'cpu', queueLimit },
+    engine: { engine: 'onnx', device: 'cpu', queueLimit, queueShares },
   });
 }
 

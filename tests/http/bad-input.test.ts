@@ -13,7 +13,7 @@ beforeAll(async () => {
   service = await startApp({
     MAX_UPLOAD_BYTES: String(MAX_UPLOAD_BYTES),
     MAX_PIXELS: '100000',
-    QUEUE_LIMIT: '8',
+    QUEUE_LIMIT: '16',
   });
   image = await pngOf(64, 64);
   mask = await maskOf(64, 64);
@@ -256,13 +256,13 @@ describe('the request itself', () => {
   });
 
   test('beyond the queue limit: 429 with Retry-After, and earlier requests are answered', async () => {
-    const slow = Array.from({ length: 2 }, () => post('/v1/sample').send({ steps: 60, num_images: 4 }));
+    const slow = Array.from({ length: 2 }, () => post('/v1/sample').send({ steps: 15, num_images: 8 }));
     const answers = Promise.all(slow);
     const inSystem = () => {
       const { waiting = 0, active = 0 } = service.registry.get().scheduler?.depth ?? {};
       return waiting + active;
     };
-    await expect.poll(inSystem).toBe(8);
+    await expect.poll(inSystem).toBe(16);
     const refused = await form();
     expectProblem(refused, 429, 'queue-full');
     expect(Number(refused.headers['retry-after'])).toBeGreaterThanOrEqual(1);

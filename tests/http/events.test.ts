@@ -7,7 +7,7 @@ import { maskOf, pngOf, startApp, type TestApp } from '../helpers/app.ts';
 
 let service: TestApp;
 beforeAll(async () => {
-  service = await startApp({ QUEUE_LIMIT: '8' });
+  service = await startApp({ QUEUE_LIMIT: '16' });
 });
 afterAll(() => service.app.close());
 
@@ -67,11 +67,16 @@ test('an invalid request is answered with a problem, before the stream starts', 
 
 test('a later failure is an error event that contains the problem', async () => {
   const doomed = events('/v1/sample', { steps: 400, num_images: 8 });
-  await expect.poll(() => service.registry.get().scheduler?.depth.active).toBeGreaterThan(0);
+  const other = events('/v1/sample', { steps: 400, num_images: 8 }); // fills the queue
+  const inSystem = () => {
+    const { waiting = 0, active = 0 } = service.registry.get().scheduler?.depth ?? {};
+    return active > 0 ? waiting + active : 0;
+  };
+  await expect.poll(inSystem).toBe(16);
   expect((await events('/v1/sample', { steps: 2 })).status).toBe(429); // before its stream begins
   // Every worker killed again and again: the evaluation fails on all of them.
   let over = false;
-  void doomed.finally(() => {
+  void Promise.all([doomed, other]).finally(() => {
     over = true;
   });
   const killAll = () => {
@@ -88,6 +93,7 @@ test('a later failure is an error event that contains the problem', async () => 
     })
     .toBe(true);
   const { list } = await doomed;
+  await other;
   expect(list.at(-1)).toMatchObject({ event: 'error', data: { type: '/problems/engine-failure' } });
   // The registry may not have noticed yet that the last worker was killed, so send a real request.
   const again = () => request(service.url).post('/v1/sample').send({ steps: 1 });

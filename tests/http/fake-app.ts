@@ -1,4 +1,5 @@
 import { buildApp } from '../../src/app.ts';
+import { queueShares } from '../../src/config/queue-shares.ts';
 import { readConfig } from '../../src/config/read.ts';
 import { secretsIn } from '../../src/config/secrets.ts';
 import { type Batch, type Engine, EngineError, type EngineInfo } from '../../src/engine/engine.ts';
@@ -82,8 +83,17 @@ class FakeEngine implements Engine {
 /** A registry with one model without a network, for fast tests of the HTTP layer. */
 export class FakeRegistry implements ModelRegistry {
   readonly engine = new FakeEngine();
-  readonly scheduler = new Scheduler({ engine: this.engine, limit: 8 });
+  readonly scheduler: Scheduler;
+
   notReadyReason: string | undefined;
+
+  constructor(config = readConfig({})) {
+    this.scheduler = new Scheduler({
+      engine: this.engine,
+      limit: 16,
+      ...queueShares({ ...config, QUEUE_LIMIT: 16 }),
+    });
+  }
 
   get ready() {
     return this.notReadyReason === undefined;
@@ -121,13 +131,14 @@ export type LogLine = { level: number; msg: string } & Record<string, unknown>;
 
 /** Starts the service with the fake model on a free port, and records its log. */
 export async function startFakeApp(env: Record<string, string> = {}) {
-  const registry = new FakeRegistry();
+  const config = readConfig(env);
+  const registry = new FakeRegistry(config);
   const metrics = createMetrics();
   const log: LogLine[] = [];
   const logger = createLog(env.LOG_LEVEL ?? 'info', redactor(secretsIn(env)), {
     write: (line) => void log.push(JSON.parse(line)),
   });
-  const app = await buildApp({ config: readConfig(env), registry, metrics }, logger);
+  const app = await buildApp({ config, registry, metrics }, logger);
   const url = await app.listen({ host: '127.0.0.1', port: 0 });
   return { app, registry, metrics, log, url, port: Number(new URL(url).port) };
 }

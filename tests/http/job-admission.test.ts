@@ -23,22 +23,51 @@ async function megapixelsObserved(): Promise<number> {
 
 test('beyond JOB_LIMIT nothing is decoded, and Retry-After depends on the remaining work', async () => {
   service = await startFakeApp({ JOB_LIMIT: '1' });
+  service.registry.engine.delayMs = 100;
   const retryAfter: number[] = [];
   for (const steps of [10, 100]) {
-    const resume = service.registry.engine.hold();
     const { body: running } = await post({ task: 'sample', steps }).expect(202);
-    await expect.poll(() => service.registry.scheduler.depth.active).toBe(1);
+    await expect.poll(async () => (await job(running.id)).progress.step).toBeGreaterThan(1);
     // If this damaged picture were decoded, the status would be 400.
     const refused = await post({ image: Buffer.from('not a picture').toString('base64') }).expect(429);
     expect(refused.body).toMatchObject({ type: '/problems/job-limit', status: 429 });
     expect(refused.body.detail).toContain('JOB_LIMIT is reached: 1 unfinished');
     retryAfter.push(Number(refused.headers['retry-after']));
     await request(service.url).delete(`/v1/jobs/${running.id}`).expect(200);
-    resume();
     await expect.poll(() => service.registry.scheduler.depth.active).toBe(0);
   }
   expect(retryAfter[0]).toBeGreaterThanOrEqual(1);
   expect(retryAfter[1]).toBeGreaterThan(retryAfter[0]); // ten times as many steps remain
+});
+
+test('a flood of jobs leaves room for a request', async () => {
+  service = await startFakeApp();
+  const { scheduler, engine } = service.registry;
+  const resume = engine.hold();
+  for (let seed = 0; seed < 12; seed++)
+    await post({ task: 'sample', num_images: 8, steps: 2, seed }).expect(202);
+  const images = () => scheduler.depth.waiting + scheduler.depth.active;
+  await expect.poll(images).toBe(8);
+  const answer = request(service.url).post('/v1/sample').send({ steps: 1, num_images: 8 }).then();
+  await expect.poll(images).toBe(16);
+  resume();
+  expect((await answer).status).toBe(200);
+});
+
+test('beyond JOB_INPUT_BYTES nothing is decoded, and the same picture is accepted later', async () => {
+  service = await startFakeApp({ JOB_INPUT_BYTES: '1024' });
+  const resume = service.registry.engine.hold();
+  const image = await picture(3);
+  const mask = await picture(1);
+  const large = Buffer.concat([Buffer.from(image, 'base64'), Buffer.alloc(1000)]).toString('base64');
+  const { body: running } = await post({ image: large, mask }).expect(202);
+  const damaged = await post({ image: Buffer.alloc(500).toString('base64') }).expect(429);
+  expect(damaged.body).toMatchObject({ type: '/problems/job-limit', status: 429 });
+  expect(damaged.body.detail).toContain('JOB_INPUT_BYTES is reached');
+  expect(Number(damaged.headers['retry-after'])).toBeGreaterThanOrEqual(1);
+  await request(service.url).delete(`/v1/jobs/${running.id}`).expect(200);
+  resume();
+  await post({ image, mask }).expect(202);
 });
 
 test('metrics count the picture of an accepted job once', async () => {

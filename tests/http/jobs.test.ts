@@ -12,7 +12,7 @@ let mask: string;
 beforeAll(async () => {
   receiver = await startReceiver();
   const webhooks = { WEBHOOK_ORIGINS: receiver.origin, WEBHOOK_SECRET: 'a-secret-for-tests' };
-  service = await startApp({ QUEUE_LIMIT: '8', JOB_LIMIT: '20', ...webhooks });
+  service = await startApp({ QUEUE_LIMIT: '16', JOB_LIMIT: '20', ...webhooks });
   image = (await pngOf(64, 64)).toString('base64');
   mask = (await maskOf(64, 64)).toString('base64');
 });

@@ -1,9 +1,10 @@
 import { randomUUID } from 'node:crypto';
 import { getEventListeners } from 'node:events';
-import { expect, test, vi } from 'vitest';
+import { describe, expect, test, vi } from 'vitest';
 import type { JobEvent, JobRequest, JobResult } from '../../src/jobs/job.ts';
 import { EVENTS_KEPT, IdempotencyConflictError, JobLimitError, UnknownJobError } from '../../src/jobs/job.ts';
 import { MemoryJobQueue, type MemoryQueueOptions } from '../../src/jobs/memory-queue.ts';
+import { limitsSuite } from './limits.ts';
 
 // A webhook that fails is tried again at once.
 vi.mock('node:timers/promises', () => ({ setTimeout: async () => {} }));
@@ -22,13 +23,15 @@ function queue(options: Partial<MemoryQueueOptions> = {}) {
     perform: async () => result(),
     describeError: (error) => ({ detail: (error as Error).message }),
     limit: 10,
-    retryAfterS: () => 7,
     ttlMs: 1000,
     now: () => clock.ms,
     ...options,
   });
   return { jobs, clock };
 }
+
+describe('limits', () =>
+  limitsSuite(async (options) => queue({ now: () => performance.now(), ...options }).jobs));
 
 test('finished jobs are kept for their time, and no longer', async () => {
   const { jobs, clock } = queue();

@@ -14,7 +14,6 @@ const connect = (url: string, options: Partial<RedisQueueOptions> = {}) =>
   RedisJobQueue.connect({
     url,
     limit: 10,
-    retryAfterS: () => 7,
     ttlMs: 60_000,
     perform: async () => result,
     describeError: (error) => ({ detail: (error as Error).message }),
@@ -50,7 +49,7 @@ describe.skipIf(!hasRedis)('a Redis that is stopped and answers nothing', () => 
     redis.pause();
     const calls = [
       queue.find({ value: 'k', fingerprint: 'a' }, undefined),
-      queue.reserve(),
+      queue.reserve({ owner: undefined, bytes: 0 }),
       queue.submit(newRequest()),
       queue.get(job.id),
       queue.list({ limit: 5 }),
@@ -78,7 +77,7 @@ describe.skipIf(!hasRedis)('a Redis that is stopped and answers nothing', () => 
         signal.addEventListener('abort', stop);
       });
     const first = await connect(redis.url, { perform });
-    const { job } = await first.submit(newRequest());
+    const { job } = await first.submit({ ...newRequest(), image: Buffer.alloc(60) });
     await expect.poll(async () => (await first.get(job.id)).status).toBe('running');
     const events = first.events(job.id, 1, forever);
     const following = events.next();
@@ -87,9 +86,12 @@ describe.skipIf(!hasRedis)('a Redis that is stopped and answers nothing', () => 
     expect(stopped).toMatchObject({ name: 'ShutdownError' });
     expect((await following).done).toBe(true);
     redis.resume();
-    const second = await connect(redis.url);
+    const second = await connect(redis.url, { inputBytes: 100 });
     onTestFinished(() => second.close());
+    const claim = { owner: undefined, bytes: 60 };
+    await expect(second.reserve(claim)).rejects.toThrow('JOB_INPUT_BYTES is reached');
     await expect.poll(async () => (await second.get(job.id)).status).toBe('succeeded');
+    (await second.reserve(claim)).release(); // its bytes are free again
   });
 
   test('the service answers jobs with 503, everything else as usual, and ends on SIGTERM', async () => {

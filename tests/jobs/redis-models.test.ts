@@ -25,7 +25,6 @@ describe.skipIf(!hasRedis)('replicas with different models', () => {
         url: redis.url,
         prefix,
         limit: 50,
-        retryAfterS: () => 7,
         ttlMs: 60_000,
         perform: async () => result,
         describeError: (error) => ({ detail: (error as Error).message }),

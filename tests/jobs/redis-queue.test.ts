@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
+import { afterAll, afterEach, beforeAll, describe, expect, onTestFinished, test, vi } from 'vitest';
 import { EngineError } from '../../src/engine/engine.ts';
 import {
   EVENTS_KEPT,
@@ -14,6 +14,7 @@ import {
 } from '../../src/jobs/job.ts';
 import { RedisJobQueue, type RedisQueueOptions } from '../../src/jobs/redis/queue.ts';
 import { hasRedis, RedisServer } from '../helpers/redis.ts';
+import { limitsSuite } from './limits.ts';
 
 const newRequest = (): JobRequest => ({ id: randomUUID(), task: 'sample', fields: { seed: 1 } });
 const result = (bytes = 10): JobResult => ({
@@ -43,7 +44,6 @@ describe.skipIf(!hasRedis)('jobs on Redis', () => {
       url: redis.url,
       prefix,
       limit: 10,
-      retryAfterS: () => 7,
       ttlMs: 60_000,
       perform: async () => result(),
       describeError: (error) => ({ detail: (error as Error).message }),
@@ -75,6 +75,62 @@ describe.skipIf(!hasRedis)('jobs on Redis', () => {
     for await (const event of queue.events(id, after, forever)) seen.push(event);
     return seen;
   };
+
+  describe('limits', () =>
+    limitsSuite(async (options) => {
+      prefix = `{test-limits-${++number}}:`;
+      return replica(options);
+    }));
+
+  test('a replica that runs nothing says when there will be room, as far as it can be told', async () => {
+    const perform: RedisQueueOptions['perform'] = (_, { signal, onProgress }) =>
+      new Promise((_resolve, reject) => {
+        signal.addEventListener('abort', () => reject(signal.reason));
+        setTimeout(() => onProgress({ step: 1, of: 1000, eta_ms: 0 }), 20);
+      });
+    const running = await replica({ perform });
+    const { job } = await running.submit(newRequest());
+    await expect.poll(async () => (await running.get(job.id)).progress.step).toBe(1);
+    const idle = await replica({ limit: 1 });
+    const refused = await idle.reserve({ owner: undefined, bytes: 1 }).catch((error) => error);
+    expect(refused).toBeInstanceOf(JobLimitError);
+    expect(refused.retryAfterS).toBeGreaterThan(10);
+    await idle.cancel(job.id);
+  });
+
+  test('a job that reports no step hears at once that it was cancelled', async () => {
+    let stopped = false;
+    const perform: RedisQueueOptions['perform'] = (_, { signal }) =>
+      new Promise((_resolve, reject) => {
+        signal.addEventListener('abort', () => {
+          stopped = true;
+          reject(signal.reason);
+        });
+      });
+    const running = await replica({ perform });
+    const { job } = await running.submit(newRequest());
+    await expect.poll(async () => (await running.get(job.id)).status).toBe('running');
+    await (await replica()).cancel(job.id);
+    await expect.poll(() => stopped).toBe(true);
+  });
+
+  test.each([
+    ['forward', 86_400_000],
+    ['back', -86_400_000],
+  ])('no job is lost or held up when the clock of a replica jumps %s by a day', async (_, jumpMs) => {
+    const queue = await replica();
+    const { job: before } = await queue.submit(newRequest());
+    await ended(queue, before.id);
+    const real = Date.now;
+    vi.spyOn(Date, 'now').mockImplementation(() => real() + jumpMs);
+    onTestFinished(() => void vi.restoreAllMocks());
+    const { job: after } = await queue.submit(newRequest());
+    expect(await ended(queue, after.id)).toMatchObject({ status: 'succeeded' });
+    expect((await queue.list({ owner: undefined, limit: 9 })).map(({ id }) => id)).toEqual([
+      after.id,
+      before.id,
+    ]);
+  });
 
   test('any replica takes, runs, reports and serves any job', async () => {
     const requests: JobRequest[] = [];

@@ -17,9 +17,9 @@ test('a job says when it was made, started and finished, and its first event how
       }),
     describeError: () => ({}),
     limit: 10,
-    retryAfterS: () => 1,
     ttlMs: 1000,
     now: () => clock.ms,
+    date: () => new Date(clock.ms),
   });
   const { job: first } = await jobs.submit(newRequest());
   clock.ms = 5;

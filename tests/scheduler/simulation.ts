@@ -5,7 +5,7 @@ import {
   type EngineInfo,
   type NetworkName,
 } from '../../src/engine/engine.ts';
-import { QueueFullError } from '../../src/scheduler/admission.ts';
+import { QueueFullError, type QueueLimits } from '../../src/scheduler/admission.ts';
 import { type RunOptions, Scheduler } from '../../src/scheduler/scheduler.ts';
 import type { Trajectory } from '../../src/scheduler/trajectory.ts';
 
@@ -107,13 +107,15 @@ export class SimulatedEngine implements Engine {
 export const settle = () => new Promise((resolve) => setImmediate(resolve));
 
 export function simulate(
-  options: { workers?: number; bestBatch?: number; limit?: number; outageMs?: number } = {},
+  options: { workers?: number; bestBatch?: number; outageMs?: number } & Partial<QueueLimits> = {},
 ) {
   const engine = new SimulatedEngine(options);
   const sizes: number[] = [];
   const scheduler = new Scheduler({
     engine,
     limit: options.limit ?? 1000,
+    background: options.background,
+    shared: options.shared,
     outageMs: options.outageMs,
     now: () => engine.nowMs,
     onBatch: (rows) => sizes.push(rows),

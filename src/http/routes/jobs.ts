@@ -2,13 +2,22 @@ import { createHash, randomUUID } from 'node:crypto';
 import { Readable } from 'node:stream';
 import type { FastifyInstance, FastifyRequest } from 'fastify';
 import { z } from 'zod';
+import { hasSeveralOwners } from '../../config/api-keys.ts';
 import { generationLimits, prepare } from '../../generation/prepare.ts';
 import type { GenerationRequest } from '../../generation/request.ts';
 import { assertReady, reproducibilityFields, resolve } from '../../generation/resolve.ts';
-import { JOB_STATUSES, type Job, type JobEvent, type JobQueue, noSuchJob } from '../../jobs/job.ts';
+import {
+  inputBytesOf,
+  JOB_STATUSES,
+  type Job,
+  type JobEvent,
+  type JobQueue,
+  noSuchJob,
+} from '../../jobs/job.ts';
 import { openJobQueue } from '../../jobs/open.ts';
 import { JobRunner } from '../../jobs/runner.ts';
 import { isAllowed, post } from '../../jobs/webhook.ts';
+import type { Metrics } from '../../metrics.ts';
 import type { Dependencies } from '../dependencies.ts';
 import { disconnectSignal } from '../disconnect.ts';
 import { jobView } from '../job-view.ts';
@@ -19,6 +28,9 @@ import { jobList, job as jobSchema } from '../schemas/responses.ts';
 import { formatEvent, sendEvents } from '../sse.ts';
 import { limitStreams } from '../stream-limit.ts';
 import { toProblem } from '../to-problem.ts';
+
+/** Interval at which the number of waiting jobs is read. */
+const SAMPLE_MS = 2000;
 
 const idParams = z.object({ id: z.string().max(100) });
 const tags = ['jobs'];
@@ -32,7 +44,13 @@ export default async function jobRoutes(app: FastifyInstance, dependencies: Depe
   const limits = generationLimits(config);
   const runner = new JobRunner(registry, metrics, limits);
   const jobs = await openQueue(app, dependencies, runner);
-  app.addHook('preClose', () => jobs.close());
+  // Not when it is scraped: a scrape must not wait for Redis.
+  const sampling = setInterval(() => void sampleWaiting(metrics, jobs), SAMPLE_MS).unref();
+  await sampleWaiting(metrics, jobs);
+  app.addHook('preClose', () => {
+    clearInterval(sampling);
+    return jobs.close();
+  });
 
   app.post<{ Body: JobBody }>(
     '/v1/jobs',
@@ -80,7 +98,8 @@ export default async function jobRoutes(app: FastifyInstance, dependencies: Depe
       assertReady(registry, resolved);
       const earlier = key && (await jobs.find(key, owner));
       if (earlier) return send(earlier, 200);
-      const reservation = await jobs.reserve(); // before anything is decoded
+      const bytes = inputBytesOf({ image, mask });
+      const reservation = await jobs.reserve({ owner, bytes }); // before anything is decoded
       try {
         const prepared = await prepare(resolved, limits); // a bad picture is a 4xx now, not a failed job later
         // Seed and version are fixed now, so that the job gives the same picture on whichever replica it runs.
@@ -222,6 +241,15 @@ export default async function jobRoutes(app: FastifyInstance, dependencies: Depe
   }
 }
 
+/** While the number is not known the series is absent. */
+async function sampleWaiting({ jobsWaiting }: Metrics, jobs: JobQueue) {
+  try {
+    jobsWaiting.set(await jobs.waiting());
+  } catch {
+    jobsWaiting.remove();
+  }
+}
+
 function openQueue(
   { log }: FastifyInstance,
   { config, registry }: Dependencies,
@@ -232,7 +260,9 @@ function openQueue(
     redisUrl: config.REDIS_URL,
     onRedisError: (err) => log.warn({ err }, 'jobs on Redis'),
     limit: config.JOB_LIMIT,
-    retryAfterS: () => Math.max(1, ...registry.list().map(({ scheduler }) => scheduler?.retryAfterS ?? 1)),
+    inputBytes: config.JOB_INPUT_BYTES,
+    shared: hasSeveralOwners(config.API_KEYS),
+    history: config.JOB_HISTORY,
     ttlMs: config.JOB_TTL_MS,
     models: () => registry.list().map(({ ref, state }) => ({ ref, failed: state === 'failed' })),
     // Another replica may have accepted the job for a version that this one has not found yet.

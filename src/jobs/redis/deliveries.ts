@@ -1,6 +1,7 @@
 import { DelayedError, type Job as Delivery, Queue, Worker } from 'bullmq';
 import { WEBHOOK_DELAY_MS, WEBHOOK_TRIES } from '../webhook.ts';
 import type { Connections } from './connections.ts';
+import type { Ticket } from './store.ts';
 
 /** A replica whose locks are not renewed for this long is considered dead, and others take over its jobs. */
 const LOCK_MS = 10_000;
@@ -77,9 +78,11 @@ export class Deliveries {
     for (const worker of this.#workers) worker.on('error', onError);
   }
 
-  /** Hands jobs to any replica; the ids that BullMQ already has are ignored. */
-  async add(ids: string[]): Promise<void> {
-    await this.#jobs.addBulk(ids.map((id) => ({ name: 'job', data: { id }, opts: { jobId: id } })));
+  /** Hands jobs to any replica, the smallest priority first; the ids that BullMQ already has are ignored. */
+  async add(tickets: Ticket[]): Promise<void> {
+    await this.#jobs.addBulk(
+      tickets.map(({ id, priority }) => ({ name: 'job', data: { id }, opts: { jobId: id, priority } })),
+    );
   }
 
   /** Takes back a job that no replica has begun. */

@@ -47,29 +47,36 @@ export class Performer {
       this.#options.onUnknownModel?.(model);
       return this.#giveBack(id, (seconds) => new UnknownModelError(missing(model, seconds)));
     }
-    const request = await this.#store.start(id);
-    if (!request) return;
     const controller = new AbortController();
-    this.#running.set(id, controller);
+    const { signal } = controller;
+    this.#running.set(id, controller); // before it starts, so that no cancellation is missed
     const onProgress = (event: ProgressEvent) => {
-      const stop = () => controller.abort(new Error('the job has ended'));
-      this.#store.progress(id, event).then((goOn) => goOn || stop(), this.#options.onError);
+      this.#store.progress(id, event).then((goOn) => goOn || this.cancel(id), this.#options.onError);
     };
     try {
-      const result = await this.#options.perform(request, { signal: controller.signal, onProgress });
-      if (!controller.signal.aborted) await this.#end(id, { status: 'succeeded', result });
-    } catch (error) {
-      if (error instanceof ShutdownError) throw error;
-      if (controller.signal.aborted) return;
-      if (error instanceof UnknownModelError || this.#hasFailed(model))
-        return this.#giveBack(id, () => error);
-      if (error instanceof EngineError && attemptsMade + 1 < TRIES) throw error;
-      await this.#fail(id, error);
+      const request = await this.#store.start(id);
+      if (!request || signal.aborted) return;
+      const performed = await this.#options.perform(request, { signal, onProgress }).then(
+        (result) => ({ result }),
+        (error) => ({ error }),
+      );
+      if (signal.reason instanceof ShutdownError) throw signal.reason;
+      if (signal.aborted) return;
+      if ('result' in performed) await this.#end(id, { status: 'succeeded', result: performed.result });
+      else return await this.#failed(id, model, performed.error, attemptsMade);
     } finally {
       this.#running.delete(id);
     }
     return undefined;
   };
+
+  /** Whether a job that threw `error` is given back, tried again (rejects with the error), or ends. */
+  async #failed(id: string, model: string, error: unknown, attemptsMade: number) {
+    if (error instanceof UnknownModelError || this.#hasFailed(model)) return this.#giveBack(id, () => error);
+    if (error instanceof EngineError && attemptsMade + 1 < TRIES) throw error;
+    await this.#fail(id, error);
+    return undefined;
+  }
 
   /** Called when BullMQ gives up on a job, because too many replicas died while they ran it. */
   readonly onGivenUp = (id: string, error: Error): Promise<void> => this.#fail(id, error);
@@ -92,6 +99,11 @@ export class Performer {
   /** Stops the jobs that run here. They have not ended: another replica runs them again. */
   stop(): void {
     for (const controller of this.#running.values()) controller.abort(new ShutdownError());
+  }
+
+  /** Stops a job that has ended, if it runs here. */
+  cancel(id: string): void {
+    this.#running.get(id)?.abort(new Error('the job has ended'));
   }
 
   #hasFailed(model: string): boolean {

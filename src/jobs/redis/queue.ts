@@ -1,7 +1,10 @@
 import {
   CONCURRENCY,
+  HISTORY,
   type IdempotencyKey,
+  INPUT_BYTES,
   type Job,
+  type JobClaim,
   type JobEvent,
   type JobFilter,
   type JobQueue,
@@ -13,11 +16,11 @@ import {
   UnknownJobError,
 } from '../job.ts';
 import { JobNotifier } from '../notifier.ts';
-import { JobReservations } from '../reservations.ts';
+import { Loads } from '../room.ts';
 import { type Connections, connect, disconnect, translated, untilSilent } from './connections.ts';
 import { Deliveries } from './deliveries.ts';
 import { Performer } from './performer.ts';
-import { JobStore } from './store.ts';
+import { type Held, JobStore } from './store.ts';
 
 export interface RedisQueueOptions extends JobQueueOptions {
   url: string;
@@ -28,10 +31,11 @@ export interface RedisQueueOptions extends JobQueueOptions {
 }
 
 const PREFIX = '{ddpm-inpaint}:';
+const DEFAULTS = { history: HISTORY, resultBytes: RESULT_BYTES, inputBytes: INPUT_BYTES, shared: false };
 /** Interval for checking a job's events, in case notifications were missed while Redis was down. */
 const POLL_MS = 2000;
-/** Interval for adding jobs to BullMQ that a replica stored, but died before adding. */
-const ADD_MISSING_MS = 30_000;
+/** Interval for dropping expired jobs, and for adding jobs to BullMQ that a replica stored, but died before adding. */
+const TIDY_MS = 30_000;
 
 /** Interval at which a replica announces its models, and the time after which an announcement that is not renewed expires. */
 const ANNOUNCE_MS = 5000;
@@ -52,9 +56,12 @@ export class RedisJobQueue implements JobQueue {
   readonly #deliveries: Deliveries;
   readonly #performer: Performer;
   readonly #notifier = new JobNotifier();
-  readonly #reservations = new JobReservations();
+  /** Of the jobs that are being checked in this process. */
+  readonly #reserved = new Loads();
   readonly #closing = new AbortController();
   readonly #timers: NodeJS.Timeout[];
+  /** Of the unfinished jobs that #tidy() looks at next. */
+  #cursor = '0';
 
   /** Rejects with JobStoreError when Redis cannot be reached, does not answer, or is too old. */
   static async connect(options: RedisQueueOptions): Promise<RedisJobQueue> {
@@ -62,14 +69,12 @@ export class RedisJobQueue implements JobQueue {
   }
 
   private constructor(options: RedisQueueOptions, connections: Connections) {
-    const { prefix = PREFIX, limit, retryAfterS, ttlMs, resultBytes = RESULT_BYTES } = options;
+    const { prefix = PREFIX, url, onError: _, ...limits } = options;
     this.#options = options;
     this.#connections = connections;
-    const bounds = { prefix, limit, retryAfterS, ttlMs, resultBytes };
+    const bounds = { ...DEFAULTS, ...limits, prefix };
     this.#requestStore = new JobStore(connections.request, bounds);
     this.#store = new JobStore(connections.worker, bounds);
-    connections.subscriber.on('message', (_, id) => this.#notifier.notify(id));
-    void connections.subscriber.subscribe(`${prefix}news`).catch(this.#onError);
     this.#performer = new Performer({ ...options, onError: this.#onError }, this.#store);
     const { process, onGivenUp, notify } = this.#performer;
     const { concurrency = CONCURRENCY } = options;
@@ -87,9 +92,10 @@ export class RedisJobQueue implements JobQueue {
     const every = (ms: number, work: () => Promise<void>) =>
       setInterval(() => void work().catch(this.#onError), ms).unref();
     this.#timers = [
-      every(ADD_MISSING_MS, () => this.#addMissing()),
+      every(TIDY_MS, () => this.#tidy()),
       every(ANNOUNCE_MS, () => this.#performer.announce(ANNOUNCED_MS)),
     ];
+    this.#subscribe(prefix);
     void this.#performer.announce(ANNOUNCED_MS).catch(this.#onError);
   }
 
@@ -100,27 +106,30 @@ export class RedisJobQueue implements JobQueue {
     });
   }
 
-  async reserve(): Promise<JobReservation> {
+  async reserve(wanted: JobClaim): Promise<JobReservation> {
     // Counted before waiting for Redis: of many that come at once, each sees those before it.
-    const reservation = this.#reservations.add();
-    const others = this.#reservations.count - 1;
+    const others = this.#held(wanted.owner);
+    const release = this.#reserved.add(wanted.owner, wanted.bytes);
     try {
-      const unfinished = await translated(() => this.#requestStore.unfinishedCount());
-      if (unfinished + others >= this.#options.limit) throw this.#requestStore.limitError();
-      return reservation;
+      await translated(() => this.#requestStore.assertRoom(wanted, others));
+      return { release };
     } catch (error) {
-      reservation.release();
+      release();
       throw error;
     }
   }
 
   async submit(request: JobRequest, key?: IdempotencyKey): Promise<{ job: Job; known: boolean }> {
     return translated(async () => {
-      const { id, known } = await this.#requestStore.submit(request, key);
-      const job = await this.get(id);
-      if (!known) await this.#deliveries.add([id]);
+      const { known, ...ticket } = await this.#requestStore.submit(request, key, this.#held(request.owner));
+      const job = await this.get(ticket.id);
+      if (!known) await this.#deliveries.add([ticket]);
       return { job, known };
     });
+  }
+
+  #held(owner: string | undefined): Held {
+    return { held: { ...this.#reserved.total }, own: { ...this.#reserved.of(owner) } };
   }
 
   async get(id: string): Promise<Job> {
@@ -148,7 +157,7 @@ export class RedisJobQueue implements JobQueue {
         return job;
       }
       await this.#requestStore.finish(id, { status: 'cancelled' });
-      await this.#deliveries.remove(id); // a running job stops at its next step
+      await this.#deliveries.remove(id);
       return this.get(id);
     });
   }
@@ -170,6 +179,10 @@ export class RedisJobQueue implements JobQueue {
     }
   }
 
+  waiting(): Promise<number> {
+    return translated(() => this.#requestStore.waiting());
+  }
+
   /** Waits for the jobs that run here while Redis answers. If it does not, other replicas take them over later. */
   async close(): Promise<void> {
     for (const timer of this.#timers) clearInterval(timer);
@@ -182,9 +195,21 @@ export class RedisJobQueue implements JobQueue {
     disconnect(this.#connections);
   }
 
-  /** Adds every unfinished job to BullMQ, which ignores the ids that it already has. */
-  async #addMissing() {
-    await this.#deliveries.add(await this.#store.unfinished());
+  /** Drops expired jobs, and adds a page of the unfinished ones to BullMQ, which ignores the ids that it already has. */
+  async #tidy() {
+    await this.#store.trim();
+    const { tickets, next } = await this.#store.unfinished(this.#cursor);
+    this.#cursor = next;
+    await this.#deliveries.add(tickets);
+  }
+
+  #subscribe(prefix: string) {
+    const { subscriber } = this.#connections;
+    subscriber.on('message', (channel, id) => {
+      if (channel === `${prefix}ended`) this.#performer.cancel(id);
+      else this.#notifier.notify(id);
+    });
+    void subscriber.subscribe(`${prefix}news`, `${prefix}ended`).catch(this.#onError);
   }
 
   /** Closing the connections makes the commands that wait for Redis fail: undefined then. */

@@ -1,12 +1,16 @@
 /**
  * Changes that must be atomic, as Lua scripts. KEYS[1] is the prefix of every key; it contains a hash tag, so that on a
- * cluster all keys are on one node. Only commands of Redis 6.2 are used. A script may run twice with the same arguments,
- * when a connection is lost before its answer comes.
+ * cluster all keys are on one node. ARGV[1] is JSON, `a` below; other arguments are bytes. Only commands of Redis 6.2 are
+ * used, times are those of Redis, and no script walks all jobs. A script may run twice with the same arguments, when a
+ * connection is lost before its answer comes.
  *
- *   jobs         sorted set: ids by time of creation
  *   unfinished   set: ids of jobs that wait or run
+ *   running      sorted set: ids of those that run, by time of starting
+ *   load         hash: what unfinished jobs occupy: bytes, and jobs:<owner>, bytes:<owner>
+ *   order        hash: now, o:<owner>: see tagOf
+ *   list:<owner>:<status>  sorted set: ids by time of creation
  *   finished     sorted set: ids by time of ending
- *   sizes, bytes hash and sum: bytes of their pictures
+ *   kept, bytes  hash: bytes of a finished job's pictures and its list; the sum of these bytes
  *   job:<id>         hash: the record
  *   job:<id>:input   hash: the input pictures, until it ends
  *   job:<id>:files   hash: the generated pictures
@@ -15,51 +19,148 @@
  *   key:<owner>:<value>  hash: the job and fingerprint of an owner's Idempotency-Key
  */
 const SHARED = `
-local p = KEYS[1]
-local function tell(id, kept, event, data)
+local p, a = KEYS[1], cjson.decode(ARGV[1])
+local time = redis.call('TIME')
+local now = time[1] * 1000 + math.floor(time[2] / 1000)
+local function tell(id, event, data)
   local events = p..'job:'..id..':events'
   local last = redis.call('XREVRANGE', events, '+', '-', 'COUNT', 1)[1]
   local next = last and tonumber(string.sub(last[1], 3)) + 1 or 1
-  redis.call('XADD', events, 'MAXLEN', kept, '0-'..next, 'event', event, 'data', data)
+  redis.call('XADD', events, 'MAXLEN', a.kept, '0-'..next, 'event', event, 'data', data)
   redis.call('PUBLISH', p..'news', id)
 end
+local function setStatus(id, status)
+  local job = p..'job:'..id
+  local record = redis.call('HMGET', job, 'owner', 'status', 'createdAt')
+  local owner = record[1] or ''
+  if record[2] then redis.call('ZREM', p..'list:'..owner..':'..record[2], id) end
+  redis.call('ZADD', p..'list:'..owner..':'..status, record[3] or now, id)
+  redis.call('HSET', job, 'status', status)
+  return 'list:'..owner..':'..status
+end
+local function addLoad(owner, jobs, bytes)
+  for field, change in pairs({ bytes = bytes, ['jobs:'..owner] = jobs, ['bytes:'..owner] = bytes }) do
+    if redis.call('HINCRBY', p..'load', field, change) <= 0 then redis.call('HDEL', p..'load', field) end
+  end
+end
+-- The job no longer waits or runs. Whatever went wrong with the sums ends when no job is left.
+local function leave(id)
+  if redis.call('SREM', p..'unfinished', id) == 0 then return false end
+  redis.call('ZREM', p..'running', id)
+  local record = redis.call('HMGET', p..'job:'..id, 'owner', 'inputBytes')
+  addLoad(record[1] or '', -1, 0 - (record[2] or 0))
+  if redis.call('SCARD', p..'unfinished') == 0 then redis.call('DEL', p..'load', p..'order') end
+  redis.call('DEL', p..'job:'..id..':input')
+  return true
+end
 local function drop(id)
-  redis.call('DEL', p..'job:'..id, p..'job:'..id..':input', p..'job:'..id..':files', p..'job:'..id..':events')
-  redis.call('DECRBY', p..'bytes', redis.call('HGET', p..'sizes', id) or 0)
-  redis.call('HDEL', p..'sizes', id)
+  local key = redis.call('HGET', p..'job:'..id, 'key')
+  if key and redis.call('HGET', p..'key:'..key, 'id') == id then redis.call('DEL', p..'key:'..key) end
+  redis.call('DEL', p..'job:'..id, p..'job:'..id..':files', p..'job:'..id..':events')
+  local bytes, list = string.match(redis.call('HGET', p..'kept', id) or '', '^(%d+) (.*)$')
+  if bytes then
+    redis.call('DECRBY', p..'bytes', bytes)
+    redis.call('ZREM', p..list, id)
+  end
+  redis.call('HDEL', p..'kept', id)
   redis.call('ZREM', p..'finished', id)
-  redis.call('ZREM', p..'jobs', id)
+end
+-- Drops the oldest finished jobs that have expired, or exceed the bounds in number and bytes; at most 100, and not the newest.
+local function trim()
+  local excess = redis.call('ZCARD', p..'finished') - a.history
+  local old = redis.call('ZRANGE', p..'finished', 0, 99, 'WITHSCORES')
+  local newest = redis.call('ZREVRANGE', p..'finished', 0, 0)[1]
+  for i = 1, #old, 2 do
+    local expired = tonumber(old[i + 1]) <= now - a.ttl
+    local over = excess > 0 or tonumber(redis.call('GET', p..'bytes') or 0) > a.bound
+    if not expired and (old[i] == newest or not over) then break end
+    drop(old[i])
+    excess = excess - 1
+  end
+end
+-- By how much a job exceeds its room: see deficit() in scheduler/fair-share.ts.
+local function deficit(total, own, wanted, limit)
+  local missing = total + wanted - limit
+  if not a.shared then return missing end
+  return math.max(missing, own + wanted - (limit - total))
+end
+-- nil if there is room for the job; else what is exhausted, how many jobs must end first, and how far those are that run.
+local function refusal()
+  local load = redis.call('HMGET', p..'load', 'bytes', 'jobs:'..a.owner, 'bytes:'..a.owner)
+  local jobs = redis.call('SCARD', p..'unfinished') + a.held.jobs
+  local bytes = (load[1] or 0) + a.held.bytes
+  local what, ends = 'jobs', deficit(jobs, (load[2] or 0) + a.own.jobs, 1, a.limit)
+  if ends <= 0 then
+    if a.bytes == 0 or bytes == 0 then return nil end
+    local missing = deficit(bytes, (load[3] or 0) + a.own.bytes, a.bytes, a.inputBytes)
+    if missing <= 0 then return nil end
+    what, ends = 'bytes', math.ceil(missing * jobs / bytes)
+  end
+  local answer = { 'full', what, ends }
+  local running = redis.call('ZRANGE', p..'running', 0, 15, 'WITHSCORES')
+  for i = 1, #running, 2 do
+    local record = redis.call('HMGET', p..'job:'..running[i], 'step', 'of')
+    for _, value in ipairs({ now - running[i + 1], record[1] or 0, record[2] or 0 }) do
+      table.insert(answer, tonumber(value))
+    end
+  end
+  return answer
 end
 `;
 
-/** id, now, limit, events kept, key, fingerprint, image, mask, then the record's fields -> 'new', 'full', 'conflict' or the id of the known job. */
+/** A job's owner and bytes, and what is held by others who are being checked -> nil, or {'full', ...}: see refusal. */
+export const RESERVE = `${SHARED}
+return refusal()`;
+
+/**
+ * A job and the limits; then its image and mask -> {'new', tag}, {'full', ...}, {'conflict'} or {'known', id}.
+ *
+ * The tag decides which job goes first, the smallest one: start-time fair queueing (Goyal et al. 1996). An owner's next
+ * job gets the tag after its last one, or after that of the job that was started last if that is greater. Owners whose
+ * jobs wait therefore take turns, and nobody saves up turns. Tags start anew when no job waits; past the greatest
+ * priority of BullMQ they stay equal, and jobs go first come, first served.
+ */
 export const SUBMIT = `${SHARED}
-local id, now, limit, kept, key, print, image, mask = unpack(ARGV, 1, 8)
-if key ~= '' then
+local id, key = a.id, a.record.key
+if key then
   local known = redis.call('HMGET', p..'key:'..key, 'id', 'fingerprint')
-  if known[1] and redis.call('EXISTS', p..'job:'..known[1]) == 1 then
-    return known[2] == print and known[1] or 'conflict'
+  if known[1] and known[1] ~= id and redis.call('EXISTS', p..'job:'..known[1]) == 1 then
+    return known[2] == a.fingerprint and { 'known', known[1] } or { 'conflict' }
   end
 end
--- Sent again by a client whose connection was lost before the answer came.
-if redis.call('EXISTS', p..'job:'..id) == 1 then return 'new' end
-local waiting = redis.call('SCARD', p..'unfinished')
-if waiting >= tonumber(limit) then return 'full' end
-redis.call('HSET', p..'job:'..id, unpack(ARGV, 9))
-if key ~= '' then redis.call('HSET', p..'key:'..key, 'id', id, 'fingerprint', print) end
-if image ~= '' then redis.call('HSET', p..'job:'..id..':input', 'image', image) end
-if mask ~= '' then redis.call('HSET', p..'job:'..id..':input', 'mask', mask) end
-redis.call('ZADD', p..'jobs', now, id)
+local job = p..'job:'..id
+if redis.call('EXISTS', job) == 1 then return { 'new', redis.call('HGET', job, 'tag') } end -- sent twice
+local full = refusal()
+if full then return full end
+local before = redis.call('SCARD', p..'unfinished')
+if before == redis.call('ZCARD', p..'running') then redis.call('DEL', p..'order') end
+local tags = redis.call('HMGET', p..'order', 'now', 'o:'..a.owner)
+local tag = math.min(a.maxTag, math.max(tags[1] or 0, tags[2] or 0) + 1)
+redis.call('HSET', p..'order', 'o:'..a.owner, tag)
+for field, value in pairs(a.record) do redis.call('HSET', job, field, value) end
+redis.call('HSET', job, 'createdAt', now, 'inputBytes', a.bytes, 'tag', tag)
+if key then redis.call('HSET', p..'key:'..key, 'id', id, 'fingerprint', a.fingerprint) end
+if #ARGV[2] > 0 then redis.call('HSET', job..':input', 'image', ARGV[2]) end
+if #ARGV[3] > 0 then redis.call('HSET', job..':input', 'mask', ARGV[3]) end
 redis.call('SADD', p..'unfinished', id)
-tell(id, kept, 'queued', '{"position":'..waiting..'}')
-return 'new'`;
+addLoad(a.owner, 1, a.bytes)
+setStatus(id, 'queued')
+tell(id, 'queued', '{"position":'..before..'}')
+return { 'new', tag }`;
 
-/** id, now -> 1 if it should run: it exists and has not ended. */
+/** id -> 1 if it should run: it exists and has not ended. */
 export const START = `${SHARED}
-local id, now = unpack(ARGV)
-if redis.call('SISMEMBER', p..'unfinished', id) == 0 then return 0 end
-redis.call('HSET', p..'job:'..id, 'status', 'running')
-redis.call('HSETNX', p..'job:'..id, 'startedAt', now)
+if redis.call('SISMEMBER', p..'unfinished', a.id) == 0 then return 0 end
+local tag = redis.call('HGET', p..'job:'..a.id, 'tag')
+if not tag then -- its record was lost
+  leave(a.id)
+  return 0
+end
+setStatus(a.id, 'running')
+redis.call('HSETNX', p..'job:'..a.id, 'startedAt', now)
+redis.call('ZADD', p..'running', 'NX', now, a.id)
+local last = redis.call('HGET', p..'order', 'now')
+redis.call('HSET', p..'order', 'now', math.max(last or 0, tag))
 return 1`;
 
 /**
@@ -67,61 +168,53 @@ return 1`;
  * and the milliseconds for which no replica has had the model, -1 if one has it; nil if the job has ended.
  */
 export const GIVE_BACK = `${SHARED}
-local id = ARGV[1]
-if redis.call('SISMEMBER', p..'unfinished', id) == 0 then return nil end
-local job = p..'job:'..id
-redis.call('HSET', job, 'status', 'queued')
+if redis.call('SISMEMBER', p..'unfinished', a.id) == 0 then return nil end
+local job = p..'job:'..a.id
+setStatus(a.id, 'queued')
 redis.call('HDEL', job, 'startedAt')
+redis.call('ZREM', p..'running', a.id)
 local times = redis.call('HINCRBY', job, 'givenBack', 1)
-if redis.call('EXISTS', p..'serves:'..redis.call('HGET', job, 'model')) == 1 then
+if redis.call('EXISTS', p..'serves:'..(redis.call('HGET', job, 'model') or '')) == 1 then
   redis.call('HDEL', job, 'unservedSince')
-  return {times, -1}
+  return { times, -1 }
 end
-local time = redis.call('TIME')
-local now = time[1] * 1000 + math.floor(time[2] / 1000)
 redis.call('HSETNX', job, 'unservedSince', now)
-return {times, now - redis.call('HGET', job, 'unservedSince')}`;
+return { times, now - redis.call('HGET', job, 'unservedSince') }`;
 
-/** id, step, of, events kept, data -> 1 if it should continue, 0 if it has ended: cancelled, or finished by another replica. */
+/** id, step, of, data -> 1 if it should continue, 0 if it has ended: cancelled, or finished by another replica. */
 export const PROGRESS = `${SHARED}
-local id, step, of, kept, data = unpack(ARGV)
-if redis.call('SISMEMBER', p..'unfinished', id) == 0 then return 0 end
-redis.call('HSET', p..'job:'..id, 'step', step, 'of', of)
-tell(id, kept, 'progress', data)
+if redis.call('SISMEMBER', p..'unfinished', a.id) == 0 then return 0 end
+redis.call('HSET', p..'job:'..a.id, 'step', a.step, 'of', a.of)
+tell(a.id, 'progress', a.data)
 return 1`;
 
-/** id, now, ttl, bound in bytes, events kept, status, event, data, media type, files... -> 1, or 0 if it had ended before: the first outcome counts. */
+/** id, status, event, data, mediaType and the bounds; then the files -> 1, or 0 if it had ended before: the first outcome counts. */
 export const FINISH = `${SHARED}
-local id, now, ttl, bound, kept, status, event, data, media = unpack(ARGV, 1, 9)
-if redis.call('SREM', p..'unfinished', id) == 0 then return 0 end
-local job, bytes = p..'job:'..id, 0
-redis.call('HSET', job, 'status', status, 'finishedAt', now, 'images', #ARGV - 9, 'mediaType', media)
-if status == 'failed' then redis.call('HSET', job, 'error', data) end
-for i = 10, #ARGV do
-  redis.call('HSET', job..':files', i - 10, ARGV[i])
+if not leave(a.id) then return 0 end
+local job, bytes = p..'job:'..a.id, 0
+local list = setStatus(a.id, a.status)
+redis.call('HSET', job, 'finishedAt', now, 'images', #ARGV - 1, 'mediaType', a.mediaType)
+if a.status == 'failed' then redis.call('HSET', job, 'error', a.data) end
+for i = 2, #ARGV do
+  redis.call('HSET', job..':files', i - 2, ARGV[i])
   bytes = bytes + #ARGV[i]
 end
-redis.call('DEL', job..':input')
-redis.call('ZADD', p..'finished', now, id)
-redis.call('HSET', p..'sizes', id, bytes)
-local total = redis.call('INCRBY', p..'bytes', bytes)
-tell(id, kept, event, data)
-redis.call('PEXPIRE', job, ttl)
-redis.call('PEXPIRE', job..':files', ttl)
-redis.call('PEXPIRE', job..':events', ttl)
+redis.call('ZADD', p..'finished', now, a.id)
+redis.call('HSET', p..'kept', a.id, bytes..' '..list)
+redis.call('INCRBY', p..'bytes', bytes)
+tell(a.id, a.event, a.data)
+redis.call('PUBLISH', p..'ended', a.id)
+for _, part in ipairs({ '', ':files', ':events' }) do redis.call('PEXPIRE', job..part, a.ttl) end
 local key = redis.call('HGET', job, 'key')
-if key then redis.call('PEXPIRE', p..'key:'..key, ttl) end
--- Expired jobs leave the lists; while the bytes exceed the bound, the oldest are dropped early.
-local old = redis.call('ZRANGE', p..'finished', 0, 99, 'WITHSCORES')
-for i = 1, #old, 2 do
-  local expired = tonumber(old[i + 1]) <= tonumber(now) - tonumber(ttl)
-  local over = tonumber(redis.call('GET', p..'bytes')) > tonumber(bound)
-  if old[i] == id or not (expired or over) then break end
-  drop(old[i])
-end
+if key then redis.call('PEXPIRE', p..'key:'..key, a.ttl) end
+trim()
 return 1`;
+
+/** The bounds: drops what has expired. */
+export const TRIM = `${SHARED}
+trim()`;
 
 /** id: deletes a job that has ended. */
 export const FORGET = `${SHARED}
-drop(ARGV[1])
+drop(a.id)
 return 1`;

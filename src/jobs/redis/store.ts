@@ -4,37 +4,58 @@ import {
   EVENTS_KEPT,
   IdempotencyConflictError,
   type IdempotencyKey,
-  isListed,
+  inputBytesOf,
+  JOB_STATUSES,
   type Job,
+  type JobClaim,
   type JobEvent,
   type JobFilter,
-  JobLimitError,
   type JobOutcome,
   type JobRequest,
   type JobStatus,
   lastEvent,
 } from '../job.ts';
-import { FINISH, FORGET, GIVE_BACK, PROGRESS, START, SUBMIT } from './scripts.ts';
+import { type Load, limitError, type RoomOptions, type Running } from '../room.ts';
+import { FINISH, FORGET, GIVE_BACK, PROGRESS, RESERVE, START, SUBMIT, TRIM } from './scripts.ts';
 
-export interface StoreOptions {
+export interface StoreOptions extends RoomOptions {
   /** Prefix of every key; with a hash tag, for Redis Cluster. */
   prefix: string;
-  limit: number;
-  retryAfterS: () => number;
   ttlMs: number;
+  history: number;
   resultBytes: number;
 }
 
-const PAGE = 200;
+/** Room that is held for requests which are being checked in this process: in all, and of the owner. */
+export interface Held {
+  held: Load;
+  own: Load;
+}
 
-/** The records, pictures and events of jobs in Redis, shared by all replicas. Times are from this process's clock. */
+/** A job on its way to a replica; the smallest priority goes first. */
+export interface Ticket {
+  id: string;
+  priority: number;
+}
+
+/** BullMQ's greatest priority is 2^21. */
+const MAX_TAG = 2_000_000;
+/** Unfinished jobs read at a time. */
+const PAGE = 1000;
+
+/** The records, pictures and events of jobs in Redis, shared by all replicas. */
 export class JobStore {
   readonly #redis: Redis;
   readonly #options: StoreOptions;
+  /** What every script is given. */
+  readonly #bounds: object;
 
   constructor(redis: Redis, options: StoreOptions) {
     this.#redis = redis;
     this.#options = options;
+    const { limit, inputBytes, shared, history, ttlMs, resultBytes } = options;
+    const bounds = { limit, inputBytes, shared, history, ttl: ttlMs, bound: resultBytes };
+    this.#bounds = { ...bounds, kept: EVENTS_KEPT, maxTag: MAX_TAG };
   }
 
   /** The id of the job that an owner's key was sent with. Rejects with IdempotencyConflictError. */
@@ -45,52 +66,72 @@ export class JobStore {
     return entry.id;
   }
 
-  /** Jobs that wait or run, on any replica. */
-  unfinishedCount(): Promise<number> {
-    return this.#redis.scard(`${this.#options.prefix}unfinished`);
+  /** Rejects with JobLimitError when there is no room for a job besides those that are being checked. */
+  async assertRoom({ owner = '', bytes }: JobClaim, held: Held): Promise<void> {
+    this.#assertNotFull((await this.#run(RESERVE, { owner, bytes, ...held })) ?? ['room']);
   }
 
-  limitError(): JobLimitError {
-    return new JobLimitError(this.#options.limit, this.#options.retryAfterS());
+  /** The job, new or known. Rejects with JobLimitError and IdempotencyConflictError. */
+  async submit(
+    request: JobRequest,
+    key: IdempotencyKey | undefined,
+    held: Held,
+  ): Promise<Ticket & { known: boolean }> {
+    const { id, task, fields, image, mask, webhook, owner } = request;
+    const record = {
+      task,
+      fields: JSON.stringify(fields),
+      model: String(fields.model ?? ''),
+      key: key && ownedKey(key, owner),
+      webhook,
+      owner,
+    };
+    const claim = { owner: owner ?? '', bytes: inputBytesOf(request) };
+    const job = { id, record, fingerprint: key?.fingerprint, ...claim, ...held };
+    const answer = await this.#run(SUBMIT, job, image ?? '', mask ?? '');
+    this.#assertNotFull(answer);
+    const [what, value] = answer as [string, string | number];
+    if (what === 'conflict' && key) throw new IdempotencyConflictError(key);
+    if (what === 'known') return { id: String(value), priority: 0, known: true };
+    return { id, priority: Number(value), known: false };
   }
 
-  /** The id of the job, new or known. Rejects with JobLimitError and IdempotencyConflictError. */
-  async submit(request: JobRequest, key?: IdempotencyKey): Promise<{ id: string; known: boolean }> {
-    const now = Date.now();
-    const { id, task, fields, image = '', mask = '', webhook, owner } = request;
-    const record: Record<string, string | number> = { task, status: 'queued', createdAt: now };
-    record.fields = JSON.stringify(fields);
-    record.model = String(fields.model ?? '');
-    if (key) record.key = ownedKey(key, owner);
-    if (webhook) record.webhook = webhook;
-    if (owner) record.owner = owner;
-    const known = key ? [record.key, key.fingerprint] : ['', ''];
-    const values = Object.entries(record).flat();
-    const { limit } = this.#options;
-    const answer = await this.#run(SUBMIT, id, now, limit, EVENTS_KEPT, ...known, image, mask, ...values);
-    if (answer === 'full') throw this.limitError();
-    if (answer === 'conflict' && key) throw new IdempotencyConflictError(key);
-    return answer === 'new' ? { id, known: false } : { id: String(answer), known: true };
+  /** Throws JobLimitError when a script has answered that there is no room. */
+  #assertNotFull(answer: unknown): void {
+    const [what, exhausted, ends, ...numbers] = answer as [string, 'jobs' | 'bytes', number, ...number[]];
+    if (what !== 'full') return;
+    const running: Running[] = [];
+    for (let i = 0; i < numbers.length; i += 3)
+      running.push({ elapsedMs: numbers[i], step: numbers[i + 1], of: numbers[i + 2] });
+    throw limitError(this.#options, exhausted, ends, running);
   }
 
   async get(id: string): Promise<Job | undefined> {
     return read(id, await this.#redis.hgetall(this.#key(id)));
   }
 
-  /** Newest first. Expired jobs are removed from the list as it is read. */
-  async list(filter: JobFilter): Promise<Job[]> {
-    const index = `${this.#options.prefix}jobs`;
-    const found: Job[] = [];
-    for (let from = 0; found.length < filter.limit; from += PAGE) {
-      const ids = await this.#redis.zrevrange(index, from, from + PAGE - 1);
-      if (ids.length === 0) break;
-      const jobs = await Promise.all(ids.map((id) => this.get(id)));
-      const gone = ids.filter((_, i) => !jobs[i]);
-      if (gone.length > 0) await this.#redis.zrem(index, ...gone);
-      from -= gone.length;
-      found.push(...jobs.filter((job) => job !== undefined).filter((job) => isListed(job, filter)));
+  /** Newest first. Expired jobs are removed from the lists as they are read. */
+  async list({ owner = '', status, limit }: JobFilter): Promise<Job[]> {
+    const statuses = status ? [status] : JOB_STATUSES;
+    for (;;) {
+      const lists = await Promise.all(statuses.map((each) => this.#newest(owner, each, limit)));
+      const newest = lists.flat().sort((a, b) => b.createdMs - a.createdMs);
+      const entries = newest.slice(0, limit);
+      const jobs = await Promise.all(entries.map(({ id }) => this.get(id)));
+      const gone = entries.filter((_, i) => !jobs[i]);
+      if (gone.length === 0) return jobs.filter((job) => job !== undefined);
+      await Promise.all(gone.map(({ list, id }) => this.#redis.zrem(list, id)));
     }
-    return found.slice(0, filter.limit);
+  }
+
+  /** The newest `limit` jobs of an owner that have a status. */
+  async #newest(owner: string, status: JobStatus, limit: number) {
+    const list = `${this.#options.prefix}list:${owner}:${status}`;
+    const members = await this.#redis.zrevrange(list, 0, limit - 1, 'WITHSCORES');
+    const entries: { list: string; id: string; createdMs: number }[] = [];
+    for (let i = 0; i < members.length; i += 2)
+      entries.push({ list, id: members[i], createdMs: Number(members[i + 1]) });
+    return entries;
   }
 
   async image(id: string, n: number): Promise<Buffer | null> {
@@ -118,13 +159,13 @@ export class JobStore {
    * job, and for how long no replica has announced the model (-1 if one has); undefined when the job has ended.
    */
   async giveBack(id: string): Promise<{ times: number; unservedMs: number } | undefined> {
-    const answer = (await this.#run(GIVE_BACK, id)) as [number, number] | null;
+    const answer = (await this.#run(GIVE_BACK, { id })) as [number, number] | null;
     return answer ? { times: answer[0], unservedMs: answer[1] } : undefined;
   }
 
   /** Marks a job as running and returns its request; undefined when it has ended. */
   async start(id: string): Promise<JobRequest | undefined> {
-    if (!(await this.#run(START, id, Date.now()))) return undefined;
+    if (!(await this.#run(START, { id }))) return undefined;
     const [job, input] = await Promise.all([
       this.get(id),
       this.#redis.hgetallBuffer(`${this.#key(id)}:input`),
@@ -135,27 +176,43 @@ export class JobStore {
   /** Records progress; false if the job should stop, because it was cancelled or another replica finished it. */
   async progress(id: string, data: ProgressEvent): Promise<boolean> {
     const { step, of } = data;
-    return Boolean(await this.#run(PROGRESS, id, step, of, EVENTS_KEPT, JSON.stringify(data)));
+    return Boolean(await this.#run(PROGRESS, { id, step, of, data: JSON.stringify(data) }));
   }
 
   /** Records the outcome; false if the job had ended before. */
   async finish(id: string, outcome: JobOutcome): Promise<boolean> {
-    const { ttlMs, resultBytes } = this.#options;
     const { event, data } = lastEvent(outcome);
     const { mediaType, files } =
       outcome.status === 'succeeded' ? outcome.result : { mediaType: '', files: [] };
-    const fields = [outcome.status, event, JSON.stringify(data), mediaType];
+    const end = { id, status: outcome.status, event, data: JSON.stringify(data), mediaType };
     const buffers = files.map((file) => Buffer.from(file.buffer, file.byteOffset, file.byteLength));
-    const limits = [Date.now(), ttlMs, resultBytes, EVENTS_KEPT];
-    return Boolean(await this.#run(FINISH, id, ...limits, ...fields, ...buffers));
+    return Boolean(await this.#run(FINISH, end, ...buffers));
   }
 
   async forget(id: string): Promise<void> {
-    await this.#run(FORGET, id);
+    await this.#run(FORGET, { id });
   }
 
-  unfinished(): Promise<string[]> {
-    return this.#redis.smembers(`${this.#options.prefix}unfinished`);
+  /** Drops jobs that have expired. */
+  async trim(): Promise<void> {
+    await this.#run(TRIM, {});
+  }
+
+  /** Jobs that wait, on all replicas. */
+  async waiting(): Promise<number> {
+    const { prefix } = this.#options;
+    const [unfinished, running] = await Promise.all([
+      this.#redis.scard(`${prefix}unfinished`),
+      this.#redis.zcard(`${prefix}running`),
+    ]);
+    return unfinished - running;
+  }
+
+  /** A page of the jobs that wait or run, and the cursor of the next one; '0' is the first. */
+  async unfinished(cursor: string): Promise<{ tickets: Ticket[]; next: string }> {
+    const [next, ids] = await this.#redis.sscan(`${this.#options.prefix}unfinished`, cursor, 'COUNT', PAGE);
+    const tags = await Promise.all(ids.map((id) => this.#redis.hget(this.#key(id), 'tag')));
+    return { tickets: ids.map((id, i) => ({ id, priority: Number(tags[i] ?? 0) })), next };
   }
 
   async events(id: string, after: number): Promise<JobEvent[]> {
@@ -171,8 +228,9 @@ export class JobStore {
     return `${this.#options.prefix}job:${id}`;
   }
 
-  #run(script: string, ...values: (string | number | Buffer)[]) {
-    return this.#redis.eval(script, 1, this.#options.prefix, ...values);
+  #run(script: string, values: object, ...bytes: (string | Buffer)[]) {
+    const json = JSON.stringify({ ...this.#bounds, ...values });
+    return this.#redis.eval(script, 1, this.#options.prefix, json, ...bytes);
   }
 }
 
