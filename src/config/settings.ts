@@ -142,6 +142,15 @@ export const SETTINGS = {
     default: String(25 * MEGA),
     description: 'Maximum size of a picture in pixels (width × height); larger ones get 413',
   },
+  MAX_DECODED_BYTES: {
+    schema: z.union([z.literal('auto').transform(() => undefined), wholeNumber(10 * MEGA, 10 ** 15)], {
+      error: 'must be auto or a whole number from 10000000 to 1000000000000000',
+    }),
+    default: 'auto',
+    description:
+      'Maximum memory for decoded pictures, work on them and their results, in bytes, for all requests and ' +
+      'jobs of this process; beyond it, requests get 429 and jobs wait. `auto`: a third of the memory limit',
+  },
   MAX_CONNECTIONS: {
     schema: wholeNumber(1, 1_000_000),
     default: '1000',

@@ -9,6 +9,9 @@ export interface Limits {
   maxPixels: number;
 }
 
+/** What is known about a picture before it is decoded. */
+export type PictureHeader = Pick<Metadata, 'width' | 'height' | 'format' | 'hasAlpha' | 'space' | 'icc'>;
+
 // 'warning' is the strictest level. libjpeg reports damaged data only as warnings.
 const STRICT: SharpOptions = { failOn: 'warning', sequentialRead: true };
 
@@ -22,11 +25,17 @@ const STRICT: SharpOptions = { failOn: 'warning', sequentialRead: true };
  * damaged profile is dropped too. 16-bit channels keep their upper 8 bits.
  *
  * @param field name of the request field, for the error
+ * @param header of this file, if it has been read already
  * @throws PictureError 'unreadable' (empty, truncated, damaged), 'unsupported' (other format or number of channels),
  *   'too-large' (more pixels than limits.maxPixels)
  */
-export async function decodePicture(bytes: Buffer, field: string, limits: Limits): Promise<Picture> {
-  const header = await readHeader(bytes, field, limits);
+export async function decodePicture(
+  bytes: Buffer,
+  field: string,
+  limits: Limits,
+  header?: PictureHeader,
+): Promise<Picture> {
+  header ??= await readHeader(bytes, field, limits);
   const profile = profileSpace(header.icc);
   const decoder = sharp(bytes, {
     ...STRICT,
@@ -55,7 +64,7 @@ export async function decodePicture(bytes: Buffer, field: string, limits: Limits
 const KEEPS_VALUES = new Set<string>(['srgb', 'rgb', 'rgb16', 'b-w', 'grey16']);
 
 /** Reads the header and checks format and size, before any pixel is decoded. Throws PictureError. */
-async function readHeader(bytes: Buffer, field: string, limits: Limits): Promise<Metadata> {
+export async function readHeader(bytes: Buffer, field: string, limits: Limits): Promise<PictureHeader> {
   if (bytes.length === 0) throw new PictureError(field, 'unreadable', `${field} is empty (0 bytes)`);
   const format = sniffFormat(bytes);
   if (format === undefined) throw unsupported(field);
@@ -71,7 +80,8 @@ async function readHeader(bytes: Buffer, field: string, limits: Limits): Promise
     const message = `${field} is ${width} x ${height} pixels; at most ${limits.maxPixels} pixels are accepted`;
     throw new PictureError(field, 'too-large', message);
   }
-  return header;
+  const { hasAlpha, space, icc } = header;
+  return { width, height, format: header.format, hasAlpha, space, icc };
 }
 
 /** The colour space of an ICC profile: four characters at byte 16 of its header (ICC.1:2022, 7.2.8). */

@@ -1,4 +1,4 @@
-import { decodePicture, type Limits } from './decode.ts';
+import { decodePicture, type Limits, type PictureHeader } from './decode.ts';
 import { type Box, type Mask, type Picture, PictureError } from './picture.ts';
 
 /**
@@ -7,8 +7,13 @@ import { type Box, type Mask, type Picture, PictureError } from './picture.ts';
  *
  * @throws PictureError see decodePicture
  */
-export async function decodeMask(bytes: Buffer, field: string, limits: Limits): Promise<Mask> {
-  const { width, height, channels, data } = await decodePicture(bytes, field, limits);
+export async function decodeMask(
+  bytes: Buffer,
+  field: string,
+  limits: Limits,
+  header?: PictureHeader,
+): Promise<Mask> {
+  const { width, height, channels, data } = await decodePicture(bytes, field, limits, header);
   const hole = new Uint8Array(width * height);
   for (let p = 0, at = 0; p < hole.length; p++, at += channels) {
     // Rec. 709 weights, as integers that add up to 256, so that grey 128 has a luminance of exactly 128.

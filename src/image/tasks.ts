@@ -1,8 +1,10 @@
 /** The functions that run in image threads, started by threads.ts. Their cost is proportional to a picture's pixels. */
+import { setImmediate } from 'node:timers/promises';
 import { composite } from './composite.ts';
 import { decodePicture } from './decode.ts';
 import { knownFeatures } from './drift.ts';
 import { encodeMask, encodePicture } from './encode.ts';
+import { collectGarbage } from './garbage.ts';
 import { decodeMask, maskFromAlpha, measureHole } from './mask.ts';
 import { type Box, type Mask, type Picture, PictureError } from './picture.ts';
 import { maskToTensor, pictureToTensor } from './region.ts';
@@ -34,7 +36,22 @@ export interface Refusal {
   refused: { field: string; code: PictureError['code']; message: string };
 }
 
+/** Bytes of pixels and files, seen since the last collection of garbage, after which this thread collects it. */
+const GARBAGE_BYTES = 32_000_000;
+let seen = 0;
+
 export default async function run({ name, args }: { name: keyof Tasks; args: unknown[] }): Promise<unknown> {
+  const answer = await perform(name, args);
+  seen += bytesIn([args, answer]);
+  if (seen > GARBAGE_BYTES) {
+    seen = 0;
+    collectGarbage();
+    await setImmediate(); // Node frees the buffers that sharp has made after the collection
+  }
+  return answer;
+}
+
+async function perform(name: keyof Tasks, args: unknown[]): Promise<unknown> {
   try {
     const task = tasks[name] as (...args: unknown[]) => Promise<unknown>;
     return { value: await task(...args.map(asBuffer)) };
@@ -50,6 +67,13 @@ function shared<T extends { data: Uint8Array }>(image: T): T {
   const data = new Uint8Array(new SharedArrayBuffer(image.data.length));
   data.set(image.data);
   return { ...image, data };
+}
+
+/** Bytes of the arrays in a value: of pictures, files and tensors. */
+function bytesIn(value: unknown): number {
+  if (ArrayBuffer.isView(value)) return value.byteLength;
+  if (typeof value !== 'object' || value === null) return 0;
+  return Object.values(value).reduce((sum: number, each) => sum + bytesIn(each), 0);
 }
 
 /** Restores a Buffer, which arrives in another thread as a plain Uint8Array. */

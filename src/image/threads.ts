@@ -1,41 +1,110 @@
 /**
  * The image functions, run in a thread pool. A pass over a picture of 12 megapixels takes tens of milliseconds, and must
- * not block health probes, progress events and other requests. Names, parameters and errors are the same as in tasks.ts.
+ * not block health probes, progress events and other requests. Names and errors are the same as in tasks.ts.
  */
 import { Piscina } from 'piscina';
 import { usableCores } from '../engine/cores.ts';
-import { PictureError } from './picture.ts';
+import type { Room } from './budget.ts';
+import { pictureBudget } from './budget.ts';
+import { type Limits, type PictureHeader, readHeader } from './decode.ts';
+import { type Cost, Lanes } from './lanes.ts';
+import { decodedBytes, decodeWork, encodeWork, maskWork, pixelsOf, WORK } from './needs.ts';
+import { type Mask, type Picture, PictureError } from './picture.ts';
 import type { Refusal, Tasks } from './tasks.ts';
 
 const FROM_SOURCE = import.meta.url.endsWith('.ts');
-/** More threads would only compete with the network for cores. */
-const MOST_THREADS = 4;
+/** libvips runs in the threads of libuv's pool, which has four. */
+const MAX_THREADS = 4;
+/** Threads for slow tasks. More would only compete with the network for cores. */
+const SLOW_THREADS = Math.min(MAX_THREADS - 1, usableCores());
+/** Pictures up to this size, in pixels, are fast: a task takes about a tenth of a second at most. */
+const FAST_PIXELS = 1_000_000;
+/** Files up to this size, in bytes: the header of a larger one may contain much to skip or to inflate. */
+const FAST_FILE_BYTES = 1_000_000;
 
+const threads = SLOW_THREADS + 1;
 const pool = new Piscina({
   filename: new URL(FROM_SOURCE ? './tasks.ts' : './tasks.js', import.meta.url).href,
   execArgv: FROM_SOURCE ? ['--import', 'tsx'] : [],
   minThreads: 1,
-  maxThreads: Math.min(MOST_THREADS, usableCores()),
+  maxThreads: threads,
   idleTimeout: 30_000,
 });
+const lanes = new Lanes({ threads, slowThreads: SLOW_THREADS, workable: () => pictureBudget.workable });
 
-function offload<Name extends keyof Tasks>(name: Name): Tasks[Name] {
-  const call = async (...args: unknown[]) => {
-    const answer: { value: unknown } | Refusal = await pool.run({ name, args });
-    if ('value' in answer) return answer.value;
-    const { field, code, message } = answer.refused;
-    throw new PictureError(field, code, message);
-  };
-  return call as Tasks[Name];
+async function run<Name extends keyof Tasks>(
+  cost: Cost,
+  name: Name,
+  ...args: Parameters<Tasks[Name]>
+): Promise<Awaited<ReturnType<Tasks[Name]>>> {
+  const answer = await lanes.run(cost, (): Promise<{ value: unknown } | Refusal> => pool.run({ name, args }));
+  if ('value' in answer) return answer.value as Awaited<ReturnType<Tasks[Name]>>;
+  const { field, code, message } = answer.refused;
+  throw new PictureError(field, code, message);
 }
 
-export const decodePicture = offload('decodePicture');
-export const decodeMask = offload('decodeMask');
+const costOf = (pixels: number, bytes: number): Cost => ({ slow: pixels > FAST_PIXELS, bytes });
+
+/** A file whose header has been read and checked. */
+export interface EncodedPicture {
+  bytes: Buffer;
+  /** Name of the request field, for errors. */
+  field: string;
+  header: PictureHeader;
+  limits: Limits;
+}
+
+/** Reads and checks the header of a file: see readHeader. Decoding it needs room, which depends on its size. */
+export async function inspect(bytes: Buffer, field: string, limits: Limits): Promise<EncodedPicture> {
+  const slow = bytes.length > FAST_FILE_BYTES;
+  const header = await lanes.run({ slow, bytes: 0 }, () => readHeader(bytes, field, limits));
+  return { bytes, field, header, limits };
+}
+
+/** Decodes a picture; `room` must have been reserved for it (needs.ts). */
+export async function decodePicture(file: EncodedPicture, room: Room): Promise<Picture> {
+  const { bytes, field, limits, header } = file;
+  assertRoom(room, decodedBytes(header));
+  return run(costOf(pixelsOf(header), decodeWork(header)), 'decodePicture', bytes, field, limits, header);
+}
+
+/** Decodes a mask; `room` must have been reserved for it (needs.ts). */
+export async function decodeMask(file: EncodedPicture, room: Room): Promise<Mask> {
+  const { bytes, field, limits, header } = file;
+  assertRoom(room, pixelsOf(header));
+  return run(costOf(pixelsOf(header), maskWork(header)), 'decodeMask', bytes, field, limits, header);
+}
+
+function assertRoom(room: Room, bytes: number) {
+  if (room.bytes < bytes) throw new RangeError(`decoding needs ${bytes} bytes, ${room.bytes} are reserved`);
+}
+
+/** The image functions whose first parameter is a picture or a mask, and whose working memory is at most WORK per pixel. */
+function offload<
+  Name extends 'maskFromAlpha' | 'measureHole' | 'pictureToTensor' | 'knownRegion' | 'composite',
+>(name: Name) {
+  return (...args: Parameters<Tasks[Name]>): ReturnType<Tasks[Name]> => {
+    const pixels = pixelsOf(args[0]);
+    return run(costOf(pixels, pixels * WORK), name, ...args) as ReturnType<Tasks[Name]>;
+  };
+}
 export const maskFromAlpha = offload('maskFromAlpha');
 export const measureHole = offload('measureHole');
 export const pictureToTensor = offload('pictureToTensor');
 export const knownRegion = offload('knownRegion');
 export const composite = offload('composite');
-export const uncertainty = offload('uncertainty');
-export const encodePicture = offload('encodePicture');
-export const encodeMask = offload('encodeMask');
+
+export async function uncertainty(...args: Parameters<Tasks['uncertainty']>): Promise<Mask> {
+  const pixels = pixelsOf(args[1]);
+  return run(costOf(pixels, pixels * WORK), 'uncertainty', ...args);
+}
+
+export async function encodePicture(...args: Parameters<Tasks['encodePicture']>): Promise<Uint8Array> {
+  const pixels = pixelsOf(args[0]);
+  return run(costOf(pixels, encodeWork(pixels, args[1].format)), 'encodePicture', ...args);
+}
+
+export async function encodeMask(...args: Parameters<Tasks['encodeMask']>): Promise<Uint8Array> {
+  const pixels = pixelsOf(args[0]);
+  return run(costOf(pixels, encodeWork(pixels, 'png')), 'encodeMask', ...args);
+}

@@ -7,7 +7,6 @@ const MAX_AGE_MS = 10_000;
 
 interface Entry {
   prepared: PreparedRequest;
-  bytes: number;
   expiry: NodeJS.Timeout;
 }
 
@@ -25,24 +24,37 @@ export class PreparedInputs {
     this.#maxBytes = Math.max(MIN_BYTES, maxPixels * MAX_BYTES_PER_PIXEL);
   }
 
+  /** Keeps the pictures and their room, or releases it. */
   put(id: string, prepared: PreparedRequest): void {
-    const bytes = 'input' in prepared ? sizeOf(prepared.input) : 0;
-    if (this.#bytes + bytes > this.#maxBytes || this.#entries.has(id)) return;
-    const expiry = setTimeout(() => this.take(id), MAX_AGE_MS).unref();
-    this.#entries.set(id, { prepared, bytes, expiry });
-    this.#bytes += bytes;
+    const { room, needs } = prepared;
+    if (this.#bytes + needs.input > this.#maxBytes || this.#entries.has(id)) {
+      room.release();
+      return;
+    }
+    room.resize(needs.input);
+    const expiry = setTimeout(() => this.drop(id), MAX_AGE_MS).unref();
+    this.#entries.set(id, { prepared, expiry });
+    this.#bytes += needs.input;
   }
 
+  /** The pictures, with room for their results; undefined if they are not kept or there is no such room now. */
   take(id: string): PreparedRequest | undefined {
+    const prepared = this.#remove(id);
+    if (prepared?.room.resize(prepared.needs.total)) return prepared;
+    prepared?.room.release();
+    return undefined;
+  }
+
+  drop(id: string): void {
+    this.#remove(id)?.room.release();
+  }
+
+  #remove(id: string): PreparedRequest | undefined {
     const entry = this.#entries.get(id);
     if (!entry) return undefined;
     clearTimeout(entry.expiry);
     this.#entries.delete(id);
-    this.#bytes -= entry.bytes;
+    this.#bytes -= entry.prepared.needs.input;
     return entry.prepared;
   }
-}
-
-function sizeOf({ picture, mask }: { picture: { data: Uint8Array }; mask: { data: Uint8Array } }): number {
-  return picture.data.length + mask.data.length;
 }

@@ -3,6 +3,7 @@ import { prepare } from '../generation/prepare.ts';
 import { ProgressReporter } from '../generation/progress.ts';
 import type { GenerationRequest } from '../generation/request.ts';
 import { type ResolvedRequest, resolve } from '../generation/resolve.ts';
+import type { Room } from '../image/budget.ts';
 import type { Limits } from '../image/decode.ts';
 import type { Metrics } from '../metrics.ts';
 import { type ModelRegistry, UnknownModelError } from '../registry/registry.ts';
@@ -10,7 +11,10 @@ import { tracedApart } from '../tracing.ts';
 import type { JobRequest, JobResult, PerformOptions } from './job.ts';
 import { PreparedInputs } from './prepared-inputs.ts';
 
-/** Carries jobs out: the same flow as a request over HTTP, except that a job waits for room where a request is refused. */
+/**
+ * Carries jobs out: the same flow as a request over HTTP, except that a job waits for room in the queue, and for memory,
+ * where a request is refused.
+ */
 export class JobRunner {
   /** Filled by whoever checks a job's pictures before it is submitted. */
   readonly preparedInputs: PreparedInputs;
@@ -33,8 +37,11 @@ export class JobRunner {
     const { model, parameters, request } = resolved;
     const { scheduler } = await model.open();
     const reservation = await scheduler.admission.whenRoom(parameters.numImages, signal);
+    let room: Room | undefined;
     try {
-      const input = this.preparedInputs.take(job.id) ?? (await prepare(resolved, this.#limits));
+      const input =
+        this.preparedInputs.take(job.id) ?? (await prepare(resolved, this.#limits, { wait: signal }));
+      room = input.room;
       const prepared = { ...input, model }; // a reload may have replaced the model since the job was accepted
       const progress = new ProgressReporter(model.card.resolution, request.preview_every, onProgress);
       const options = { signal, reservation, onProgress: progress.report };
@@ -42,6 +49,7 @@ export class JobRunner {
       await progress.flush();
       return { files, mediaType: `image/${format}`, answer: fields };
     } finally {
+      room?.release();
       reservation.release();
     }
   }

@@ -43,6 +43,7 @@ const VALUES: Record<keyof typeof SETTINGS, { good: string[]; bad: string[] }> =
   },
   MAX_UPLOAD_BYTES: { good: ['1024'], bad: ['1023', '32MB'] },
   MAX_PIXELS: { good: ['1'], bad: ['0', '25M'] },
+  MAX_DECODED_BYTES: { good: ['auto', '10000000'], bad: ['0', '9999999', '2GB'] },
   MAX_CONNECTIONS: { good: ['1'], bad: ['0', 'many'] },
   REQUEST_TIMEOUT_MS: { good: ['1000'], bad: ['0', '999', '30s'] },
   SEND_TIMEOUT_MS: { good: ['1000'], bad: ['0', '1m'] },

@@ -62,6 +62,8 @@ export default async function jobRoutes(app: FastifyInstance, dependencies: Depe
             'unsupported-media-type',
             'unsupported-picture',
             'job-limit',
+            'memory-full',
+            'picture-too-slow',
             'not-ready',
           ),
         },
@@ -80,18 +82,21 @@ export default async function jobRoutes(app: FastifyInstance, dependencies: Depe
       const earlier = key && (await jobs.find(key, owner));
       if (earlier) return send(earlier, 200);
       const reservation = await jobs.reserve(); // before anything is decoded
+      const id = randomUUID();
+      let accepted = false;
       try {
-        const prepared = await prepare(resolved, limits); // a bad picture is a 4xx now, not a failed job later
+        const prepared = await prepare(resolved, limits, { checkOnly: true }); // a bad picture is a 4xx now, not a failed job later
         // Seed and version are fixed now, so that the job gives the same picture on whichever replica it runs.
         const { model, parameters } = resolved;
         const fixed = { ...fields, model: model.ref, seed: parameters.seed };
-        const id = randomUUID();
         runner.preparedInputs.put(id, prepared);
         reservation.release(); // from here on the queue counts the job itself
         const wanted = { id, task, fields: fixed, image, mask, webhook, owner };
         const { job, known } = await jobs.submit(wanted, key);
+        accepted = !known;
         return send(job, known ? 200 : 202);
       } finally {
+        if (!accepted) runner.preparedInputs.drop(id);
         reservation.release();
       }
 
