@@ -142,6 +142,16 @@ export const SETTINGS = {
     default: String(25 * MEGA),
     description: 'Maximum size of a picture in pixels (width × height); larger ones get 413',
   },
+  MAX_SIDE: {
+    schema: wholeNumber(1, 10_000_000),
+    default: '16384',
+    description: 'Maximum width and height of a picture in pixels; larger ones get 413',
+  },
+  DECODE_TIMEOUT_MS: {
+    schema: wholeNumber(100, 3_600_000),
+    default: '30000',
+    description: 'Milliseconds in which a picture must be decoded; slower ones get 422',
+  },
   MAX_DECODED_BYTES: {
     schema: z.union([z.literal('auto').transform(() => undefined), wholeNumber(10 * MEGA, 10 ** 15)], {
       error: 'must be auto or a whole number from 10000000 to 1000000000000000',

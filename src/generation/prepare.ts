@@ -50,7 +50,7 @@ export interface PrepareOptions {
  */
 export async function prepare(
   resolved: ResolvedRequest,
-  limits: Limits,
+  limits: Required<Limits>,
   options: PrepareOptions = {},
 ): Promise<PreparedRequest> {
   const { request } = resolved;

@@ -11,6 +11,7 @@ import type { Room } from '../image/budget.ts';
 import type { OutputFormat } from '../image/picture.ts';
 import type { Dependencies } from './dependencies.ts';
 import { disconnectSignal } from './disconnect.ts';
+import { pictureLimits } from './limits.ts';
 import { negotiate } from './negotiate.ts';
 import { EventStream } from './sse.ts';
 import { toProblem } from './to-problem.ts';
@@ -33,7 +34,7 @@ export async function replyWithPictures(
   const signal = disconnectSignal(reply);
   let room: Room | undefined;
   const perform: Perform = async (onPrepared) => {
-    const prepared = await prepare(resolved, { maxPixels: config.MAX_PIXELS });
+    const prepared = await prepare(resolved, pictureLimits(config));
     room = prepared.room;
     reply.header('x-seed', parameters.seed).header('x-model', model.ref).header('x-steps', parameters.steps);
     const onProgress = onPrepared?.();

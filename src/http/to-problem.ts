@@ -25,6 +25,7 @@ const PICTURE_PROBLEMS: Record<PictureError['code'], Slug> = {
   unreadable: 'unreadable-picture',
   unsupported: 'unsupported-picture',
   'too-large': 'picture-too-large',
+  'too-slow': 'picture-too-slow',
   mismatch: 'mask-mismatch',
   'empty-mask': 'empty-mask',
 };

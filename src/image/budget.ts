@@ -27,6 +27,8 @@ export interface Room {
   readonly bytes: number;
   /** Changes the size. Growing fails, and returns false, when there is no more memory; shrinking always succeeds. */
   resize(bytes: number): boolean;
+  /** Keeps the memory reserved until a task has ended, even when it is released before. */
+  keepFor(task: Promise<unknown>): void;
   /** Releases what is left. More than one call is harmless. */
   release(): void;
 }
@@ -122,16 +124,28 @@ export class PictureBudget {
       if (released > 0) this.#dropped(released);
       return true;
     };
+    let tasks = 0;
+    let released = false;
+    const release = () => {
+      released = true;
+      if (left === 0 || tasks > 0) return;
+      this.#holdMs += (performance.now() - since - this.#holdMs) / 8;
+      resize(0);
+    };
+    const endTask = () => {
+      tasks--;
+      if (released) release();
+    };
     return {
       get bytes() {
         return left;
       },
       resize,
-      release: () => {
-        if (left === 0) return;
-        this.#holdMs += (performance.now() - since - this.#holdMs) / 8;
-        resize(0);
+      keepFor: (task) => {
+        tasks++;
+        task.then(endTask, endTask);
       },
+      release,
     };
   }
 

@@ -7,6 +7,10 @@ import sharp from './sharp.ts';
 export interface Limits {
   /** Maximum number of pixels (width * height); checked against the header, before decoding. */
   maxPixels: number;
+  /** Maximum width and height in pixels; no limit when absent. */
+  maxSide?: number;
+  /** Time limit for reading the header, and for decoding, in milliseconds; none when absent. */
+  timeoutMs?: number;
 }
 
 /** What is known about a picture before it is decoded. */
@@ -27,7 +31,7 @@ const STRICT: SharpOptions = { failOn: 'warning', sequentialRead: true };
  * @param field name of the request field, for the error
  * @param header of this file, if it has been read already
  * @throws PictureError 'unreadable' (empty, truncated, damaged), 'unsupported' (other format or number of channels),
- *   'too-large' (more pixels than limits.maxPixels)
+ *   'too-large' (more pixels than limits.maxPixels, or a side longer than limits.maxSide), 'too-slow'
  */
 export async function decodePicture(
   bytes: Buffer,
@@ -44,12 +48,14 @@ export async function decodePicture(
     // By default sharp converts to sRGB. RGB pixels must not be converted: they keep their profile.
     ignoreIcc: profile === undefined || profile === 'RGB ',
   });
+  // Works while rows are processed, not inside codecs that decode a picture at once: threads.ts limits those.
+  if (limits.timeoutMs !== undefined) decoder.timeout({ seconds: Math.ceil(limits.timeoutMs / 1000) });
   const { data, info } = await decoder
     .toColourspace('srgb')
     .raw({ depth: 'uchar' })
     .toBuffer({ resolveWithObject: true })
-    .catch(() => {
-      throw unreadable(field);
+    .catch((error: Error) => {
+      throw /^timeout/.test(error.message) ? tooSlow(field, limits) : unreadable(field);
     });
   if (info.channels !== 3 && info.channels !== 4) {
     throw new PictureError(field, 'unsupported', `${field} has ${info.channels} channels; send RGB or RGBA`);
@@ -76,6 +82,11 @@ export async function readHeader(bytes: Buffer, field: string, limits: Limits): 
     });
   if (format === 'avif' && header.compression !== 'av1') throw unsupported(field);
   const { width, height } = header;
+  const { maxSide = Number.POSITIVE_INFINITY } = limits;
+  if (Math.max(width, height) > maxSide) {
+    const message = `${field} is ${width} x ${height} pixels; each side may have at most ${maxSide}`;
+    throw new PictureError(field, 'too-large', message);
+  }
   if (width * height > limits.maxPixels) {
     const message = `${field} is ${width} x ${height} pixels; at most ${limits.maxPixels} pixels are accepted`;
     throw new PictureError(field, 'too-large', message);
@@ -92,6 +103,13 @@ function profileSpace(icc: Buffer | undefined): string | undefined {
 // The message of libvips is not passed on: it describes internals and does not help a client.
 const unreadable = (field: string) =>
   new PictureError(field, 'unreadable', `${field} cannot be decoded: the file is truncated or damaged`);
+
+export const tooSlow = (field: string, { timeoutMs = 0 }: Limits) =>
+  new PictureError(
+    field,
+    'too-slow',
+    `${field} takes longer than ${timeoutMs / 1000} s to decode; send it smaller, or as a baseline JPEG or PNG`,
+  );
 
 const unsupported = (field: string) =>
   new PictureError(field, 'unsupported', `${field} is not a PNG, JPEG, WebP, AVIF, TIFF or GIF picture`);

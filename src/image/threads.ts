@@ -6,7 +6,7 @@ import { Piscina } from 'piscina';
 import { usableCores } from '../engine/cores.ts';
 import type { Room } from './budget.ts';
 import { pictureBudget } from './budget.ts';
-import { type Limits, type PictureHeader, readHeader } from './decode.ts';
+import { type Limits, type PictureHeader, readHeader, tooSlow } from './decode.ts';
 import { type Cost, Lanes } from './lanes.ts';
 import { decodedBytes, decodeWork, encodeWork, maskWork, pixelsOf, WORK } from './needs.ts';
 import { type Mask, type Picture, PictureError } from './picture.ts';
@@ -35,9 +35,13 @@ const lanes = new Lanes({ threads, slowThreads: SLOW_THREADS, workable: () => pi
 async function run<Name extends keyof Tasks>(
   cost: Cost,
   name: Name,
-  ...args: Parameters<Tasks[Name]>
+  args: Parameters<Tasks[Name]>,
+  onStart?: () => void,
 ): Promise<Awaited<ReturnType<Tasks[Name]>>> {
-  const answer = await lanes.run(cost, (): Promise<{ value: unknown } | Refusal> => pool.run({ name, args }));
+  const answer = await lanes.run(cost, (): Promise<{ value: unknown } | Refusal> => {
+    onStart?.();
+    return pool.run({ name, args });
+  });
   if ('value' in answer) return answer.value as Awaited<ReturnType<Tasks[Name]>>;
   const { field, code, message } = answer.refused;
   throw new PictureError(field, code, message);
@@ -51,32 +55,78 @@ export interface EncodedPicture {
   /** Name of the request field, for errors. */
   field: string;
   header: PictureHeader;
-  limits: Limits;
+  limits: Required<Limits>;
 }
 
 /** Reads and checks the header of a file: see readHeader. Decoding it needs room, which depends on its size. */
-export async function inspect(bytes: Buffer, field: string, limits: Limits): Promise<EncodedPicture> {
-  const slow = bytes.length > FAST_FILE_BYTES;
-  const header = await lanes.run({ slow, bytes: 0 }, () => readHeader(bytes, field, limits));
+export async function inspect(
+  bytes: Buffer,
+  field: string,
+  limits: Required<Limits>,
+): Promise<EncodedPicture> {
+  const cost = { slow: bytes.length > FAST_FILE_BYTES, bytes: 0 };
+  const header = await within(field, limits, (start) =>
+    lanes.run(cost, () => {
+      start();
+      return readHeader(bytes, field, limits);
+    }),
+  );
   return { bytes, field, header, limits };
 }
 
 /** Decodes a picture; `room` must have been reserved for it (needs.ts). */
 export async function decodePicture(file: EncodedPicture, room: Room): Promise<Picture> {
   const { bytes, field, limits, header } = file;
-  assertRoom(room, decodedBytes(header));
-  return run(costOf(pixelsOf(header), decodeWork(header)), 'decodePicture', bytes, field, limits, header);
+  const cost = costOf(pixelsOf(header), decodeWork(header));
+  return decode(file, room, decodedBytes(header), (start) =>
+    run(cost, 'decodePicture', [bytes, field, limits, header], start),
+  );
 }
 
 /** Decodes a mask; `room` must have been reserved for it (needs.ts). */
 export async function decodeMask(file: EncodedPicture, room: Room): Promise<Mask> {
   const { bytes, field, limits, header } = file;
-  assertRoom(room, pixelsOf(header));
-  return run(costOf(pixelsOf(header), maskWork(header)), 'decodeMask', bytes, field, limits, header);
+  const cost = costOf(pixelsOf(header), maskWork(header));
+  return decode(file, room, pixelsOf(header), (start) =>
+    run(cost, 'decodeMask', [bytes, field, limits, header], start),
+  );
 }
 
-function assertRoom(room: Room, bytes: number) {
-  if (room.bytes < bytes) throw new RangeError(`decoding needs ${bytes} bytes, ${room.bytes} are reserved`);
+async function decode<T>(
+  { field, limits }: EncodedPicture,
+  room: Room,
+  need: number,
+  run: (start: () => void) => Promise<T>,
+): Promise<T> {
+  if (room.bytes < need) throw new RangeError(`decoding needs ${need} bytes, ${room.bytes} are reserved`);
+  return within(field, limits, (start) => {
+    const task = run(start);
+    room.keepFor(task);
+    return task;
+  });
+}
+
+/**
+ * Rejects with PictureError 'too-slow' when a task has not ended within the time limit after its start. A codec that
+ * decodes a picture at once cannot be stopped: its task keeps its thread, one of those for slow tasks, and its memory
+ * until it has ended.
+ */
+async function within<T>(
+  field: string,
+  limits: Required<Limits>,
+  work: (start: () => void) => Promise<T>,
+): Promise<T> {
+  let timer: NodeJS.Timeout | undefined;
+  try {
+    return await new Promise<T>((resolve, reject) => {
+      const start = () => {
+        timer = setTimeout(() => reject(tooSlow(field, limits)), limits.timeoutMs);
+      };
+      work(start).then(resolve, reject);
+    });
+  } finally {
+    clearTimeout(timer);
+  }
 }
 
 /** The image functions whose first parameter is a picture or a mask, and whose working memory is at most WORK per pixel. */
@@ -85,7 +135,7 @@ function offload<
 >(name: Name) {
   return (...args: Parameters<Tasks[Name]>): ReturnType<Tasks[Name]> => {
     const pixels = pixelsOf(args[0]);
-    return run(costOf(pixels, pixels * WORK), name, ...args) as ReturnType<Tasks[Name]>;
+    return run(costOf(pixels, pixels * WORK), name, args) as ReturnType<Tasks[Name]>;
   };
 }
 export const maskFromAlpha = offload('maskFromAlpha');
@@ -96,15 +146,15 @@ export const composite = offload('composite');
 
 export async function uncertainty(...args: Parameters<Tasks['uncertainty']>): Promise<Mask> {
   const pixels = pixelsOf(args[1]);
-  return run(costOf(pixels, pixels * WORK), 'uncertainty', ...args);
+  return run(costOf(pixels, pixels * WORK), 'uncertainty', args);
 }
 
 export async function encodePicture(...args: Parameters<Tasks['encodePicture']>): Promise<Uint8Array> {
   const pixels = pixelsOf(args[0]);
-  return run(costOf(pixels, encodeWork(pixels, args[1].format)), 'encodePicture', ...args);
+  return run(costOf(pixels, encodeWork(pixels, args[1].format)), 'encodePicture', args);
 }
 
 export async function encodeMask(...args: Parameters<Tasks['encodeMask']>): Promise<Uint8Array> {
   const pixels = pixelsOf(args[0]);
-  return run(costOf(pixels, encodeWork(pixels, 'png')), 'encodeMask', ...args);
+  return run(costOf(pixels, encodeWork(pixels, 'png')), 'encodeMask', args);
 }

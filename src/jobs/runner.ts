@@ -20,9 +20,9 @@ export class JobRunner {
   readonly preparedInputs: PreparedInputs;
   readonly #registry: ModelRegistry;
   readonly #metrics: Metrics;
-  readonly #limits: Limits;
+  readonly #limits: Required<Limits>;
 
-  constructor(registry: ModelRegistry, metrics: Metrics, limits: Limits) {
+  constructor(registry: ModelRegistry, metrics: Metrics, limits: Required<Limits>) {
     this.#registry = registry;
     this.#metrics = metrics;
     this.#limits = limits;

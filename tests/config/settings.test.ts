@@ -43,6 +43,8 @@ const VALUES: Record<keyof typeof SETTINGS, { good: string[]; bad: string[] }> =
   },
   MAX_UPLOAD_BYTES: { good: ['1024'], bad: ['1023', '32MB'] },
   MAX_PIXELS: { good: ['1'], bad: ['0', '25M'] },
+  MAX_SIDE: { good: ['1', '16384'], bad: ['0', '10000001'] },
+  DECODE_TIMEOUT_MS: { good: ['100'], bad: ['99', '30s'] },
   MAX_DECODED_BYTES: { good: ['auto', '10000000'], bad: ['0', '9999999', '2GB'] },
   MAX_CONNECTIONS: { good: ['1'], bad: ['0', 'many'] },
   REQUEST_TIMEOUT_MS: { good: ['1000'], bad: ['0', '999', '30s'] },

@@ -110,3 +110,18 @@ test('requests that do not wait come first, until a waiter has waited for long',
   expect((await waiting).bytes).toBe(200);
   now.mockRestore();
 });
+
+test('a room that is kept for a task is released when the task has ended', async () => {
+  const { memory } = budget();
+  const room = memory.reserve(100);
+  let end = () => {};
+  const task = new Promise<void>((resolve) => {
+    end = resolve;
+  });
+  room.keepFor(task);
+  room.release();
+  expect(memory.held).toBe(100);
+  end();
+  await task;
+  expect(memory.held).toBe(0);
+});

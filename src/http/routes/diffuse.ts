@@ -9,6 +9,7 @@ import type { Picture } from '../../image/picture.ts';
 import { decodePicture, encodePicture, inspect } from '../../image/threads.ts';
 import { traced } from '../../tracing.ts';
 import type { Dependencies } from '../dependencies.ts';
+import { pictureLimits } from '../limits.ts';
 import { negotiate } from '../negotiate.ts';
 import { pictureOperation } from '../picture-operation.ts';
 import { fieldProblem } from '../problem.ts';
@@ -73,7 +74,7 @@ export default async function diffuseRoute(app: FastifyInstance, { config, regis
 
   /** Decodes a picture, within the budget of memory, for as long as `use` takes. */
   async function decoded<T>(image: Buffer, use: (picture: Picture) => Promise<T>): Promise<T> {
-    const file = await inspect(image, 'image', { maxPixels: config.MAX_PIXELS });
+    const file = await inspect(image, 'image', pictureLimits(config));
     const { width, height } = file.header;
     const bytes = decodeNeeds(file.header);
     assertHoldable(bytes, 'image', `a picture of ${width} x ${height} pixels`);

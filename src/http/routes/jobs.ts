@@ -12,6 +12,7 @@ import { isAllowed, post } from '../../jobs/webhook.ts';
 import type { Dependencies } from '../dependencies.ts';
 import { disconnectSignal } from '../disconnect.ts';
 import { jobView } from '../job-view.ts';
+import { pictureLimits } from '../limits.ts';
 import { apiProblems, events, pictureContent } from '../openapi.ts';
 import { fieldProblem } from '../problem.ts';
 import { type JobBody, jobForm, jobJson } from '../schemas/requests.ts';
@@ -28,7 +29,7 @@ const one = (description: string) => ({
 
 export default async function jobRoutes(app: FastifyInstance, dependencies: Dependencies) {
   const { config, registry, metrics } = dependencies;
-  const limits = { maxPixels: config.MAX_PIXELS };
+  const limits = pictureLimits(config);
   const runner = new JobRunner(registry, metrics, limits);
   const jobs = await openQueue(app, dependencies, runner);
   app.addHook('preClose', () => jobs.close());
