@@ -6,11 +6,11 @@ import { ProgressReporter } from '../generation/progress.ts';
 import type { GenerationRequest } from '../generation/request.ts';
 import { assertReady, type ResolvedRequest, reproducibilityFields, resolve } from '../generation/resolve.ts';
 import type { GenerationOptions } from '../generation/types.ts';
-import { base64 } from '../image/base64.ts';
 import type { Room } from '../image/budget.ts';
 import type { OutputFormat } from '../image/picture.ts';
 import type { Dependencies } from './dependencies.ts';
 import { disconnectSignal } from './disconnect.ts';
+import { jsonAnswer, pieces, sendJson } from './json-answer.ts';
 import { pictureLimits } from './limits.ts';
 import { negotiate } from './negotiate.ts';
 import { EventStream } from './sse.ts';
@@ -48,7 +48,7 @@ export async function replyWithPictures(
     const generated = await perform();
     reply.header('server-timing', serverTiming(generated));
     if (kind === 'image') return sendImage(reply, generated.files[0], format);
-    return reply.type('application/json').send(jsonAnswer(generated));
+    return sendJson(reply, jsonAnswer(generated));
   } finally {
     reservation?.release();
     finished(reply.raw, () => room?.release()); // until then, the answer is in memory
@@ -78,7 +78,7 @@ async function replyWithEvents(reply: FastifyReply, { model, request }: Resolved
       return progress.report;
     });
     await progress?.flush();
-    stream?.send('result', jsonAnswer(generated));
+    await stream?.sendPieces('result', pieces(jsonAnswer(generated)));
   } catch (error) {
     if (!stream) throw error; // nothing has been sent yet: the answer can still be a problem
     if (reply.raw.destroyed) return reply; // the client disconnected
@@ -90,10 +90,6 @@ async function replyWithEvents(reply: FastifyReply, { model, request }: Resolved
     stream?.end();
   }
   return reply;
-}
-
-function jsonAnswer({ files, fields }: Generated): object {
-  return { ...fields, images: files.map((file, index) => ({ index, data: base64(file) })) };
 }
 
 function serverTiming({ fields }: Generated): string {

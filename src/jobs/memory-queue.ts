@@ -211,13 +211,19 @@ export class MemoryJobQueue implements JobQueue {
     this.#notifier.notify(job.id);
   }
 
-  /** Deletes finished jobs that are older than the TTL, and the oldest ones while their pictures take too many bytes. */
+  /**
+   * Deletes finished jobs that are older than the TTL, and while their pictures take too many bytes those that finished
+   * first. The last one is kept, however large it is: otherwise its work would be lost.
+   */
   #dropOld() {
-    const finished = this.#all().filter(({ job }) => job.finishedAt);
+    const finished = this.#all()
+      .filter(({ job }) => job.finishedAt)
+      .sort((a, b) => Number(a.job.finishedAt) - Number(b.job.finishedAt));
+    const last = finished.at(-1);
     let bytes = finished.reduce((sum, entry) => sum + size(entry), 0);
     for (const entry of finished) {
       const age = this.#options.now() - Number(entry.job.finishedAt);
-      if (age < this.#options.ttlMs && bytes <= this.#options.resultBytes) continue;
+      if (age < this.#options.ttlMs && (bytes <= this.#options.resultBytes || entry === last)) continue;
       bytes -= size(entry);
       this.#entries.delete(entry.job.id);
     }
