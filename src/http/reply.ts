@@ -1,4 +1,3 @@
-import { finished } from 'node:stream';
 import type { FastifyReply } from 'fastify';
 import { type Generated, generate } from '../generation/generate.ts';
 import { prepare } from '../generation/prepare.ts';
@@ -51,7 +50,7 @@ export async function replyWithPictures(
     return sendJson(reply, jsonAnswer(generated));
   } finally {
     reservation?.release();
-    finished(reply.raw, () => room?.release()); // until then, the answer is in memory
+    whenSent(reply, () => room?.release());
   }
 }
 
@@ -62,6 +61,12 @@ export async function replyWithPictures(
  * @param onPrepared called when the pictures have been found good; returns what is told the progress
  */
 type Perform = (onPrepared?: () => GenerationOptions['onProgress']) => Promise<Generated>;
+
+/** Calls back when the answer has been sent, or the client has disconnected: until then the answer is in memory. */
+function whenSent({ raw }: FastifyReply, callback: () => void) {
+  if (raw.closed) callback();
+  else raw.once('close', callback);
+}
 
 /** Server-sent events: `queued`, `progress` after each step, then `result` or `error`. */
 async function replyWithEvents(reply: FastifyReply, { model, request }: ResolvedRequest, perform: Perform) {

@@ -42,6 +42,8 @@ const VALUES: Record<keyof typeof SETTINGS, { good: string[]; bad: string[] }> =
     bad: ['too-short', 'whsec_c2hvcnQ=', 'whsec_not/base64!not/base64!not/base64!'],
   },
   MAX_UPLOAD_BYTES: { good: ['1024'], bad: ['1023', '32MB'] },
+  MAX_UPLOADS_BYTES: { good: ['auto', '1024'], bad: ['1023', '1GB'] },
+  UPLOAD_IDLE_MS: { good: ['100'], bad: ['99', '1s'] },
   MAX_PIXELS: { good: ['1'], bad: ['0', '25M'] },
   MAX_SIDE: { good: ['1', '16384'], bad: ['0', '10000001'] },
   DECODE_TIMEOUT_MS: { good: ['100'], bad: ['99', '30s'] },
