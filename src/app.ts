@@ -22,6 +22,7 @@ import models from './http/routes/models.ts';
 import playground from './http/routes/playground.ts';
 import sample from './http/routes/sample.ts';
 import { zodValidator } from './http/validation.ts';
+import { pictureBudget } from './image/budget.ts';
 
 declare module 'fastify' {
   interface FastifyInstance {
@@ -53,6 +54,7 @@ export async function buildApp(
   logger?: FastifyBaseLogger,
 ): Promise<FastifyInstance> {
   const { config, registry } = dependencies;
+  pictureBudget.configure(config.MAX_DECODED_BYTES);
   const app = Fastify({
     loggerInstance: logger,
     // plugins/requests.ts writes one line per request.

@@ -55,6 +55,11 @@ export function createMetrics() {
       labelNames: ['model'],
       registers,
     }),
+    pictureBytes: new Gauge({
+      name: 'ddpm_inpaint_picture_bytes',
+      help: 'Memory reserved for decoded pictures and results, in bytes; at most three quarters of MAX_DECODED_BYTES',
+      registers,
+    }),
     jobsWaiting: new Gauge({
       name: 'ddpm_inpaint_jobs_waiting',
       help: 'Jobs waiting to run; with Redis, those of all replicas, so every replica reports the same number',

@@ -167,10 +167,43 @@ export const SETTINGS = {
     default: String(32 * MEGA),
     description: 'Maximum size of a request body in bytes; larger ones get 413',
   },
+  MAX_UPLOADS_BYTES: {
+    schema: z.union([z.literal('auto').transform(() => undefined), wholeNumber(1024, 10 ** 15)], {
+      error: 'must be auto or a whole number from 1024 to 1000000000000000',
+    }),
+    default: 'auto',
+    description:
+      'Maximum size of all request bodies in memory together, in bytes, from their arrival until they are ' +
+      'answered; beyond it, requests get 429. `auto`: a sixteenth of the memory limit, at least MAX_UPLOAD_BYTES',
+  },
+  UPLOAD_IDLE_MS: {
+    schema: wholeNumber(100, 3_600_000),
+    default: '30000',
+    description: 'Milliseconds without a byte after which a request body that has not ended gets 408',
+  },
   MAX_PIXELS: {
     schema: wholeNumber(1, 1000 * MEGA),
     default: String(25 * MEGA),
     description: 'Maximum size of a picture in pixels (width × height); larger ones get 413',
+  },
+  MAX_SIDE: {
+    schema: wholeNumber(1, 10_000_000),
+    default: '16384',
+    description: 'Maximum width and height of a picture in pixels; larger ones get 413',
+  },
+  DECODE_TIMEOUT_MS: {
+    schema: wholeNumber(100, 3_600_000),
+    default: '30000',
+    description: 'Milliseconds in which a picture must be decoded; slower ones get 422',
+  },
+  MAX_DECODED_BYTES: {
+    schema: z.union([z.literal('auto').transform(() => undefined), wholeNumber(10 * MEGA, 10 ** 15)], {
+      error: 'must be auto or a whole number from 10000000 to 1000000000000000',
+    }),
+    default: 'auto',
+    description:
+      'Maximum memory for decoded pictures, work on them and their results, in bytes, for all requests and ' +
+      'jobs of this process; beyond it, requests get 429 and jobs wait. `auto`: a third of the memory limit',
   },
   MAX_EVALUATIONS: {
     schema: wholeNumber(100, 1_000_000),

@@ -1,6 +1,6 @@
-import os from 'node:os';
 import { usableCores } from './cores.ts';
 import type { DeviceName } from './engine.ts';
+import { usableMemory } from './memory.ts';
 
 /**
  * Share of the memory limit for the workers of one model version. The other half is for the HTTP process, decoded
@@ -35,8 +35,6 @@ export function workerCount(
   return { workers: fitting, reason };
 }
 
-/** Memory: the control group's limit, or all of the machine's where there is no lower limit. */
 function thisMachine(): Machine {
-  const limit = process.constrainedMemory() || Number.POSITIVE_INFINITY; // 0: unknown
-  return { cores: usableCores(), memoryBytes: Math.min(os.totalmem(), limit) };
+  return { cores: usableCores(), memoryBytes: usableMemory() };
 }

@@ -1,6 +1,6 @@
-import type { Box, Picture } from '../image/picture.ts';
-import { tensorToPicture } from '../image/region.ts';
-import { composite, uncertainty } from '../image/threads.ts';
+import type { Patch } from '../image/composite.ts';
+import type { Box } from '../image/picture.ts';
+import { compositeAll, uncertainty } from '../image/threads.ts';
 import type { ServedModel } from '../registry/served-model.ts';
 import { mapInSlices } from '../scheduler/time-slices.ts';
 import { traced } from '../tracing.ts';
@@ -17,8 +17,10 @@ import { specifyWindows } from './windows.ts';
 export interface Specified extends Pick<InpaintResult, 'box' | 'features'> {
   /** One for each candidate. */
   specs: TrajectorySpec[];
-  /** The box of the picture that a fill covers. */
+  /** The box of the picture that a fill covers; it may extend beyond the picture. */
   boxOf(fill: Canvas): Box;
+  /** The part of a fill that lies in the picture. */
+  patchOf(fill: Canvas): Patch;
 }
 
 /**
@@ -32,7 +34,7 @@ export async function inpaint(
   parameters: InpaintParameters,
   options: GenerationOptions = {},
 ): Promise<InpaintResult> {
-  const { specs, boxOf, box, features } =
+  const { specs, boxOf, patchOf, box, features } =
     region.strategy === 'windows'
       ? await specifyWindows(model, { picture, mask }, region.plan, parameters)
       : await specifyWhole(model, { picture, mask }, region.box, parameters);
@@ -47,8 +49,8 @@ export async function inpaint(
   const started = performance.now();
   const { maskBlur } = parameters;
   const pictures = await traced('composite', async () => {
-    const filled = await mapInSlices(candidates, (fills) => fills.map(toPatch));
-    return Promise.all(filled.map(pasteAll));
+    const filled = await mapInSlices(candidates, (fills) => fills.map(patchOf));
+    return Promise.all(filled.map((patches) => compositeAll(picture, mask, patches, { maskBlur })));
   });
   return {
     pictures,
@@ -58,16 +60,6 @@ export async function inpaint(
     uncertainty: pictures.length > 1 ? await uncertainty(pictures, mask) : undefined,
     timings: { ...timings, compositeMs: performance.now() - started },
   };
-
-  function toPatch(fill: Canvas): { patch: Picture; at: Box } {
-    return { patch: tensorToPicture(fill.x0, fill), at: boxOf(fill) };
-  }
-
-  async function pasteAll(patches: { patch: Picture; at: Box }[]): Promise<Picture> {
-    let result = picture;
-    for (const { patch, at } of patches) result = await composite(result, mask, patch, at, { maskBlur });
-    return result;
-  }
 }
 
 /** The largest of the parts that are being filled. */

@@ -1,4 +1,5 @@
 import type { Box } from '../image/picture.ts';
+import { tensorToPicture } from '../image/region.ts';
 import { knownRegion } from '../image/threads.ts';
 import type { ServedModel } from '../registry/served-model.ts';
 import type { Specified } from './inpaint.ts';
@@ -14,7 +15,13 @@ export async function specifyWhole(
   parameters: SamplingParameters,
 ): Promise<Specified> {
   const { features, ...conditioning } = await knownRegion(picture, mask, box, model.card.resolution);
-  return { specs: wholeSpecs(model, conditioning, parameters), boxOf: () => box, box, features };
+  return {
+    specs: wholeSpecs(model, conditioning, parameters),
+    boxOf: () => box,
+    patchOf: (fill) => ({ filled: tensorToPicture(fill.x0, fill), box }),
+    box,
+    features,
+  };
 }
 
 /** For each candidate, how a picture at the model's resolution is denoised. */

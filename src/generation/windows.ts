@@ -1,13 +1,17 @@
 import type { NetworkName } from '../engine/engine.ts';
+import type { Patch } from '../image/composite.ts';
 import { knownFeatures } from '../image/drift.ts';
 import { clip } from '../image/mask.ts';
+import type { Picture } from '../image/picture.ts';
+import { tensorToPicture } from '../image/region.ts';
 import { union } from '../image/regions/parts.ts';
 import type { Plan } from '../image/regions/plan.ts';
-import { toPicture } from '../image/regions/windows.ts';
+import { inPicture, toPicture } from '../image/regions/windows.ts';
 import { levelPixels } from '../image/threads.ts';
 import type { ServedModel } from '../registry/served-model.ts';
 import type { Specified } from './inpaint.ts';
 import type { StageSpec, WindowedSpec } from './trajectories/create.ts';
+import type { Canvas } from './trajectories/enlarge.ts';
 import type { LevelInput } from './trajectories/joint.ts';
 import type { HoledPicture, SamplingParameters } from './types.ts';
 
@@ -30,9 +34,21 @@ export async function specifyWindows(
   return {
     specs: candidates.map((candidate): WindowedSpec => ({ method: 'windows', stages, seed, candidate })),
     boxOf: (fill) => toPicture(fill, fill.level),
+    patchOf: (fill) => patchOf(fill, input.picture),
     box: clip(seen, input.picture) ?? seen,
     features: featuresOf(stages[0].levels[0].input),
   };
+}
+
+function patchOf(fill: Canvas, picture: Picture): Patch {
+  const inside = inPicture(fill, fill.level, picture);
+  const x0 = new Float32Array(3 * inside.width * inside.height);
+  for (let row = 0; row < 3 * inside.height; row++) {
+    const [plane, y] = [Math.floor(row / inside.height), row % inside.height];
+    const from = (plane * fill.height + y) * fill.width;
+    x0.set(fill.x0.subarray(from, from + inside.width), row * inside.width);
+  }
+  return { filled: tensorToPicture(x0, inside), box: toPicture(inside, fill.level) };
 }
 
 /** Of the known pixels in the first window. */

@@ -1,6 +1,7 @@
 import type { Readable } from 'node:stream';
 import { decodeBase64 } from './base64-picture.ts';
 import { Problem } from './problem.ts';
+import type { Upload } from './uploads.ts';
 
 /** Members of a JSON body that hold a picture. */
 const PICTURES = ['image', 'mask'];
@@ -37,19 +38,19 @@ export async function readJsonBody(
 /** Bytes after which a body that is arriving is checked once: what is too large otherwise is not kept in memory. */
 const CHECK_AFTER = 4 * JSON_BYTES;
 
-/** Collects a body of JSON. Throws the Problem of readJsonBody early, or bodyTooLarge() beyond `limit` bytes. */
-export function collectJson(body: Readable, limit: number, bodyTooLarge: () => Problem): Promise<Buffer> {
-  return new Promise((resolve, reject) => {
+/** Collects a body of JSON. Rejects early with the Problem of readJsonBody, or with one of the upload. */
+export async function collectJson(body: Readable, upload: Upload): Promise<Buffer> {
+  const collected = new Promise<Buffer>((resolve, reject) => {
     const chunks: Buffer[] = [];
     let bytes = 0;
     let checked = false;
     const take = (chunk: Buffer) => {
       chunks.push(chunk);
       bytes += chunk.length;
-      if (bytes > limit) return refuse(bodyTooLarge());
-      if (checked || bytes < CHECK_AFTER) return;
-      checked = true;
       try {
+        upload.take(chunk.length);
+        if (checked || bytes < CHECK_AFTER) return;
+        checked = true;
         takeOutPictures(Buffer.concat(chunks)); // the start of a body takes no more than the whole of it
       } catch (error) {
         refuse(error);
@@ -57,12 +58,15 @@ export function collectJson(body: Readable, limit: number, bodyTooLarge: () => P
     };
     const refuse = (error: unknown) => {
       body.off('data', take);
+      chunks.length = 0;
       reject(error);
     };
     body.on('data', take);
     body.once('end', () => resolve(Buffer.concat(chunks)));
     body.once('error', reject);
+    upload.stalled.catch(refuse);
   });
+  return collected.finally(upload.end);
 }
 
 /** Stands in a body for a picture that is not base64, so that validation names the field. */

@@ -1,4 +1,4 @@
-import { PassThrough, pipeline, type Readable } from 'node:stream';
+import { PassThrough, pipeline, type Readable, Transform, type Writable } from 'node:stream';
 import type { FastifyReply } from 'fastify';
 
 const HEARTBEAT_MS = 15_000;
@@ -6,6 +6,7 @@ const HEARTBEAT_MS = 15_000;
 const CHECK_MS = 500;
 /** A comment, which clients ignore. */
 const HEARTBEAT = ': heartbeat\n\n';
+const END_OF_EVENT = Buffer.from('\n\n');
 /** Unread bytes past which a client is sent no more progress events. */
 const MAX_UNREAD_BYTES = 256_000;
 
@@ -22,9 +23,15 @@ export function formatEvent(event: string, data: object, id?: number): string {
 
 /** Replies with formatted events. A comment is sent while there are none: proxies close silent connections. */
 export function sendEvents(reply: FastifyReply, events: Readable) {
-  const stream = new PassThrough();
+  let betweenEvents = true;
+  const stream = new Transform({
+    transform(chunk: Buffer, _, done) {
+      betweenEvents = chunk.subarray(-2).equals(END_OF_EVENT);
+      done(null, chunk);
+    },
+  });
   const beat = () => {
-    if (stream.writable && stream.writableLength === 0) stream.write(HEARTBEAT);
+    if (stream.writable && stream.writableLength === 0 && betweenEvents) stream.write(HEARTBEAT);
   };
   const heartbeat = setInterval(beat, HEARTBEAT_MS);
   const { socket } = reply.request.raw;
@@ -56,6 +63,17 @@ export class EventStream {
     if (this.#source.writable) this.#source.write(formatEvent(event, data));
   }
 
+  /** Sends an event whose JSON is made piece by piece, as fast as the client reads it. */
+  async sendPieces(event: string, data: Iterable<string>): Promise<void> {
+    const source = this.#source;
+    if (source.writable) source.write(`event: ${event}\ndata: `);
+    for (const piece of data) {
+      if (!source.writable) return; // the client disconnected
+      if (!source.write(piece)) await drained(source);
+    }
+    if (source.writable) source.write('\n\n');
+  }
+
   /** For progress: skipped while the client has too much left to read, since the next event supersedes it. */
   sendUnlessBehind(event: string, data: object): void {
     if (this.#source.writableLength <= MAX_UNREAD_BYTES) this.send(event, data);
@@ -64,4 +82,16 @@ export class EventStream {
   end(): void {
     this.#source.end();
   }
+}
+
+/** Resolves when a stream can take more, or is closed. */
+function drained(stream: Writable): Promise<void> {
+  return new Promise((resolve) => {
+    const done = () => {
+      stream.off('drain', done).off('close', done);
+      resolve();
+    };
+    stream.on('drain', done).on('close', done);
+    if (stream.destroyed) done();
+  });
 }

@@ -1,6 +1,7 @@
 import type { FastifyBaseLogger, FastifyError } from 'fastify';
 import { EngineError } from '../engine/engine.ts';
 import { InvalidParameterError, ModelNotReadyError } from '../generation/errors.ts';
+import { MemoryFullError } from '../image/budget.ts';
 import { PictureError } from '../image/picture.ts';
 import { IdempotencyConflictError, JobLimitError, JobStoreError, UnknownJobError } from '../jobs/job.ts';
 import { UnknownModelError } from '../registry/registry.ts';
@@ -24,6 +25,7 @@ const PICTURE_PROBLEMS: Record<PictureError['code'], Slug> = {
   unreadable: 'unreadable-picture',
   unsupported: 'unsupported-picture',
   'too-large': 'picture-too-large',
+  'too-slow': 'picture-too-slow',
   mismatch: 'mask-mismatch',
   'empty-mask': 'empty-mask',
 };
@@ -68,6 +70,8 @@ function domainProblem(error: unknown): Problem | undefined {
     const detail = `too many images are waiting; try again in ${error.retryAfterS} s`;
     return new Problem('queue-full', detail, error);
   }
+  if (error instanceof MemoryFullError)
+    return new Problem('memory-full', `${error.message}; try again in ${error.retryAfterS} s`, error);
   if (error instanceof EngineError) {
     const detail = 'the network could not be evaluated; the same request may succeed when it is sent again';
     return new Problem('engine-failure', detail);

@@ -1,7 +1,7 @@
-import type { Metadata } from 'sharp';
 import { type Density, readDensity, toJfif, toPhys } from './density.ts';
 import { cleanExif } from './exif.ts';
 import type { InputFormat } from './format.ts';
+import type { PictureHeader } from './header.ts';
 import type { OutputFormat } from './picture.ts';
 import { headChunks, type PngChunk, withChunks } from './png.ts';
 
@@ -21,7 +21,7 @@ const COLOUR_CHUNKS: Record<string, number> = { gAMA: 4, cHRM: 32, sRGB: 1, cICP
 export function readCarried(
   file: Buffer,
   format: InputFormat,
-  header: Metadata,
+  header: PictureHeader,
   size: { width: number; height: number },
 ): Carried {
   const colour = new Map<string, PngChunk>();

@@ -4,15 +4,32 @@ import { boundingBox, clip, SOFT_RIM } from './mask.ts';
 import type { Box, Mask, Picture } from './picture.ts';
 import { resizeRgb } from './resize.ts';
 
+/** What fills the hole inside a box of the picture. */
+export interface Patch {
+  /** Of any size: it is resized to the box. Its alpha is ignored. */
+  filled: Picture;
+  box: Box;
+}
+
 export interface CompositeOptions {
   /** Width in pixels, 0 or more, over which the fill fades in from the hole's edge inwards. */
   maskBlur: number;
 }
 
+/** compositeAll with one patch. */
+export function composite(
+  picture: Picture,
+  mask: Mask,
+  filled: Picture,
+  box: Box,
+  options: CompositeOptions,
+): Promise<Picture> {
+  return compositeAll(picture, mask, [{ filled, box }], options);
+}
+
 /**
- * Returns a copy of the picture with its hole filled. `filled`, of any size, is resized to the box, and its pixels
- * replace those of the hole inside the box. Its alpha is ignored; filled pixels become opaque. All other bytes, alpha
- * included, stay the same.
+ * Returns a copy of the picture with its hole filled: the pixels of each patch replace those of the hole inside its box.
+ * Filled pixels become opaque. All other bytes, alpha included, stay the same. Boxes may overlap outside of the hole.
  *
  * With maskBlur or a soft mask, the fill is blended at the hole's edge with a smooth extension of the surrounding pixels. Known
  * pixels do not change, and the old content of the hole does not show through.
@@ -21,21 +38,23 @@ export interface CompositeOptions {
  *
  * Apart from the copies, the cost is proportional to the area of the box.
  */
-export async function composite(
+export async function compositeAll(
   picture: Picture,
   mask: Mask,
-  filled: Picture,
-  box: Box,
-  options: CompositeOptions,
+  patches: readonly Patch[],
+  { maskBlur }: CompositeOptions,
 ): Promise<Picture> {
   const result: Picture = { ...picture, data: new Uint8Array(picture.data) };
-  const hole = boundingBox(mask, box);
-  if (hole === undefined) return result;
-  const patch = await resizeRgb(withoutAlpha(filled), filled, box);
-  paste(result, mask, patch, box, hole);
-  if (options.maskBlur > 0 || mask.weights) feather(picture, mask, result, hole, options.maskBlur);
-  if (picture.grey) makeGrey(result, mask, hole);
-  if (picture.data16) result.data16 = withHole16(picture.data16, result, mask, hole);
+  if (picture.data16) result.data16 = new Uint16Array(picture.data16);
+  for (const { filled, box } of patches) {
+    const hole = boundingBox(mask, box);
+    if (hole === undefined) continue;
+    const patch = await resizeRgb(withoutAlpha(filled), filled, box);
+    paste(result, mask, patch, box, hole);
+    if (maskBlur > 0 || mask.weights) feather(picture, mask, result, hole, maskBlur);
+    if (picture.grey) makeGrey(result, mask, hole);
+    if (result.data16) writeHole16(result.data16, result, mask, hole);
+  }
   return result;
 }
 
@@ -47,13 +66,11 @@ function makeGrey({ channels, data }: Picture, mask: Mask, hole: Box): void {
   });
 }
 
-/** A copy of the 16-bit numbers with the hole of the 8-bit result. 255 becomes 65,535. */
-function withHole16(numbers: Uint16Array, { channels, data }: Picture, mask: Mask, hole: Box): Uint16Array {
-  const copy = new Uint16Array(numbers);
+/** Writes the hole of the 8-bit result into 16-bit numbers. 255 becomes 65,535. */
+function writeHole16(numbers: Uint16Array, { channels, data }: Picture, mask: Mask, hole: Box): void {
   forEachHolePixel(mask, hole, (p) => {
-    for (let i = p * channels; i < (p + 1) * channels; i++) copy[i] = data[i] * 257;
+    for (let i = p * channels; i < (p + 1) * channels; i++) numbers[i] = data[i] * 257;
   });
-  return copy;
 }
 
 function forEachHolePixel(mask: Mask, { left, top, width, height }: Box, visit: (pixel: number) => void) {

@@ -1,5 +1,5 @@
-import type { Metadata } from 'sharp';
 import type { InputFormat } from './format.ts';
+import type { PictureHeader } from './header.ts';
 import { headChunks, type PngChunk } from './png.ts';
 
 /** Pixels per unit of length. Without a unit, only their ratio is meant: the shape of a pixel. */
@@ -18,7 +18,7 @@ const JFIF_LARGEST = 0xffff;
  * The density that a file states: in the pHYs chunk of a PNG, the JFIF header of a JPEG, or else in tags of EXIF or TIFF.
  * undefined if it states none.
  */
-export function readDensity(file: Buffer, format: InputFormat, header: Metadata): Density | undefined {
+export function readDensity(file: Buffer, format: InputFormat, header: PictureHeader): Density | undefined {
   if (format === 'png') {
     const data = headChunks(file, ['pHYs'])[0]?.data;
     if (data?.length !== 9) return undefined;

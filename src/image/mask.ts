@@ -1,5 +1,6 @@
-import { decodePicture, type Limits } from './decode.ts';
+import { decodePicture } from './decode.ts';
 import { distanceToKnown } from './distance.ts';
+import type { Limits, PictureHeader } from './header.ts';
 import { type Box, type Mask, type Picture, PictureError } from './picture.ts';
 
 /** The lowest luminance of a pixel of the hole itself, of its soft edge, and of a pixel that is filled completely. */
@@ -17,8 +18,13 @@ export const SOFT_RIM = 64;
  *
  * @throws PictureError see decodePicture
  */
-export async function decodeMask(bytes: Buffer, field: string, limits: Limits): Promise<Mask> {
-  const { width, height, channels, data } = await decodePicture(bytes, field, limits);
+export async function decodeMask(
+  bytes: Buffer,
+  field: string,
+  limits: Limits,
+  header?: PictureHeader,
+): Promise<Mask> {
+  const { width, height, channels, data } = await decodePicture(bytes, field, limits, header);
   const values = new Uint8Array(width * height);
   let transparent = false;
   for (let p = 0, at = 0; p < values.length; p++, at += channels) {
@@ -156,15 +162,33 @@ export function boundingBox(mask: Mask, within?: Box): Box | undefined {
   let [left, top, right, bottom] = [mask.width, -1, -1, -1];
   for (let y = region.top; y < region.top + region.height; y++) {
     const start = y * mask.width + region.left;
-    const row = mask.data.subarray(start, start + region.width);
-    const first = row.indexOf(255);
+    const { first, last } = ends(mask.data, start, start + region.width);
     if (first < 0) continue;
     if (top < 0) top = y;
     bottom = y;
-    left = Math.min(left, region.left + first);
-    right = Math.max(right, region.left + row.lastIndexOf(255));
+    left = Math.min(left, region.left + first - start);
+    right = Math.max(right, region.left + last - start);
   }
   return top < 0 ? undefined : { left, top, width: right - left + 1, height: bottom - top + 1 };
+}
+
+/** Rows up to this width are searched in a loop: in a thin picture, two calls for each row would take most of the time. */
+const NARROW = 32;
+
+/** The first and last hole pixel from `start` to `end` - 1; -1 if there are none. */
+function ends(hole: Uint8Array, start: number, end: number): { first: number; last: number } {
+  if (end - start > NARROW) {
+    const row = hole.subarray(start, end);
+    const first = row.indexOf(255);
+    return first < 0 ? { first, last: first } : { first: start + first, last: start + row.lastIndexOf(255) };
+  }
+  let [first, last] = [-1, -1];
+  for (let p = start; p < end; p++) {
+    if (hole[p] === 0) continue;
+    if (first < 0) first = p;
+    last = p;
+  }
+  return { first, last };
 }
 
 /** The part of a box that lies inside a picture of the given size; undefined if they do not overlap. */

@@ -46,7 +46,7 @@ export type OutputFormat = 'png' | 'jpeg' | 'webp';
 export class PictureError extends Error {
   override name = 'PictureError';
   readonly field: string;
-  readonly code: 'unreadable' | 'unsupported' | 'too-large' | 'mismatch' | 'empty-mask';
+  readonly code: 'unreadable' | 'unsupported' | 'too-large' | 'too-slow' | 'mismatch' | 'empty-mask';
   constructor(field: string, code: PictureError['code'], message: string) {
     super(message);
     this.field = field;

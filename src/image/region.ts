@@ -77,7 +77,7 @@ function cells(length: number, count: number): { first: Int32Array; last: Int32A
 }
 
 /** Source indices of pixels start .. start + length - 1, on a line of `size` pixels padded with its mirror images. */
-function mirrored(start: number, length: number, size: number): Int32Array {
+export function mirrored(start: number, length: number, size: number): Int32Array {
   return Int32Array.from({ length }, (_, i) => {
     const at = (((start + i) % (2 * size)) + 2 * size) % (2 * size);
     return at < size ? at : 2 * size - 1 - at;

@@ -1,8 +1,11 @@
 /** The functions that run in image threads, started by threads.ts. Their cost is proportional to a picture's pixels. */
-import { composite } from './composite.ts';
+import { setImmediate } from 'node:timers/promises';
+import { compositeAll } from './composite.ts';
 import { decodePicture } from './decode.ts';
 import { knownFeatures } from './drift.ts';
 import { encodeMask, encodePicture } from './encode.ts';
+import { collectGarbage } from './garbage.ts';
+import { readHeader } from './header.ts';
 import { decodeMask, growMask, maskFromAlpha, measureHole } from './mask.ts';
 import { type Box, type Mask, type Picture, PictureError, square } from './picture.ts';
 import { maskToTensor, pictureToTensor } from './region.ts';
@@ -19,6 +22,7 @@ async function knownRegion(picture: Picture, hole: Mask, box: Box, resolution: n
 }
 
 export const tasks = {
+  readHeader,
   decodePicture: async (...args: Parameters<typeof decodePicture>) => shared(await decodePicture(...args)),
   decodeMask: async (...args: Parameters<typeof decodeMask>) => shared(await decodeMask(...args)),
   growMask: async (...args: Parameters<typeof growMask>) => shared(growMask(...args)),
@@ -28,7 +32,7 @@ export const tasks = {
   knownRegion,
   planRegions: async (...args: Parameters<typeof planRegions>) => planRegions(...args),
   levelPixels,
-  composite: async (...args: Parameters<typeof composite>) => shared(await composite(...args)),
+  compositeAll: async (...args: Parameters<typeof compositeAll>) => shared(await compositeAll(...args)),
   uncertainty: async (...args: Parameters<typeof uncertainty>) => shared(uncertainty(...args)),
   encodePicture,
   encodeMask,
@@ -40,7 +44,22 @@ export interface Refusal {
   refused: { field: string; code: PictureError['code']; message: string };
 }
 
+/** Bytes of pixels and files, seen since the last collection of garbage, after which this thread collects it. */
+const GARBAGE_BYTES = 32_000_000;
+let seen = 0;
+
 export default async function run({ name, args }: { name: keyof Tasks; args: unknown[] }): Promise<unknown> {
+  const answer = await perform(name, args);
+  seen += bytesIn([args, answer]);
+  if (seen > GARBAGE_BYTES) {
+    seen = 0;
+    collectGarbage();
+    await setImmediate(); // Node frees the buffers that sharp has made after the collection
+  }
+  return answer;
+}
+
+async function perform(name: keyof Tasks, args: unknown[]): Promise<unknown> {
   try {
     const task = tasks[name] as (...args: unknown[]) => Promise<unknown>;
     return { value: await task(...args.map(asBuffer)) };
@@ -66,6 +85,13 @@ function sharedBytes(bytes: Uint8Array): Uint8Array {
   const copy = new Uint8Array(new SharedArrayBuffer(bytes.length));
   copy.set(bytes);
   return copy;
+}
+
+/** Bytes of the arrays in a value: of pictures, files and tensors. */
+function bytesIn(value: unknown): number {
+  if (ArrayBuffer.isView(value)) return value.byteLength;
+  if (typeof value !== 'object' || value === null) return 0;
+  return Object.values(value).reduce((sum: number, each) => sum + bytesIn(each), 0);
 }
 
 /** Restores a Buffer, which arrives in another thread as a plain Uint8Array. */

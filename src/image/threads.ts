@@ -1,44 +1,184 @@
 /**
  * The image functions, run in a thread pool. A pass over a picture of 12 megapixels takes tens of milliseconds, and must
- * not block health probes, progress events and other requests. Names, parameters and errors are the same as in tasks.ts.
+ * not block health probes, progress events and other requests. Names and errors are the same as in tasks.ts.
  */
 import { Piscina } from 'piscina';
 import { usableCores } from '../engine/cores.ts';
-import { PictureError } from './picture.ts';
+import { pictureBudget, type Room } from './budget.ts';
+import { type Limits, type PictureHeader, tooSlow } from './header.ts';
+import { type Cost, Lanes } from './lanes.ts';
+import {
+  decodedBytes,
+  decodeWork,
+  encodeWork,
+  levelPixelsOf,
+  maskBytes,
+  maskWork,
+  pixelsOf,
+  WORK,
+} from './needs.ts';
+import { type Mask, type Picture, PictureError } from './picture.ts';
+import type { LevelPixels } from './regions/level.ts';
 import type { Refusal, Tasks } from './tasks.ts';
 
 const FROM_SOURCE = import.meta.url.endsWith('.ts');
-/** More threads would only compete with the network for cores. */
-const MOST_THREADS = 4;
+/** libvips runs in the threads of libuv's pool, which has four. */
+const MAX_THREADS = 4;
+/** Threads for slow tasks. More would only compete with the network for cores. */
+const SLOW_THREADS = Math.min(MAX_THREADS - 1, usableCores());
+/** Pictures up to this size, in pixels, are fast: a task takes about a tenth of a second at most. */
+const FAST_PIXELS = 1_000_000;
+/** Files up to this size, in bytes: the header of a larger one may contain much to skip or to inflate. */
+const FAST_FILE_BYTES = 1_000_000;
 
+const threads = SLOW_THREADS + 1;
 const pool = new Piscina({
   filename: new URL(FROM_SOURCE ? './tasks.ts' : './tasks.js', import.meta.url).href,
   execArgv: FROM_SOURCE ? ['--import', 'tsx'] : [],
   minThreads: 1,
-  maxThreads: Math.min(MOST_THREADS, usableCores()),
+  maxThreads: threads,
   idleTimeout: 30_000,
 });
+const lanes = new Lanes({ threads, slowThreads: SLOW_THREADS, workable: () => pictureBudget.workable });
 
-function offload<Name extends keyof Tasks>(name: Name): Tasks[Name] {
-  const call = async (...args: unknown[]) => {
-    const answer: { value: unknown } | Refusal = await pool.run({ name, args });
-    if ('value' in answer) return answer.value;
-    const { field, code, message } = answer.refused;
-    throw new PictureError(field, code, message);
-  };
-  return call as Tasks[Name];
+async function run<Name extends keyof Tasks>(
+  cost: Cost,
+  name: Name,
+  args: Parameters<Tasks[Name]>,
+  onStart?: () => void,
+): Promise<Awaited<ReturnType<Tasks[Name]>>> {
+  const answer = await lanes.run(cost, (): Promise<{ value: unknown } | Refusal> => {
+    onStart?.();
+    return pool.run({ name, args });
+  });
+  if ('value' in answer) return answer.value as Awaited<ReturnType<Tasks[Name]>>;
+  const { field, code, message } = answer.refused;
+  throw new PictureError(field, code, message);
 }
 
-export const decodePicture = offload('decodePicture');
-export const decodeMask = offload('decodeMask');
+const costOf = (pixels: number, bytes: number): Cost => ({ slow: pixels > FAST_PIXELS, bytes });
+
+/** A file whose header has been read and checked. */
+export interface EncodedPicture {
+  bytes: Buffer;
+  /** Name of the request field, for errors. */
+  field: string;
+  header: PictureHeader;
+  limits: Required<Limits>;
+}
+
+/** Reads and checks the header of a file: see readHeader. Decoding it needs room, which depends on its size. */
+export async function inspect(
+  bytes: Buffer,
+  field: string,
+  limits: Required<Limits>,
+): Promise<EncodedPicture> {
+  // The thread has a copy of the file, and another one if it repairs it.
+  const cost = { slow: bytes.length > FAST_FILE_BYTES, bytes: 2 * bytes.length };
+  const header = await within(field, limits, (start) =>
+    run(cost, 'readHeader', [bytes, field, limits], start),
+  );
+  return { bytes, field, header, limits };
+}
+
+/** Decodes a picture; `room` must have been reserved for it (needs.ts). */
+export async function decodePicture(file: EncodedPicture, room: Room): Promise<Picture> {
+  const { bytes, field, limits, header } = file;
+  const cost = costOf(pixelsOf(header), decodeWork(header));
+  return decode(file, room, decodedBytes(header), (start) =>
+    run(cost, 'decodePicture', [bytes, field, limits, header], start),
+  );
+}
+
+/** Decodes a mask; `room` must have been reserved for it (needs.ts). */
+export async function decodeMask(file: EncodedPicture, room: Room): Promise<Mask> {
+  const { bytes, field, limits, header } = file;
+  const cost = costOf(pixelsOf(header), maskWork(header));
+  return decode(file, room, maskBytes(header), (start) =>
+    run(cost, 'decodeMask', [bytes, field, limits, header], start),
+  );
+}
+
+async function decode<T>(
+  { field, limits }: EncodedPicture,
+  room: Room,
+  need: number,
+  run: (start: () => void) => Promise<T>,
+): Promise<T> {
+  if (room.bytes < need) throw new RangeError(`decoding needs ${need} bytes, ${room.bytes} are reserved`);
+  return within(field, limits, (start) => {
+    const task = run(start);
+    room.keepFor(task);
+    return task;
+  });
+}
+
+/**
+ * Rejects with PictureError 'too-slow' when a task has not ended within the time limit after its start. A codec that
+ * decodes a picture at once cannot be stopped: its task keeps its thread, one of those for slow tasks, and its memory
+ * until it has ended.
+ */
+async function within<T>(
+  field: string,
+  limits: Required<Limits>,
+  work: (start: () => void) => Promise<T>,
+): Promise<T> {
+  let timer: NodeJS.Timeout | undefined;
+  try {
+    return await new Promise<T>((resolve, reject) => {
+      const start = () => {
+        timer = setTimeout(() => reject(tooSlow(field, limits)), limits.timeoutMs);
+      };
+      work(start).then(resolve, reject);
+    });
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+/** Work on pictures and masks whose working memory is at most WORK for each of their pixels. */
+const passOver = (size: { width: number; height: number }): Cost =>
+  costOf(pixelsOf(size), pixelsOf(size) * WORK);
+
+/** The image functions whose first parameter is a picture or a mask, and that pass over it. */
+function offload<
+  Name extends
+    | 'growMask'
+    | 'maskFromAlpha'
+    | 'measureHole'
+    | 'pictureToTensor'
+    | 'knownRegion'
+    | 'planRegions'
+    | 'compositeAll',
+>(name: Name) {
+  return (...args: Parameters<Tasks[Name]>): ReturnType<Tasks[Name]> =>
+    run(passOver(args[0]), name, args) as ReturnType<Tasks[Name]>;
+}
 export const growMask = offload('growMask');
 export const maskFromAlpha = offload('maskFromAlpha');
 export const measureHole = offload('measureHole');
 export const pictureToTensor = offload('pictureToTensor');
 export const knownRegion = offload('knownRegion');
 export const planRegions = offload('planRegions');
-export const levelPixels = offload('levelPixels');
-export const composite = offload('composite');
-export const uncertainty = offload('uncertainty');
-export const encodePicture = offload('encodePicture');
-export const encodeMask = offload('encodeMask');
+export const compositeAll = offload('compositeAll');
+
+export async function levelPixels(...args: Parameters<Tasks['levelPixels']>): Promise<LevelPixels> {
+  const [picture, , level] = args;
+  const pixels = levelPixelsOf(level, picture);
+  return run(costOf(pixels, pixels * WORK), 'levelPixels', args);
+}
+
+export async function uncertainty(...args: Parameters<Tasks['uncertainty']>): Promise<Mask> {
+  return run(passOver(args[1]), 'uncertainty', args);
+}
+
+export async function encodePicture(...args: Parameters<Tasks['encodePicture']>): Promise<Uint8Array> {
+  const [picture, { format }] = args;
+  const work = encodeWork(picture, format, picture.data16 !== undefined);
+  return run(costOf(pixelsOf(picture), work), 'encodePicture', args);
+}
+
+export async function encodeMask(...args: Parameters<Tasks['encodeMask']>): Promise<Uint8Array> {
+  const [mask] = args;
+  return run(costOf(pixelsOf(mask), encodeWork(mask, 'png')), 'encodeMask', args);
+}

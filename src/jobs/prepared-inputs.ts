@@ -1,14 +1,13 @@
 import type { PreparedRequest } from '../generation/prepare.ts';
-import type { HoledPicture } from '../generation/types.ts';
+import type { ServedModel } from '../registry/served-model.ts';
 
 const MIN_BYTES = 64 * 1024 * 1024;
-/** RGBA with 8 and with 16 bits, and a mask. */
-const MAX_BYTES_PER_PIXEL = 13;
+/** RGBA with 8 and with 16 bits, a mask with weights, and a mask that was grown. */
+const MAX_BYTES_PER_PIXEL = 15;
 const MAX_AGE_MS = 10_000;
 
 interface Entry {
   prepared: PreparedRequest;
-  bytes: number;
   expiry: NodeJS.Timeout;
 }
 
@@ -26,24 +25,41 @@ export class PreparedInputs {
     this.#maxBytes = Math.max(MIN_BYTES, maxPixels * MAX_BYTES_PER_PIXEL);
   }
 
+  /** Keeps the pictures and their room, or releases it. */
   put(id: string, prepared: PreparedRequest): void {
-    const bytes = 'input' in prepared ? sizeOf(prepared.input) : 0;
-    if (this.#bytes + bytes > this.#maxBytes || this.#entries.has(id)) return;
-    const expiry = setTimeout(() => this.take(id), MAX_AGE_MS).unref();
-    this.#entries.set(id, { prepared, bytes, expiry });
-    this.#bytes += bytes;
+    const { room, needs } = prepared;
+    if (this.#bytes + needs.input > this.#maxBytes || this.#entries.has(id)) {
+      room.release();
+      return;
+    }
+    room.resize(needs.input);
+    const expiry = setTimeout(() => this.drop(id), MAX_AGE_MS).unref();
+    this.#entries.set(id, { prepared, expiry });
+    this.#bytes += needs.input;
   }
 
-  take(id: string): PreparedRequest | undefined {
+  /**
+   * The pictures, with room for their results. undefined if they are not kept, if there is no such room now, or if they
+   * were prepared for another version than `model`, which a reload may have put in its place since.
+   */
+  take(id: string, model: ServedModel): PreparedRequest | undefined {
+    const prepared = this.#remove(id);
+    if (prepared?.model.ref === model.ref && prepared.room.resize(prepared.needs.total))
+      return { ...prepared, model };
+    prepared?.room.release();
+    return undefined;
+  }
+
+  drop(id: string): void {
+    this.#remove(id)?.room.release();
+  }
+
+  #remove(id: string): PreparedRequest | undefined {
     const entry = this.#entries.get(id);
     if (!entry) return undefined;
     clearTimeout(entry.expiry);
     this.#entries.delete(id);
-    this.#bytes -= entry.bytes;
+    this.#bytes -= entry.prepared.needs.input;
     return entry.prepared;
   }
-}
-
-function sizeOf({ picture, mask }: HoledPicture): number {
-  return picture.data.length + (picture.data16?.byteLength ?? 0) + mask.data.length;
 }

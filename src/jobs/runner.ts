@@ -3,13 +3,17 @@ import { type GenerationLimits, prepare } from '../generation/prepare.ts';
 import { ProgressReporter } from '../generation/progress.ts';
 import type { GenerationRequest } from '../generation/request.ts';
 import { resolve } from '../generation/resolve.ts';
+import type { Room } from '../image/budget.ts';
 import type { Metrics } from '../metrics.ts';
 import type { ModelRegistry } from '../registry/registry.ts';
 import { tracedApart } from '../tracing.ts';
 import type { JobRequest, JobResult, PerformOptions } from './job.ts';
 import { PreparedInputs } from './prepared-inputs.ts';
 
-/** Carries jobs out: the same flow as a request over HTTP, except that a job waits for room where a request is refused. */
+/**
+ * Carries jobs out: the same flow as a request over HTTP, except that a job waits for room in the queue, and for memory,
+ * where a request is refused.
+ */
 export class JobRunner {
   /** Filled by whoever checks a job's pictures before it is submitted. */
   readonly preparedInputs: PreparedInputs;
@@ -32,17 +36,18 @@ export class JobRunner {
     const { model, parameters, request } = resolved;
     const { scheduler } = await model.open();
     const reservation = await scheduler.admission.whenRoom(parameters.numImages, signal);
+    let room: Room | undefined;
     try {
-      const kept = this.preparedInputs.take(job.id);
-      // A reload may have replaced the model since the job was accepted: the pictures were prepared for another one.
-      const isCurrent = kept?.model.ref === model.ref;
-      const prepared = isCurrent ? { ...kept, model } : await prepare(resolved, this.#limits);
+      const prepared =
+        this.preparedInputs.take(job.id, model) ?? (await prepare(resolved, this.#limits, { wait: signal }));
+      room = prepared.room;
       const progress = new ProgressReporter(request.preview_every, onProgress);
       const options = { signal, reservation, onProgress: progress.report };
       const { files, format, fields } = await generate(this.#metrics, prepared, options);
       await progress.flush();
       return { files, mediaType: `image/${format}`, answer: fields };
     } finally {
+      room?.release();
       reservation.release();
     }
   }

@@ -1,3 +1,4 @@
+import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import { createConnection } from 'node:net';
 import sharp from 'sharp';
@@ -54,6 +55,23 @@ test('a stream reports the queue, every step with a preview, and the result', as
   const plain = await request(service.url).post('/v1/inpaint').set('accept', 'application/json').send(body);
   expect(last?.event).toBe('result');
   expect({ ...last?.data, timings_ms: 0 }).toEqual({ ...plain.body, timings_ms: 0 });
+});
+
+test('a large result is the same in an event and as JSON', async () => {
+  const noise = sharp(randomBytes(1000 * 700 * 3), { raw: { width: 1000, height: 700, channels: 3 } });
+  const body = {
+    image: (await noise.png().toBuffer()).toString('base64'),
+    mask: (await maskOf(1000, 700, 0.1)).toString('base64'),
+    steps: 1,
+    seed: 3,
+    num_images: 2,
+  };
+  const { list } = await events('/v1/inpaint', body);
+  const plain = await request(service.url).post('/v1/inpaint').set('accept', 'application/json').send(body);
+  expect(Number(plain.headers['content-length'])).toBeGreaterThan(2 ** 20);
+  const last = { ...list.at(-1)?.data, timings_ms: 0 };
+  expect(last.images).toHaveLength(2);
+  expect(JSON.stringify(last) === JSON.stringify({ ...plain.body, timings_ms: 0 })).toBe(true);
 });
 
 test('an invalid request is answered with a problem, before the stream starts', async () => {

@@ -10,7 +10,7 @@ const MAX_UPLOAD_BYTES = 100_000;
 const ERROR = 50; // level in pino
 let service: Awaited<ReturnType<typeof startFakeApp>>;
 beforeEach(async () => {
-  service = await startFakeApp({ MAX_UPLOAD_BYTES: String(MAX_UPLOAD_BYTES) });
+  service = await startFakeApp({ MAX_UPLOAD_BYTES: String(MAX_UPLOAD_BYTES), MAX_SIDE: '20000' });
 });
 afterEach(async () => {
   vi.useRealTimers();

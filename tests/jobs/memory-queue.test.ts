@@ -51,6 +51,20 @@ test('the oldest pictures go when there are too many bytes', async () => {
   expect((await jobs.list({ limit: 10 })).map(({ id }) => id)).toEqual([ids[2], ids[1]]);
 });
 
+test('a result larger than the store is kept until the next job has finished', async () => {
+  const { jobs, clock } = queue({ resultBytes: 25, perform: async () => result(100) });
+  const [first, second] = [
+    (await jobs.submit(newRequest())).job.id,
+    (await jobs.submit(newRequest())).job.id,
+  ];
+  await settle();
+  expect((await jobs.list({ limit: 10 })).map(({ id }) => id)).toEqual([second]);
+  await expect(jobs.get(first)).rejects.toThrow(UnknownJobError);
+  expect((await jobs.image(second, 0)).file).toHaveLength(100);
+  clock.ms = 1000;
+  await expect(jobs.get(second)).rejects.toThrow(UnknownJobError);
+});
+
 test('a job that fails ends with its problem', async () => {
   const { jobs } = queue({ perform: async () => Promise.reject(new Error('boom')) });
   const { job } = await jobs.submit(newRequest());

@@ -2,20 +2,32 @@ import type { IncomingMessage } from 'node:http';
 import type { FastifyInstance, FastifyRequest } from 'fastify';
 import fp from 'fastify-plugin';
 import type { Config } from '../../config/settings.ts';
+import { usableMemory } from '../../engine/memory.ts';
 import { collectJson, readJsonBody } from '../json-body.ts';
 import { Problem } from '../problem.ts';
+import { bodyTooLarge, type Upload, Uploads } from '../uploads.ts';
 
 /** Time for which the rest of a refused body is read and discarded. */
 const LINGER_MS = 5_000;
 
+/** Share of the memory limit for request bodies when MAX_UPLOADS_BYTES is not set. */
+const UPLOADS_SHARE = 1 / 16;
+
 const BOUNDARY = /;\s*boundary=("[^"]+"|[^\s;"]+)/i;
 
-export const bodyTooLarge = (limit: number) =>
-  new Problem('upload-too-large', `the request body is larger than ${limit} bytes`);
+declare module 'fastify' {
+  interface FastifyRequest {
+    /** Its body, on routes that take one. */
+    upload: Upload;
+  }
+}
 
 /** Limits on request bodies: their size, their type, and what happens to one that is answered before it has ended. */
 export default fp(function bodies(app: FastifyInstance, { config }: { config: Config }, done: () => void) {
   const limit = config.MAX_UPLOAD_BYTES;
+  const total = config.MAX_UPLOADS_BYTES ?? Math.max(limit, Math.floor(usableMemory() * UPLOADS_SHARE));
+  const uploads = new Uploads({ perBody: limit, total, idleMs: config.UPLOAD_IDLE_MS });
+  app.decorateRequest('upload');
 
   // Checked before a byte of the body is read, when the client announces its size.
   app.addHook('onRequest', async (request) => {
@@ -37,7 +49,7 @@ export default fp(function bodies(app: FastifyInstance, { config }: { config: Co
   const parse = app.getDefaultJsonParser('error', 'error');
   app.removeContentTypeParser('application/json');
   app.addContentTypeParser('application/json', async (request: FastifyRequest, body: IncomingMessage) => {
-    const bytes = await collectJson(body, limit, () => bodyTooLarge(limit));
+    const bytes = await collectJson(body, request.upload);
     return readJsonBody(
       bytes,
       (text) =>
@@ -65,6 +77,7 @@ export default fp(function bodies(app: FastifyInstance, { config }: { config: Co
         'the content-type multipart/form-data has no boundary: let your HTTP client set this header';
       throw new Problem('invalid-request', detail);
     }
+    request.upload = uploads.open(reply.raw);
   });
   done();
 });

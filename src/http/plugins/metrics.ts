@@ -2,6 +2,7 @@ import type { FastifyInstance } from 'fastify';
 import fp from 'fastify-plugin';
 import { openMetricsContentType, Registry } from 'prom-client';
 import { LOSS_CAUSES } from '../../engine/worker-process.ts';
+import { pictureBudget } from '../../image/budget.ts';
 import type { Dependencies } from '../dependencies.ts';
 import { problems, text } from '../openapi.ts';
 
@@ -46,6 +47,7 @@ export async function metricsRoute(app: FastifyInstance, { metrics, registry }: 
     },
     async (request, reply) => {
       metrics.ready.set(registry.ready ? 1 : 0);
+      metrics.pictureBytes.set(pictureBudget.held);
       sampleModels();
       const openMetrics = request.headers.accept?.includes('application/openmetrics-text') ?? false;
       const shown = openMetrics ? asOpenMetrics(metrics.registry) : metrics.registry;

@@ -4,7 +4,6 @@ import fp from 'fastify-plugin';
 import { z } from 'zod';
 import type { Config } from '../../config/settings.ts';
 import { fieldProblem, Problem } from '../problem.ts';
-import { bodyTooLarge } from './bodies.ts';
 
 const LIMITS = { files: 8, fields: 32, parts: 40, fieldSize: 65_536, fieldNameSize: 100 };
 
@@ -20,12 +19,14 @@ export default fp(async function forms(app: FastifyInstance, { config }: { confi
   app.decorateRequest('readForm', async function (this: FastifyRequest, schema: z.ZodObject) {
     if (!this.isMultipart()) return;
     try {
-      this.body = await Promise.race([readParts(this, schema), beyond(this, limit)]);
+      this.body = await Promise.race([readParts(this, schema), refused(this), this.upload.stalled]);
     } catch (error) {
       // The rest is read and discarded, so that a client that is still sending gets to see the answer.
       this.raw.unpipe();
       this.raw.resume();
       throw formProblem(error);
+    } finally {
+      this.upload.end();
     }
   });
 
@@ -49,15 +50,16 @@ export default fp(async function forms(app: FastifyInstance, { config }: { confi
   }
 });
 
-/** Rejects when more than `limit` bytes of the body have arrived. The parser does not report those outside of parts. */
-function beyond({ raw }: FastifyRequest, limit: number): Promise<never> {
+/** Counts the bytes of the body, and rejects when there are too many. The parser does not report those outside of parts. */
+function refused({ raw, upload }: FastifyRequest): Promise<never> {
   return new Promise((_, reject) => {
-    let bytes = 0;
     raw.on('data', function count(chunk: Buffer) {
-      bytes += chunk.length;
-      if (bytes <= limit) return;
-      raw.off('data', count);
-      reject(bodyTooLarge(limit));
+      try {
+        upload.take(chunk.length);
+      } catch (error) {
+        raw.off('data', count);
+        reject(error);
+      }
     });
   });
 }

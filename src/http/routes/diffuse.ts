@@ -2,8 +2,12 @@ import { randomInt } from 'node:crypto';
 import type { FastifyInstance } from 'fastify';
 import { scheduleFrom } from '../../diffusion/schedule.ts';
 import { diffuse, LONGEST_SIDE, strip } from '../../generation/diffuse.ts';
+import { generationLimits } from '../../generation/prepare.ts';
 import { base64 } from '../../image/base64.ts';
-import { decodePicture, encodePicture } from '../../image/threads.ts';
+import { pictureBudget } from '../../image/budget.ts';
+import { assertHoldable, decodeNeeds } from '../../image/needs.ts';
+import type { Picture } from '../../image/picture.ts';
+import { decodePicture, encodePicture, inspect } from '../../image/threads.ts';
 import { traced } from '../../tracing.ts';
 import type { Dependencies } from '../dependencies.ts';
 import { negotiate } from '../negotiate.ts';
@@ -28,7 +32,13 @@ export default async function diffuseRoute(app: FastifyInstance, { config, regis
     form: diffuseForm,
     answer: 'A strip, or JSON with an image for each timestep',
     response: diffuseResponse,
-    problems: ['unreadable-picture', 'picture-too-large', 'unsupported-picture'],
+    problems: [
+      'unreadable-picture',
+      'picture-too-large',
+      'picture-too-slow',
+      'unsupported-picture',
+      'memory-full',
+    ],
   });
   app.post<{ Body: DiffuseBody }>(
     '/v1/diffuse',
@@ -46,10 +56,7 @@ export default async function diffuseRoute(app: FastifyInstance, { config, regis
       }
       const { kind, format } = negotiate(request, body.format, 1, { events: false });
 
-      const picture = await traced('decode', () =>
-        decodePicture(image, 'image', { maxPixels: config.MAX_PIXELS }),
-      );
-      const noised = await diffuse(schedule, picture, timesteps, seed);
+      const noised = await decoded(image, (picture) => diffuse(schedule, picture, timesteps, seed));
 
       reply.header('x-seed', seed).header('x-model', ref);
       const metadata = { model: ref, seed, timesteps };
@@ -64,4 +71,18 @@ export default async function diffuseRoute(app: FastifyInstance, { config, regis
       return reply.type('application/json').send({ model: ref, seed, format, images });
     },
   );
+
+  /** Decodes a picture, within the budget of memory, for as long as `use` takes. */
+  async function decoded<T>(image: Buffer, use: (picture: Picture) => Promise<T>): Promise<T> {
+    const file = await inspect(image, 'image', generationLimits(config));
+    const { width, height } = file.header;
+    const bytes = decodeNeeds(file.header);
+    assertHoldable(bytes, 'image', `a picture of ${width} x ${height} pixels`);
+    const room = pictureBudget.reserve(bytes);
+    try {
+      return await use(await traced('decode', () => decodePicture(file, room)));
+    } finally {
+      room.release();
+    }
+  }
 }

@@ -81,6 +81,8 @@ export default async function jobRoutes(app: FastifyInstance, dependencies: Depe
             'unsupported-media-type',
             'unsupported-picture',
             'job-limit',
+            'memory-full',
+            'picture-too-slow',
             'not-ready',
           ),
         },
@@ -100,18 +102,21 @@ export default async function jobRoutes(app: FastifyInstance, dependencies: Depe
       if (earlier) return send(earlier, 200);
       const bytes = inputBytesOf({ image, mask });
       const reservation = await jobs.reserve({ owner, bytes }); // before anything is decoded
+      const id = randomUUID();
+      let accepted = false;
       try {
-        const prepared = await prepare(resolved, limits); // a bad picture is a 4xx now, not a failed job later
+        const prepared = await prepare(resolved, limits, { checkOnly: true }); // a bad picture is a 4xx now, not a failed job later
         // Seed and version are fixed now, so that the job gives the same picture on whichever replica it runs.
         const { model, parameters } = resolved;
         const fixed = { ...fields, model: model.ref, seed: parameters.seed };
-        const id = randomUUID();
         runner.preparedInputs.put(id, prepared);
         reservation.release(); // from here on the queue counts the job itself
         const wanted = { id, task, fields: fixed, image, mask, webhook, owner };
         const { job, known } = await jobs.submit(wanted, key);
+        accepted = !known;
         return send(job, known ? 200 : 202);
       } finally {
+        if (!accepted) runner.preparedInputs.drop(id);
         reservation.release();
       }
 

@@ -21,7 +21,7 @@ export interface Level {
   /** k, 0 or more; one less than that of the region's level before. */
   level: number;
   network: 'base' | 'refiner';
-  /** The part of the level that is kept in memory. It may extend beyond the picture's right and bottom edges. */
+  /** The part of the level that is kept in memory. It may extend beyond the picture's right and bottom edges if it begins at its left or top one. */
   canvas: LevelBox;
   /** Windows of the network's size in the canvas. They are denoised together. */
   windows: LevelBox[];

@@ -21,6 +21,24 @@ export function atLevel({ left, top, width, height }: Box, level: number): Level
   };
 }
 
+/**
+ * The part of a canvas that shows the picture. A canvas is at least as large as a window, and may extend far beyond the right
+ * and bottom edges of a narrow picture.
+ */
+export function inPicture(
+  { left, top, width, height }: LevelBox,
+  level: number,
+  picture: { width: number; height: number },
+): LevelBox {
+  const unit = 2 ** level;
+  return {
+    left,
+    top,
+    width: Math.min(width, Math.ceil(picture.width / unit) - left),
+    height: Math.min(height, Math.ceil(picture.height / unit) - top),
+  };
+}
+
 /** A box of a level in pixels of the picture. */
 export function toPicture({ left, top, width, height }: LevelBox, level: number): Box {
   const unit = 2 ** level;

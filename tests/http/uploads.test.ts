@@ -1,0 +1,46 @@
+import { createConnection } from 'node:net';
+import { afterEach, beforeEach, expect, test } from 'vitest';
+import { startFakeApp } from './fake-app.ts';
+
+let service: Awaited<ReturnType<typeof startFakeApp>>;
+beforeEach(async () => {
+  service = await startFakeApp({
+    MAX_UPLOAD_BYTES: '60000',
+    MAX_UPLOADS_BYTES: '100000',
+    UPLOAD_IDLE_MS: '1000',
+  });
+});
+afterEach(() => service.app.close());
+
+const TYPES = ['application/json', 'multipart/form-data; boundary=b'];
+const START = {
+  [TYPES[0]]: '{"image": "',
+  [TYPES[1]]: '--b\r\ncontent-disposition: form-data; name="image"; filename="a"\r\n\r\n',
+};
+
+/** Sends the first `bytes` of a body of 59,000 and stops. */
+function stall(type: string, bytes: number) {
+  const socket = createConnection({ port: service.port, host: '127.0.0.1' });
+  const head = `POST /v1/inpaint HTTP/1.1\r\nhost: x\r\ncontent-type: ${type}\r\ncontent-length: 59000\r\n\r\n`;
+  socket.write(head + START[type].padEnd(bytes, 'A'));
+  return new Promise<string>((resolve) => {
+    let answer = '';
+    socket.on('data', (data) => {
+      answer += data;
+      if (/\r\n\r\n.*\}/s.test(answer)) socket.destroy();
+    });
+    socket.on('error', () => {});
+    socket.on('close', () => resolve(answer));
+  });
+}
+
+test.each(TYPES)('stalled bodies are bounded together, and end: %s', async (type) => {
+  const answers = await Promise.all(Array.from({ length: 4 }, () => stall(type, 45_000)));
+  const statuses = answers.map((answer) => answer.slice(9, 12)).sort();
+  expect(statuses).toEqual(['408', '408', '429', '429']);
+  const refused = answers.find((answer) => answer.startsWith('HTTP/1.1 429'));
+  expect(refused).toMatch(/retry-after: \d+.*memory-full/is);
+  // All of it has been released.
+  const again = await Promise.all(Array.from({ length: 2 }, () => stall(type, 45_000)));
+  expect(again.map((answer) => answer.slice(9, 12))).toEqual(['408', '408']);
+});
