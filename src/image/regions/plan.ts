@@ -1,6 +1,6 @@
 import type { Box, Mask } from '../picture.ts';
 import { type HolePart, holeParts, union } from './parts.ts';
-import { atLevel, CONTEXT, type LevelBox, tile, toPicture } from './windows.ts';
+import { atLevel, contextOf, type LevelBox, tile, toPicture } from './windows.ts';
 
 /** How a hole is filled: as plain data, known before anything is evaluated. */
 export interface Plan {
@@ -129,7 +129,7 @@ function canvasOf({ parts }: Group, level: number, mask: Mask, window: number): 
 
 /** Start and length of the canvas along one axis, on which the level has `limit` pixels. */
 function span(start: number, length: number, limit: number, window: number): [start: number, length: number] {
-  const size = Math.max(window, Math.min(length + 2 * CONTEXT, limit));
+  const size = Math.max(window, Math.min(length + 2 * contextOf(window), limit));
   const centred = Math.round(start + length / 2 - size / 2);
   return [Math.max(0, Math.min(centred, limit - size)), size];
 }
