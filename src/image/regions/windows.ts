@@ -3,8 +3,6 @@ import type { Box, Mask } from '../picture.ts';
 
 /** Known pixels that a window of `side` pixels shows around the hole where it can. */
 export const contextOf = (side: number) => side >> 2;
-/** Pixels that neighbouring windows share at least: their predictions are averaged there, so that no seam appears. */
-const overlapOf = (side: number) => side >> 1;
 
 /** A box in pixels of level k of an image pyramid: one of its pixels covers 2^k x 2^k pixels of the picture. */
 export type LevelBox = Box;
@@ -27,15 +25,30 @@ export function toPicture({ left, top, width, height }: LevelBox, level: number)
   return { left: left * unit, top: top * unit, width: width * unit, height: height * unit };
 }
 
+export interface Tiling {
+  /** Of a window, in pixels. */
+  side: number;
+  /** Pixels that neighbouring windows share at least: their predictions are averaged there, so that no seam appears. */
+  overlap: number;
+}
+
 /**
  * Square windows of `side` pixels that cover the hole's pixels in `part`, with context around them: one in the middle if it
  * fits, else a grid with overlaps. Windows lie in `canvas`, which is at least as large as one. Those without hole pixels
  * are left out.
  */
-export function tile(mask: Mask, level: number, part: LevelBox, canvas: LevelBox, side: number): LevelBox[] {
+export function tile(
+  mask: Mask,
+  level: number,
+  part: LevelBox,
+  canvas: LevelBox,
+  { side, overlap }: Tiling,
+): LevelBox[] {
+  const across = { canvasStart: canvas.left, canvasLength: canvas.width, side, overlap };
+  const down = { canvasStart: canvas.top, canvasLength: canvas.height, side, overlap };
   const found: LevelBox[] = [];
-  for (const top of starts(part.top, part.height, canvas.top, canvas.height, side)) {
-    for (const left of starts(part.left, part.width, canvas.left, canvas.width, side)) {
+  for (const top of starts(part.top, part.height, down)) {
+    for (const left of starts(part.left, part.width, across)) {
       const window = { left, top, width: side, height: side };
       if (hasHole(mask, toPicture(window, level))) found.push(window);
     }
@@ -47,16 +60,13 @@ export function tile(mask: Mask, level: number, part: LevelBox, canvas: LevelBox
 function starts(
   start: number,
   length: number,
-  canvasStart: number,
-  canvasLength: number,
-  side: number,
+  { canvasStart, canvasLength, side, overlap }: Tiling & { canvasStart: number; canvasLength: number },
 ): number[] {
   const from = Math.max(canvasStart, start - contextOf(side));
   const to = Math.min(canvasStart + canvasLength, start + length + contextOf(side));
   const last = canvasStart + canvasLength - side;
   const within = (at: number) => Math.min(Math.max(at, canvasStart), last);
   if (to - from <= side) return [within(Math.round((from + to - side) / 2))];
-  const overlap = overlapOf(side);
   const count = Math.ceil((to - from - overlap) / (side - overlap));
   return Array.from({ length: count }, (_, i) =>
     within(Math.round(from + (i * (to - from - side)) / (count - 1))),
