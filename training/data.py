@@ -91,7 +91,9 @@ def _validation(identity: str) -> bool:
 
 
 def identities(root: Path, split: str) -> set[str]:
-    """The identities in `split`, by the manifest of `root`. Raises ValueError as load_faces does."""
+    """The identities in `split`; without a manifest, each picture has its own. Raises ValueError as load_faces does."""
+    if not (root / "manifest.csv").exists():
+        return {str(path.relative_to(root)) for path in _folder(root, split)}
     return {row["identity"] for row in _listed(root, split)}
 
 

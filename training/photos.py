@@ -49,14 +49,15 @@ def crops(rng: np.random.Generator, picture: Image.Image, side: int, count: int)
 def listed(folder: Path) -> list[dict]:
     """The sources of the training photographs in a folder, for the model card: name, licence, and number of photographs.
 
-    Raises ValueError if sources.csv does not list the licence of a photograph.
+    Without a sources.csv, the licence is "unknown". Raises ValueError if sources.csv does not list a photograph.
     """
     file, counts = folder / "sources.csv", {}
-    licences = {}
-    if file.exists():
-        with file.open(newline="") as f:
-            licences = {row["identity"]: row["licence"] for row in csv.DictReader(f)}
-    for identity in identities(folder, "train"):
+    photographs = identities(folder, "train")
+    if not file.exists():
+        return [{"name": "photographs", "licence": "unknown", "pictures": len(photographs)}]
+    with file.open(newline="") as f:
+        licences = {row["identity"]: row["licence"] for row in csv.DictReader(f)}
+    for identity in photographs:
         if identity not in licences:
             raise ValueError(f"{file} does not list the licence of photograph {identity}: make the folder with photos.py")
         counts[licences[identity]] = counts.get(licences[identity], 0) + 1

@@ -33,6 +33,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("config", type=Path, help="a TOML file, see configs/")
     parser.add_argument("--data", type=Path, help="folder of pictures (default: from the config)")
+    parser.add_argument("--photos", type=Path, help="folder of photographs (default: from the config)")
     parser.add_argument("--run", type=Path, help="folder for checkpoints and logs (default: runs/<id>)")
     parser.add_argument("--refiner", type=Path, help="the refiner of the new version: a checkpoint, or the folder of a version that has one")
     parser.add_argument("--models", type=Path, default=MODELS, help="folder that contains the models")
@@ -51,14 +52,15 @@ def main():
     candidate = candidates / model_id / version
     measured = ["--candidates", args.candidates, "--candidate-steps", args.candidate_steps]
     refiner = ["--refiner", args.refiner.resolve()] if args.refiner else []
+    photos = ["--photos", args.photos.resolve()] if args.photos else []
     if args.faces:
         measured += ["--faces", args.faces]
 
     python = sys.executable
     try:
         step(python, "data.py", "--data", data, "--resolution", resolution)
-        step(python, "train.py", args.config.resolve(), "--data", data, "--run", run, *training)
-        step(python, "export.py", "--checkpoint", run / "last.pt", "--data", data, "--out", candidates, "--version", version, *refiner)
+        step(python, "train.py", args.config.resolve(), "--data", data, "--run", run, *photos, *training)
+        step(python, "export.py", "--checkpoint", run / "last.pt", "--data", data, "--out", candidates, "--version", version, *photos, *refiner)
         step(python, "evaluate.py", candidate, "--data", data, *measured, "--out", run / "eval", "--no-sheet", "--write-card")
         step(python, "gate.py", candidate, "--models", models)
         step(python, "register.py", candidate, "--models", models)

@@ -141,7 +141,8 @@ def faces(args: argparse.Namespace):
         several = fill_all(args.url, pictures, holes, args.clients, num_images=args.candidates)
         enlarged = fill_all(args.url, pictures, holes, args.clients, strategy="resize")[0]
         telea = classical(pictures, holes, cv2.INPAINT_TELEA)
-        print(f"\n{len(pictures)} faces at 128 px, {name}\n\n| | L1 | L1 of the mean of {args.candidates} | sharpness | Frechet distance |\n| --- | --- | --- | --- | --- |")
+        print(f"\n{len(pictures)} faces at 128 px, {name}\n")
+        print(f"| | L1 | L1 of the mean of {args.candidates} | sharpness | Frechet distance |\n| --- | --- | --- | --- | --- |")
         rows = [("fill", several[0], several), ("64 px fill enlarged", enlarged, None), ("Telea", telea, None)]
         for label, found, candidates in rows:
             print(measure(label, found, pictures, holes, candidates) + f" {frechet(descriptors(found), reference):.4f} |", flush=True)

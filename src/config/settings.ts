@@ -210,7 +210,7 @@ export const SETTINGS = {
     default: '4000',
     description:
       'Maximum number of network evaluations for an image whose hole is filled in windows. `strategy=auto` fills ' +
-      'a hole that needs more at a coarser scale; `strategy=windows` gets 422',
+      'a hole that needs more at a coarser scale; `strategy=windows` gets 400',
   },
   MAX_CONNECTIONS: {
     schema: wholeNumber(1, 1_000_000),

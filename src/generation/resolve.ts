@@ -28,13 +28,15 @@ export function resolve(registry: ModelRegistry, request: GenerationRequest): Re
   if (steps > schedule.T) {
     throw new InvalidParameterError('steps', `steps is ${steps}; ${model.ref} takes 1 to ${schedule.T}`);
   }
+  // Among the samplers, ddpm's fresh noise mixes best with RePaint's resampling.
+  const fillsWithRepaint = request.task === 'inpaint' && model.card.conditioning === 'none';
   return {
     request,
     model,
     parameters: {
       seed,
       numImages: request.num_images,
-      sampler: request.sampler ?? defaults.sampler,
+      sampler: request.sampler ?? (fillsWithRepaint ? 'ddpm' : defaults.sampler),
       steps,
       eta: request.eta ?? defaults.eta,
     },

@@ -8,24 +8,31 @@ import type { InpaintResult, SampleResult } from './types.ts';
 /** Runs `work` and records its duration and steps, or the reason of its failure. */
 export async function withMetrics<Result extends SampleResult>(
   metrics: Metrics,
-  { request, model, parameters }: PreparedRequest,
+  prepared: PreparedRequest,
   signal: AbortSignal | undefined,
   work: () => Promise<Result>,
 ): Promise<Result> {
+  const { request, model, parameters } = prepared;
   const { task } = request;
-  const { sampler, steps, numImages } = parameters;
+  const { sampler, numImages } = parameters;
   const started = performance.now();
   const result = await work().catch((error) => {
     const reason = signal?.aborted ? 'cancelled' : failureReason(error);
     metrics.requestFailures.inc({ task, model: model.ref, reason });
     throw error;
   });
-  metrics.steps.inc({ model: model.ref, sampler }, steps * numImages);
+  metrics.steps.inc({ model: model.ref, sampler }, evaluationsOf(prepared) * numImages);
   metrics.requestSeconds.observe(
     { task, model: model.ref, sampler, engine: model.engine?.engine },
     (performance.now() - started) / 1000,
   );
   return result;
+}
+
+/** Evaluations of the networks for one image. */
+function evaluationsOf(prepared: PreparedRequest): number {
+  const region = 'region' in prepared ? prepared.region : undefined;
+  return region?.strategy === 'windows' ? region.plan.evaluations : prepared.parameters.steps;
 }
 
 function failureReason(error: unknown): string {

@@ -4,6 +4,7 @@ import { activeSpan, startShared } from '../tracing.ts';
 import { Admission, type QueueLimits, type Reservation } from './admission.ts';
 import { Pace } from './pace.ts';
 import { type Claim, type Priority, stretch } from './policy.ts';
+import { begin, giveBack, type RequestImage, type Row, takeStrongest } from './rows.ts';
 import { forEachInSlices } from './time-slices.ts';
 import type { Trajectory } from './trajectory.ts';
 
@@ -51,21 +52,7 @@ interface Request extends Claim {
   reject(reason: unknown): void;
 }
 
-interface Image {
-  request: Request;
-  trajectory: Trajectory;
-  /** Rows of the current step that nobody evaluates yet, by their index. */
-  ready: number[];
-  /** Rows of the current step whose result the trajectory has not taken yet. */
-  left: number;
-}
-
-/** One evaluation that an image needs now. */
-interface Row {
-  image: Image;
-  /** Its index in the current step of the trajectory. */
-  index: number;
-}
+type Image = RequestImage<Request>;
 
 /**
  * Step-level batching: whenever the engine has room, the rows with the strongest claim (policy.ts) are evaluated
@@ -176,7 +163,7 @@ export class Scheduler {
     const { bestBatch } = this.#engine.info;
     const perWorker = bestBatch > 1 ? MAX_IN_FLIGHT_PER_WORKER : 1;
     while (this.#inFlight < this.#engine.alive * perWorker) {
-      const batch = this.#takeStrongest(bestBatch);
+      const batch = takeStrongest(this.#images, bestBatch, this.#now());
       if (batch.length === 0) return;
       // A batch that is not full waits for an idle worker: more rows may join it meanwhile.
       if (batch.length < bestBatch && this.#inFlight >= this.#engine.alive) {
@@ -187,23 +174,7 @@ export class Scheduler {
     }
   }
 
-  /** Takes up to `count` rows with the strongest claims, among those that the network of the strongest one evaluates. */
-  #takeStrongest(count: number): Row[] {
-    const now = this.#now();
-    const waiting = [...this.#images]
-      .filter(({ ready }) => ready.length > 0)
-      .map((image) => ({ image, claim: stretch(image.request, now) }))
-      .sort((a, b) => b.claim - a.claim); // stable: ties keep order of arrival
-    const rows: Row[] = [];
-    for (const { image } of waiting) {
-      if (image.trajectory.network !== waiting[0].image.trajectory.network) continue;
-      for (const index of image.ready.splice(0, count - rows.length)) rows.push({ image, index });
-      if (rows.length === count) break;
-    }
-    return rows;
-  }
-
-  async #evaluate(rows: Row[]) {
+  async #evaluate(rows: Row<Image>[]) {
     const exclusive = this.#images.size === 1 && rows[0].image.left === 1;
     this.#inFlight++;
     for (const { image } of rows) {
@@ -238,7 +209,7 @@ export class Scheduler {
   }
 
   /** The inputs of the rows as one batch: x [N, C, R, R] and t [N]. */
-  async #gather(rows: Row[]): Promise<Batch> {
+  async #gather(rows: Row<Image>[]): Promise<Batch> {
     let x = new Float32Array();
     const t = new Float32Array(rows.length);
     await forEachInSlices(rows, this.#now, ({ image, index }, i) => {
@@ -250,7 +221,7 @@ export class Scheduler {
     return { network: rows[0].image.trajectory.network, rows: rows.length, x, t };
   }
 
-  #advance(row: Row, prediction: Float32Array) {
+  #advance(row: Row<Image>, prediction: Float32Array) {
     const { image, index } = row;
     if (!this.#images.has(image)) return; // it was cancelled while it was being evaluated
     try {
@@ -300,17 +271,6 @@ export class Scheduler {
     for (const request of new Set([...this.#images].map((image) => image.request)))
       this.#leave(request, error);
   }
-}
-
-/** Makes the rows of the trajectory's current step ready. */
-function begin(image: Image) {
-  image.left = image.trajectory.rows;
-  image.ready = Array.from({ length: image.left }, (_, index) => index);
-}
-
-/** Makes rows ready again that were taken and not evaluated. */
-function giveBack(rows: readonly Row[]) {
-  for (const { image, index } of rows.toReversed()) image.ready.unshift(index);
 }
 
 /** Promise.withResolvers, which Node 20 does not have. */

@@ -74,6 +74,82 @@ describe('sampler, steps, eta, seed', () => {
   });
 });
 
+describe('windows', () => {
+  /** 200 x 160 pixels, with a scratch of 2 pixels and a hole of 4 x 4 far from it. */
+  let image: string;
+  let mask: string;
+  beforeAll(async () => {
+    image = (await pngOf(200, 160)).toString('base64');
+    const shapes = '<rect x="20" y="20" width="60" height="2"/><rect x="180" y="140" width="4" height="4"/>';
+    const svg = `<svg xmlns="http://www.w3.org/2000/svg" width="200" height="160" fill="white"><rect width="200" height="160" fill="black"/>${shapes}</svg>`;
+    mask = (await sharp(Buffer.from(svg)).png().toBuffer()).toString('base64');
+  });
+  const fill = (body: object, accept = 'application/json') =>
+    post('/v1/inpaint', { image, mask, seed: 1, ...body }, accept);
+
+  test('auto fills a picture larger than the model in windows, and the answer has the plan', async () => {
+    const { body } = await fill({});
+    expect(body.strategy).toBe('windows');
+    const { regions, evaluations } = body.plan;
+    expect(regions).toHaveLength(2);
+    let windows = 0;
+    for (const { levels } of regions) {
+      expect(levels).toHaveLength(1);
+      expect(levels[0]).toMatchObject({ network: 'base', scale: 1 });
+      windows += levels[0].windows.length;
+      for (const { width, height } of levels[0].windows) expect([width, height]).toEqual([8, 8]);
+    }
+    expect(regions[1].levels[0].windows).toEqual([{ left: 178, top: 138, width: 8, height: 8 }]);
+    expect(evaluations).toBe(4 * windows); // 4 steps
+    expect(body.box).toEqual({ left: 18, top: 17, width: 168, height: 129 });
+  });
+
+  test('pixels outside the hole are unchanged, and both holes are filled', async () => {
+    const [before, after] = [
+      await pixels(Buffer.from(image, 'base64')),
+      await pixels((await fill({}, 'image/png')).body),
+    ];
+    const hole = await sharp(Buffer.from(mask, 'base64')).greyscale().raw().toBuffer();
+    const changed = new Set<number>();
+    for (const [i, byte] of before.entries()) if (byte !== after[i]) changed.add(Math.floor(i / 3));
+    for (const pixel of changed) expect(hole[pixel]).toBe(255);
+    expect(changed.has(21 * 200 + 50)).toBe(true);
+    expect(changed.has(141 * 200 + 181)).toBe(true);
+  });
+
+  test('more evaluations than MAX_EVALUATIONS: auto fills at a coarser scale, windows is refused with the numbers', async () => {
+    const small = await startFakeApp({ MAX_EVALUATIONS: '100' });
+    const body = { image, mask, seed: 1, steps: 20 };
+    const send = (strategy: string) =>
+      request(small.url)
+        .post('/v1/inpaint')
+        .set('accept', 'application/json')
+        .send({ ...body, strategy });
+    const auto = await send('auto');
+    expect(auto.status).toBe(200);
+    expect(auto.body.plan.evaluations).toBeLessThanOrEqual(100);
+    expect(auto.body.plan.regions[0].levels[0].scale).toBeLessThan(1);
+    const refused = await send('windows');
+    expect(refused.status).toBe(400);
+    expect(refused.body.errors[0]).toMatchObject({ pointer: '#/strategy' });
+    expect(refused.body.detail).toMatch(
+      /needs \d+ evaluations for an image, more than 100 \(MAX_EVALUATIONS\)/,
+    );
+    await small.app.close();
+  });
+
+  test('mask_grow grows the hole', async () => {
+    const changed = async (mask_grow: number) => {
+      const after = await pixels((await fill({ mask_grow }, 'image/png')).body);
+      const before = await pixels(Buffer.from(image, 'base64'));
+      return before[(144 * 200 + 181) * 3] !== after[(144 * 200 + 181) * 3];
+    };
+    expect([await changed(0), await changed(3)]).toEqual([false, true]);
+    const { status, body } = await fill({ mask_grow: -9 });
+    expect([status, body.errors[0].pointer]).toEqual([400, '#/mask_grow']);
+  });
+});
+
 describe('strategy, padding, mask_blur', () => {
   let image: string;
   let mask: string;

@@ -148,7 +148,8 @@ def test_the_command_makes_a_version_from_another_one_and_a_checkpoint(tmp_path,
     assert made.returncode == 0, made.stderr
     faces, photographs = read_card(tmp_path / "models" / "toy" / "1")["refiner"]["data"]
     assert faces["pictures"] == 76 and photographs["name"] == "wallpapers" and photographs["licence"] == "CC0-1.0"
-    (wallpapers / "sources.csv").unlink()
+    sources = (wallpapers / "sources.csv").read_text().splitlines()
+    (wallpapers / "sources.csv").write_text(sources[0] + "\n")
     refused = run("--base", models / "1", "--refiner", tmp_path / "refiner.pt", "--data", pictures, "--photos", wallpapers)
     assert refused.returncode == 1 and "does not list the licence of photograph" in refused.stderr
     assert "unless --refiner" in run("--base", models / "1").stderr
@@ -166,6 +167,10 @@ def test_sources_are_counted_by_licence_over_the_training_photographs(tmp_path):
     listed = photos.listed(tmp_path)
     assert [(s["name"], s["licence"]) for s in listed] == [("one-package", "CC0-1.0"), ("photographs", "GPL-2+, CC-BY-4.0")]
     assert listed[0]["pictures"] <= 9 and 20 <= sum(s["pictures"] for s in listed) <= 29
+
+
+def test_the_licence_of_a_folder_without_a_list_is_unknown(pictures):  # noqa: F811
+    assert photos.listed(pictures) == [{"name": "photographs", "licence": "unknown", "pictures": 76}]
 
 
 def test_the_committed_vectors_are_those_of_the_refiner():

@@ -8,7 +8,7 @@ import { type Conditioning, wholeFill } from './conditional.ts';
 export interface Resampling {
   /** Steps that a jump goes back (the paper's j). */
   jump: number;
-  /** Times that each stretch of `jump` steps is taken (the paper's r); 1: once, without jumps. */
+  /** Times that each stretch of `jump` steps but the first is taken (the paper's r); 1: once, without jumps. */
   times: number;
 }
 
@@ -21,9 +21,9 @@ export const RESAMPLING: Resampling = { jump: 5, times: 3 };
  *
  *   x_next = m x_next' + (1 - m) (sqrt(abar_next) x_0 + sqrt(1 - abar_next) z),
  *
- * and after every `jump` steps x is noised back by as many, x_back = sqrt(a) x + sqrt(1 - a) z with
- * a = abar_back / abar_next, and denoised again, so that the hole can adapt to its surroundings. The last step puts in x_0
- * itself.
+ * and at every `jump`-th level, counted from the least noisy one, x is noised back by `jump` steps,
+ * x_back = sqrt(a) x + sqrt(1 - a) z with a = abar_back / abar_next, and denoised again, so that the hole can adapt to its
+ * surroundings. The last step puts in x_0 itself. If nothing is known, there is nothing to adapt to, and no jump.
  */
 export class RepaintTrajectory implements Trajectory {
   readonly rows = 1;
@@ -50,7 +50,8 @@ export class RepaintTrajectory implements Trajectory {
     this.#schedule = schedule;
     this.#conditioning = conditioning;
     this.#key = { seed, candidate };
-    this.#plan = repaintPlan(sampler.timesteps.length, resampling);
+    const isKnown = conditioning.mask.some((inHole) => inHole === 0);
+    this.#plan = repaintPlan(sampler.timesteps.length, isKnown ? resampling : { jump: 1, times: 1 });
     this.#state = { step: 0, x: this.#noise() };
   }
 
@@ -99,14 +100,24 @@ export class RepaintTrajectory implements Trajectory {
   }
 }
 
-/** The sampler's steps in the order in which they are taken: each stretch of `jump` steps `times` times, the last one once. */
+/**
+ * The sampler's steps, 0 being the noisiest, in the order in which they are evaluated: the schedule of the published code
+ * (get_schedule_jump). Levels are numbered from 0, just before the last step, to `steps` - 1, pure noise. When level 0,
+ * jump, 2 jump, ... below steps - jump is reached for the first `times` - 1 times, x goes back up by `jump` levels.
+ */
 export function repaintPlan(steps: number, { jump, times }: Resampling): number[] {
+  const jumpsLeft = new Map<number, number>();
+  for (let level = 0; level < steps - jump; level += jump) jumpsLeft.set(level, times - 1);
   const plan: number[] = [];
-  for (let start = 0; start < steps; start += jump) {
-    const stretch = Array.from({ length: Math.min(jump, steps - start) }, (_, i) => start + i);
-    // After the last stretch the known pixels are exact, and noising them back would lose that: it is taken once.
-    const repeats = start + jump < steps ? times : 1;
-    for (let i = 0; i < repeats; i++) plan.push(...stretch);
+  for (let level = steps - 1; level >= 0; ) {
+    const left = jumpsLeft.get(level) ?? 0;
+    if (left > 0) {
+      jumpsLeft.set(level, left - 1);
+      level += jump;
+    } else {
+      plan.push(steps - 1 - level);
+      level--;
+    }
   }
   return plan;
 }

@@ -1,6 +1,6 @@
 import type { Box, Mask } from '../picture.ts';
 import { type HolePart, holeParts, union } from './parts.ts';
-import { atLevel, CONTEXT, type LevelBox, tile, toPicture } from './windows.ts';
+import { atLevel, contextOf, type LevelBox, tile, toPicture } from './windows.ts';
 
 /** How a hole is filled: as plain data, known before anything is evaluated. */
 export interface Plan {
@@ -37,7 +37,12 @@ export interface PlanOptions {
 }
 
 /** A hole up to this share of a window's side leaves enough known context around it. */
-const MAX_HOLE = 0.5;
+const MAX_HOLE = 0.6;
+/**
+ * Share of its side that a window has in common with the next one. The base model decides what is drawn, and windows that
+ * see more of each other agree better; the refiner sees the coarse fill everywhere.
+ */
+const OVERLAP = { base: 0.5, refiner: 0.25 };
 /** Levels that a refiner may add: it was trained for the first, and each repeats its mistakes. */
 const MAX_DOUBLINGS = 4;
 
@@ -129,7 +134,7 @@ function canvasOf({ parts }: Group, level: number, mask: Mask, window: number): 
 
 /** Start and length of the canvas along one axis, on which the level has `limit` pixels. */
 function span(start: number, length: number, limit: number, window: number): [start: number, length: number] {
-  const size = Math.max(window, Math.min(length + 2 * CONTEXT, limit));
+  const size = Math.max(window, Math.min(length + 2 * contextOf(window), limit));
   const centred = Math.round(start + length / 2 - size / 2);
   return [Math.max(0, Math.min(centred, limit - size)), size];
 }
@@ -140,8 +145,10 @@ function levelsOf(mask: Mask, group: Group, finest: number, { window, steps }: P
   const levels: Level[] = [];
   for (let level = start; level >= end; level--) {
     const canvas = canvasOf(group, level, mask, window);
-    const windows = group.parts.flatMap((part) => tile(mask, level, atLevel(part, level), canvas, window));
-    levels.push({ level, network: level === start ? 'base' : 'refiner', canvas, windows: distinct(windows) });
+    const network = level === start ? 'base' : 'refiner';
+    const tiling = { side: window, overlap: window * OVERLAP[network] };
+    const windows = group.parts.flatMap((part) => tile(mask, level, atLevel(part, level), canvas, tiling));
+    levels.push({ level, network, canvas, windows: distinct(windows) });
   }
   return levels;
 }

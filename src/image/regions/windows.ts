@@ -1,10 +1,8 @@
 import { clip } from '../mask.ts';
 import type { Box, Mask } from '../picture.ts';
 
-/** Known pixels that a window shows around the hole where it can, in pixels of its level. */
-export const CONTEXT = 16;
-/** Neighbouring windows share at least this many pixels: their predictions are averaged there, so that no seam appears. */
-const OVERLAP = 32;
+/** Known pixels that a window of `side` pixels shows around the hole where it can. */
+export const contextOf = (side: number) => side >> 2;
 
 /** A box in pixels of level k of an image pyramid: one of its pixels covers 2^k x 2^k pixels of the picture. */
 export type LevelBox = Box;
@@ -45,15 +43,30 @@ export function toPicture({ left, top, width, height }: LevelBox, level: number)
   return { left: left * unit, top: top * unit, width: width * unit, height: height * unit };
 }
 
+export interface Tiling {
+  /** Of a window, in pixels. */
+  side: number;
+  /** Pixels that neighbouring windows share at least: their predictions are averaged there, so that no seam appears. */
+  overlap: number;
+}
+
 /**
- * Square windows of `side` pixels that cover the hole's pixels in `part`, with CONTEXT around them: one in the middle if it
+ * Square windows of `side` pixels that cover the hole's pixels in `part`, with context around them: one in the middle if it
  * fits, else a grid with overlaps. Windows lie in `canvas`, which is at least as large as one. Those without hole pixels
  * are left out.
  */
-export function tile(mask: Mask, level: number, part: LevelBox, canvas: LevelBox, side: number): LevelBox[] {
+export function tile(
+  mask: Mask,
+  level: number,
+  part: LevelBox,
+  canvas: LevelBox,
+  { side, overlap }: Tiling,
+): LevelBox[] {
+  const across = { canvasStart: canvas.left, canvasLength: canvas.width, side, overlap };
+  const down = { canvasStart: canvas.top, canvasLength: canvas.height, side, overlap };
   const found: LevelBox[] = [];
-  for (const top of starts(part.top, part.height, canvas.top, canvas.height, side)) {
-    for (const left of starts(part.left, part.width, canvas.left, canvas.width, side)) {
+  for (const top of starts(part.top, part.height, down)) {
+    for (const left of starts(part.left, part.width, across)) {
       const window = { left, top, width: side, height: side };
       if (hasHole(mask, toPicture(window, level))) found.push(window);
     }
@@ -65,16 +78,14 @@ export function tile(mask: Mask, level: number, part: LevelBox, canvas: LevelBox
 function starts(
   start: number,
   length: number,
-  canvasStart: number,
-  canvasLength: number,
-  side: number,
+  { canvasStart, canvasLength, side, overlap }: Tiling & { canvasStart: number; canvasLength: number },
 ): number[] {
-  const from = Math.max(canvasStart, start - CONTEXT);
-  const to = Math.min(canvasStart + canvasLength, start + length + CONTEXT);
+  const from = Math.max(canvasStart, start - contextOf(side));
+  const to = Math.min(canvasStart + canvasLength, start + length + contextOf(side));
   const last = canvasStart + canvasLength - side;
   const within = (at: number) => Math.min(Math.max(at, canvasStart), last);
   if (to - from <= side) return [within(Math.round((from + to - side) / 2))];
-  const count = Math.ceil((to - from - OVERLAP) / (side - OVERLAP));
+  const count = Math.ceil((to - from - overlap) / (side - overlap));
   return Array.from({ length: count }, (_, i) =>
     within(Math.round(from + (i * (to - from - side)) / (count - 1))),
   );
