@@ -55,6 +55,21 @@ describe('empty and unsupported files', () => {
   });
 });
 
+test('a side longer than maxSide is too large, whichever it is', async () => {
+  for (const [width, height] of [
+    [21, 2],
+    [2, 21],
+  ]) {
+    const file = await raw(noise(width, height, 3))
+      .png()
+      .toBuffer();
+    const error = await refusal(file, { ...LIMITS, maxSide: 20 } as typeof LIMITS);
+    expect(error.code).toBe('too-large');
+    expect(error.message).toMatch(/each side may have at most 20/);
+    await decodePicture(file, 'image', { ...LIMITS, maxSide: 21 });
+  }
+});
+
 describe('damaged files', () => {
   const pipelines = {
     png: raw(noise(64, 64, 3)).png(),
