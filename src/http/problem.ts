@@ -12,7 +12,7 @@ export const PROBLEMS = {
   'not-acceptable': [406, 'No available representation is acceptable'],
   'idempotency-conflict': [409, 'The Idempotency-Key belongs to another request'],
   'upload-too-large': [413, 'The request body is too large'],
-  'picture-too-large': [413, 'A picture has too many pixels'],
+  'picture-too-large': [413, 'A picture is too large'],
   'picture-too-slow': [422, 'A picture takes too long to decode'],
   'request-timeout': [408, 'The request took too long to arrive'],
   'unsupported-media-type': [415, 'The content type is not supported'],

@@ -1,5 +1,6 @@
 import type { Metadata, SharpOptions } from 'sharp';
 import { type InputFormat, isSequence, sniffFormat } from './format.ts';
+import { withoutBombs } from './inflated.ts';
 import { repairJpeg } from './jpeg.ts';
 import { PictureError } from './picture.ts';
 import sharp from './sharp.ts';
@@ -61,12 +62,19 @@ export const keepsValues = ({ space }: Pick<PictureHeader, 'space'>) => KEEPS_VA
 export const isDeep = (header: Pick<PictureHeader, 'space' | 'depth'>) =>
   header.depth === 'ushort' && keepsValues(header);
 
-/** Detects the format and repairs what can be repaired. Throws PictureError 'unreadable' or 'unsupported'. */
+/** Detects the format, drops what the decoder must not see, and repairs what can be repaired. Throws PictureError. */
 export function sourceOf(bytes: Buffer, field: string): Source {
   if (bytes.length === 0) throw new PictureError(field, 'unreadable', `${field} is empty (0 bytes)`);
   const format = sniffFormat(bytes);
   if (format === undefined) throw unsupported(field);
-  return { format, file: format === 'jpeg' ? repairJpeg(bytes) : bytes };
+  switch (format) {
+    case 'png':
+      return { format, file: withoutBombs(bytes, field) };
+    case 'jpeg':
+      return { format, file: repairJpeg(bytes) };
+    default:
+      return { format, file: bytes };
+  }
 }
 
 /** Reads the header and checks format and size, before any pixel is decoded. Throws PictureError. */

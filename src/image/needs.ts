@@ -46,9 +46,9 @@ export const pixelsOf = ({ width, height }: Size): number => width * height;
 
 const channelsOf = ({ hasAlpha }: Header) => (hasAlpha ? 4 : 3);
 
-/** A decoded picture: 8 bits of each channel, and also 16 where the file has more than 8. */
+/** A decoded picture: 8 bits of each channel, and also 16 where the file has more than 8. Its profile is in the header as well. */
 export const decodedBytes = (header: Header): number =>
-  pixelsOf(header) * channelsOf(header) * (isDeep(header) ? 3 : 1) + (header.icc?.length ?? 0);
+  pixelsOf(header) * channelsOf(header) * (isDeep(header) ? 3 : 1) + 2 * (header.icc?.length ?? 0);
 
 export const decodeWork = (header: Header): number =>
   pixelsOf(header) *

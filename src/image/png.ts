@@ -24,6 +24,27 @@ export function headChunks(png: Buffer, types: string[]): PngChunk[] {
   return chunks;
 }
 
+/**
+ * The PNG without chunks of the given types, anywhere in the file. Where a chunk does not end within the file, or after the
+ * last one, nothing is dropped: no decoder gets any further.
+ */
+export function withoutChunks(png: Buffer, drop: (type: string, data: Buffer) => boolean): Buffer {
+  const pieces: Buffer[] = [];
+  let kept = 0;
+  let at = SIGNATURE_BYTES;
+  for (let type = ''; type !== 'IEND' && at + CHUNK_BYTES <= png.length; ) {
+    const end = at + CHUNK_BYTES + png.readUInt32BE(at);
+    if (end > png.length) break;
+    type = png.toString('latin1', at + 4, at + 8);
+    if (drop(type, png.subarray(at + 8, end - 4))) {
+      pieces.push(png.subarray(kept, at));
+      kept = end;
+    }
+    at = end;
+  }
+  return kept === 0 ? png : Buffer.concat([...pieces, png.subarray(kept)]);
+}
+
 /** The PNG with these chunks after its header, and without other chunks of the types in `replacing`. */
 export function withChunks(png: Buffer, chunks: PngChunk[], replacing: string[]): Buffer {
   const pieces: Buffer[] = [];

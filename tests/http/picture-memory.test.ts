@@ -1,6 +1,7 @@
 import { existsSync, readFileSync } from 'node:fs';
 import sharp from 'sharp';
 import { expect, test } from 'vitest';
+import { startApp } from '../helpers/app.ts';
 import { startProcess } from '../helpers/process.ts';
 
 const MB = 1_000_000;
@@ -106,4 +107,40 @@ test('a request that could never fit is refused with the numbers, before it is d
     /num_images 8, each of 1500 x 1000 pixels.* would take \d+ MB.* may take 75 MB/,
   );
   expect(body.errors).toMatchObject([{ pointer: '#/num_images' }]);
+});
+
+test('the memory of windows counts: it depends on the shape of the hole', async () => {
+  const { app, url } = await startApp({ MAX_DECODED_BYTES: '60000000' });
+  try {
+    const side = 1000;
+    const image = sharp({ create: { width: side, height: side, channels: 3, background: 'grey' } });
+    const fill = async (isHole: (x: number, y: number) => boolean) => {
+      const data = Uint8Array.from({ length: side * side }, (_, p) =>
+        isHole(p % side, Math.floor(p / side)) ? 255 : 0,
+      );
+      const mask = sharp(data, { raw: { width: side, height: side, channels: 1 } });
+      const body = new FormData();
+      body.set('image', new Blob([new Uint8Array(await image.png().toBuffer())]), 'image.png');
+      body.set('mask', new Blob([new Uint8Array(await mask.png().toBuffer())]), 'mask.png');
+      body.set('steps', '1');
+      const answers = ['/v1/inpaint', '/v1/jobs'].map((path) => fetch(url + path, { method: 'POST', body }));
+      return Promise.all(
+        (await Promise.all(answers)).map(async (answer) => ({
+          status: answer.status,
+          text: await answer.text(),
+        })),
+      );
+    };
+    const spot = await fill((x, y) => Math.max(x, y) < 10);
+    expect(spot.map(({ status }) => status)).toEqual([200, 202]);
+    for (const { status, text } of await fill((x, y) => Math.abs(x - y) < 2)) {
+      expect(status).toBe(413);
+      expect(JSON.parse(text)).toMatchObject({
+        detail: expect.stringMatching(/would take \d+ MB of memory; a request may take 45 MB/),
+        errors: [{ pointer: '#/image' }],
+      });
+    }
+  } finally {
+    await app.close();
+  }
 });

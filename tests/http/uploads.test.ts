@@ -1,15 +1,11 @@
 import { createConnection } from 'node:net';
-import { afterEach, beforeEach, expect, test } from 'vitest';
+import { afterEach, expect, test } from 'vitest';
 import { startFakeApp } from './fake-app.ts';
 
 let service: Awaited<ReturnType<typeof startFakeApp>>;
-beforeEach(async () => {
-  service = await startFakeApp({
-    MAX_UPLOAD_BYTES: '60000',
-    MAX_UPLOADS_BYTES: '100000',
-    UPLOAD_IDLE_MS: '1000',
-  });
-});
+const start = async (env: Record<string, string>) => {
+  service = await startFakeApp({ MAX_UPLOAD_BYTES: '60000', MAX_UPLOADS_BYTES: '100000', ...env });
+};
 afterEach(() => service.app.close());
 
 const TYPES = ['application/json', 'multipart/form-data; boundary=b'];
@@ -18,11 +14,12 @@ const START = {
   [TYPES[1]]: '--b\r\ncontent-disposition: form-data; name="image"; filename="a"\r\n\r\n',
 };
 
-/** Sends the first `bytes` of a body of 59,000 and stops. */
-function stall(type: string, bytes: number) {
+/** Sends the first `bytes` of a body of 59,000, then `piece` every 50 ms. Resolves to the answer. */
+function stall(type: string, bytes: number, piece = '') {
   const socket = createConnection({ port: service.port, host: '127.0.0.1' });
   const head = `POST /v1/inpaint HTTP/1.1\r\nhost: x\r\ncontent-type: ${type}\r\ncontent-length: 59000\r\n\r\n`;
   socket.write(head + START[type].padEnd(bytes, 'A'));
+  const timer = setInterval(() => piece && socket.writable && socket.write(piece), 50);
   return new Promise<string>((resolve) => {
     let answer = '';
     socket.on('data', (data) => {
@@ -30,11 +27,15 @@ function stall(type: string, bytes: number) {
       if (/\r\n\r\n.*\}/s.test(answer)) socket.destroy();
     });
     socket.on('error', () => {});
-    socket.on('close', () => resolve(answer));
+    socket.on('close', () => {
+      clearInterval(timer);
+      resolve(answer);
+    });
   });
 }
 
 test.each(TYPES)('stalled bodies are bounded together, and end: %s', async (type) => {
+  await start({ UPLOAD_IDLE_MS: '1000' });
   const answers = await Promise.all(Array.from({ length: 4 }, () => stall(type, 45_000)));
   const statuses = answers.map((answer) => answer.slice(9, 12)).sort();
   expect(statuses).toEqual(['408', '408', '429', '429']);
@@ -43,4 +44,14 @@ test.each(TYPES)('stalled bodies are bounded together, and end: %s', async (type
   // All of it has been released.
   const again = await Promise.all(Array.from({ length: 2 }, () => stall(type, 45_000)));
   expect(again.map((answer) => answer.slice(9, 12))).toEqual(['408', '408']);
+});
+
+test.each(
+  TYPES,
+)('a body that trickles in ends after REQUEST_TIMEOUT_MS, and its memory is free: %s', async (type) => {
+  await start({ UPLOAD_IDLE_MS: '60000', REQUEST_TIMEOUT_MS: '1000' });
+  for (let round = 0; round < 2; round++) {
+    const answers = await Promise.all(Array.from({ length: 2 }, () => stall(type, 45_000, 'A')));
+    for (const answer of answers) expect(answer).toMatch(/^HTTP\/1.1 408 .*request-timeout/s);
+  }
 });
