@@ -6,10 +6,9 @@ import { mkdir, writeFile } from 'node:fs/promises';
 import sharp from 'sharp';
 import { inpaint } from '../src/generation/inpaint.ts';
 import { chooseRegion } from '../src/generation/region.ts';
-import { sample } from '../src/generation/sample.ts';
 import { encodeMask, encodePicture } from '../src/image/encode.ts';
-import { decodeMask, measureHole } from '../src/image/mask.ts';
-import type { Mask, Picture } from '../src/image/picture.ts';
+import { measureHole } from '../src/image/mask.ts';
+import { type Mask, type Picture, square } from '../src/image/picture.ts';
 import { FolderRegistry } from '../src/registry/registry.ts';
 
 const seeds = process.argv.slice(2).map(Number);
@@ -17,7 +16,9 @@ if (seeds.length !== 3 || seeds.some(Number.isNaN))
   throw new Error('usage: npm run examples -- SEED SEED SEED');
 const CANDIDATES = 4;
 const FILL_SEED = 7;
-const SHOWN = 160;
+const SHOWN = 192;
+/** The README's faces have this many times the model's resolution. */
+const LARGER = 2;
 
 /** Holes in a 64 x 64 picture: over the eyes, strokes across the face, the right half. */
 const HOLES = [
@@ -37,29 +38,37 @@ await mkdir('examples', { recursive: true });
 await mkdir('docs', { recursive: true });
 const rows: Picture[][] = [];
 for (const [i, seed] of seeds.entries()) {
-  const drawn = await sample(model, { seed, numImages: 1, sampler: 'dpmpp_2m', steps: 24, eta: 0 });
-  const [face] = drawn.pictures;
-  const mask = await draw(HOLES[i]);
-  const input = { picture: face, mask, hole: measureHole(mask) };
-  const parameters = {
-    seed: FILL_SEED,
-    numImages: CANDIDATES,
-    ...defaults,
-    strategy: 'auto',
-    maskBlur: 0,
-  } as const;
-  const region = await chooseRegion(model, input, parameters, Number.POSITIVE_INFINITY);
-  const { pictures } = await inpaint(model, input, region, parameters);
+  const face = await drawFace(seed, resolution);
+  const mask = await draw(HOLES[i], resolution);
   await writeFile(`examples/face-${i + 1}.png`, await encodePicture(face, { format: 'png' }));
   await writeFile(`examples/mask-${i + 1}.png`, await encodeMask(mask));
-  rows.push([holed(face, mask), ...pictures]);
+  const larger = await drawFace(seed, LARGER * resolution);
+  const hole = await draw(HOLES[i], LARGER * resolution);
+  rows.push([holed(larger, hole), ...(await fill(larger, hole, FILL_SEED, CANDIDATES))]);
 }
 await registry.close();
 await writeFile('docs/fills.png', await sheet(rows));
 
-async function draw(shapes: string): Promise<Mask> {
-  const svg = `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 64 64" width="${resolution}" height="${resolution}" fill="white"><rect width="64" height="64" fill="black"/>${shapes}</svg>`;
-  return decodeMask(await sharp(Buffer.from(svg)).png().toBuffer(), 'mask', { maxPixels: 1e6 });
+/** A face that the model draws: a picture that is all hole. */
+async function drawFace(seed: number, side: number): Promise<Picture> {
+  const nothing: Picture = { ...square(side), channels: 3, data: new Uint8Array(3 * side * side) };
+  const everything: Mask = { ...square(side), data: new Uint8Array(side * side).fill(255) };
+  const [face] = await fill(nothing, everything, seed, 1, 24);
+  return face;
+}
+
+async function fill(picture: Picture, mask: Mask, seed: number, numImages: number, steps = defaults.steps) {
+  const input = { picture, mask, hole: measureHole(mask) };
+  const { sampler, eta } = defaults;
+  const parameters = { seed, numImages, sampler, steps, eta, strategy: 'auto', maskBlur: 0 } as const;
+  const region = await chooseRegion(model, input, parameters, Number.POSITIVE_INFINITY);
+  return (await inpaint(model, input, region, parameters)).pictures;
+}
+
+async function draw(shapes: string, side: number): Promise<Mask> {
+  const svg = `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 64 64" width="${side}" height="${side}" fill="white"><rect width="64" height="64" fill="black"/>${shapes}</svg>`;
+  const { data } = await sharp(Buffer.from(svg)).greyscale().raw().toBuffer({ resolveWithObject: true });
+  return { ...square(side), data: new Uint8Array(data).map((value) => (value >= 128 ? 255 : 0)) };
 }
 
 function holed(face: Picture, mask: Mask): Picture {
