@@ -20,8 +20,8 @@ import sharp from './sharp.ts';
 
 /** Warnings of libjpeg about compressed data from which every pixel is decoded all the same. */
 const ALL_PIXELS_DECODED = /bad Huffman code|instead of RST|Inconsistent progression/;
-/** How sharp says that its time limit has passed. */
-const TIMED_OUT = /^timeout/;
+/** How sharp says that its time limit has passed: in a line of its own, after warnings of the decoder. */
+const TIMED_OUT = /^timeout: /m;
 
 /** Pixels as sharp decodes them: interleaved numbers of 8 or 16 bits. */
 interface Decoded {

@@ -27,7 +27,7 @@ describe('limits on what decoding a picture may take', () => {
     slow = await clear(5000, 5000).avif({ effort: 0 }).toBuffer(); // its decoder cannot be interrupted
     const small = await clear(64, 64).png().toBuffer();
     // From now on a thread is running: its start counts as well.
-    await expect.poll(async () => (await send(service, small)).status, { timeout: 60_000 }).toBe(200);
+    while ((await send(service, small)).status === 422);
   }, 120_000);
   afterAll(() => service.app.close());
 
