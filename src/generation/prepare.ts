@@ -21,7 +21,7 @@ import { InvalidParameterError } from './errors.ts';
 import { chooseRegion, type Region } from './region.ts';
 import type { InpaintRequest, SampleRequest } from './request.ts';
 import type { ResolvedRequest } from './resolve.ts';
-import { assertSize } from './size.ts';
+import { assertProportional, assertWithin } from './size.ts';
 import type { Start } from './trajectories/create.ts';
 import type { HoledPicture } from './types.ts';
 
@@ -93,7 +93,8 @@ export async function prepare(
     return traced('decode', () => prepareVariation({ ...resolved, request }, image, limits, options));
   const { size } = request;
   const { resolution: side } = resolved.model.card;
-  assertSize(size, square(side), limits);
+  assertWithin(size, limits);
+  assertProportional(size, square(side));
   const needs = needsOf(resolved, size ?? square(side), (numImages) =>
     sampleNeeds(side, numImages, resolved.format, size),
   );
@@ -114,7 +115,8 @@ async function prepareVariation(
   const { width, height } = image.header;
   if (width !== height)
     throw new InvalidParameterError('image', `image is ${width} x ${height} pixels; it must be square`);
-  assertSize(request.size, image.header, limits);
+  assertWithin(request.size, limits);
+  assertProportional(request.size, image.header);
   const size = request.size ?? { width, height };
   assertFits(size, format);
   const needs = needsOf(resolved, size, (numImages) =>
@@ -141,6 +143,7 @@ async function prepareInpaint(
   const started = performance.now();
   const image = await inspect(request.image, 'image', limits);
   const { size } = request;
+  assertWithin(size, limits);
   assertFits(size ?? image.header, format);
   const partial = request.partial_images ? 1 : 0; // one at a time
   const mask = request.mask && (await inspect(request.mask, 'mask', limits));
@@ -154,7 +157,7 @@ async function prepareInpaint(
     const room = await reserve(needs, options);
     try {
       const input = await decode(image, mask, request, room);
-      assertSize(size, input.picture, limits);
+      assertProportional(size, input.picture);
       const decodeMs = performance.now() - started;
       const region = await chooseRegion(
         model,

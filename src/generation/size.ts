@@ -13,25 +13,24 @@ interface SizeLimits {
   maxSide: number;
 }
 
-/**
- * Checks the size that the results shall have: it must have the proportions of the picture, up to rounding, and not be
- * larger than a picture may be. Throws InvalidParameterError.
- */
-export function assertSize(
-  wanted: Size | undefined,
-  { width, height }: Size,
-  { maxPixels, maxSide }: SizeLimits,
-) {
+const text = ({ width, height }: Size) => `${width}x${height}`;
+
+/** Checks that results of this size are not larger than a picture may be. Throws InvalidParameterError. */
+export function assertWithin(wanted: Size | undefined, { maxPixels, maxSide }: SizeLimits): void {
   if (!wanted) return;
-  const text = (size: Size) => `${size.width}x${size.height}`;
-  const scaled = { width: wanted.width, height: Math.round((wanted.width * height) / width) };
-  if (scaled.height !== wanted.height && Math.round((wanted.height * width) / height) !== wanted.width) {
-    const example = text({ width: 2 * width, height: 2 * height });
-    const message = `size is ${text(wanted)}; the picture has other proportions: ask for ${text({ width, height })}, or ${example}`;
-    throw new InvalidParameterError('size', message);
-  }
-  if (wanted.width * wanted.height > maxPixels || Math.max(wanted.width, wanted.height) > maxSide) {
-    const limit = `at most ${maxPixels} pixels and ${maxSide} on each side are accepted`;
-    throw new InvalidParameterError('size', `size is ${text(wanted)}; ${limit}`);
-  }
+  const { width, height } = wanted;
+  if (width * height <= maxPixels && Math.max(width, height) <= maxSide) return;
+  const limits = `at most ${maxPixels} pixels, and ${maxSide} on each side, are accepted`;
+  throw new InvalidParameterError('size', `size is ${text(wanted)}; ${limits}`);
+}
+
+/** Checks that results of this size have the proportions of the picture, up to rounding. Throws InvalidParameterError. */
+export function assertProportional(wanted: Size | undefined, picture: Size): void {
+  if (!wanted) return;
+  const { width, height } = picture;
+  if (wanted.height === Math.round((wanted.width * height) / width)) return;
+  if (wanted.width === Math.round((wanted.height * width) / height)) return;
+  const twice = text({ width: 2 * width, height: 2 * height });
+  const message = `size is ${text(wanted)}; the picture has other proportions: ask for ${text(picture)}, or for ${twice}`;
+  throw new InvalidParameterError('size', message);
 }
