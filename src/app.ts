@@ -1,6 +1,7 @@
 import accepts from '@fastify/accepts';
 import cors from '@fastify/cors';
 import Fastify, { type FastifyBaseLogger, type FastifyInstance, LogController } from 'fastify';
+import openAiImages from './http/compat/openai/routes.ts';
 import type { Dependencies } from './http/dependencies.ts';
 import { clientErrorHandler, frameworkErrors } from './http/malformed.ts';
 import bodies from './http/plugins/bodies.ts';
@@ -36,6 +37,7 @@ const CHECK_CONNECTIONS_MS = 1000;
 
 /** Response headers that pages of CORS_ORIGINS may read, besides those that every page may. */
 const EXPOSED_HEADERS = [
+  'x-ignored-parameters',
   'x-seed',
   'x-model',
   'x-steps',
@@ -106,7 +108,7 @@ export async function buildApp(
   await app.register(bodies, dependencies);
   await app.register(forms, dependencies);
   await app.register(metricsPlugin, dependencies);
-  for (const route of [inpaint, sample, diffuse, jobs, models, health, playground])
+  for (const route of [inpaint, sample, diffuse, jobs, models, openAiImages, health, playground])
     await app.register(route, dependencies);
   return app;
 }

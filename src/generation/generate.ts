@@ -34,11 +34,11 @@ export async function generate(
   const { priority } = request;
   if (!('input' in prepared)) {
     const result = await withMetrics(metrics, prepared, options.signal, () =>
-      sample(model, parameters, { ...options, priority }),
+      sample(model, parameters, { ...options, priority, start: prepared.start }),
     );
     return encode(prepared, result, { decodeMs: 0 });
   }
-  const { strategy, padding, mask_grow, mask_blur } = prepared.request;
+  const { strategy, padding, mask_grow, mask_blur, keep_alpha: keepAlpha } = prepared.request;
   const { input, region } = prepared;
   observeInput(metrics, prepared);
   const result = await withMetrics(metrics, prepared, options.signal, () =>
@@ -46,7 +46,7 @@ export async function generate(
       model,
       input,
       region,
-      { ...parameters, strategy, padding, maskBlur: mask_blur },
+      { ...parameters, strategy, padding, maskBlur: mask_blur, keepAlpha },
       { ...options, priority },
     ),
   );
@@ -71,7 +71,7 @@ async function encode(
   { pictures, timings }: SampleResult,
   { decodeMs, metadata, fields }: TaskResult,
 ): Promise<Generated> {
-  const { request, format } = prepared;
+  const { request, format, size } = prepared;
   const { quality } = request;
   const exif = request.task === 'inpaint' && request.metadata === 'keep';
   const reproducibility = reproducibilityFields(prepared);
@@ -82,6 +82,7 @@ async function encode(
         encodePicture(picture, {
           format,
           quality,
+          size,
           exif,
           metadata: { ...reproducibility, ...metadata, candidate },
         }),

@@ -1,5 +1,5 @@
 import type { Patch } from '../image/composite.ts';
-import type { Box } from '../image/picture.ts';
+import type { Box, Picture } from '../image/picture.ts';
 import { compositeAll, uncertainty } from '../image/threads.ts';
 import type { ServedModel } from '../registry/served-model.ts';
 import { mapInSlices } from '../scheduler/time-slices.ts';
@@ -42,15 +42,15 @@ export async function inpaint(
     ...options,
     onProgress: ({ fills, ...progress }) => {
       const estimate = async () => previewOf(await fills(), boxOf);
-      options.onProgress?.({ ...progress, estimate });
+      const whole = async () => paste((await fills()).map(patchOf));
+      options.onProgress?.({ ...progress, estimate, whole });
     },
   });
 
   const started = performance.now();
-  const { maskBlur } = parameters;
   const pictures = await traced('composite', async () => {
     const filled = await mapInSlices(candidates, (fills) => fills.map(patchOf));
-    return Promise.all(filled.map((patches) => compositeAll(picture, mask, patches, { maskBlur })));
+    return Promise.all(filled.map(paste));
   });
   return {
     pictures,
@@ -60,6 +60,11 @@ export async function inpaint(
     uncertainty: pictures.length > 1 ? await uncertainty(pictures, mask) : undefined,
     timings: { ...timings, compositeMs: performance.now() - started },
   };
+
+  function paste(patches: Patch[]): Promise<Picture> {
+    const { maskBlur, keepAlpha } = parameters;
+    return compositeAll(picture, mask, patches, { maskBlur, keepAlpha });
+  }
 }
 
 /** The largest of the parts that are being filled. */

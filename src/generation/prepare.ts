@@ -3,8 +3,8 @@ import { pictureBudget, type Room } from '../image/budget.ts';
 import { assertFits } from '../image/encode.ts';
 import type { Limits } from '../image/header.ts';
 import { assertSameSize } from '../image/mask.ts';
-import { assertHoldable, inpaintNeeds, type PictureNeeds, sampleNeeds } from '../image/needs.ts';
-import { type Mask, type Picture, PictureError, square } from '../image/picture.ts';
+import { assertHoldable, inpaintNeeds, type PictureNeeds, sampleNeeds, varyNeeds } from '../image/needs.ts';
+import { type Mask, type Picture, PictureError, type Size, square } from '../image/picture.ts';
 import type { Plan } from '../image/regions/plan.ts';
 import {
   decodeMask,
@@ -14,12 +14,19 @@ import {
   inspect,
   maskFromAlpha,
   measureHole,
+  pictureToTensor,
 } from '../image/threads.ts';
 import { traced } from '../tracing.ts';
+import { InvalidParameterError } from './errors.ts';
 import { chooseRegion, type Region } from './region.ts';
 import type { InpaintRequest, SampleRequest } from './request.ts';
 import type { ResolvedRequest } from './resolve.ts';
+import { assertProportional, assertWithin } from './size.ts';
+import type { Start } from './trajectories/create.ts';
 import type { HoledPicture } from './types.ts';
+
+/** Share of the steps for a picture to start from: the result resembles it, and has other details. */
+const DEFAULT_STRENGTH = 0.6;
 
 /** A request whose pictures are decoded and checked: all that is left is to generate. */
 export type PreparedRequest = PreparedSample | PreparedInpaint;
@@ -28,10 +35,14 @@ export type PreparedRequest = PreparedSample | PreparedInpaint;
 export interface Reserved {
   room: Room;
   needs: PictureNeeds;
+  /** Size of the results, if it is not the size at which they are generated. */
+  size?: Size;
 }
 
 export interface PreparedSample extends ResolvedRequest, Reserved {
   request: SampleRequest;
+  /** The picture that it starts from. */
+  start?: Start;
 }
 
 export interface PreparedInpaint extends ResolvedRequest, Reserved {
@@ -77,9 +88,49 @@ export async function prepare(
   const { request } = resolved;
   if (request.task === 'inpaint')
     return traced('decode', () => prepareInpaint({ ...resolved, request }, limits, options));
+  const { image } = request;
+  if (image)
+    return traced('decode', () => prepareVariation({ ...resolved, request }, image, limits, options));
+  const { size } = request;
   const { resolution: side } = resolved.model.card;
-  const needs = needsOf(resolved, square(side), (numImages) => sampleNeeds(side, numImages, resolved.format));
-  return { ...resolved, request, needs, room: await reserve(needs, options) };
+  assertWithin(size, limits);
+  assertProportional(size, square(side));
+  const needs = needsOf(resolved, size ?? square(side), (numImages) =>
+    sampleNeeds(side, numImages, resolved.format, size),
+  );
+  return { ...resolved, request, size, needs, room: await reserve(needs, options) };
+}
+
+/** A sample that starts from a picture. The picture must be square, as the network's pictures are. */
+async function prepareVariation(
+  resolved: ResolvedRequest & { request: SampleRequest },
+  bytes: Buffer,
+  limits: GenerationLimits,
+  options: PrepareOptions,
+): Promise<PreparedSample> {
+  const { request, model, format } = resolved;
+  const { strength = DEFAULT_STRENGTH } = request;
+  const { resolution: side } = model.card;
+  const image = await inspect(bytes, 'image', limits);
+  const { width, height } = image.header;
+  if (width !== height)
+    throw new InvalidParameterError('image', `image is ${width} x ${height} pixels; it must be square`);
+  assertWithin(request.size, limits);
+  assertProportional(request.size, image.header);
+  const size = request.size ?? { width, height };
+  assertFits(size, format);
+  const needs = needsOf(resolved, size, (numImages) =>
+    varyNeeds(image.header, side, { numImages, format, size }),
+  );
+  const room = await reserve(needs, options);
+  try {
+    const picture = await decodePicture(image, room);
+    const x0 = await pictureToTensor(picture, { left: 0, top: 0, width, height }, square(side));
+    return { ...resolved, request, size, start: { x0, strength }, needs, room };
+  } catch (error) {
+    room.release();
+    throw error;
+  }
 }
 
 async function prepareInpaint(
@@ -91,17 +142,22 @@ async function prepareInpaint(
   const { strategy, padding, mask_grow } = request;
   const started = performance.now();
   const image = await inspect(request.image, 'image', limits);
-  assertFits(image.header, format);
+  const { size } = request;
+  assertWithin(size, limits);
+  assertFits(size ?? image.header, format);
+  const partial = request.partial_images ? 1 : 0; // one at a time
   const mask = request.mask && (await inspect(request.mask, 'mask', limits));
+  const wanted = { format, grow: Boolean(mask_grow), size };
   const needsWith = (windows?: { plan: Plan; size: Picture }) =>
     needsOf(resolved, image.header, (numImages) =>
-      inpaintNeeds(image.header, mask?.header, { numImages, format, grow: Boolean(mask_grow), windows }),
+      inpaintNeeds(image.header, mask?.header, { ...wanted, numImages: numImages + partial, windows }),
     );
   let needs = needsWith();
   for (;;) {
     const room = await reserve(needs, options);
     try {
-      const input = await decode(image, mask, mask_grow, room);
+      const input = await decode(image, mask, request, room);
+      assertProportional(size, input.picture);
       const decodeMs = performance.now() - started;
       const region = await chooseRegion(
         model,
@@ -109,7 +165,7 @@ async function prepareInpaint(
         { strategy, padding, ...parameters },
         limits.maxEvaluations,
       );
-      const prepared = { ...resolved, request, input, region, room, decodeMs };
+      const prepared = { ...resolved, request, size, input, region, room, decodeMs };
       // What it takes to fill the hole in windows depends on its shape.
       if (region.strategy !== 'windows') return { ...prepared, needs };
       needs = needsWith({ plan: region.plan, size: input.picture });
@@ -148,13 +204,13 @@ async function reserve({ check, total }: PictureNeeds, { wait, checkOnly }: Prep
 async function decode(
   image: EncodedPicture,
   mask: EncodedPicture | undefined,
-  grow: number,
+  { mask_reading, mask_grow }: InpaintRequest,
   room: Room,
 ): Promise<HoledPicture> {
   const picture = await decodePicture(image, room);
-  const sent = mask ? await decodeMask(mask, room) : await maskOf(picture);
+  const sent = mask ? await decodeMask(mask, room, mask_reading) : await maskOf(picture);
   assertSameSize(picture, sent);
-  const hole = grow ? await growMask(sent, grow) : sent;
+  const hole = mask_grow ? await growMask(sent, mask_grow) : sent;
   return { picture, mask: hole, hole: await measureHole(hole) };
 }
 

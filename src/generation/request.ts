@@ -1,5 +1,6 @@
 import type { SamplerName } from '../diffusion/samplers/index.ts';
-import type { OutputFormat } from '../image/picture.ts';
+import type { MaskReading } from '../image/mask.ts';
+import type { OutputFormat, Size } from '../image/picture.ts';
 import type { Priority } from '../scheduler/policy.ts';
 import type { Strategy } from './types.ts';
 
@@ -13,7 +14,7 @@ export interface SampleRequest {
   model?: string;
   /** 0..2^32-1; drawn at random when absent. */
   seed?: number;
-  /** Candidates, 1..8. */
+  /** Candidates, 1..10. */
   num_images: number;
   sampler?: SamplerName;
   /** 1..T of the model's schedule. */
@@ -26,14 +27,26 @@ export interface SampleRequest {
   format?: OutputFormat;
   /** 1..100, for jpeg and webp. */
   quality?: number;
+  /** Size of the results, of the picture's proportions; its own when absent. */
+  size?: Size;
+  /** Whole pictures on the way to the first candidate, 0..3; none when absent. */
+  partial_images?: number;
+  /** The encoded picture to start from, in place of pure noise (SDEdit, Meng et al. 2022). */
+  image?: Buffer;
+  /** Share of the denoising steps that are taken when starting from a picture, above 0 and up to 1. */
+  strength?: number;
 }
 
-export interface InpaintRequest extends Omit<SampleRequest, 'task'> {
+export interface InpaintRequest extends Omit<SampleRequest, 'task' | 'image' | 'strength'> {
   task: 'inpaint';
   /** The picture as an encoded file. */
   image: Buffer;
   /** The mask as an encoded file; the picture's transparent pixels when absent. */
   mask?: Buffer;
+  /** What says where the hole is in the mask: its luminance when absent. */
+  mask_reading?: MaskReading;
+  /** Whether filled pixels keep the alpha of the image; they become opaque when absent. */
+  keep_alpha?: boolean;
   strategy: Strategy;
   /** Pixels of context around the hole when cropping; as many as the hole is large when absent. */
   padding?: number;

@@ -2,22 +2,37 @@ import { tensorToPicture } from '../image/region.ts';
 import type { ServedModel } from '../registry/served-model.ts';
 import { mapInSlices } from '../scheduler/time-slices.ts';
 import { denoise } from './denoise.ts';
+import type { Start } from './trajectories/create.ts';
 import type { GenerationOptions, SampleResult, SamplingParameters } from './types.ts';
 import { wholeSpecs } from './whole.ts';
 
-/** Pictures from pure noise, R x R: inpainting where everything is hole. Rejects as denoise does. */
+interface SampleOptions extends GenerationOptions {
+  start?: Start;
+}
+
+/**
+ * Pictures from pure noise, or from a picture that is noised in part, R x R: inpainting where everything is hole. Rejects as
+ * denoise does.
+ */
 export async function sample(
   model: ServedModel,
   parameters: SamplingParameters,
-  options: GenerationOptions = {},
+  { start, ...options }: SampleOptions = {},
 ): Promise<SampleResult> {
   const { resolution } = model.card;
   const pixels = resolution * resolution;
   const conditioning = { x0: new Float32Array(3 * pixels), mask: new Float32Array(pixels).fill(1) };
-  const { candidates, timings } = await denoise(model, wholeSpecs(model, conditioning, parameters), {
+  const { candidates, timings } = await denoise(model, wholeSpecs(model, conditioning, parameters, start), {
     ...options,
     onProgress: ({ fills, ...progress }) =>
-      options.onProgress?.({ ...progress, estimate: async () => (await fills())[0] }),
+      options.onProgress?.({
+        ...progress,
+        estimate: async () => (await fills())[0],
+        whole: async () => {
+          const [fill] = await fills();
+          return tensorToPicture(fill.x0, fill);
+        },
+      }),
   });
   return {
     pictures: await mapInSlices(candidates, ([fill]) => tensorToPicture(fill.x0, fill)),

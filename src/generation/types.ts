@@ -14,7 +14,7 @@ export type Strategy = (typeof STRATEGIES)[number];
 export interface SamplingParameters {
   /** 0..2^32-1; each candidate of a seed has a noise stream of its own. */
   seed: number;
-  /** Candidates, 1..8. */
+  /** Candidates, 1..10. */
   numImages: number;
   sampler: SamplerName;
   /** 1..T */
@@ -29,6 +29,8 @@ export interface InpaintParameters extends SamplingParameters {
   padding?: number;
   /** Pixels over which the filling fades in, inside the hole. */
   maskBlur: number;
+  /** Whether filled pixels keep the picture's alpha. */
+  keepAlpha?: boolean;
 }
 
 /** A picture with the hole to fill. */
@@ -46,8 +48,9 @@ export interface Progress {
   total: number;
   /** Milliseconds since the first evaluation began. */
   elapsedMs: number;
-  /** What the first candidate looks like now. */
+  /** What the first candidate looks like now: the part that is being filled, and the whole picture. */
   estimate(): Promise<Preview>;
+  whole(): Promise<Picture>;
 }
 
 export interface GenerationOptions {

@@ -4,7 +4,7 @@ import { knownRegion } from '../image/threads.ts';
 import type { ServedModel } from '../registry/served-model.ts';
 import type { Specified } from './inpaint.ts';
 import type { Conditioning } from './trajectories/conditional.ts';
-import type { WholeSpec } from './trajectories/create.ts';
+import type { Start, WholeSpec } from './trajectories/create.ts';
 import type { HoledPicture, SamplingParameters } from './types.ts';
 
 /** Fills a hole in a box of the picture that is brought to the model's resolution. */
@@ -29,6 +29,7 @@ export function wholeSpecs(
   { card }: ServedModel,
   conditioning: Conditioning,
   { seed, numImages, sampler: name, steps, eta }: SamplingParameters,
+  start?: Start,
 ): WholeSpec[] {
   const { spacing, final_timestep: finalTimestep } = card.sampling;
   return Array.from({ length: numImages }, (_, candidate) => ({
@@ -37,6 +38,7 @@ export function wholeSpecs(
     prediction: card.prediction,
     sampler: { name, steps, eta, spacing, finalTimestep },
     conditioning,
+    start,
     seed,
     candidate,
   }));

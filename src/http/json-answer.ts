@@ -9,7 +9,7 @@ const PIECE_BYTES = 3 * 2 ** 18;
 const MAX_AT_ONCE = 2 ** 20;
 
 /** JSON, in the order of its parts: texts, and files that stand between quotes as base64. */
-type Parts = (string | Uint8Array)[];
+export type Parts = (string | Uint8Array)[];
 
 /**
  * The JSON answer to a request: its fields, and the pictures as base64. Eight large pictures are longer than a string can

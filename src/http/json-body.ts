@@ -3,10 +3,25 @@ import { decodeBase64 } from './base64-picture.ts';
 import { Problem } from './problem.ts';
 import type { Upload } from './uploads.ts';
 
-/** Members of a JSON body that hold a picture. */
-const PICTURES = ['image', 'mask'];
 /** Bytes of a JSON body besides its pictures. The largest request that the schemas accept takes less than a tenth. */
 export const JSON_BYTES = 65_536;
+
+/** What a JSON body may contain. A route whose bodies differ has it as `json` in its config. */
+export interface JsonShape {
+  /** Names of members that hold a picture. */
+  pictures: readonly string[];
+  /** The deepest level at which they do; that of the body's own members is 1. */
+  depth: number;
+  /** Bytes besides the pictures. */
+  bytes: number;
+}
+const SHAPE: JsonShape = { pictures: ['image', 'mask'], depth: 1, bytes: JSON_BYTES };
+
+declare module 'fastify' {
+  interface FastifyContextConfig {
+    json?: JsonShape;
+  }
+}
 /** Levels of nesting. The schemas need two. */
 export const JSON_DEPTH = 16;
 
@@ -26,20 +41,34 @@ const [BRACE, CLOSING_BRACE, BRACKET, CLOSING_BRACKET] = Buffer.from('{}[]');
 export async function readJsonBody(
   bytes: Buffer,
   parse: (text: string) => Promise<unknown>,
+  shape = SHAPE,
 ): Promise<unknown> {
-  const { rest, pictures } = takeOutPictures(bytes);
+  const { rest, pictures } = takeOutPictures(bytes, shape);
   const body = await parse(rest);
-  for (const [name, text] of pictures) {
-    (body as Record<string, unknown>)[name] = (await decodeBase64(text)) ?? NOT_BASE64;
-  }
+  await putBack(body, pictures, shape);
   return body;
 }
 
-/** Bytes after which a body that is arriving is checked once: what is too large otherwise is not kept in memory. */
-const CHECK_AFTER = 4 * JSON_BYTES;
+/** Puts the pictures where their indices are. */
+async function putBack(value: unknown, pictures: readonly Buffer[], shape: JsonShape, depth = 1) {
+  if (typeof value !== 'object' || value === null || depth > shape.depth) return;
+  const members = value as Record<string, unknown>;
+  for (const [name, member] of Object.entries(members)) {
+    if (typeof member === 'string' && !Array.isArray(value) && shape.pictures.includes(name)) {
+      const text = pictures[Number(member)];
+      members[name] = (text && (await decodeBase64(text))) ?? NOT_BASE64;
+    } else await putBack(member, pictures, shape, depth + 1);
+  }
+}
+
+/**
+ * Bytes, as a multiple of those besides the pictures, after which a body that is arriving is checked once: what is too large
+ * otherwise is not kept in memory.
+ */
+const CHECK_AFTER = 4;
 
 /** Collects a body of JSON. Rejects early with the Problem of readJsonBody, or with one of the upload. */
-export async function collectJson(body: Readable, upload: Upload): Promise<Buffer> {
+export async function collectJson(body: Readable, upload: Upload, shape = SHAPE): Promise<Buffer> {
   const collected = new Promise<Buffer>((resolve, reject) => {
     const chunks: Buffer[] = [];
     let bytes = 0;
@@ -49,9 +78,9 @@ export async function collectJson(body: Readable, upload: Upload): Promise<Buffe
       bytes += chunk.length;
       try {
         upload.take(chunk.length);
-        if (checked || bytes < CHECK_AFTER) return;
+        if (checked || bytes < CHECK_AFTER * shape.bytes) return;
         checked = true;
-        takeOutPictures(Buffer.concat(chunks)); // the start of a body takes no more than the whole of it
+        takeOutPictures(Buffer.concat(chunks), shape); // the start of a body takes no more than the whole of it
       } catch (error) {
         refuse(error);
       }
@@ -73,71 +102,70 @@ export async function collectJson(body: Readable, upload: Upload): Promise<Buffe
 export const NOT_BASE64 = Symbol('not base64');
 
 /**
- * Replaces the pictures of a JSON object by empty strings. The scan is lexical: whatever is not JSON is left in the rest,
- * for the parser to refuse. A member that is repeated counts as JSON.parse counts it: the last one wins.
+ * Replaces the pictures of a JSON body by their indices. The scan is lexical: whatever is not JSON is left in the rest, for
+ * the parser to refuse.
  */
-function takeOutPictures(bytes: Buffer): { rest: string; pictures: Map<string, Buffer> } {
-  const pictures = new Map<string, Buffer>();
+function takeOutPictures(bytes: Buffer, shape: JsonShape): { rest: string; pictures: Buffer[] } {
+  const pictures: Buffer[] = [];
   const pieces: Buffer[] = [];
   let kept = 0; // bytes before this index are in `pieces`, or belong to a picture
   let cut = 0; // bytes of pictures so far
   let depth = 0;
-  let member: string | undefined; // the picture whose value comes next
+  let isPicture = false; // whether the value of a picture comes next
   for (let at = 0; at < bytes.length; at++) {
-    if (at - cut > JSON_BYTES) throw tooLarge();
+    if (at - cut > shape.bytes) throw tooLarge(shape);
     const byte = bytes[at];
     if (byte === BRACE || byte === BRACKET) {
-      member = undefined;
+      isPicture = false;
       if (++depth > JSON_DEPTH)
         throw new Problem('invalid-request', `the JSON body is nested more than ${JSON_DEPTH} levels deep`);
     } else if (byte === CLOSING_BRACE || byte === CLOSING_BRACKET) depth--;
     else if (byte === QUOTE) {
-      const value = member;
-      const end = endOfString(bytes, at, value === undefined ? at + JSON_BYTES - (at - cut) : bytes.length);
-      if (value !== undefined) {
-        pictures.set(value, bytes.subarray(at + 1, end));
-        pieces.push(bytes.subarray(kept, at + 1));
+      const end = endOfString(bytes, at, isPicture ? bytes.length : shape.bytes + cut, shape);
+      if (isPicture) {
+        pieces.push(bytes.subarray(kept, at + 1), Buffer.from(String(pictures.length)));
+        pictures.push(bytes.subarray(at + 1, end));
         kept = end;
         cut += end - at - 1;
-        member = undefined;
-      } else if (depth === 1) member = pictureMember(bytes, at, end);
-      if (member !== undefined) pictures.delete(member);
+        isPicture = false;
+      } else isPicture = depth <= shape.depth && isPictureMember(bytes, at, end, shape);
       at = end;
-    } else if (byte > 0x20 && byte !== COLON) member = undefined; // the value is not a string
+    } else if (byte > 0x20 && byte !== COLON) isPicture = false; // the value is not a string
   }
-  if (bytes.length - cut > JSON_BYTES) throw tooLarge();
+  if (bytes.length - cut > shape.bytes) throw tooLarge(shape);
   pieces.push(bytes.subarray(kept));
   return { rest: Buffer.concat(pieces).toString(), pictures };
 }
 
 /** The index of the quote that ends the string which starts at `start`, or of the end of the body. */
-function endOfString(bytes: Buffer, start: number, limit: number): number {
+function endOfString(bytes: Buffer, start: number, limit: number, shape: JsonShape): number {
   let escapedQuotes = 0;
   for (let end = bytes.indexOf(QUOTE, start + 1); ; end = bytes.indexOf(QUOTE, end + 1)) {
     if (end < 0) end = bytes.length;
-    if (end > limit) throw tooLarge();
+    if (end > limit) throw tooLarge(shape);
     if (end === bytes.length) return end;
     let backslashes = 0;
     while (bytes[end - 1 - backslashes] === BACKSLASH) backslashes++;
     if (backslashes % 2 === 0) return end;
-    if (++escapedQuotes > JSON_BYTES) throw tooLarge(); // no picture has any, and each costs a search
+    if (++escapedQuotes > shape.bytes) throw tooLarge(shape); // no picture has any, and each costs a search
   }
 }
 
-/** The name of the picture if the string from `start` to `end` is the key of one. Keys may contain escapes. */
-function pictureMember(bytes: Buffer, start: number, end: number): string | undefined {
+/** Whether the string from `start` to `end` is the key of a picture. Keys may contain escapes. */
+function isPictureMember(bytes: Buffer, start: number, end: number, { pictures }: JsonShape): boolean {
   let next = end + 1;
   while (bytes[next] <= 0x20) next++;
-  if (bytes[next] !== COLON) return undefined;
+  if (bytes[next] !== COLON) return false;
   try {
-    const key: unknown = JSON.parse(bytes.toString('latin1', start, end + 1));
-    return PICTURES.find((name) => name === key);
+    return pictures.includes(JSON.parse(bytes.toString('latin1', start, end + 1)) as string);
   } catch {
-    return undefined;
+    return false;
   }
 }
 
-function tooLarge(): Problem {
-  const names = PICTURES.join(' and ');
-  return new Problem('upload-too-large', `a JSON body has at most ${JSON_BYTES} bytes besides ${names}`);
+function tooLarge({ bytes, pictures }: JsonShape): Problem {
+  return new Problem(
+    'upload-too-large',
+    `a JSON body has at most ${bytes} bytes besides ${pictures.join(' and ')}`,
+  );
 }

@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import type { Socket } from 'node:net';
 import type { FastifyReply, FastifyRequest } from 'fastify';
+import { errorAnswer } from './compat/errors.ts';
 import { Problem } from './problem.ts';
 import { toProblem } from './to-problem.ts';
 
@@ -29,10 +30,7 @@ export function clientErrorHandler(error: Error & { code?: string }, socket: Soc
 /** Answers paths that Fastify's router refuses before any hook or handler runs. */
 export function frameworkErrors(error: unknown, request: FastifyRequest, reply: FastifyReply): void {
   const problem = toProblem(error, request.log);
-  request.log.info({ status: problem.status, problem: problem.slug }, `${request.method} ${problem.status}`);
-  reply
-    .code(problem.status)
-    .header('x-request-id', request.id)
-    .type('application/problem+json')
-    .send(JSON.stringify(problem.toJSON(request.url.split('?')[0])));
+  const { status, type, body } = errorAnswer(problem, request);
+  request.log.info({ status, problem: problem.slug }, `${request.method} ${status}`);
+  reply.code(status).header('x-request-id', request.id).type(type).send(JSON.stringify(body));
 }

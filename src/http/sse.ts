@@ -17,8 +17,11 @@ const HEADERS = {
 };
 
 /** One server-sent event. JSON contains no line breaks, so one data line is enough. */
-export function formatEvent(event: string, data: object, id?: number): string {
-  return `${id === undefined ? '' : `id: ${id}\n`}event: ${event}\ndata: ${JSON.stringify(data)}\n\n`;
+export function formatEvent(event: string | undefined, data: object, id?: number): string {
+  const lines = [`data: ${JSON.stringify(data)}\n\n`];
+  if (event !== undefined) lines.unshift(`event: ${event}\n`);
+  if (id !== undefined) lines.unshift(`id: ${id}\n`);
+  return lines.join('');
 }
 
 /** Replies with formatted events. A comment is sent while there are none: proxies close silent connections. */
@@ -59,7 +62,7 @@ export class EventStream {
     sendEvents(reply, this.#source);
   }
 
-  send(event: string, data: object): void {
+  send(event: string | undefined, data: object): void {
     if (this.#source.writable) this.#source.write(formatEvent(event, data));
   }
 
@@ -74,9 +77,14 @@ export class EventStream {
     if (source.writable) source.write('\n\n');
   }
 
-  /** For progress: skipped while the client has too much left to read, since the next event supersedes it. */
+  /** Whether the client has much left to read. Progress is not sent then, since later progress supersedes it. */
+  get isBehind(): boolean {
+    return this.#source.writableLength > MAX_UNREAD_BYTES;
+  }
+
+  /** For progress. */
   sendUnlessBehind(event: string, data: object): void {
-    if (this.#source.writableLength <= MAX_UNREAD_BYTES) this.send(event, data);
+    if (!this.isBehind) this.send(event, data);
   }
 
   end(): void {

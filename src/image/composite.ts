@@ -14,6 +14,8 @@ export interface Patch {
 export interface CompositeOptions {
   /** Width in pixels, 0 or more, over which the fill fades in from the hole's edge inwards. */
   maskBlur: number;
+  /** Whether filled pixels keep the picture's alpha; opaque otherwise. */
+  keepAlpha?: boolean;
 }
 
 /** compositeAll with one patch. */
@@ -29,7 +31,7 @@ export function composite(
 
 /**
  * Returns a copy of the picture with its hole filled: the pixels of each patch replace those of the hole inside its box.
- * Filled pixels become opaque. All other bytes, alpha included, stay the same. Boxes may overlap outside of the hole.
+ * Filled pixels become opaque, unless they keep their alpha. All other bytes, alpha included, stay the same. Boxes may overlap outside of the hole.
  *
  * With maskBlur or a soft mask, the fill is blended at the hole's edge with a smooth extension of the surrounding pixels. Known
  * pixels do not change, and the old content of the hole does not show through.
@@ -42,7 +44,7 @@ export async function compositeAll(
   picture: Picture,
   mask: Mask,
   patches: readonly Patch[],
-  { maskBlur }: CompositeOptions,
+  { maskBlur, keepAlpha = false }: CompositeOptions,
 ): Promise<Picture> {
   const result: Picture = { ...picture, data: new Uint8Array(picture.data) };
   if (picture.data16) result.data16 = new Uint16Array(picture.data16);
@@ -50,7 +52,7 @@ export async function compositeAll(
     const hole = boundingBox(mask, box);
     if (hole === undefined) continue;
     const patch = await resizeRgb(withoutAlpha(filled), filled, box);
-    paste(result, mask, patch, box, hole);
+    paste(result, mask, patch, box, hole, keepAlpha);
     if (maskBlur > 0 || mask.weights) feather(picture, mask, result, hole, maskBlur);
     if (picture.grey) makeGrey(result, mask, hole);
     if (result.data16) writeHole16(result.data16, result, mask, hole);
@@ -92,7 +94,14 @@ function withoutAlpha({ channels, data, width, height }: Picture): Uint8Array {
   return rgb;
 }
 
-function paste(result: Picture, mask: Mask, patch: Uint8Array, box: Box, hole: Box): void {
+function paste(
+  result: Picture,
+  mask: Mask,
+  patch: Uint8Array,
+  box: Box,
+  hole: Box,
+  keepAlpha: boolean,
+): void {
   const { width, channels, data } = result;
   for (let y = hole.top; y < hole.top + hole.height; y++) {
     for (let x = hole.left; x < hole.left + hole.width; x++) {
@@ -102,7 +111,7 @@ function paste(result: Picture, mask: Mask, patch: Uint8Array, box: Box, hole: B
       data[to] = patch[from];
       data[to + 1] = patch[from + 1];
       data[to + 2] = patch[from + 2];
-      if (channels === 4) data[to + 3] = 255;
+      if (channels === 4 && !keepAlpha) data[to + 3] = 255;
     }
   }
 }

@@ -1,7 +1,7 @@
 import type { Sharp } from 'sharp';
 import { attachCarried } from './carried.ts';
 import { toXmp } from './metadata.ts';
-import { type Mask, type OutputFormat, type Picture, PictureError } from './picture.ts';
+import { type Mask, type OutputFormat, type Picture, PictureError, type Size } from './picture.ts';
 import { asProfiledTiff, type Samples } from './profiled.ts';
 import sharp from './sharp.ts';
 
@@ -12,6 +12,8 @@ export interface EncodeOptions {
    * PNG is always lossless.
    */
   quality?: number;
+  /** Size of the file's picture, if it is not the picture's own. */
+  size?: Size;
   /** Whether to embed the EXIF of the picture's file. */
   exif?: boolean;
   /** Embedded as JSON in an XMP packet; readMetadata reads it. */
@@ -36,8 +38,10 @@ const LONGEST_SIDE: Record<OutputFormat, number> = { png: 2 ** 31 - 1, jpeg: 65_
  */
 export async function encodePicture(picture: Picture, options: EncodeOptions): Promise<Buffer> {
   const { format, metadata, exif = false, quality = defaultQuality(picture, format) } = options;
-  assertFits(picture, format);
+  const { width, height } = options.size ?? picture;
+  assertFits({ width, height }, format);
   const pipeline = fromPicture(picture, format);
+  if (width !== picture.width || height !== picture.height) pipeline.resize(width, height, { fit: 'fill' });
   if (metadata) pipeline.withXmp(toXmp(metadata));
   const file = await compress(pipeline, format, quality);
   return attachCarried(file, format, picture.carried, exif);
@@ -76,7 +80,7 @@ export async function encodeMask(mask: Mask): Promise<Buffer> {
  *
  * @throws PictureError 'too-large', field 'format'
  */
-export function assertFits(size: { width: number; height: number }, format: OutputFormat): void {
+export function assertFits(size: Size, format: OutputFormat): void {
   const limit = LONGEST_SIDE[format];
   if (Math.max(size.width, size.height) <= limit) return;
   const message = `${format} supports at most ${limit} pixels per side, the picture has ${size.width} x ${size.height}; use png`;

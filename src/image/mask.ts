@@ -11,20 +11,54 @@ const FULL = 240;
 export const SOFT_RIM = 64;
 
 /**
- * Decodes a mask from any format that decodePicture supports. The hole consists of the pixels with a luminance of at
- * least 128 of 255, after transparent pixels are blended onto black, and of its soft edge: darker pixels, down to 16,
- * that are connected to it within 64 px. The luminance of the edge is the weight of the fill. Values are plain numbers:
- * profiles are ignored. EXIF orientation is applied.
+ * What says where the hole is in the file of a mask.
  *
- * @throws PictureError see decodePicture
+ * - luminance: pixels of at least 128 of 255, after transparent pixels are blended onto black, and their soft edge: darker
+ *   pixels, down to 16, that are connected to them within 64 px. The luminance of the edge is the weight of the fill.
+ * - alpha: pixels with an alpha below 128, whatever their colour; without soft edge.
+ * - colour: pixels with a luma (Rec. 601) above 127, whatever their alpha; without soft edge.
+ */
+export type MaskReading = 'luminance' | 'alpha' | 'colour';
+
+/**
+ * Decodes a mask from any format that decodePicture supports. Values are plain numbers: profiles are ignored. EXIF
+ * orientation is applied.
+ *
+ * @throws PictureError see decodePicture; 'empty-mask' where alpha is to be read and there is none
  */
 export async function decodeMask(
   bytes: Buffer,
   field: string,
   limits: Limits,
   header?: PictureHeader,
+  reading: MaskReading = 'luminance',
 ): Promise<Mask> {
-  const { width, height, channels, data } = await decodePicture(bytes, field, limits, header);
+  const picture = await decodePicture(bytes, field, limits, header);
+  switch (reading) {
+    case 'luminance':
+      return maskFromLuminance(picture);
+    case 'colour':
+      return maskFromColour(picture);
+    case 'alpha':
+      if (picture.channels === 4) return maskFromAlpha(picture);
+      throw new PictureError(
+        field,
+        'empty-mask',
+        `${field} has no alpha channel: the hole is where it is transparent, and colours do not count`,
+      );
+  }
+}
+
+function maskFromColour({ width, height, channels, data }: Picture): Mask {
+  const hole = new Uint8Array(width * height);
+  for (let p = 0, at = 0; p < hole.length; p++, at += channels) {
+    const luma = Math.round(0.299 * data[at] + 0.587 * data[at + 1] + 0.114 * data[at + 2]);
+    if (luma > 127) hole[p] = 255;
+  }
+  return { width, height, data: hole };
+}
+
+function maskFromLuminance({ width, height, channels, data }: Picture): Mask {
   const values = new Uint8Array(width * height);
   let transparent = false;
   for (let p = 0, at = 0; p < values.length; p++, at += channels) {
@@ -121,7 +155,7 @@ export function maskFromAlpha(picture: Picture): Mask {
   if (channels === 4) {
     for (let p = 0, at = 3; p < hole.length; p++, at += 4) if (data[at] < 128) hole[p] = 255;
   }
-  return { width, height, data: hole };
+  return { width, height, data: hole, fromAlpha: true };
 }
 
 /**
@@ -147,12 +181,16 @@ export function assertSameSize(picture: Picture, mask: Mask): void {
 export function measureHole(mask: Mask): { box: Box; fraction: number } {
   const box = boundingBox(mask);
   if (box) return { box, fraction: maskFraction(mask) };
+  const why = mask.fromAlpha ? 'no pixel is transparent (alpha below 128)' : howToPaint(mask);
+  throw new PictureError('mask', 'empty-mask', `there is no hole to fill: ${why}`);
+}
+
+function howToPaint({ transparent }: Mask): string {
   const paint =
     'paint it white (128 or more) in the mask, or omit the mask and make it transparent in the image';
-  const hint = mask.transparent
-    ? '. Transparent pixels of the mask are kept; if they are the hole, as in masks for the OpenAI API, make them white and all others black'
-    : '';
-  throw new PictureError('mask', 'empty-mask', `there is no hole to fill: ${paint}${hint}`);
+  return transparent
+    ? `${paint}. Transparent pixels of the mask are kept; if they are the hole, as in masks for the OpenAI API, make them white and all others black`
+    : paint;
 }
 
 /** The smallest box that contains all hole pixels (those inside `within`, if given); undefined if there are none. */

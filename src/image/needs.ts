@@ -4,13 +4,12 @@
  */
 import { pictureBudget } from './budget.ts';
 import { isDeep, type PictureHeader } from './header.ts';
-import { type Box, type OutputFormat, PictureError } from './picture.ts';
+import { type OutputFormat, PictureError, type Size, square } from './picture.ts';
 import type { Level, Plan } from './regions/plan.ts';
 import { inPicture, toPicture } from './regions/windows.ts';
 
 /** What is known about a picture's size in memory before it is decoded. */
 type Header = Pick<PictureHeader, 'width' | 'height' | 'hasAlpha' | 'format' | 'space' | 'depth' | 'icc'>;
-type Size = Pick<Box, 'width' | 'height'>;
 
 /** Working memory of the decoders, besides the decoded picture, for each pixel: a copy, and the codec's own buffers. */
 const DECODE_WORK: Record<string, number> = { heif: 28, webp: 14 };
@@ -43,6 +42,8 @@ const FILL_BYTES = 27;
 const WINDOW_BYTES = 128;
 
 export const pixelsOf = ({ width, height }: Size): number => width * height;
+
+const largest = (...sizes: Size[]) => sizes.reduce((a, b) => (pixelsOf(b) > pixelsOf(a) ? b : a));
 
 const channelsOf = ({ hasAlpha }: Header) => (hasAlpha ? 4 : 3);
 
@@ -87,13 +88,15 @@ interface Wanted {
   grow?: boolean;
   /** How the hole is filled, where it is filled in windows, and the decoded picture's size. */
   windows?: { plan: Plan; size: Size };
+  /** Size of the results, if it is not the picture's own. */
+  size?: Size;
 }
 
 /** What a request takes that fills the hole of a picture. `mask`: absent where the picture's transparent pixels are the hole. */
 export function inpaintNeeds(
   image: Header,
   mask: Header | undefined,
-  { numImages, format, grow, windows }: Wanted,
+  { numImages, format, grow, windows, size = image }: Wanted,
 ): PictureNeeds {
   const pixels = pixelsOf(image);
   const decoded = decodedBytes(image);
@@ -101,15 +104,31 @@ export function inpaintNeeds(
   const hole = mask ? maskBytes(mask) : pixels * ALPHA_MASK_BYTES;
   const input = decoded + hole + (grow ? pixels : 0);
   const uncertainty = numImages > 1 ? pixels + encodedBytes(pixels) : 0;
-  const written = pixels * channelsOf(image) * (deep && format === 'png' ? 2 : 1);
+  const written = pixelsOf(size) * channelsOf(image) * (deep && format === 'png' ? 2 : 1);
   const results = numImages * (decoded + encodedBytes(written, image.icc?.length)) + uncertainty;
   const tensors = windows ? windowBytes(windows.plan, numImages) : 0;
   const checking = [decodeWork(image), mask ? maskWork(mask) : 0, pixels * WORK];
+  const encoding = encodeWork(largest(image, size), format, deep);
   const filling = windows ? [windowWork(windows.plan, windows.size)] : [];
   return {
     input,
     check: input + beyondLanes(...checking),
-    total: input + results + tensors + beyondLanes(...checking, ...filling, encodeWork(image, format, deep)),
+    total: input + results + tensors + beyondLanes(...checking, ...filling, encoding),
+  };
+}
+
+/** What a request takes that starts from a picture, and whose results have its size or another one. */
+export function varyNeeds(
+  image: Header,
+  side: number,
+  { numImages, format, size = image }: Wanted,
+): PictureNeeds {
+  const input = decodedBytes(image);
+  const checking = [decodeWork(image), pixelsOf(image) * WORK];
+  return {
+    input,
+    check: input + beyondLanes(...checking),
+    total: input + beyondLanes(...checking) + sampleNeeds(side, numImages, format, size).total,
   };
 }
 
@@ -135,11 +154,18 @@ function windowWork({ regions }: Plan, picture: Size): number {
 }
 
 /** What a request takes that generates pictures from noise. */
-export function sampleNeeds(side: number, numImages: number, format: OutputFormat): PictureNeeds {
-  const size = { width: side, height: side };
-  const bytes = pixelsOf(size) * 3;
-  const results = numImages * (bytes + encodedBytes(bytes));
-  return { input: 0, check: 0, total: results + beyondLanes(encodeWork(size, format)) };
+export function sampleNeeds(
+  side: number,
+  numImages: number,
+  format: OutputFormat,
+  size: Size = square(side),
+): PictureNeeds {
+  const results = numImages * (pixelsOf(square(side)) * 3 + encodedBytes(pixelsOf(size) * 3));
+  return {
+    input: 0,
+    check: 0,
+    total: results + beyondLanes(encodeWork(largest(size, square(side)), format)),
+  };
 }
 
 /** What it takes to decode a picture and look at it. */

@@ -28,6 +28,8 @@ export interface Mask {
   data: Uint8Array;
   /** The file of the mask has transparent pixels. */
   transparent?: boolean;
+  /** Its hole are the transparent pixels of a file. */
+  fromAlpha?: boolean;
   /** Weight of the fill at each pixel of the hole, 1..255, if the hole has a soft edge; width * height bytes. */
   weights?: Uint8Array;
 }
@@ -53,6 +55,9 @@ export class PictureError extends Error {
     this.code = code;
   }
 }
+
+/** Width and height in pixels. */
+export type Size = Pick<Box, 'width' | 'height'>;
 
 /** The size of a square. */
 export const square = (side: number) => ({ width: side, height: side });

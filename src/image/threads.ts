@@ -7,6 +7,7 @@ import { usableCores } from '../engine/cores.ts';
 import { pictureBudget, type Room } from './budget.ts';
 import { type Limits, type PictureHeader, tooSlow } from './header.ts';
 import { type Cost, Lanes } from './lanes.ts';
+import type { MaskReading } from './mask.ts';
 import {
   decodedBytes,
   decodeWork,
@@ -91,11 +92,11 @@ export async function decodePicture(file: EncodedPicture, room: Room): Promise<P
 }
 
 /** Decodes a mask; `room` must have been reserved for it (needs.ts). */
-export async function decodeMask(file: EncodedPicture, room: Room): Promise<Mask> {
+export async function decodeMask(file: EncodedPicture, room: Room, reading?: MaskReading): Promise<Mask> {
   const { bytes, field, limits, header } = file;
   const cost = costOf(pixelsOf(header), maskWork(header));
   return decode(file, room, maskBytes(header), (start) =>
-    run(cost, 'decodeMask', [bytes, field, limits, header], start),
+    run(cost, 'decodeMask', [bytes, field, limits, header, reading], start),
   );
 }
 
@@ -173,9 +174,10 @@ export async function uncertainty(...args: Parameters<Tasks['uncertainty']>): Pr
 }
 
 export async function encodePicture(...args: Parameters<Tasks['encodePicture']>): Promise<Uint8Array> {
-  const [picture, { format }] = args;
-  const work = encodeWork(picture, format, picture.data16 !== undefined);
-  return run(costOf(pixelsOf(picture), work), 'encodePicture', args);
+  const [picture, { format, size = picture }] = args;
+  const larger = pixelsOf(size) > pixelsOf(picture) ? size : picture;
+  const work = encodeWork(larger, format, picture.data16 !== undefined);
+  return run(costOf(pixelsOf(larger), work), 'encodePicture', args);
 }
 
 export async function encodeMask(...args: Parameters<Tasks['encodeMask']>): Promise<Uint8Array> {

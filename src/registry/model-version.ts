@@ -1,3 +1,4 @@
+import { statSync } from 'node:fs';
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { usableCores } from '../engine/cores.ts';
@@ -52,6 +53,7 @@ export interface EngineSettings extends RuntimeChoice {
 export class ModelVersion implements ServedModel {
   readonly card: ModelCard;
   readonly folder: string;
+  readonly created: Date;
   state: ModelState = 'available';
   reason: string | undefined;
   scheduler: Scheduler | undefined;
@@ -65,6 +67,8 @@ export class ModelVersion implements ServedModel {
   constructor(folder: string, card: ModelCard, settings: EngineSettings, hooks: ModelHooks) {
     this.folder = path.resolve(folder);
     this.card = card;
+    // The folder may be gone again: the registry finds out.
+    this.created = statSync(path.join(folder, 'model.json'), { throwIfNoEntry: false })?.mtime ?? new Date(0);
     this.#settings = settings;
     this.#hooks = hooks;
   }

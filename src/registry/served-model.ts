@@ -10,6 +10,8 @@ export interface ServedModel {
   /** id@version */
   readonly ref: string;
   readonly card: ModelCard;
+  /** When its card was written. */
+  readonly created: Date;
   /** Identifies its networks: see networksDigest(). */
   readonly digest: string;
   readonly state: ModelState;

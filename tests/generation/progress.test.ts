@@ -10,6 +10,7 @@ function progress(step: number, total: number, elapsedMs = 1000 * step): Progres
     step,
     total,
     elapsedMs,
+    whole: async () => ({ channels: 3, data: new Uint8Array(3 * SIDE ** 2), ...square(SIDE) }),
     estimate: async () => ({ x0: new Float32Array(3 * SIDE ** 2), ...square(SIDE) }),
   };
 }

@@ -95,5 +95,5 @@ function served(card: Model['card'], network: Networks): Model {
   };
   const scheduler = new Scheduler({ engine, limit: 8 });
   const open = async () => ({ scheduler, engine: info });
-  return { ref: golden.model, card, digest: '', state: 'ready', open };
+  return { ref: golden.model, created: new Date(0), card, digest: '', state: 'ready', open };
 }

@@ -114,6 +114,7 @@ export class FakeRegistry implements ModelRegistry {
     const { scheduler, engine } = this;
     return {
       ref: 'fake@1',
+      created: new Date(0),
       card: CARD,
       digest: CARD.files['unet.onnx'].sha256,
       state: 'ready',

@@ -30,13 +30,22 @@ export class ConditionalTrajectory implements Trajectory {
   readonly #candidate: number;
   #state: SamplerState;
 
-  /** `candidate`: its index; each has a noise stream of its own. */
-  constructor(sampler: Sampler, conditioning: Conditioning, seed: number, candidate: number) {
+  /**
+   * @param candidate its index; each has a noise stream of its own
+   * @param noised makes the first x from noise; the noise itself when absent
+   */
+  constructor(
+    sampler: Sampler,
+    conditioning: Conditioning,
+    seed: number,
+    candidate: number,
+    noised = (noise: Float32Array) => noise,
+  ) {
     this.#sampler = sampler;
     this.#conditioning = conditioning;
     this.#seed = seed;
     this.#candidate = candidate;
-    this.#state = { step: 0, x: this.#noise(0) };
+    this.#state = { step: 0, x: noised(this.#noise(0)) };
   }
 
   get total(): number {

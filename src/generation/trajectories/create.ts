@@ -1,5 +1,7 @@
+import { qSample } from '../../diffusion/forward.ts';
 import type { PredictionType } from '../../diffusion/prediction.ts';
 import { createSampler, type SamplerName, type SamplerOptions } from '../../diffusion/samplers/index.ts';
+import { lastSteps } from '../../diffusion/samplers/last-steps.ts';
 import { type ScheduleConfig, scheduleFrom } from '../../diffusion/schedule.ts';
 import type { NetworkName } from '../../engine/engine.ts';
 import type { Trajectory } from '../../scheduler/trajectory.ts';
@@ -24,8 +26,17 @@ export interface WholeSpec extends Sampling {
   /** inpaint: the network is conditioned on the known pixels; none: an unconditional network, with RePaint. */
   method: 'inpaint' | 'none';
   conditioning: Conditioning;
+  start?: Start;
   seed: number;
   candidate: number;
+}
+
+/** A picture to start from: it is noised in part and denoised again (SDEdit, Meng et al. 2022). */
+export interface Start {
+  /** [3, R, R] in -1..1. */
+  x0: Float32Array;
+  /** Share of the steps that are taken, above 0 and up to 1. */
+  strength: number;
 }
 
 /** The regions of a plan, in windows. */
@@ -62,11 +73,13 @@ export function createTrajectory(spec: TrajectorySpec): DenoisingTrajectory {
       }),
     );
   }
-  const { method, conditioning } = spec;
-  const sampler = samplerOf(spec);
+  const { method, conditioning, start } = spec;
+  const schedule = scheduleFrom(spec.schedule);
+  const sampler = start ? lastSteps(samplerOf(spec), start.strength) : samplerOf(spec);
+  const noised = start && ((noise: Float32Array) => qSample(schedule, start.x0, sampler.timesteps[0], noise));
   return method === 'inpaint'
-    ? new ConditionalTrajectory(sampler, conditioning, seed, candidate)
-    : new RepaintTrajectory(sampler, scheduleFrom(spec.schedule), conditioning, seed, candidate);
+    ? new ConditionalTrajectory(sampler, conditioning, seed, candidate, noised)
+    : new RepaintTrajectory(sampler, schedule, conditioning, seed, candidate, undefined, noised);
 }
 
 function samplerOf({ schedule, prediction, sampler: { name, ...options } }: Sampling) {

@@ -45,6 +45,8 @@ export class RepaintTrajectory implements Trajectory {
     seed: number,
     candidate: number,
     resampling = RESAMPLING,
+    /** Makes the first x from noise; the noise itself when absent. */
+    noised = (noise: Float32Array) => noise,
   ) {
     this.#sampler = sampler;
     this.#schedule = schedule;
@@ -52,7 +54,7 @@ export class RepaintTrajectory implements Trajectory {
     this.#key = { seed, candidate };
     const isKnown = conditioning.mask.some((inHole) => inHole === 0);
     this.#plan = repaintPlan(sampler.timesteps.length, isKnown ? resampling : { jump: 1, times: 1 });
-    this.#state = { step: 0, x: this.#noise() };
+    this.#state = { step: 0, x: noised(this.#noise()) };
   }
 
   get total(): number {

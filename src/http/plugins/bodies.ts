@@ -49,13 +49,15 @@ export default fp(function bodies(app: FastifyInstance, { config }: { config: Co
   const parse = app.getDefaultJsonParser('error', 'error');
   app.removeContentTypeParser('application/json');
   app.addContentTypeParser('application/json', async (request: FastifyRequest, body: IncomingMessage) => {
-    const bytes = await collectJson(body, request.upload);
+    const { json } = request.routeOptions.config;
+    const bytes = await collectJson(body, request.upload, json);
     return readJsonBody(
       bytes,
       (text) =>
         new Promise((resolve, reject) => {
           parse(request, text, (error, value) => (error ? reject(error) : resolve(value)));
         }),
+      json,
     );
   });
 

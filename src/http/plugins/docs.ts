@@ -26,7 +26,7 @@ export default fp(async function docs(app: FastifyInstance) {
         version,
         description:
           'Fills holes in pictures with a denoising diffusion model. Errors are `application/problem+json` ' +
-          '(RFC 9457); every response carries `x-request-id`. In a JSON body, null means that an optional field is ' +
+          '(RFC 9457); below `/v1/images` and `/v1/models` they have a member `error`, as clients of OpenAI read it. Every response carries `x-request-id`. In a JSON body, null means that an optional field is ' +
           'absent; so does an empty field of a form or a query.',
         license: { name: 'Apache-2.0', url: 'https://www.apache.org/licenses/LICENSE-2.0' },
       },
@@ -49,6 +49,7 @@ export default fp(async function docs(app: FastifyInstance) {
       },
       tags: [
         { name: 'pictures', description: 'Fill, generate and noise pictures' },
+        { name: 'OpenAI', description: "OpenAI's images API, for clients that exist" },
         { name: 'jobs', description: 'Fill and generate asynchronously' },
         { name: 'models', description: 'Models that can be requested' },
         { name: 'operations', description: 'Probes and metrics' },

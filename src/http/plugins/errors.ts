@@ -2,6 +2,7 @@ import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import fp from 'fastify-plugin';
 import type { Metrics } from '../../metrics.ts';
 import type { ModelRegistry } from '../../registry/registry.ts';
+import { errorAnswer } from '../compat/errors.ts';
 import { PROBLEMS, Problem, RETRY_AFTER_S } from '../problem.ts';
 import { toProblem } from '../to-problem.ts';
 
@@ -10,7 +11,7 @@ interface Options {
   registry: ModelRegistry;
 }
 
-/** Every error is answered as application/problem+json. An unexpected one is logged; its answer reveals no internals. */
+/** Every error is answered as application/problem+json, or as the clients of its path expect. An unexpected one is logged; its answer reveals no internals. */
 export default fp(function errors(app: FastifyInstance, { metrics, registry }: Options, done: () => void) {
   for (const reason of Object.keys(PROBLEMS)) metrics.failures.inc({ reason }, 0); // so that the first failure of a kind is an increase
   app.setErrorHandler((error, request, reply) => {
@@ -44,10 +45,7 @@ export default fp(function errors(app: FastifyInstance, { metrics, registry }: O
     // Fastify would close the connection after refusing a body. A client that is still sending would then get a TCP reset,
     // which can overtake this answer. bodies.ts reads and discards the rest instead.
     if (reply.hasHeader('connection')) reply.removeHeader('connection');
-    return reply
-      .code(problem.status)
-      .type('application/problem+json')
-      .serializer(JSON.stringify)
-      .send(problem.toJSON(request.url.split('?')[0]));
+    const { status, type, body } = errorAnswer(problem, request);
+    return reply.code(status).type(type).serializer(JSON.stringify).send(body);
   }
 });

@@ -11,13 +11,17 @@ declare module 'fastify' {
   }
 }
 
+/** Paths of the API: its own, and those of the services whose clients are served. */
+const API = /^\/(v1|v2|api\/v1)(\/|$)/;
+const PROBES = /^\/v2\/health\//;
+
 /** Whether a route belongs to the API. Probes, documentation and pages do not. */
-export const isApi = (pattern: string | undefined) => pattern?.startsWith('/v1/') ?? false;
+export const isApi = (pattern = '') => API.test(pattern) && !PROBES.test(pattern);
 
 /** Whether a route needs a key. /metrics does: Prometheus can send one, or scrape METRICS_PORT. */
 export const needsKey = (pattern: string | undefined) => isApi(pattern) || pattern === '/metrics';
 
-/** With API_KEYS, everything under /v1, and /metrics, needs a key. */
+/** With API_KEYS, the API and /metrics need a key. */
 export default fp(async function keys(app: FastifyInstance, { config }: { config: Config }) {
   app.decorateRequest('apiKey', undefined);
   const { API_KEYS: known } = config;

@@ -5,7 +5,15 @@ import { z } from 'zod';
 import type { Config } from '../../config/settings.ts';
 import { fieldProblem, Problem } from '../problem.ts';
 
-const LIMITS = { files: 8, fields: 32, parts: 40, fieldSize: 65_536, fieldNameSize: 100 };
+/** What a form may contain. */
+export interface FormLimits {
+  files: number;
+  fields: number;
+  /** Bytes of a field. The rest of a longer one is dropped. */
+  fieldSize: number;
+}
+const LIMITS: FormLimits = { files: 8, fields: 32, fieldSize: 65_536 };
+const FIELD_NAME_BYTES = 100;
 
 /** Reads multipart/form-data into memory: at most MAX_UPLOAD_BYTES, of parts and of whatever is around them. */
 export default fp(async function forms(app: FastifyInstance, { config }: { config: Config }) {
@@ -14,27 +22,35 @@ export default fp(async function forms(app: FastifyInstance, { config }: { confi
 
   // fileHwm is as large as the limit, so that no part waits to be read: the parser (@fastify/busboy 3.2) never ends when
   // the last part has no name and is larger than fileHwm.
-  const options = { limits: { ...LIMITS, fileSize: limit + 1 }, fileHwm: limit + 1 };
+  const optionsOf = (limits: FormLimits) => ({
+    limits: {
+      ...limits,
+      parts: limits.files + limits.fields,
+      fieldNameSize: FIELD_NAME_BYTES,
+      fileSize: limit + 1,
+    },
+    fileHwm: limit + 1,
+  });
 
-  app.decorateRequest('readForm', async function (this: FastifyRequest, schema: z.ZodObject) {
+  app.decorateRequest('readForm', async function (this: FastifyRequest, schema, limits = LIMITS) {
     if (!this.isMultipart()) return;
     try {
-      this.body = await Promise.race([readParts(this, schema), refused(this), this.upload.stalled]);
+      this.body = await Promise.race([readParts(this, schema, limits), refused(this), this.upload.stalled]);
     } catch (error) {
       // The rest is read and discarded, so that a client that is still sending gets to see the answer.
       this.raw.unpipe();
       this.raw.resume();
-      throw formProblem(error);
+      throw formProblem(error, limits);
     } finally {
       this.upload.end();
     }
   });
 
   /** An empty field, and a file input without a file, are how a browser's form says that a field is absent. */
-  async function readParts(request: FastifyRequest, { shape }: z.ZodObject) {
+  async function readParts(request: FastifyRequest, { shape }: z.ZodObject, limits: FormLimits) {
     const body: Record<string, unknown> = {};
-    for await (const part of request.parts(options)) {
-      const name = part.fieldname;
+    for await (const part of request.parts(optionsOf(limits))) {
+      const name = nameOf(part.fieldname, shape);
       if (name === undefined) throw new Problem('invalid-request', 'a part of the form has no name');
       const value = part.type === 'field' ? part.value : await bytesOf(part.file);
       const blank =
@@ -42,6 +58,10 @@ export default fp(async function forms(app: FastifyInstance, { config }: { confi
           ? typeof value === 'string' && value.trim() === ''
           : !part.filename && (value as Buffer).length === 0;
       if (blank && Object.hasOwn(shape, name)) continue;
+      if (Buffer.isBuffer(value) && isList(shape[name])) {
+        body[name] = [...((body[name] as unknown[] | undefined) ?? []), value];
+        continue;
+      }
       if (Object.hasOwn(body, name))
         throw fieldProblem('invalid-request', name, `${name} was sent twice; send it once`);
       body[name] = typeof value === 'string' ? fromText(value, shape[name]) : value;
@@ -73,14 +93,14 @@ async function bytesOf(file: AsyncIterable<Buffer>): Promise<Buffer> {
 declare module 'fastify' {
   interface FastifyRequest {
     /** Reads a multipart body into `body`, with texts converted to the types of the schema's fields. Other bodies are left alone. */
-    readForm(schema: z.ZodObject): Promise<void>;
+    readForm(schema: z.ZodObject, limits?: FormLimits): Promise<void>;
   }
 }
 
-function formProblem(error: unknown): Problem {
+function formProblem(error: unknown, { files, fields }: FormLimits): Problem {
   if (error instanceof Problem) return error;
   if ((error as { statusCode?: number }).statusCode === 413) {
-    const { files, fields, parts } = LIMITS;
+    const parts = files + fields;
     return new Problem(
       'upload-too-large',
       `a form has at most ${parts} parts: ${files} files, ${fields} fields`,
@@ -89,11 +109,24 @@ function formProblem(error: unknown): Problem {
   return new Problem('invalid-request', 'the multipart body cannot be read: it is cut short or malformed');
 }
 
+const BOOLEANS = new Map([
+  ['true', true],
+  ['false', false],
+]);
 const NUMBER = /^-?\d+(\.\d+)?$/;
 
-/** Form fields are texts: converts those of numeric fields to numbers, and splits those of lists at commas. */
+const isList = (field: z.ZodType | undefined) => field !== undefined && jsonType(field) === 'array';
+
+/** Lists may be sent as `name[]`, once for each item. */
+function nameOf(name: string | undefined, shape: z.ZodObject['shape']): string | undefined {
+  const list = name?.endsWith('[]') ? name.slice(0, -2) : undefined;
+  return list !== undefined && isList(shape[list] as z.ZodType | undefined) ? list : name;
+}
+
+/** Form fields are texts: converts those of numbers, of true and false, and splits those of lists at commas. */
 function fromText(text: string, field: z.ZodType | undefined): unknown {
   const type = field && jsonType(field);
+  if (type === 'boolean') return BOOLEANS.get(text.toLowerCase()) ?? text;
   if (type === 'array') return text.split(',').map((item) => toNumber(item.trim()));
   return type === 'integer' || type === 'number' ? toNumber(text) : text;
 }

@@ -7,6 +7,8 @@ import { endRequest, inContext, startRequest } from '../../tracing.ts';
 import { Problem } from '../problem.ts';
 
 const SAFE_ID = /^[\w.:-]{1,128}$/;
+/** A stream of events has more listeners than the ten at which Node warns of a leak. */
+const MAX_LISTENERS = 20;
 /** Requested every few seconds by machines: logged at debug level. */
 const QUIET = /^\/(health|metrics)/;
 
@@ -34,6 +36,7 @@ export default fp(async function requests(app: FastifyInstance, { metrics }: { m
     const { method, url, routeOptions, headers } = request;
     if (!QUIET.test(url)) request.tracing = startRequest(method, routeOptions.url, headers);
     reply.header('x-request-id', request.id);
+    reply.raw.setMaxListeners(MAX_LISTENERS);
     // On the response, from the start: an upload that is cut short never reaches a handler.
     reply.raw.once('close', () => {
       if (reply.raw.writableFinished) return;

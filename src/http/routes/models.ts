@@ -22,7 +22,10 @@ export default async function modelRoutes(app: FastifyInstance, { registry }: De
         },
       },
     },
-    () => ({ models: registry.list().map(describe) }),
+    () => {
+      const models = registry.list().map(describe);
+      return { object: 'list', data: models, models };
+    },
   );
 
   app.get<{ Params: { id: string } }>(
@@ -43,8 +46,12 @@ export default async function modelRoutes(app: FastifyInstance, { registry }: De
   );
 
   function describe(model: ServedModel): ModelResponse {
-    const { ref, state, reason, digest, engine, workers, card } = model;
+    const { ref, created, state, reason, digest, engine, workers, card } = model;
     return {
+      id: ref,
+      object: 'model',
+      created: Math.floor(created.getTime() / 1000),
+      owned_by: 'ddpm-inpaint',
       ref,
       default: model === registry.get(),
       share: registry.shareOf(model),

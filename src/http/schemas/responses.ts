@@ -22,6 +22,18 @@ export const problem = response(
           }),
         )
         .optional(),
+      error: z
+        .object({
+          message: z.string(),
+          type: z.string().meta({ examples: ['invalid_request_error'] }),
+          param: z
+            .string()
+            .nullable()
+            .meta({ description: 'The field', examples: ['mask'] }),
+          code: z.string().meta({ examples: ['empty_mask'] }),
+        })
+        .optional()
+        .meta({ description: 'Below /v1/images and /v1/models: the same for clients of OpenAI' }),
     })
     .meta({ description: 'RFC 9457' }),
 );
@@ -129,6 +141,10 @@ export const jobList = response('JobList', z.object({ jobs: z.array(job) }));
 export const model = response(
   'Model',
   z.object({
+    id: z.string().meta({ description: 'The same as `ref`, for clients of OpenAI' }),
+    object: z.literal('model'),
+    created: z.int().meta({ description: 'When its files were written, in seconds since 1970' }),
+    owned_by: z.string(),
     ref: z.string().meta({ examples: ['celeba-inpaint-64@1'] }),
     default: z.boolean().meta({ description: 'Whether it serves most of the requests that name no model' }),
     share: z.number().min(0).max(1).meta({ description: 'Its share of the requests that name no model' }),
@@ -180,7 +196,14 @@ export const model = response(
 );
 export type ModelResponse = z.output<typeof model>;
 
-export const modelList = response('ModelList', z.object({ models: z.array(model) }));
+export const modelList = response(
+  'ModelList',
+  z.object({
+    models: z.array(model),
+    object: z.literal('list'),
+    data: z.array(model).meta({ description: 'The same as `models`, for clients of OpenAI' }),
+  }),
+);
 
 export const health = response(
   'Health',

@@ -1,0 +1,36 @@
+import { type Size, square } from '../image/picture.ts';
+import { InvalidParameterError } from './errors.ts';
+import type { PreparedRequest } from './prepare.ts';
+
+/** The size of a request's results. */
+export function resultSize(prepared: PreparedRequest): Size {
+  if (prepared.size) return prepared.size;
+  return 'input' in prepared ? prepared.input.picture : square(prepared.model.card.resolution);
+}
+
+interface SizeLimits {
+  maxPixels: number;
+  maxSide: number;
+}
+
+const text = ({ width, height }: Size) => `${width}x${height}`;
+
+/** Checks that results of this size are not larger than a picture may be. Throws InvalidParameterError. */
+export function assertWithin(wanted: Size | undefined, { maxPixels, maxSide }: SizeLimits): void {
+  if (!wanted) return;
+  const { width, height } = wanted;
+  if (width * height <= maxPixels && Math.max(width, height) <= maxSide) return;
+  const limits = `at most ${maxPixels} pixels, and ${maxSide} on each side, are accepted`;
+  throw new InvalidParameterError('size', `size is ${text(wanted)}; ${limits}`);
+}
+
+/** Checks that results of this size have the proportions of the picture, up to rounding. Throws InvalidParameterError. */
+export function assertProportional(wanted: Size | undefined, picture: Size): void {
+  if (!wanted) return;
+  const { width, height } = picture;
+  if (wanted.height === Math.round((wanted.width * height) / width)) return;
+  if (wanted.width === Math.round((wanted.height * width) / height)) return;
+  const twice = text({ width: 2 * width, height: 2 * height });
+  const message = `size is ${text(wanted)}; the picture has other proportions: ask for ${text(picture)}, or for ${twice}`;
+  throw new InvalidParameterError('size', message);
+}

@@ -1,0 +1,29 @@
+import type { FastifyRequest } from 'fastify';
+import type { Problem } from '../problem.ts';
+import { openAiError } from './openai/errors.ts';
+
+/** The answer to a request that failed, as its client reads it. */
+export interface ErrorAnswer {
+  status: number;
+  type: string;
+  body: object;
+}
+/** @param instance the path of the request */
+export type ErrorShape = (problem: Problem, instance: string) => ErrorAnswer;
+
+const problemDocument: ErrorShape = (problem, instance) => ({
+  status: problem.status,
+  type: 'application/problem+json',
+  body: problem.toJSON(instance),
+});
+
+/** Clients of other services expect their own shape, below the paths of those services. */
+const SHAPES: [paths: RegExp, ErrorShape][] = [[/^\/v1\/(images|models)(\/|$)/, openAiError]];
+
+/** A problem in the shape that clients of the request's path read. */
+export function errorAnswer(problem: Problem, request: FastifyRequest): ErrorAnswer {
+  const path = request.url.split('?')[0];
+  const pattern = request.routeOptions?.url ?? path; // a path can be written in many ways
+  const [, shape] = SHAPES.find(([paths]) => paths.test(pattern)) ?? [undefined, problemDocument];
+  return shape(problem, path);
+}

@@ -1,0 +1,44 @@
+import type { Problem, Slug } from '../../problem.ts';
+import type { ErrorShape } from '../errors.ts';
+
+/** Codes that OpenAI's API has for a problem; the others are named after their slugs. */
+const CODES: Partial<Record<Slug, string>> = {
+  unauthorized: 'invalid_api_key',
+  'unknown-model': 'model_not_found',
+  'rate-limited': 'rate_limit_exceeded',
+};
+
+/** Names of this API for fields of the generation request. */
+const NAMES: Record<string, string> = {
+  num_images: 'n',
+  format: 'output_format',
+  quality: 'output_compression',
+};
+
+/** Problems that have another status here: for OpenAI's API, a file of an unsupported format is a bad request. */
+const STATUSES: Partial<Record<Slug, number>> = { 'unsupported-picture': 400 };
+
+/** A problem with the member `error`, which OpenAI's clients read. */
+export const openAiError: ErrorShape = (problem, instance) => {
+  const status = STATUSES[problem.slug] ?? problem.status;
+  const document = { ...problem.toJSON(instance), status };
+  const error = {
+    message: document.detail,
+    type: typeOf(status),
+    param: paramOf(problem),
+    code: CODES[problem.slug] ?? problem.slug.replaceAll('-', '_'),
+  };
+  return { status, type: 'application/problem+json', body: { ...document, error } };
+};
+
+function typeOf(status: number): string {
+  if (status === 401) return 'authentication_error';
+  if (status === 429) return 'rate_limit_error';
+  return status < 500 ? 'invalid_request_error' : 'server_error';
+}
+
+/** The field that the first error is about. Pointers look like #/image/0. */
+function paramOf({ errors }: Problem): string | null {
+  const name = errors[0]?.pointer.split('/')[1];
+  return name ? (NAMES[name] ?? name) : null;
+}

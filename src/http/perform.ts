@@ -1,0 +1,55 @@
+import type { FastifyReply } from 'fastify';
+import { type Generated, generate } from '../generation/generate.ts';
+import { generationLimits, type PreparedRequest, prepare } from '../generation/prepare.ts';
+import type { GenerationRequest } from '../generation/request.ts';
+import { assertReady, reproducibilityFields, resolve } from '../generation/resolve.ts';
+import type { GenerationOptions } from '../generation/types.ts';
+import type { Room } from '../image/budget.ts';
+import type { Dependencies } from './dependencies.ts';
+import { disconnectSignal } from './disconnect.ts';
+
+/** Called when the pictures have been found good. Returns what is told the progress. */
+export type OnPrepared = (prepared: PreparedRequest) => GenerationOptions['onProgress'];
+
+/**
+ * One generation request over HTTP, up to its encoded pictures: resolve, reserve, prepare, generate. It stops when the client
+ * disconnects. Room in the queue and memory are reserved before anything is decoded; the memory of the encoded pictures is
+ * released when the answer has been sent.
+ *
+ * Only the encoded pictures are left when it resolves: nothing else may hold the decoded ones, because a client may take
+ * long to read its answer.
+ */
+export async function perform(
+  { config, registry, metrics }: Dependencies,
+  reply: FastifyReply,
+  request: GenerationRequest,
+  onPrepared?: OnPrepared,
+): Promise<Generated> {
+  const resolved = resolve(registry, request);
+  assertReady(registry, resolved);
+  const { model, parameters } = resolved;
+  const { logFields, apiKey } = reply.request;
+  Object.assign(logFields, reproducibilityFields(resolved));
+  const reservation = model.scheduler?.admission.reserve(parameters.numImages, apiKey?.name);
+  const signal = disconnectSignal(reply);
+  let room: Room | undefined;
+  try {
+    const prepared = await prepare(resolved, generationLimits(config));
+    room = prepared.room;
+    reply.header('x-seed', parameters.seed).header('x-model', model.ref).header('x-steps', parameters.steps);
+    const onProgress = onPrepared?.(prepared);
+    const generated = await generate(metrics, prepared, { signal, reservation, onProgress });
+    room.resize(generated.files.reduce((sum, { length }) => sum + length, 0));
+    logFields.timings_ms = generated.fields.timings_ms;
+    return generated;
+  } finally {
+    reservation?.release();
+    whenSent(reply, () => room?.release());
+  }
+}
+
+/** Calls back when the answer has been sent, or the client has disconnected: until then the answer is in memory. */
+function whenSent({ raw }: FastifyReply, callback: () => void) {
+  if (raw.closed) callback();
+  else raw.once('close', callback);
+}
