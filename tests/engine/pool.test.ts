@@ -33,7 +33,7 @@ describe('the real model in worker processes', () => {
 
   test('says what it is', () => {
     expect(pool.info).toMatchObject({ engine: 'onnx', device: 'cpu', precision: 'fp32', workers: 2 });
-    expect(pool.info.networks).toEqual(['base']);
+    expect(pool.info.networks).toEqual(['base', 'refiner']);
     expect(pool.info.bestBatch).toBeGreaterThanOrEqual(1);
     expect(pool.alive).toBe(2);
   });

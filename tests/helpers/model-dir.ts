@@ -28,8 +28,8 @@ export class ModelDir {
   }
 
   /**
-   * Adds the real model as a version, atomically, as export.py does. `change` edits its model.json. With `refiner`, it gets
-   * the tiny refiner of tests/vectors.
+   * Adds the real base model as a version, atomically, as export.py does. `change` edits its model.json. With `refiner`, it
+   * gets the tiny refiner of tests/vectors.
    */
   async add(
     version: string,
@@ -41,6 +41,7 @@ export class ModelDir {
     await cp(this.#source, part, { recursive: true });
     await editCard(part, async (card) => {
       Object.assign(card, { id, version });
+      await removeRefiner(part, card);
       if (refiner) await addRefiner(part, card);
       change(card);
     });
@@ -67,6 +68,15 @@ export class ModelDir {
 
   async remove(): Promise<void> {
     await rm(this.root, { recursive: true });
+  }
+}
+
+async function removeRefiner(folder: string, card: Card): Promise<void> {
+  const files = card.files as Record<string, unknown>;
+  delete card.refiner;
+  for (const name of ['refiner.onnx', 'refiner.safetensors']) {
+    delete files[name];
+    await rm(path.join(folder, name), { force: true });
   }
 }
 

@@ -39,6 +39,7 @@ test('without a worker the service is live but not ready; it is ready again when
 test('models are listed with card, digest, state and runtime', async () => {
   const { body } = await get('/v1/models');
   const first = body.models.find((model: { default: boolean }) => model.default);
+  const digestOf = (name: string) => first.card.files[name].sha256;
   expect(first).toMatchObject({
     state: 'ready',
     digest: expect.stringMatching(/^[0-9a-f]{64}$/),
@@ -51,7 +52,16 @@ test('models are listed with card, digest, state and runtime', async () => {
       workers_alive: expect.any(Number),
       workers_reason: expect.stringMatching(/./),
     },
-    stages: [{ name: 'base', file: 'unet.onnx', sha256: first.digest, resolution: 64, served: true }],
+    stages: [
+      { name: 'base', file: 'unet.onnx', sha256: digestOf('unet.onnx'), resolution: 64, served: true },
+      {
+        name: 'refiner',
+        file: 'refiner.onnx',
+        sha256: digestOf('refiner.onnx'),
+        resolution: 64,
+        served: true,
+      },
+    ],
     card: { resolution: 64, prediction: 'v' },
   });
   expect((await get(`/v1/models/${first.card.id}`)).body.card.id).toBe(first.card.id);

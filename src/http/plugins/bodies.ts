@@ -62,6 +62,7 @@ export default fp(function bodies(app: FastifyInstance, { config }: { config: Co
   });
 
   app.addHook('preParsing', async (request, reply) => {
+    request.upload = uploads.open(reply.raw); // also where the route takes no body: one may be sent all the same
     const types = (request.routeOptions.schema?.body as { content?: object } | undefined)?.content;
     if (!types) return;
     const { 'content-type': given, 'content-encoding': encoding = 'identity' } = request.headers;
@@ -79,7 +80,6 @@ export default fp(function bodies(app: FastifyInstance, { config }: { config: Co
         'the content-type multipart/form-data has no boundary: let your HTTP client set this header';
       throw new Problem('invalid-request', detail);
     }
-    request.upload = uploads.open(reply.raw);
   });
   done();
 });
