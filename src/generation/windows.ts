@@ -74,16 +74,19 @@ async function stagesOf(
   { regions }: Plan,
   parameters: SamplingParameters,
 ): Promise<StageSpec[]> {
+  await model.open(); // before that, which networks its engine serves is not known
+  const served = networksOf(model);
   const stages: StageSpec[] = [];
   const most = regions.reduce((count, { levels }) => Math.max(count, levels.length), 0);
   for (let i = 0; i < most; i++) {
     const levels: StageSpec['levels'] = [];
     for (const [region, { levels: planned }] of regions.entries()) {
       const level = planned[i];
-      if (!level) continue;
+      if (!level || !served.includes(level.network)) continue;
       const input: LevelInput = { ...level, ...(await levelPixels(picture, mask, level)) };
       levels.push({ region, input });
     }
+    if (levels.length === 0) break;
     stages.push({ ...samplingOf(model, i === 0 ? 'base' : 'refiner', parameters), levels });
   }
   return stages;
