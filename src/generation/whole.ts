@@ -4,7 +4,7 @@ import { knownRegion } from '../image/threads.ts';
 import type { ServedModel } from '../registry/served-model.ts';
 import type { Specified } from './inpaint.ts';
 import type { Conditioning } from './trajectories/conditional.ts';
-import type { Start, WholeSpec } from './trajectories/create.ts';
+import { type Start, sampledAs, type WholeSpec } from './trajectories/create.ts';
 import type { HoledPicture, SamplingParameters } from './types.ts';
 
 /** Fills a hole in a box of the picture that is brought to the model's resolution. */
@@ -28,15 +28,13 @@ export async function specifyWhole(
 export function wholeSpecs(
   { card }: ServedModel,
   conditioning: Conditioning,
-  { seed, numImages, sampler: name, steps, eta }: SamplingParameters,
+  parameters: SamplingParameters,
   start?: Start,
 ): WholeSpec[] {
-  const { spacing, final_timestep: finalTimestep } = card.sampling;
+  const { seed, numImages } = parameters;
   return Array.from({ length: numImages }, (_, candidate) => ({
     method: card.conditioning,
-    schedule: card.schedule,
-    prediction: card.prediction,
-    sampler: { name, steps, eta, spacing, finalTimestep },
+    ...sampledAs(card, parameters),
     conditioning,
     start,
     seed,

@@ -4,13 +4,14 @@ import { knownFeatures } from '../image/drift.ts';
 import { clip } from '../image/mask.ts';
 import type { Picture } from '../image/picture.ts';
 import { tensorToPicture } from '../image/region.ts';
+import { cropTensor } from '../image/regions/crop.ts';
 import { union } from '../image/regions/parts.ts';
 import type { Plan } from '../image/regions/plan.ts';
 import { inPicture, toPicture } from '../image/regions/windows.ts';
 import { levelPixels } from '../image/threads.ts';
 import type { ServedModel } from '../registry/served-model.ts';
 import type { Specified } from './inpaint.ts';
-import type { StageSpec, WindowedSpec } from './trajectories/create.ts';
+import { type StageSpec, sampledAs, type WindowedSpec } from './trajectories/create.ts';
 import type { Canvas } from './trajectories/enlarge.ts';
 import type { LevelInput } from './trajectories/joint.ts';
 import type { HoledPicture, SamplingParameters } from './types.ts';
@@ -42,29 +43,13 @@ export async function specifyWindows(
 
 function patchOf(fill: Canvas, picture: Picture): Patch {
   const inside = inPicture(fill, fill.level, picture);
-  const x0 = new Float32Array(3 * inside.width * inside.height);
-  for (let row = 0; row < 3 * inside.height; row++) {
-    const [plane, y] = [Math.floor(row / inside.height), row % inside.height];
-    const from = (plane * fill.height + y) * fill.width;
-    x0.set(fill.x0.subarray(from, from + inside.width), row * inside.width);
-  }
+  const x0 = cropTensor(fill.x0, fill, inside);
   return { filled: tensorToPicture(x0, inside), box: toPicture(inside, fill.level) };
 }
 
 /** Of the known pixels in the first window. */
 function featuresOf({ canvas, windows: [window], x0, mask }: LevelInput) {
-  const { width: side } = window;
-  const area = side * side;
-  const [seen, hole] = [new Float32Array(3 * area), new Float32Array(area)];
-  for (let y = 0; y < side; y++) {
-    const from = (window.top - canvas.top + y) * canvas.width + window.left - canvas.left;
-    hole.set(mask.subarray(from, from + side), y * side);
-    for (let c = 0; c < 3; c++) {
-      const at = c * canvas.width * canvas.height + from;
-      seen.set(x0.subarray(at, at + side), c * area + y * side);
-    }
-  }
-  return knownFeatures(seen, hole);
+  return knownFeatures(cropTensor(x0, canvas, window), cropTensor(mask, canvas, window));
 }
 
 /** All first levels together, then all second ones, and so on: each stage has one network. */
@@ -94,15 +79,7 @@ async function stagesOf(
 
 function samplingOf({ card }: ServedModel, network: NetworkName, parameters: SamplingParameters) {
   const { refiner } = card;
-  if (network === 'base' || !refiner) {
-    const { sampler: name, steps, eta } = parameters;
-    const { schedule, prediction, sampling } = card;
-    const { spacing, final_timestep: finalTimestep } = sampling;
-    return { network, schedule, prediction, sampler: { name, steps, eta, spacing, finalTimestep } };
-  }
-  const { schedule, prediction, level, level_max: levelMax, defaults, sampling } = refiner;
-  const { sampler: name, steps, eta } = defaults;
-  const { spacing, final_timestep: finalTimestep } = sampling;
-  const sampler = { name, steps, eta, spacing, finalTimestep };
-  return { network, schedule, prediction, sampler, augmentation: { level, levelMax } };
+  if (network === 'base' || !refiner) return { network, ...sampledAs(card, parameters) };
+  const { level, level_max: levelMax, defaults } = refiner;
+  return { network, ...sampledAs(refiner, defaults), augmentation: { level, levelMax } };
 }

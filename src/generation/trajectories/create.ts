@@ -4,6 +4,7 @@ import { createSampler, type SamplerName, type SamplerOptions } from '../../diff
 import { lastSteps } from '../../diffusion/samplers/last-steps.ts';
 import { type ScheduleConfig, scheduleFrom } from '../../diffusion/schedule.ts';
 import type { NetworkName } from '../../engine/engine.ts';
+import type { ModelCard } from '../../model/card.ts';
 import type { Trajectory } from '../../scheduler/trajectory.ts';
 import { ConditionalTrajectory, type Conditioning } from './conditional.ts';
 import type { Canvas } from './enlarge.ts';
@@ -19,6 +20,15 @@ export interface Sampling {
   schedule: ScheduleConfig;
   prediction: PredictionType;
   sampler: { name: SamplerName } & Pick<SamplerOptions, 'steps' | 'eta' | 'spacing' | 'finalTimestep'>;
+}
+
+/** How a network of a model card is sampled with these parameters. */
+export function sampledAs(
+  { schedule, prediction, sampling }: Pick<ModelCard, 'schedule' | 'prediction' | 'sampling'>,
+  { sampler: name, steps, eta }: { sampler: SamplerName; steps: number; eta: number },
+): Sampling {
+  const { spacing, final_timestep: finalTimestep } = sampling;
+  return { schedule, prediction, sampler: { name, steps, eta, spacing, finalTimestep } };
 }
 
 /** A picture at the model's resolution. */

@@ -2,6 +2,7 @@ import { gaussianPixel } from '../../diffusion/noise.ts';
 import { type PredictionType, predictX0 } from '../../diffusion/prediction.ts';
 import type { Sampler, SamplerState } from '../../diffusion/samplers/sampler.ts';
 import type { Schedule } from '../../diffusion/schedule.ts';
+import { cropTensor } from '../../image/regions/crop.ts';
 import type { LevelPixels } from '../../image/regions/level.ts';
 import type { Level } from '../../image/regions/plan.ts';
 import { type Canvas, enlargedAt } from './enlarge.ts';
@@ -59,9 +60,9 @@ export class JointDenoising {
     this.#coarse = options.coarse && this.#enlarge(options.coarse);
   }
 
-  /** Steps of the sampler. */
-  get steps(): number {
-    return this.#options.sampler.timesteps.length;
+  /** All steps are done. */
+  get isFinished(): boolean {
+    return this.#state.step === this.#options.sampler.timesteps.length;
   }
 
   get rows(): number {
@@ -72,7 +73,7 @@ export class JointDenoising {
   get canvas(): Canvas {
     const { x0, canvas, level } = this.#level;
     const filled = x0.slice();
-    const found = this.#state.step === this.steps ? this.#state.x : (this.#state.x0 ?? this.#state.x);
+    const found = this.isFinished ? this.#state.x : (this.#state.x0 ?? this.#state.x);
     const [n, plane] = [this.#pixels.length, canvas.width * canvas.height];
     for (let c = 0; c < 3; c++)
       for (let i = 0; i < n; i++) filled[c * plane + this.#pixels[i]] = found[c * n + i];
@@ -85,15 +86,8 @@ export class JointDenoising {
    */
   input(row: number): { x: Float32Array; t: number } {
     const { x0, canvas, windows } = this.#level;
-    const { left, top, width: side } = windows[row];
-    const area = side * side;
-    const known = new Float32Array(3 * area);
-    for (let c = 0; c < 3; c++) {
-      for (let y = 0; y < side; y++) {
-        const from = (c * canvas.height + top - canvas.top + y) * canvas.width + left - canvas.left;
-        known.set(x0.subarray(from, from + side), c * area + y * side);
-      }
-    }
+    const area = windows[row].width ** 2;
+    const known = cropTensor(x0, canvas, windows[row]);
     const { coarse } = this.#options;
     const x = new Float32Array((coarse ? 8 : 4) * area);
     const maskAt = (coarse ? 6 : 3) * area;
@@ -116,8 +110,8 @@ export class JointDenoising {
     return { x, t: this.#options.sampler.timesteps[this.#state.step] };
   }
 
-  /** Takes the network's output [3, R, R] for a window. Returns whether it was the last of the step. */
-  advance(prediction: Float32Array, row: number): boolean {
+  /** Takes the network's output [3, R, R] for a window. The last window of a step moves all pixels one step on. */
+  advance(prediction: Float32Array, row: number): void {
     const { schedule, sampler, prediction: type } = this.#options;
     const { slots, places } = this.#windows[row];
     const area = this.#level.windows[row].width ** 2;
@@ -132,11 +126,10 @@ export class JointDenoising {
       }
     }
     this.#found[row] = predictX0(type, abar, x, predicted);
-    if (--this.#left > 0) return false;
+    if (--this.#left > 0) return;
     this.#state = sampler.next(this.#state, this.#average(), () => this.#noise(this.#state.step + 1));
     this.#found = [];
     this.#left = this.#windows.length;
-    return true;
   }
 
   /** The weighted mean of the windows' estimates, [3, n]: added in the order of the windows, whichever came first. */

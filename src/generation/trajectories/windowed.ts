@@ -26,9 +26,6 @@ export class WindowedTrajectory implements Trajectory {
   #running: JointDenoising[];
   /** The latest fill of each region that a stage has finished. */
   readonly #filled: Canvas[] = [];
-  /** Windows of the current step that are still to come. */
-  #left: number;
-  #stepOfStage = 0;
 
   constructor(stages: readonly Stage[]) {
     this.#stages = stages;
@@ -37,7 +34,6 @@ export class WindowedTrajectory implements Trajectory {
       return sum + windows * options.sampler.timesteps.length;
     }, 0);
     this.#running = this.#begin();
-    this.#left = this.rows;
   }
 
   get network(): NetworkName {
@@ -57,10 +53,7 @@ export class WindowedTrajectory implements Trajectory {
     const [denoising, window] = this.#find(row);
     denoising.advance(prediction, window);
     this.step++;
-    if (--this.#left > 0) return;
-    this.#stepOfStage++;
-    if (this.#stepOfStage === this.#running[0].steps) this.#finishStage();
-    this.#left = this.rows;
+    if (this.#running.every(({ isFinished }) => isFinished)) this.#finishStage();
   }
 
   /** The current estimate of x_0 of every region, at the level that it has reached. */
@@ -86,7 +79,6 @@ export class WindowedTrajectory implements Trajectory {
     for (const [i, { region }] of this.#levels.entries()) this.#filled[region] = this.#running[i].canvas;
     if (this.#stage === this.#stages.length - 1) return;
     this.#stage++;
-    this.#stepOfStage = 0;
     this.#running = this.#begin();
   }
 
