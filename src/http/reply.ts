@@ -7,8 +7,8 @@ import type { Dependencies } from './dependencies.ts';
 import { jsonAnswer, pieces, sendJson } from './json-answer.ts';
 import { negotiate } from './negotiate.ts';
 import { type OnPrepared, perform } from './perform.ts';
+import { replyInStream } from './reply-in-stream.ts';
 import { EventStream } from './sse.ts';
-import { toProblem } from './to-problem.ts';
 
 /** Answers one generation request with the representation that Accept asks for. */
 export async function replyWithPictures(
@@ -26,32 +26,25 @@ export async function replyWithPictures(
 }
 
 /** Server-sent events: `queued`, `progress` after each step, then `result` or `error`. */
-async function replyWithEvents(reply: FastifyReply, run: (onPrepared: OnPrepared) => Promise<Generated>) {
-  let stream: EventStream | undefined;
-  let progress: ProgressReporter | undefined;
-  try {
-    const generated = await run(({ model, request }) => {
-      const events = new EventStream(reply);
-      stream = events;
-      events.send('queued', { position: model.scheduler?.depth.waiting ?? 0 });
-      progress = new ProgressReporter(request.preview_every, (event) =>
-        events.sendUnlessBehind('progress', event),
-      );
-      return progress.report;
-    });
-    await progress?.flush();
-    await stream?.sendPieces('result', pieces(jsonAnswer(generated)));
-  } catch (error) {
-    if (!stream) throw error; // nothing has been sent yet: the answer can still be a problem
-    if (reply.raw.destroyed) return reply; // the client disconnected
-    const problem = toProblem(error, reply.log);
-    reply.request.logFields.problem = problem.slug; // the status has already been sent as 200
-    await progress?.flush();
-    stream.send('error', problem.toJSON(reply.request.url.split('?')[0]));
-  } finally {
-    stream?.end();
-  }
-  return reply;
+function replyWithEvents(reply: FastifyReply, run: (onPrepared: OnPrepared) => Promise<Generated>) {
+  return replyInStream(
+    reply,
+    async (opened) => {
+      const generated = await run(({ model, request }) => {
+        const events = new EventStream(reply);
+        opened.stream = events;
+        events.send('queued', { position: model.scheduler?.depth.waiting ?? 0 });
+        const progress = new ProgressReporter(request.preview_every, (event) =>
+          events.sendUnlessBehind('progress', event),
+        );
+        opened.reporter = progress;
+        return progress.report;
+      });
+      await opened.reporter?.flush();
+      await opened.stream?.sendPieces('result', pieces(jsonAnswer(generated)));
+    },
+    (stream, problem) => stream.send('error', problem.toJSON(reply.request.url.split('?')[0])),
+  );
 }
 
 function serverTiming({ fields }: Generated): string {

@@ -7,8 +7,8 @@ import type { OutputFormat } from '../../../image/picture.ts';
 import type { Dependencies } from '../../dependencies.ts';
 import { type Parts, pieces, sendJson } from '../../json-answer.ts';
 import { perform } from '../../perform.ts';
+import { replyInStream } from '../../reply-in-stream.ts';
 import { EventStream } from '../../sse.ts';
-import { toProblem } from '../../to-problem.ts';
 import { errorAnswer } from '../errors.ts';
 
 /** What the body says about its answer. */
@@ -62,7 +62,7 @@ export async function replyWithImages(
  * Answers with events: `<name>.partial_image` for pictures on the way to the first result, and `<name>.completed` for each
  * result. What can be refused is refused with a status before the stream begins.
  */
-export async function streamImages(
+export function streamImages(
   dependencies: Dependencies,
   reply: FastifyReply,
   request: GenerationRequest,
@@ -70,42 +70,35 @@ export async function streamImages(
   name: 'image_edit' | 'image_generation',
 ) {
   const described = new Described(wanted);
-  let stream: EventStream | undefined;
-  let partial: PartialImages | undefined;
-  try {
-    const generated = await perform(dependencies, reply, request, (prepared) => {
-      const { width, height } = resultSize(prepared);
-      const { format, size } = prepared;
-      described.size = `${width}x${height}`;
-      described.output_format = format;
-      const events = new EventStream(reply);
-      stream = events;
-      let index = 0;
-      partial = new PartialImages({
-        count: request.partial_images ?? 0,
-        encoding: { format, quality: request.quality, size },
-        send: async (file) => {
-          if (events.isBehind) return;
-          const type = `${name}.partial_image`;
-          const event = { type, partial_image_index: index++, created_at: now(), ...described };
-          await events.sendPieces(type, withPicture(event, file));
-        },
+  return replyInStream(
+    reply,
+    async (opened) => {
+      const generated = await perform(dependencies, reply, request, (prepared) => {
+        const { width, height } = resultSize(prepared);
+        const { format, size } = prepared;
+        described.size = `${width}x${height}`;
+        described.output_format = format;
+        const events = new EventStream(reply);
+        opened.stream = events;
+        let index = 0;
+        const partial = new PartialImages({
+          count: request.partial_images ?? 0,
+          encoding: { format, quality: request.quality, size },
+          send: async (file) => {
+            if (events.isBehind) return;
+            const type = `${name}.partial_image`;
+            const event = { type, partial_image_index: index++, created_at: now(), ...described };
+            await events.sendPieces(type, withPicture(event, file));
+          },
+        });
+        opened.reporter = partial;
+        return partial.report;
       });
-      return partial.report;
-    });
-    await partial?.flush();
-    await sendCompleted(stream, generated, described, name);
-  } catch (error) {
-    if (!stream) throw error; // nothing has been sent yet: the answer can still have a status
-    if (reply.raw.destroyed) return reply; // the client disconnected
-    const problem = toProblem(error, reply.log);
-    reply.request.logFields.problem = problem.slug; // the status has already been sent as 200
-    await partial?.flush();
-    stream.send(undefined, errorAnswer(problem, reply.request).body);
-  } finally {
-    stream?.end();
-  }
-  return reply;
+      await opened.reporter?.flush();
+      await sendCompleted(opened.stream, generated, described, name);
+    },
+    (stream, problem) => stream.send(undefined, errorAnswer(problem, reply.request).body),
+  );
 }
 
 async function sendCompleted(
