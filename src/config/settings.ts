@@ -247,7 +247,7 @@ export const SETTINGS = {
     schema: apiKeys.optional(),
     default: undefined,
     description:
-      'Comma-separated API keys that may use `/v1`, each as `name:sha256` (`npm run key` creates ' +
+      'Comma-separated API keys that may use the API (`/v1` and `/v2`), each as `name:sha256` (`npm run key` creates ' +
       'one), optionally with its own rate limit, as `name:sha256:60/minute`. If unset, no key is ' +
       'needed',
     secret: true,
@@ -260,7 +260,7 @@ export const SETTINGS = {
       .optional(),
     default: undefined,
     description:
-      'Maximum rate of requests to `/v1`, such as `60/minute`, for each API key or, without keys, ' +
+      'Maximum rate of requests to the API (`/v1` and `/v2`), such as `60/minute`, for each API key or, without keys, ' +
       'for each client address; beyond it, requests get 429',
   },
   TRUST_PROXY: {

@@ -116,6 +116,12 @@ test('the page and the docs are served', async () => {
   expect((await get('/docs/')).text).toContain('swagger');
 });
 
+interface Operation {
+  parameters?: { name: string; description?: string }[];
+  requestBody?: { content: object };
+  responses: Record<string, { headers?: Record<string, unknown> }>;
+}
+
 describe('the OpenAPI document', () => {
   const committed = readFileSync('openapi.yaml', 'utf8');
 
@@ -127,6 +133,45 @@ describe('the OpenAPI document', () => {
 
   test('passes a public OpenAPI linter', () => {
     execFileSync('npx', ['redocly', 'lint', 'openapi.yaml'], { stdio: 'pipe' });
+  });
+
+  test('its pictures are files that can be sent as they are', async () => {
+    const { components } = (await get('/openapi.json')).body;
+    const { image, mask } = components.schemas.InpaintJson.properties;
+    for (const path of ['/v1/inpaint', '/v1/jobs', '/v1/diffuse']) {
+      const body = { image: image.examples[0], ...(path !== '/v1/diffuse' && { mask: mask.examples[0] }) };
+      expect((await request(service.url).post(path).send(body)).status).toBeLessThan(300);
+    }
+  });
+
+  test('has what generators of clients need', async () => {
+    const { paths, components } = (await get('/openapi.json')).body;
+    const lacking: string[] = [];
+    const walk = (at: string, node: unknown) => {
+      if (typeof node !== 'object' || node === null) return;
+      const { type, minimum, maximum = Number.POSITIVE_INFINITY, format } = node as Record<string, unknown>;
+      if (type === 'integer' && (maximum as number) > 2 ** 31 - 1 && format !== 'int64') lacking.push(at);
+      if (minimum === Number.MIN_SAFE_INTEGER) lacking.push(at);
+      for (const [name, child] of Object.entries(node)) walk(`${at}/${name}`, child);
+    };
+    walk('', { paths, components });
+    for (const [path, operations] of Object.entries<Record<string, Operation>>(paths)) {
+      for (const [method, { parameters = [], requestBody, responses }] of Object.entries(operations)) {
+        const at = `${method} ${path}`;
+        for (const { name, description } of parameters) if (!description) lacking.push(`${at} ${name}`);
+        if (Object.keys(requestBody?.content ?? {}).indexOf('application/json') > 0) lacking.push(at); // some take forms only
+        for (const [status, { headers }] of Object.entries(responses)) {
+          if (!headers?.['x-request-id']) lacking.push(`${at} ${status}`);
+          if (status === '429' && !headers?.['retry-after']) lacking.push(`${at} ${status}`);
+        }
+      }
+    }
+    expect(lacking).toEqual([]);
+    const { headers } = paths['/v1/inpaint'].post.responses['200'];
+    expect(Object.keys(headers)).toEqual(
+      expect.arrayContaining(['x-seed', 'x-model', 'x-steps', 'ratelimit-limit']),
+    );
+    expect(paths['/v1/jobs'].post.responses['202'].headers.location).toBeDefined();
   });
 
   test('generates a client that compiles', () => {
