@@ -1,5 +1,6 @@
 import type { FastifyRequest } from 'fastify';
 import type { Problem } from '../problem.ts';
+import { ioPaintError } from './iopaint/errors.ts';
 import { openInferenceError } from './oip/errors.ts';
 import { openAiError } from './openai/errors.ts';
 
@@ -25,6 +26,7 @@ const problemDocument: ErrorShape = (problem, instance) => ({
 const SHAPES: [paths: RegExp, ErrorShape][] = [
   [/^\/v1\/(images|models)(\/|$)/, openAiError],
   [/^\/v2(\/|$)/, openInferenceError],
+  [/^\/api\/v1(\/|$)/, ioPaintError],
 ];
 
 /** A problem in the shape that clients of the request's path read. */

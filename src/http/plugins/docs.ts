@@ -27,7 +27,7 @@ export default fp(async function docs(app: FastifyInstance) {
         description:
           'Fills holes in pictures with a denoising diffusion model. Errors are `application/problem+json` ' +
           '(RFC 9457); below `/v1/images` and `/v1/models` they have a member `error`, as clients of OpenAI read it. Below ' +
-          '`/v2` they are `{"error": "..."}`, as the Open Inference Protocol specifies. Every response carries ' +
+          '`/v2` they are `{"error": "..."}`, as the Open Inference Protocol specifies; below `/api/v1` they are those of IOPaint. Every response carries ' +
           '`x-request-id`. In a JSON body, null means that an optional field is absent; so does an empty field of a form ' +
           'or a query.',
         contact: { name: 'The people who run this service' },
@@ -56,6 +56,7 @@ export default fp(async function docs(app: FastifyInstance) {
         { name: 'jobs', description: 'Fill and generate asynchronously' },
         { name: 'models', description: 'Models that can be requested' },
         { name: 'operations', description: 'Probes and metrics' },
+        { name: 'IOPaint', description: "IOPaint's API, for its page and its clients" },
         { name: 'open inference protocol', description: 'Version 2 of the protocol of KServe and Triton' },
       ],
     },

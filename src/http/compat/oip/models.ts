@@ -1,4 +1,4 @@
-import { type ModelRegistry, UnknownModelError } from '../../../registry/registry.ts';
+import type { ModelRegistry } from '../../../registry/registry.ts';
 import type { ServedModel } from '../../../registry/served-model.ts';
 import type { Signature } from './message.ts';
 import { FILL, networkSignature } from './signatures.ts';
@@ -30,16 +30,15 @@ export function findModel(
   seed?: number,
 ): FoundModel {
   const refer = (id: string) => (version === undefined ? id : `${id}@${version}`);
-  try {
-    const model = registry.get(refer(name), seed);
-    return { name, model, reference: refer(name), isNetwork: false, signature: FILL };
-  } catch (error) {
-    if (!(error instanceof UnknownModelError && name.endsWith(NETWORK))) throw error;
-    const reference = refer(name.slice(0, -NETWORK.length));
-    const model = registry.get(reference, seed);
-    return { name, model, reference, isNetwork: true, signature: networkSignature(model) };
-  }
+  const isNetwork = name.endsWith(NETWORK) && !isModel(registry, name);
+  const reference = refer(isNetwork ? name.slice(0, -NETWORK.length) : name);
+  const model = registry.get(reference, seed);
+  return { name, model, reference, isNetwork, signature: isNetwork ? networkSignature(model) : FILL };
 }
+
+/** Whether a model itself has this name, as its id or as id@version. */
+const isModel = (registry: ModelRegistry, name: string) =>
+  registry.list().some(({ card, ref }) => card.id === name || ref === name);
 
 /** The versions that the name in a path stands for, oldest first. */
 export function versionsOf(registry: ModelRegistry, { reference, model: { card } }: FoundModel): string[] {
