@@ -3,7 +3,7 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import request from 'supertest';
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
-import { openapiYaml, withSettings } from '../../scripts/document.ts';
+import { clientTypes, openapi, withSettings } from '../../scripts/document.ts';
 import { startApp, type TestApp } from '../helpers/app.ts';
 
 let service: TestApp;
@@ -125,8 +125,10 @@ interface Operation {
 describe('the OpenAPI document', () => {
   const committed = readFileSync('openapi.yaml', 'utf8');
 
-  test('matches the committed openapi.yaml (update: npm run openapi)', async () => {
-    expect(await openapiYaml()).toBe(committed);
+  test('matches the committed openapi.yaml, and so do the types of the client (update: npm run openapi)', async () => {
+    const { json, yaml } = await openapi();
+    expect(yaml).toBe(committed);
+    expect(await clientTypes(json)).toBe(readFileSync('clients/typescript/src/schemas.ts', 'utf8'));
     expect((await get('/openapi.yaml')).text).toBe(committed);
     expect((await get('/openapi.json')).body.openapi).toBe('3.1.0');
   });
