@@ -32,13 +32,13 @@ export const split = z.string().superRefine((text, context) => {
 /** A comma-separated list of other names of models, each as name=model. `*` stands for every other name. */
 export const aliases = z.string().transform((list, context) => {
   const pairs = list.split(',').flatMap((pair) => pair.trim() || []);
-  const known = new Map<string, string>();
+  const known: Record<string, string> = {};
   for (const pair of pairs) {
     const [, name, model] = /^([^=@\s]+)=([^=\s]+)$/.exec(pair) ?? [];
-    if (name === undefined || known.has(name)) {
+    if (name === undefined || Object.hasOwn(known, name)) {
       const message = 'must be like gpt-image-1=id,other=id@version,*=id, with each name once and without @';
       context.addIssue({ code: 'custom', message });
-    } else known.set(name, model);
+    } else known[name] = model;
   }
   return known;
 });

@@ -145,6 +145,10 @@ function content(of: unknown, io: 'input' | 'output'): unknown {
 const conversion = {
   unrepresentable: 'any',
   override: ({ jsonSchema }: { jsonSchema: JsonSchema }) => {
+    const { additionalProperties: others } = jsonSchema;
+    // Any others are allowed when this is absent, too; generators understand that better.
+    if (jsonSchema.properties && others && Object.keys(others).length === 0)
+      delete jsonSchema.additionalProperties;
     if (jsonSchema.type !== 'integer') return;
     if (jsonSchema.minimum === Number.MIN_SAFE_INTEGER) delete jsonSchema.minimum; // what JavaScript can count, no limit
     if (jsonSchema.maximum === Number.MAX_SAFE_INTEGER) delete jsonSchema.maximum;

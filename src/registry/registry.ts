@@ -10,7 +10,7 @@ import { describeShares, fractionOf, pickModel, type Share } from './shares.ts';
 
 export interface RegistryOptions extends DefaultModelOptions {
   /** Other names of models: MODEL_ALIASES. */
-  aliases?: ReadonlyMap<string, string>;
+  aliases?: Readonly<Record<string, string>>;
   /** Milliseconds without a request after which a version that is not the default is unloaded; 0 (default): never. */
   idleMs?: number;
   engine: EngineSettings;
@@ -122,8 +122,9 @@ export class FolderRegistry implements ModelRegistry {
 
   /** The model that a name of no model stands for. A version (with @) that is missing is never replaced by another one. */
   #aliasOf(name = ''): string {
-    const { aliases } = this.#options;
-    return aliases?.get(name) ?? (name.includes('@') ? undefined : aliases?.get('*')) ?? name;
+    const { aliases = {} } = this.#options;
+    if (Object.hasOwn(aliases, name)) return aliases[name];
+    return name.includes('@') ? name : (aliases['*'] ?? name);
   }
 
   #find(reference?: string, seed?: number): ModelVersion | undefined {

@@ -135,7 +135,7 @@ function isFilled(bytes) {
 const filled = (item) => isFilled(Buffer.from(item.b64_json, 'base64'));
 const differ = (a, b) =>
   assert.ok(!Buffer.from(a.data).equals(Buffer.from(b.data)), 'both candidates are the same picture');
-async function fails(kind, status, call, param) {
+async function fails(kind, status, call, _param) {
   const error = await call().then(
     () => assert.fail(`no ${kind.name} was thrown`),
     (e) => e,

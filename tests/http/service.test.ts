@@ -118,7 +118,7 @@ test('the page and the docs are served', async () => {
 
 interface Operation {
   parameters?: { name: string; description?: string }[];
-  requestBody?: { content: object };
+  requestBody?: { content: object; required?: boolean };
   responses: Record<string, { headers?: Record<string, unknown> }>;
 }
 
@@ -161,6 +161,7 @@ describe('the OpenAPI document', () => {
       for (const [method, { parameters = [], requestBody, responses }] of Object.entries(operations)) {
         const at = `${method} ${path}`;
         for (const { name, description } of parameters) if (!description) lacking.push(`${at} ${name}`);
+        if (requestBody && !requestBody.required) lacking.push(at);
         if (Object.keys(requestBody?.content ?? {}).indexOf('application/json') > 0) lacking.push(at); // some take forms only
         for (const [status, { headers }] of Object.entries(responses)) {
           if (!headers?.['x-request-id']) lacking.push(`${at} ${status}`);

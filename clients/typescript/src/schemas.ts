@@ -20,8 +20,6 @@ export interface components {
              * @default 42
              */
             sd_seed?: number;
-        } & {
-            [key: string]: unknown;
         };
         IOPaintAdjustMask: {
             /**
@@ -39,8 +37,6 @@ export interface components {
              * @default 5
              */
             kernel_size?: number;
-        } & {
-            [key: string]: unknown;
         };
         IOPaintGenInfo: {
             /**
@@ -48,14 +44,10 @@ export interface components {
              * @description A picture. It is not looked at
              */
             file: string;
-        } & {
-            [key: string]: unknown;
         };
         IOPaintSwitchModel: {
             /** @description The model that is served */
             name: string;
-        } & {
-            [key: string]: unknown;
         };
         InferRequest: {
             /** @description Comes back in the answer */
@@ -194,19 +186,15 @@ export interface components {
             mask_blur?: number;
             /** @description Not supported */
             markup?: unknown;
-        } & {
-            [key: string]: unknown;
         };
         ImageEditJson: {
-            images: ({
+            images: {
                 /**
                  * @description The file as a data: URL. Nothing is fetched from elsewhere
                  * @example iVBORw0KGgoAAAANSUhEUgAAAAgAAAAICAAAAADhZOFXAAAACXBIWXMAAAPoAAAD6AG1e1JrAAAADklEQVQI12P4DwUMlDEA98A/wQIf3PYAAAAASUVORK5CYII=
                  */
                 image_url: string;
-            } & {
-                [key: string]: unknown;
-            })[];
+            }[];
             /** @description The hole is transparent (alpha below 128); colours do not count. When absent, the transparent pixels of the image are the hole */
             mask?: {
                 /**
@@ -214,8 +202,6 @@ export interface components {
                  * @example iVBORw0KGgoAAAANSUhEUgAAAAgAAAAICAAAAADhZOFXAAAACXBIWXMAAAPoAAAD6AG1e1JrAAAADklEQVQI12P4DwUMlDEA98A/wQIf3PYAAAAASUVORK5CYII=
                  */
                 image_url: string;
-            } & {
-                [key: string]: unknown;
             };
             /** @description A mask whose hole is white, as in `/v1/inpaint`; in place of `mask` */
             mask_image?: {
@@ -224,8 +210,6 @@ export interface components {
                  * @example iVBORw0KGgoAAAANSUhEUgAAAAgAAAAICAAAAADhZOFXAAAACXBIWXMAAAPoAAAD6AG1e1JrAAAADklEQVQI12P4DwUMlDEA98A/wQIf3PYAAAAASUVORK5CYII=
                  */
                 image_url: string;
-            } & {
-                [key: string]: unknown;
             };
             /**
              * @description `id` or `id@version`; the default model when absent. Without a version: the default version of that id, else its newest
@@ -315,8 +299,6 @@ export interface components {
             mask_blur?: number;
             /** @description Not supported */
             markup?: unknown;
-        } & {
-            [key: string]: unknown;
         };
         ImageGenerationJson: {
             /**
@@ -392,12 +374,13 @@ export interface components {
              * @default 0
              */
             partial_images?: number;
-        } & {
-            [key: string]: unknown;
         };
         ImageVariationForm: {
-            /** @description A square picture */
-            image: string[];
+            /**
+             * Format: binary
+             * @description A square picture
+             */
+            image: string;
             /** @description Share of the denoising steps that are taken: small values keep the picture, 1 draws another one. 0.6 when absent */
             strength?: number;
             /**
@@ -463,8 +446,6 @@ export interface components {
             quality?: "auto" | "low" | "medium" | "high" | "xhigh" | "max" | "standard" | "hd";
             /** @description Identifier of an end user. Has no effect */
             user?: unknown;
-        } & {
-            [key: string]: unknown;
         };
         InpaintJson: {
             /**
@@ -1348,7 +1329,8 @@ export interface components {
             enableAutoSaving: false;
             /** @constant */
             enableControlnet: false;
-            controlnetMethod: null;
+            /** @description There is none */
+            controlnetMethod: string | null;
             /**
              * @description A switch would be for everybody
              * @constant

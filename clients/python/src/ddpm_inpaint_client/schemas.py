@@ -143,7 +143,7 @@ class ImageGenerationJson(TypedDict):
 
 
 class ImageVariationForm(TypedDict):
-    image: list[bytes]
+    image: bytes
     strength: NotRequired[float]
     model: NotRequired[str]
     n: NotRequired[int]
@@ -613,7 +613,7 @@ class IOPaintServerConfig(TypedDict, closed=True):
     enableFileManager: Literal[False]
     enableAutoSaving: Literal[False]
     enableControlnet: Literal[False]
-    controlnetMethod: None
+    controlnetMethod: str | None
     disableModelSwitch: Literal[True]
     isDesktop: Literal[False]
     samplers: list[str]

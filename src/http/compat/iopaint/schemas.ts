@@ -82,7 +82,7 @@ export const serverConfig = response(
     enableFileManager: never,
     enableAutoSaving: never,
     enableControlnet: never,
-    controlnetMethod: z.null(),
+    controlnetMethod: z.string().nullable().meta({ description: 'There is none' }),
     disableModelSwitch: z.literal(true).meta({ description: 'A switch would be for everybody' }),
     isDesktop: never,
     samplers,
