@@ -138,7 +138,7 @@ export interface components {
              */
             seed?: number;
             /**
-             * @description Evaluations of the network, 1 to the model's T. More is slower and finer; the model card's default when absent
+             * @description Evaluations of the network, 1 to the model's T, of each window where a hole is filled in windows. More is slower and finer; the model card's default when absent. Parts of a hole that are thinner than 6 pixels take at most 3
              * @example 20
              */
             steps?: number;
@@ -251,7 +251,7 @@ export interface components {
              */
             seed?: number;
             /**
-             * @description Evaluations of the network, 1 to the model's T. More is slower and finer; the model card's default when absent
+             * @description Evaluations of the network, 1 to the model's T, of each window where a hole is filled in windows. More is slower and finer; the model card's default when absent. Parts of a hole that are thinner than 6 pixels take at most 3
              * @example 20
              */
             steps?: number;
@@ -341,7 +341,7 @@ export interface components {
              */
             seed?: number;
             /**
-             * @description Evaluations of the network, 1 to the model's T. More is slower and finer; the model card's default when absent
+             * @description Evaluations of the network, 1 to the model's T, of each window where a hole is filled in windows. More is slower and finer; the model card's default when absent. Parts of a hole that are thinner than 6 pixels take at most 3
              * @example 20
              */
             steps?: number;
@@ -423,7 +423,7 @@ export interface components {
              */
             seed?: number;
             /**
-             * @description Evaluations of the network, 1 to the model's T. More is slower and finer; the model card's default when absent
+             * @description Evaluations of the network, 1 to the model's T, of each window where a hole is filled in windows. More is slower and finer; the model card's default when absent. Parts of a hole that are thinner than 6 pixels take at most 3
              * @example 20
              */
             steps?: number;
@@ -480,7 +480,7 @@ export interface components {
              */
             sampler?: "ddpm" | "ddim" | "dpmpp_2m";
             /**
-             * @description Evaluations of the network, 1 to the model's T. More is slower and finer; the model card's default when absent
+             * @description Evaluations of the network, 1 to the model's T, of each window where a hole is filled in windows. More is slower and finer; the model card's default when absent. Parts of a hole that are thinner than 6 pixels take at most 3
              * @example 20
              */
             steps?: number;
@@ -491,6 +491,11 @@ export interface components {
              * @default 0
              */
             preview_every?: number;
+            /**
+             * @description With each preview of at most 256 x 256 pixels, also send the noisy picture x_t that it was estimated from
+             * @default false
+             */
+            preview_noisy?: boolean;
             /**
              * @description Weight of the request while the service is busy
              * @default normal
@@ -562,7 +567,7 @@ export interface components {
              */
             sampler?: "ddpm" | "ddim" | "dpmpp_2m";
             /**
-             * @description Evaluations of the network, 1 to the model's T. More is slower and finer; the model card's default when absent
+             * @description Evaluations of the network, 1 to the model's T, of each window where a hole is filled in windows. More is slower and finer; the model card's default when absent. Parts of a hole that are thinner than 6 pixels take at most 3
              * @example 20
              */
             steps?: number;
@@ -573,6 +578,11 @@ export interface components {
              * @default 0
              */
             preview_every?: number;
+            /**
+             * @description With each preview of at most 256 x 256 pixels, also send the noisy picture x_t that it was estimated from
+             * @default false
+             */
+            preview_noisy?: boolean;
             /**
              * @description Weight of the request while the service is busy
              * @default normal
@@ -634,7 +644,7 @@ export interface components {
              */
             sampler?: "ddpm" | "ddim" | "dpmpp_2m";
             /**
-             * @description Evaluations of the network, 1 to the model's T. More is slower and finer; the model card's default when absent
+             * @description Evaluations of the network, 1 to the model's T, of each window where a hole is filled in windows. More is slower and finer; the model card's default when absent. Parts of a hole that are thinner than 6 pixels take at most 3
              * @example 20
              */
             steps?: number;
@@ -645,6 +655,11 @@ export interface components {
              * @default 0
              */
             preview_every?: number;
+            /**
+             * @description With each preview of at most 256 x 256 pixels, also send the noisy picture x_t that it was estimated from
+             * @default false
+             */
+            preview_noisy?: boolean;
             /**
              * @description Weight of the request while the service is busy
              * @default normal
@@ -702,7 +717,7 @@ export interface components {
              */
             sampler?: "ddpm" | "ddim" | "dpmpp_2m";
             /**
-             * @description Evaluations of the network, 1 to the model's T. More is slower and finer; the model card's default when absent
+             * @description Evaluations of the network, 1 to the model's T, of each window where a hole is filled in windows. More is slower and finer; the model card's default when absent. Parts of a hole that are thinner than 6 pixels take at most 3
              * @example 20
              */
             steps?: number;
@@ -713,6 +728,11 @@ export interface components {
              * @default 0
              */
             preview_every?: number;
+            /**
+             * @description With each preview of at most 256 x 256 pixels, also send the noisy picture x_t that it was estimated from
+             * @default false
+             */
+            preview_noisy?: boolean;
             /**
              * @description Weight of the request while the service is busy
              * @default normal
@@ -794,7 +814,7 @@ export interface components {
              */
             sampler?: "ddpm" | "ddim" | "dpmpp_2m";
             /**
-             * @description Evaluations of the network, 1 to the model's T. More is slower and finer; the model card's default when absent
+             * @description Evaluations of the network, 1 to the model's T, of each window where a hole is filled in windows. More is slower and finer; the model card's default when absent. Parts of a hole that are thinner than 6 pixels take at most 3
              * @example 20
              */
             steps?: number;
@@ -805,6 +825,11 @@ export interface components {
              * @default 0
              */
             preview_every?: number;
+            /**
+             * @description With each preview of at most 256 x 256 pixels, also send the noisy picture x_t that it was estimated from
+             * @default false
+             */
+            preview_noisy?: boolean;
             /**
              * @description Weight of the request while the service is busy
              * @default normal
@@ -988,6 +1013,11 @@ export interface components {
                     levels: {
                         /** @enum {string} */
                         network: "base" | "refiner";
+                        /**
+                         * Format: int64
+                         * @description Evaluations of each window
+                         */
+                        steps: number;
                         /** @description Of this level, as a share of the picture: 1, 1/2, 1/4, ... */
                         scale: number;
                         /** @description In pixels of the picture; it may extend beyond its right and bottom edges */
@@ -1168,6 +1198,11 @@ export interface components {
                      * @default 0
                      */
                     final_timestep: number;
+                    /**
+                     * @default fixed_small
+                     * @enum {string}
+                     */
+                    variance: "fixed_small" | "fixed_large" | "learned";
                 };
                 refiner?: {
                     resolution: number;
@@ -1218,6 +1253,11 @@ export interface components {
                          * @default 0
                          */
                         final_timestep: number;
+                        /**
+                         * @default fixed_small
+                         * @enum {string}
+                         */
+                        variance: "fixed_small" | "fixed_large" | "learned";
                     };
                     data: {
                         name: string;
