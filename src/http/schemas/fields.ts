@@ -76,7 +76,8 @@ export const sampling = {
     .optional()
     .meta({
       description:
-        "Evaluations of the network, 1 to the model's T. More is slower and finer; the model card's default when absent",
+        "Evaluations of the network, 1 to the model's T, of each window where a hole is filled in windows. More is slower and " +
+        "finer; the model card's default when absent. Parts of a hole that are thinner than 6 pixels take at most 3",
       examples: [20],
     }),
   eta: z

@@ -73,6 +73,7 @@ const plan = z.object({
         .array(
           z.object({
             network: z.enum(NETWORK_NAMES),
+            steps: z.int().meta({ description: 'Evaluations of each window' }),
             scale: z
               .number()
               .meta({ description: 'Of this level, as a share of the picture: 1, 1/2, 1/4, ...' }),
