@@ -138,7 +138,7 @@ export interface components {
              */
             seed?: number;
             /**
-             * @description Evaluations of the network, 1 to the model's T. More is slower and finer; the model card's default when absent
+             * @description Evaluations of the network, 1 to the model's T, of each window where a hole is filled in windows. More is slower and finer; the model card's default when absent. Parts of a hole that are thinner than 6 pixels take at most 3
              * @example 20
              */
             steps?: number;
@@ -251,7 +251,7 @@ export interface components {
              */
             seed?: number;
             /**
-             * @description Evaluations of the network, 1 to the model's T. More is slower and finer; the model card's default when absent
+             * @description Evaluations of the network, 1 to the model's T, of each window where a hole is filled in windows. More is slower and finer; the model card's default when absent. Parts of a hole that are thinner than 6 pixels take at most 3
              * @example 20
              */
             steps?: number;
@@ -341,7 +341,7 @@ export interface components {
              */
             seed?: number;
             /**
-             * @description Evaluations of the network, 1 to the model's T. More is slower and finer; the model card's default when absent
+             * @description Evaluations of the network, 1 to the model's T, of each window where a hole is filled in windows. More is slower and finer; the model card's default when absent. Parts of a hole that are thinner than 6 pixels take at most 3
              * @example 20
              */
             steps?: number;
@@ -423,7 +423,7 @@ export interface components {
              */
             seed?: number;
             /**
-             * @description Evaluations of the network, 1 to the model's T. More is slower and finer; the model card's default when absent
+             * @description Evaluations of the network, 1 to the model's T, of each window where a hole is filled in windows. More is slower and finer; the model card's default when absent. Parts of a hole that are thinner than 6 pixels take at most 3
              * @example 20
              */
             steps?: number;
@@ -480,7 +480,7 @@ export interface components {
              */
             sampler?: "ddpm" | "ddim" | "dpmpp_2m";
             /**
-             * @description Evaluations of the network, 1 to the model's T. More is slower and finer; the model card's default when absent
+             * @description Evaluations of the network, 1 to the model's T, of each window where a hole is filled in windows. More is slower and finer; the model card's default when absent. Parts of a hole that are thinner than 6 pixels take at most 3
              * @example 20
              */
             steps?: number;
@@ -562,7 +562,7 @@ export interface components {
              */
             sampler?: "ddpm" | "ddim" | "dpmpp_2m";
             /**
-             * @description Evaluations of the network, 1 to the model's T. More is slower and finer; the model card's default when absent
+             * @description Evaluations of the network, 1 to the model's T, of each window where a hole is filled in windows. More is slower and finer; the model card's default when absent. Parts of a hole that are thinner than 6 pixels take at most 3
              * @example 20
              */
             steps?: number;
@@ -634,7 +634,7 @@ export interface components {
              */
             sampler?: "ddpm" | "ddim" | "dpmpp_2m";
             /**
-             * @description Evaluations of the network, 1 to the model's T. More is slower and finer; the model card's default when absent
+             * @description Evaluations of the network, 1 to the model's T, of each window where a hole is filled in windows. More is slower and finer; the model card's default when absent. Parts of a hole that are thinner than 6 pixels take at most 3
              * @example 20
              */
             steps?: number;
@@ -702,7 +702,7 @@ export interface components {
              */
             sampler?: "ddpm" | "ddim" | "dpmpp_2m";
             /**
-             * @description Evaluations of the network, 1 to the model's T. More is slower and finer; the model card's default when absent
+             * @description Evaluations of the network, 1 to the model's T, of each window where a hole is filled in windows. More is slower and finer; the model card's default when absent. Parts of a hole that are thinner than 6 pixels take at most 3
              * @example 20
              */
             steps?: number;
@@ -794,7 +794,7 @@ export interface components {
              */
             sampler?: "ddpm" | "ddim" | "dpmpp_2m";
             /**
-             * @description Evaluations of the network, 1 to the model's T. More is slower and finer; the model card's default when absent
+             * @description Evaluations of the network, 1 to the model's T, of each window where a hole is filled in windows. More is slower and finer; the model card's default when absent. Parts of a hole that are thinner than 6 pixels take at most 3
              * @example 20
              */
             steps?: number;
@@ -988,6 +988,11 @@ export interface components {
                     levels: {
                         /** @enum {string} */
                         network: "base" | "refiner";
+                        /**
+                         * Format: int64
+                         * @description Evaluations of each window
+                         */
+                        steps: number;
                         /** @description Of this level, as a share of the picture: 1, 1/2, 1/4, ... */
                         scale: number;
                         /** @description In pixels of the picture; it may extend beyond its right and bottom edges */

@@ -334,6 +334,7 @@ class Window(TypedDict, closed=True):
 
 class Level(TypedDict, closed=True):
     network: Literal['base', 'refiner']
+    steps: int
     scale: float
     box: Box
     windows: list[Window]
