@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { VARIANCES } from '../diffusion/samplers/ddpm.ts';
 import { SAMPLER_NAMES } from '../diffusion/samplers/index.ts';
 import { type ScheduleConfig, scheduleFrom } from '../diffusion/schedule.ts';
 import { SPACINGS } from '../diffusion/timesteps.ts';
@@ -47,11 +48,12 @@ export const defaults = z.object({
   eta: z.number().min(0).max(1),
 });
 
-/** Timesteps that samplers visit: how they are spread, and where they end (below T). */
+/** Timesteps that samplers visit: how they are spread, and where they end (below T). And the variance of ddpm's steps. */
 export const sampling = z
   .object({
     spacing: z.enum(SPACINGS).default('trailing'),
     final_timestep: z.int().min(0).lt(MAX_TIMESTEPS).default(0),
+    variance: z.enum(VARIANCES).default('fixed_small'),
   })
   .prefault({});
 

@@ -182,6 +182,56 @@ test('in a thread it gives the same bytes as on the main thread', async () => {
   there.close();
 });
 
+test('progress shows x_t and the noise level of the last step, across stages', async () => {
+  const here = createTrajectory(spec());
+  const there = await ThreadedTrajectory.create(spec());
+  const known = here.noisy[0];
+  expect(here.level).toEqual({ timestep: 99, abar: abar[99] });
+  const seen: number[] = [];
+  while (here.step < here.total) {
+    const { x, t } = here.input(0);
+    const predictions = Array.from({ length: here.rows }, (_, row) => predict(here.input(row), 0.1));
+    for (const [row, prediction] of predictions.entries()) {
+      here.advance(prediction, row);
+      await there.advance(prediction, row);
+    }
+    seen.push(here.level.timestep);
+    expect(here.level).toEqual({ timestep: t, abar: abar[t] });
+    expect(there.level).toEqual(here.level);
+    expect(await there.noisy()).toEqual(here.noisy);
+    const [noisy] = here.noisy; // the first window begins at the canvas's left edge
+    for (const column of [0, 5, 15]) expect(noisy.x0[column]).toBe(x[column]);
+  }
+  expect(seen).toEqual([99, 74, 49, 24, 99, 74, 49, 24]);
+  expect(known.width).toBe(24);
+  expect(here.noisy[0].width).toBe(40);
+  there.close();
+});
+
+test('a learned variance of -1 and 1 gives the steps of the small and the large fixed one', () => {
+  const drawn = (variance: 'fixed_small' | 'fixed_large' | 'learned', output?: number) => {
+    const { stages, ...rest } = spec();
+    const sampler = { name: 'ddpm', steps: 4, eta: 0, variance } as const;
+    const trajectory = createTrajectory({ ...rest, stages: [{ ...stages[0], sampler }] });
+    while (trajectory.step < trajectory.total) {
+      const rows = Array.from({ length: trajectory.rows }, (_, row) => predict(trajectory.input(row), 0.3));
+      for (const [row, prediction] of rows.entries()) {
+        const outputs = new Float32Array((output === undefined ? 3 : 6) * R * R).fill(output ?? 0);
+        outputs.set(prediction);
+        trajectory.advance(outputs, row);
+      }
+      if (trajectory.step === trajectory.total - trajectory.rows) return trajectory.input(0).x;
+    }
+    throw new Error('unreachable');
+  };
+  const [small, large] = [drawn('fixed_small'), drawn('fixed_large')];
+  const worst = (a: Float32Array, b: Float32Array) =>
+    Math.max(...a.map((value, i) => Math.abs(value - b[i])));
+  expect(worst(drawn('learned', -1), small)).toBeLessThan(1e-5);
+  expect(worst(drawn('learned', 1), large)).toBeLessThan(1e-5);
+  expect(worst(small, large)).toBeGreaterThan(0.01);
+});
+
 test('enlargement is bicubic with a = -0.75, as in PyTorch', () => {
   // torch.nn.functional.interpolate(torch.tensor([[[[0., 1, 0, 0]]]]), scale_factor=(1, 2), mode="bicubic")
   const x0 = new Float32Array(3 * 4);

@@ -492,6 +492,11 @@ export interface components {
              */
             preview_every?: number;
             /**
+             * @description With each preview of at most 256 x 256 pixels, also send the noisy picture x_t that it was estimated from
+             * @default false
+             */
+            preview_noisy?: boolean;
+            /**
              * @description Weight of the request while the service is busy
              * @default normal
              * @enum {string}
@@ -574,6 +579,11 @@ export interface components {
              */
             preview_every?: number;
             /**
+             * @description With each preview of at most 256 x 256 pixels, also send the noisy picture x_t that it was estimated from
+             * @default false
+             */
+            preview_noisy?: boolean;
+            /**
              * @description Weight of the request while the service is busy
              * @default normal
              * @enum {string}
@@ -646,6 +656,11 @@ export interface components {
              */
             preview_every?: number;
             /**
+             * @description With each preview of at most 256 x 256 pixels, also send the noisy picture x_t that it was estimated from
+             * @default false
+             */
+            preview_noisy?: boolean;
+            /**
              * @description Weight of the request while the service is busy
              * @default normal
              * @enum {string}
@@ -713,6 +728,11 @@ export interface components {
              * @default 0
              */
             preview_every?: number;
+            /**
+             * @description With each preview of at most 256 x 256 pixels, also send the noisy picture x_t that it was estimated from
+             * @default false
+             */
+            preview_noisy?: boolean;
             /**
              * @description Weight of the request while the service is busy
              * @default normal
@@ -805,6 +825,11 @@ export interface components {
              * @default 0
              */
             preview_every?: number;
+            /**
+             * @description With each preview of at most 256 x 256 pixels, also send the noisy picture x_t that it was estimated from
+             * @default false
+             */
+            preview_noisy?: boolean;
             /**
              * @description Weight of the request while the service is busy
              * @default normal
@@ -1173,6 +1198,11 @@ export interface components {
                      * @default 0
                      */
                     final_timestep: number;
+                    /**
+                     * @default fixed_small
+                     * @enum {string}
+                     */
+                    variance: "fixed_small" | "fixed_large" | "learned";
                 };
                 refiner?: {
                     resolution: number;
@@ -1223,6 +1253,11 @@ export interface components {
                          * @default 0
                          */
                         final_timestep: number;
+                        /**
+                         * @default fixed_small
+                         * @enum {string}
+                         */
+                        variance: "fixed_small" | "fixed_large" | "learned";
                     };
                     data: {
                         name: string;

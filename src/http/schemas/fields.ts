@@ -90,6 +90,10 @@ export const sampling = {
     description:
       'In a stream of events: every so many steps, send the current estimate of the picture. 0: never',
   }),
+  preview_noisy: z.boolean().default(false).meta({
+    description:
+      'With each preview of at most 256 x 256 pixels, also send the noisy picture x_t that it was estimated from',
+  }),
   priority: z
     .enum(['low', 'normal', 'high'])
     .default('normal')
