@@ -150,10 +150,12 @@ const conversion = {
     // Any others are allowed when this is absent, too; generators understand that better.
     if (jsonSchema.properties && others && Object.keys(others).length === 0)
       delete jsonSchema.additionalProperties;
+    if (Number.isInteger(jsonSchema.const)) jsonSchema.type = 'integer'; // zod's literals are numbers
     if (jsonSchema.type !== 'integer') return;
     if (jsonSchema.minimum === Number.MIN_SAFE_INTEGER) delete jsonSchema.minimum; // what JavaScript can count, no limit
     if (jsonSchema.maximum === Number.MAX_SAFE_INTEGER) delete jsonSchema.maximum;
-    if (((jsonSchema.maximum as number | undefined) ?? Number.POSITIVE_INFINITY) > MAX_INT32)
+    const largest = jsonSchema.const ?? jsonSchema.maximum;
+    if (((largest as number | undefined) ?? Number.POSITIVE_INFINITY) > MAX_INT32)
       jsonSchema.format = 'int64';
   },
 } as const;

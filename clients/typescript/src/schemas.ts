@@ -153,14 +153,14 @@ export interface components {
              */
             sampler?: "ddpm" | "ddim" | "dpmpp_2m";
             /** @description Text: this service draws what fits the picture. Has no effect */
-            prompt?: unknown;
+            prompt?: string;
             /**
              * @description Has no effect; `steps` sets the quality
              * @enum {string}
              */
             quality?: "auto" | "low" | "medium" | "high" | "xhigh" | "max" | "standard" | "hd";
             /** @description Identifier of an end user. Has no effect */
-            user?: unknown;
+            user?: string;
             /**
              * @description Answer with server-sent events, whatever the Accept header says
              * @default false
@@ -266,14 +266,14 @@ export interface components {
              */
             sampler?: "ddpm" | "ddim" | "dpmpp_2m";
             /** @description Text: this service draws what fits the picture. Has no effect */
-            prompt?: unknown;
+            prompt?: string;
             /**
              * @description Has no effect; `steps` sets the quality
              * @enum {string}
              */
             quality?: "auto" | "low" | "medium" | "high" | "xhigh" | "max" | "standard" | "hd";
             /** @description Identifier of an end user. Has no effect */
-            user?: unknown;
+            user?: string;
             /**
              * @description Answer with server-sent events, whatever the Accept header says
              * @default false
@@ -356,14 +356,14 @@ export interface components {
              */
             sampler?: "ddpm" | "ddim" | "dpmpp_2m";
             /** @description Text: this service draws what fits the picture. Has no effect */
-            prompt?: unknown;
+            prompt?: string;
             /**
              * @description Has no effect; `steps` sets the quality
              * @enum {string}
              */
             quality?: "auto" | "low" | "medium" | "high" | "xhigh" | "max" | "standard" | "hd";
             /** @description Identifier of an end user. Has no effect */
-            user?: unknown;
+            user?: string;
             /**
              * @description Answer with server-sent events, whatever the Accept header says
              * @default false
@@ -438,14 +438,14 @@ export interface components {
              */
             sampler?: "ddpm" | "ddim" | "dpmpp_2m";
             /** @description Text: this service draws what fits the picture. Has no effect */
-            prompt?: unknown;
+            prompt?: string;
             /**
              * @description Has no effect; `steps` sets the quality
              * @enum {string}
              */
             quality?: "auto" | "low" | "medium" | "high" | "xhigh" | "max" | "standard" | "hd";
             /** @description Identifier of an end user. Has no effect */
-            user?: unknown;
+            user?: string;
         };
         InpaintJson: {
             /**

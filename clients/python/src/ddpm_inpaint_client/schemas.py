@@ -74,9 +74,9 @@ class ImageEditForm(TypedDict):
     steps: NotRequired[int]
     num_inference_steps: NotRequired[int]
     sampler: NotRequired[Literal['ddpm', 'ddim', 'dpmpp_2m']]
-    prompt: NotRequired[Any]
+    prompt: NotRequired[str]
     quality: NotRequired[Literal['auto', 'low', 'medium', 'high', 'xhigh', 'max', 'standard', 'hd']]
-    user: NotRequired[Any]
+    user: NotRequired[str]
     stream: NotRequired[bool]
     partial_images: NotRequired[int]
     strategy: NotRequired[Literal['auto', 'windows', 'crop', 'resize']]
@@ -112,9 +112,9 @@ class ImageEditJson(TypedDict):
     steps: NotRequired[int]
     num_inference_steps: NotRequired[int]
     sampler: NotRequired[Literal['ddpm', 'ddim', 'dpmpp_2m']]
-    prompt: NotRequired[Any]
+    prompt: NotRequired[str]
     quality: NotRequired[Literal['auto', 'low', 'medium', 'high', 'xhigh', 'max', 'standard', 'hd']]
-    user: NotRequired[Any]
+    user: NotRequired[str]
     stream: NotRequired[bool]
     partial_images: NotRequired[int]
     strategy: NotRequired[Literal['auto', 'windows', 'crop', 'resize']]
@@ -135,9 +135,9 @@ class ImageGenerationJson(TypedDict):
     steps: NotRequired[int]
     num_inference_steps: NotRequired[int]
     sampler: NotRequired[Literal['ddpm', 'ddim', 'dpmpp_2m']]
-    prompt: NotRequired[Any]
+    prompt: NotRequired[str]
     quality: NotRequired[Literal['auto', 'low', 'medium', 'high', 'xhigh', 'max', 'standard', 'hd']]
-    user: NotRequired[Any]
+    user: NotRequired[str]
     stream: NotRequired[bool]
     partial_images: NotRequired[int]
 
@@ -156,9 +156,9 @@ class ImageVariationForm(TypedDict):
     steps: NotRequired[int]
     num_inference_steps: NotRequired[int]
     sampler: NotRequired[Literal['ddpm', 'ddim', 'dpmpp_2m']]
-    prompt: NotRequired[Any]
+    prompt: NotRequired[str]
     quality: NotRequired[Literal['auto', 'low', 'medium', 'high', 'xhigh', 'max', 'standard', 'hd']]
-    user: NotRequired[Any]
+    user: NotRequired[str]
 
 
 class InpaintJson(TypedDict, closed=True):
@@ -334,6 +334,7 @@ class Window(TypedDict, closed=True):
 
 class Level(TypedDict, closed=True):
     network: Literal['base', 'refiner']
+    steps: int
     scale: float
     box: Box
     windows: list[Window]
