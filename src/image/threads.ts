@@ -13,6 +13,7 @@ import {
   decodeWork,
   encodeWork,
   levelPixelsOf,
+  levelWork,
   maskBytes,
   maskWork,
   pixelsOf,
@@ -145,6 +146,7 @@ const passOver = (size: { width: number; height: number }): Cost =>
 function offload<
   Name extends
     | 'growMask'
+    | 'adjustMask'
     | 'maskFromAlpha'
     | 'measureHole'
     | 'pictureToTensor'
@@ -156,6 +158,7 @@ function offload<
     run(passOver(args[0]), name, args) as ReturnType<Tasks[Name]>;
 }
 export const growMask = offload('growMask');
+export const adjustMask = offload('adjustMask');
 export const maskFromAlpha = offload('maskFromAlpha');
 export const measureHole = offload('measureHole');
 export const pictureToTensor = offload('pictureToTensor');
@@ -165,8 +168,7 @@ export const compositeAll = offload('compositeAll');
 
 export async function levelPixels(...args: Parameters<Tasks['levelPixels']>): Promise<LevelPixels> {
   const [picture, , level] = args;
-  const pixels = levelPixelsOf(level, picture);
-  return run(costOf(pixels, pixels * WORK), 'levelPixels', args);
+  return run(costOf(levelPixelsOf(level, picture), levelWork(level)), 'levelPixels', args);
 }
 
 export async function uncertainty(...args: Parameters<Tasks['uncertainty']>): Promise<Mask> {

@@ -48,7 +48,7 @@ const fields = z.object({
     name: z.string(),
     terms: z.string(),
     /** Number of training pictures. */
-    pictures: z.int().min(0),
+    pictures: z.int32().min(0),
     /** Other training pictures, by source: their number and licence. */
     photographs: z.array(source).max(MAX_SOURCES).optional(),
     /**

@@ -68,6 +68,6 @@ export const source = z.object({
   name: z.string(),
   licence: z.string(),
   /** Number of training pictures. */
-  pictures: z.int().min(0),
+  pictures: z.int32().min(0),
 });
 export const MAX_SOURCES = 100;

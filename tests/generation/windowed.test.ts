@@ -24,7 +24,7 @@ function level(
   const mask = Float32Array.from({ length: width * R }, (_, p) => (p % width >= hole ? 1 : 0));
   const x0 = Float32Array.from({ length: 3 * width * R }, (_, i) => Math.sin(i));
   const windows = starts.map((left) => ({ left, top: 0, width: R, height: R }));
-  return { level, network, canvas: { left: 0, top: 0, width, height: R }, windows, x0, mask };
+  return { level, network, canvas: { left: 0, top: 0, width, height: R }, windows, x0, mask, steps: 4 };
 }
 
 function spec(changes: Partial<WindowedSpec> = {}): WindowedSpec {
@@ -78,6 +78,17 @@ test('all windows of all steps of all stages are evaluated, each stage by its ne
   expect(trajectory.input(0).x.length).toBe(8 * R * R);
   run(trajectory, forwards, () => 0);
   expect(trajectory.step).toBe(trajectory.total);
+});
+
+test('regions that take few steps are filled first; only regions that have been begun have a fill', () => {
+  const [thick] = spec().stages;
+  const few = { ...thick.sampler, steps: 2 };
+  const thin = { ...thick, sampler: few, levels: [{ region: 1, input: level(0, 'base', 24, 12, [0, 8]) }] };
+  const trajectory = createTrajectory(spec({ stages: [thin, thick] }));
+  expect(trajectory.total).toBe(2 * 2 + 2 * 4);
+  expect(trajectory.fills.map(({ level }) => level)).toEqual([0]);
+  run(trajectory, forwards, () => 0);
+  expect(trajectory.fills.map(({ level }) => level)).toEqual([1, 0]);
 });
 
 test('the hole becomes what the network estimates, and known pixels stay', () => {

@@ -61,11 +61,11 @@ export class WindowedTrajectory implements Trajectory {
     if (this.#running.every(({ isFinished }) => isFinished)) this.#finishStage();
   }
 
-  /** The current estimate of x_0 of every region, at the level that it has reached. */
+  /** The current estimate of x_0 of every region that has been begun, at the level that it has reached. */
   get fills(): Canvas[] {
     const fills = [...this.#filled];
     for (const [i, { region }] of this.#levels.entries()) fills[region] = this.#running[i].canvas;
-    return fills;
+    return fills.filter((fill) => fill !== undefined);
   }
 
   get noisy(): Canvas[] {

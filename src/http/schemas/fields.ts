@@ -3,6 +3,10 @@ import { SAMPLER_NAMES } from '../../diffusion/samplers/index.ts';
 import { STRATEGIES } from '../../generation/types.ts';
 import { NOT_BASE64 } from '../json-body.ts';
 
+/** A white square of 8 pixels: an image or, as a mask, one that is all hole. */
+const WHITE_PNG =
+  'iVBORw0KGgoAAAANSUhEUgAAAAgAAAAICAAAAADhZOFXAAAACXBIWXMAAAPoAAAD6AG1e1JrAAAADklEQVQI12P4DwUMlDEA98A/wQIf3PYAAAAASUVORK5CYII=';
+
 /** A picture in JSON: base64, or a data: URL of it. http/json-body.ts has decoded it. */
 export const base64Picture = z
   .custom<Buffer>((value) => Buffer.isBuffer(value), {
@@ -14,7 +18,7 @@ export const base64Picture = z
   .meta({
     type: 'string',
     description: 'The file as base64, or as a data: URL',
-    examples: ['data:image/png;base64,iVBORw0KGgo…'],
+    examples: [WHITE_PNG],
   });
 
 /** A picture in a form: a file part. */
@@ -72,7 +76,8 @@ export const sampling = {
     .optional()
     .meta({
       description:
-        "Evaluations of the network, 1 to the model's T. More is slower and finer; the model card's default when absent",
+        "Evaluations of the network, 1 to the model's T, of each window where a hole is filled in windows. More is slower and " +
+        "finer; the model card's default when absent. Parts of a hole that are thinner than 6 pixels take at most 3",
       examples: [20],
     }),
   eta: z
