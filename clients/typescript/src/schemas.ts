@@ -1180,6 +1180,10 @@ export interface components {
                     attention: number[];
                     head_dim: number;
                     groups: number;
+                    heads?: number;
+                    /** @enum {string} */
+                    resample?: "conv" | "biggan";
+                    adaptive_norm?: boolean;
                 };
                 defaults: {
                     /** @enum {string} */
