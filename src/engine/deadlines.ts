@@ -26,7 +26,7 @@ export interface Deadlines {
 export const DEADLINES: Deadlines = {
   loadMs: 120_000,
   loadMsPerMegabyte: 500,
-  evaluationMs: 30_000,
+  evaluationMs: 15_000,
   evaluationFactor: 30,
   idleMs: 10_000,
   checkIntervalMs: 1_000,

@@ -44,6 +44,10 @@ export class FallbackEngine implements Engine {
     return this.#pool.alive;
   }
 
+  get responsive(): number {
+    return this.#pool.responsive;
+  }
+
   get pids(): number[] {
     return this.#pool.pids;
   }

@@ -99,6 +99,11 @@ export class WorkerPool implements Engine {
     return this.#alive.size;
   }
 
+  /** Live workers that are not late with an answer. */
+  get responsive(): number {
+    return [...this.#alive].filter((worker) => !worker.isLate).length;
+  }
+
   /** Process ids of the live workers, for operators and tests. */
   get pids(): number[] {
     return [...this.#alive].flatMap((worker) => worker.pid ?? []);

@@ -148,9 +148,9 @@ async function prepareInpaint(
   const partial = request.partial_images ? 1 : 0; // one at a time
   const mask = request.mask && (await inspect(request.mask, 'mask', limits));
   const wanted = { format, grow: Boolean(mask_grow), size };
-  const needsWith = (windows?: { plan: Plan; size: Picture }) =>
+  const needsWith = (plan?: Plan) =>
     needsOf(resolved, image.header, (numImages) =>
-      inpaintNeeds(image.header, mask?.header, { ...wanted, numImages: numImages + partial, windows }),
+      inpaintNeeds(image.header, mask?.header, { ...wanted, numImages: numImages + partial, plan }),
     );
   let needs = needsWith();
   for (;;) {
@@ -168,7 +168,7 @@ async function prepareInpaint(
       const prepared = { ...resolved, request, size, input, region, room, decodeMs };
       // What it takes to fill the hole in windows depends on its shape.
       if (region.strategy !== 'windows') return { ...prepared, needs };
-      needs = needsWith({ plan: region.plan, size: input.picture });
+      needs = needsWith(region.plan);
       if (options.checkOnly || room.bytes >= needs.total || room.resize(needs.total))
         return { ...prepared, needs };
     } catch (error) {

@@ -86,8 +86,8 @@ interface Wanted {
   format: OutputFormat;
   /** Whether the hole is grown or shrunk, which needs a second mask. */
   grow?: boolean;
-  /** How the hole is filled, where it is filled in windows, and the decoded picture's size. */
-  windows?: { plan: Plan; size: Size };
+  /** How the hole is filled, where it is filled in windows. */
+  plan?: Plan;
   /** Size of the results, if it is not the picture's own. */
   size?: Size;
 }
@@ -96,7 +96,7 @@ interface Wanted {
 export function inpaintNeeds(
   image: Header,
   mask: Header | undefined,
-  { numImages, format, grow, windows, size = image }: Wanted,
+  { numImages, format, grow, plan, size = image }: Wanted,
 ): PictureNeeds {
   const pixels = pixelsOf(image);
   const decoded = decodedBytes(image);
@@ -106,10 +106,10 @@ export function inpaintNeeds(
   const uncertainty = numImages > 1 ? pixels + encodedBytes(pixels) : 0;
   const written = pixelsOf(size) * channelsOf(image) * (deep && format === 'png' ? 2 : 1);
   const results = numImages * (decoded + encodedBytes(written, image.icc?.length)) + uncertainty;
-  const tensors = windows ? windowBytes(windows.plan, numImages) : 0;
+  const tensors = plan ? windowBytes(plan, numImages) : 0;
   const checking = [decodeWork(image), mask ? maskWork(mask) : 0, pixels * WORK];
   const encoding = encodeWork(largest(image, size), format, deep);
-  const filling = windows ? [windowWork(windows.plan, windows.size)] : [];
+  const filling = plan ? [windowWork(plan)] : [];
   return {
     input,
     check: input + beyondLanes(...checking),
@@ -148,10 +148,11 @@ function windowBytes({ regions }: Plan, numImages: number): number {
 }
 
 /** Working memory to read the levels of a plan from a picture. */
-function windowWork({ regions }: Plan, picture: Size): number {
-  const pixels = regions.flatMap(({ levels }) => levels.map((level) => levelPixelsOf(level, picture)));
-  return Math.max(...pixels) * WORK;
-}
+const windowWork = ({ regions }: Plan): number =>
+  Math.max(...regions.flatMap(({ levels }) => levels.map(levelWork)));
+
+/** Where a canvas extends beyond the picture, the part within it is read first. */
+export const levelWork = ({ canvas }: Pick<Level, 'canvas'>): number => pixelsOf(canvas) * LEVEL_BYTES;
 
 /** What a request takes that generates pictures from noise. */
 export function sampleNeeds(

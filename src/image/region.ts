@@ -51,7 +51,8 @@ export function maskToTensor(mask: Mask, box: Box, { width, height }: Size): Flo
     for (let x = 0; x < box.width; x++) {
       if (mask.data[source + sourceX[x]] === 0) continue;
       for (let row = rows.first[y]; row <= rows.last[y]; row++) {
-        tensor.fill(1, row * width + columns.first[x], row * width + columns.last[x] + 1);
+        for (let column = columns.first[x]; column <= columns.last[x]; column++)
+          tensor[row * width + column] = 1;
       }
     }
   }

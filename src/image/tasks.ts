@@ -31,7 +31,7 @@ export const tasks = {
   pictureToTensor,
   knownRegion,
   planRegions: async (...args: Parameters<typeof planRegions>) => planRegions(...args),
-  levelPixels,
+  levelPixels: async (...args: Parameters<typeof levelPixels>) => levelPixels(...args),
   compositeAll: async (...args: Parameters<typeof compositeAll>) => shared(await compositeAll(...args)),
   uncertainty: async (...args: Parameters<typeof uncertainty>) => shared(uncertainty(...args)),
   encodePicture,

@@ -13,6 +13,7 @@ import {
   decodeWork,
   encodeWork,
   levelPixelsOf,
+  levelWork,
   maskBytes,
   maskWork,
   pixelsOf,
@@ -165,8 +166,7 @@ export const compositeAll = offload('compositeAll');
 
 export async function levelPixels(...args: Parameters<Tasks['levelPixels']>): Promise<LevelPixels> {
   const [picture, , level] = args;
-  const pixels = levelPixelsOf(level, picture);
-  return run(costOf(pixels, pixels * WORK), 'levelPixels', args);
+  return run(costOf(levelPixelsOf(level, picture), levelWork(level)), 'levelPixels', args);
 }
 
 export async function uncertainty(...args: Parameters<Tasks['uncertainty']>): Promise<Mask> {

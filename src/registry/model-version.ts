@@ -90,9 +90,9 @@ export class ModelVersion implements ServedModel {
     return pool && { alive: pool.alive, total: pool.info.workers, pids: pool.pids };
   }
 
-  /** Loaded, and at least one worker is alive. */
+  /** Loaded, and at least one worker is alive and not late with an answer. */
   get isHealthy(): boolean {
-    return this.state === 'ready' && (this.pool?.alive ?? 0) > 0;
+    return this.state === 'ready' && (this.pool?.responsive ?? 0) > 0;
   }
 
   open(): Promise<{ scheduler: Scheduler; engine: EngineInfo }> {

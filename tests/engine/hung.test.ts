@@ -103,6 +103,22 @@ test.each([
   expect(isAlive(pid)).toBe(false);
 });
 
+test('a worker that is late is alive, but does not count as responsive', async () => {
+  const pool = await startPool();
+  const [pid] = pool.pids;
+  stop(pid);
+  const evaluated = pool.evaluate(row);
+  await new Promise((resolve) => setTimeout(resolve, 3 * LONG.checkIntervalMs));
+  expect(pool.responsive).toBe(1);
+  Object.assign(deadlines, { evaluationMs: 4_000, evaluationFactor: 0 });
+  await expect
+    .poll(() => ({ alive: pool.alive, responsive: pool.responsive }))
+    .toEqual({ alive: 1, responsive: 0 });
+  shortenEvaluations();
+  expect(await evaluated).toEqual(expected);
+  expect(pool.responsive).toBe(1);
+});
+
 test('an idle worker that is stopped is noticed without a request', async () => {
   const pool = await startPool();
   const [pid] = pool.pids;

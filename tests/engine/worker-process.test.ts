@@ -108,7 +108,7 @@ test('an evaluation that is not answered by its deadline fails, and the worker i
   expect(child.signals).toEqual([]);
   await pass(evaluationMs / 2);
   expect(child.signals).toEqual(['SIGKILL']);
-  expect(outcome.error).toBe('the worker did not answer within 30 s and was killed');
+  expect(outcome.error).toBe('the worker did not answer within 15 s and was killed');
   expect(lost.map(({ lossCause }) => lossCause)).toEqual(['hung']);
 });
 
@@ -174,7 +174,7 @@ test('an idle worker is asked whether it answers, again and again', async () => 
 test('an idle worker that does not answer is killed', async () => {
   await load();
   await pass(idleMs + evaluationMs + 2 * checkIntervalMs);
-  expect(lost.map(({ how }) => how)).toEqual(['did not answer within 30 s and was killed']);
+  expect(lost.map(({ how }) => how)).toEqual(['did not answer within 15 s and was killed']);
 });
 
 test('a process that not even SIGKILL ends is given up', async () => {
@@ -184,7 +184,7 @@ test('a process that not even SIGKILL ends is given up', async () => {
   await pass(evaluationMs + checkIntervalMs);
   expect(outcome).toEqual({});
   await pass(killGraceMs);
-  expect(outcome.error).toBe('the worker did not answer within 30 s and was killed');
+  expect(outcome.error).toBe('the worker did not answer within 15 s and was killed');
   expect(lost).toHaveLength(1);
 });
 
@@ -193,7 +193,7 @@ test('a worker that is lost takes no more evaluations', async () => {
   child.dies = false;
   evaluate();
   await pass(evaluationMs + checkIntervalMs);
-  await expect(worker.evaluate(batch, false)).rejects.toThrow('did not answer within 30 s');
+  await expect(worker.evaluate(batch, false)).rejects.toThrow('did not answer within 15 s');
 });
 
 test('closing: it may exit by itself; after a grace it is killed', async () => {

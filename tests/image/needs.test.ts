@@ -3,8 +3,7 @@ import { decodePicture } from '../../src/image/decode.ts';
 import { readHeader } from '../../src/image/header.ts';
 import { boundingBox, decodeMask, growMask } from '../../src/image/mask.ts';
 import { inpaintNeeds, levelPixelsOf } from '../../src/image/needs.ts';
-import { type Box, type Mask, type Picture, square } from '../../src/image/picture.ts';
-import { maskToTensor, pictureToTensor } from '../../src/image/region.ts';
+import type { Box, Mask, Picture } from '../../src/image/picture.ts';
 import { levelPixels } from '../../src/image/regions/level.ts';
 import { planRegions } from '../../src/image/regions/plan.ts';
 import { LIMITS, maskOf, noise, raw } from './make.ts';
@@ -51,16 +50,15 @@ describe('what is reserved covers what is held', () => {
     let [known, fills] = [0, 0];
     for (const { levels } of regions.regions) {
       for (const level of levels) {
-        const { x0, mask: hole } = await levelPixels(picture, mask, level);
+        const { x0, mask: hole } = levelPixels(picture, mask, level);
         known += x0.byteLength + hole.byteLength;
       }
       const { width, height } = levels[levels.length - 1].canvas;
       fills += 3 * width * height * Float32Array.BYTES_PER_ELEMENT;
     }
     const header = await readHeader(await raw(picture).png().toBuffer(), 'image', LIMITS);
-    const windows = { plan: regions, size: picture };
     const more = (numImages: number) =>
-      inpaintNeeds(header, header, { numImages, format: 'png', windows }).total -
+      inpaintNeeds(header, header, { numImages, format: 'png', plan: regions }).total -
       inpaintNeeds(header, header, { numImages, format: 'png' }).total;
     const candidate = more(2) - more(1);
     expect(candidate).toBeGreaterThanOrEqual(2 * fills); // in both threads
@@ -75,28 +73,5 @@ describe('a picture that is narrower than a window', () => {
     const [{ levels }] = plan(mask).regions;
     expect(levels[0].level).toBe(7);
     expect(levelPixelsOf(levels[0], picture)).toBe(2 ** 7 * 47 * 2 ** 7);
-  });
-
-  test.each([1, 2])('is mirrored at level %i: both pixels and hole', async (level) => {
-    const unit = 2 ** level;
-    const picture = noise(20 * unit, 70 * unit, 3);
-    const mask = maskOf(picture.width, picture.height, (x, y) => x < 5 * unit && y > 10 * unit);
-    const canvas = { left: 0, top: 3, width: WINDOW, height: WINDOW };
-    const found = await levelPixels(picture, mask, { level, network: 'base', canvas, windows: [] });
-    const inside = { left: 0, top: 3 * unit, width: picture.width, height: WINDOW * unit };
-    const size = { width: 20, height: WINDOW };
-    const x0 = await pictureToTensor(picture, inside, size, mask);
-    const hole = maskToTensor(mask, inside, size);
-    const at = (x: number) => (x % 40 < 20 ? x % 40 : 39 - (x % 40));
-    const { width, height } = square(WINDOW);
-    for (let plane = 0; plane < 3; plane++) {
-      for (let y = 0; y < height; y++) {
-        for (let x = 0; x < width; x++) {
-          const from = y * size.width + at(x);
-          expect(found.mask[y * width + x]).toBe(hole[from]);
-          expect(found.x0[(plane * height + y) * width + x]).toBe(x0[plane * 20 * WINDOW + from]);
-        }
-      }
-    }
   });
 });
