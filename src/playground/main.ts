@@ -5,6 +5,7 @@ import { Editing } from './actions/editing.ts';
 import { Filling } from './actions/filling.ts';
 import { Keeping } from './actions/keeping.ts';
 import { Opening } from './actions/opening.ts';
+import { Lesson } from './lesson/lesson.ts';
 import { masksInUse } from './state/history.ts';
 import { INITIAL, Store } from './state/store.ts';
 import { listenForPictures } from './view/entrance.ts';
@@ -36,6 +37,7 @@ new Panel(app, editing, filling, () => void connection.check());
 new Results(app, editing);
 listenForPictures(app, opening);
 listenToTabs(app);
+new Lesson(app, opening);
 
 store.onChange((state, before) => {
   const lists = ['past', 'future', 'runs'] as const;

@@ -65,5 +65,6 @@ export const INITIAL: State = {
   models: [],
   opening: false,
   choosing: false,
+  lesson: { t: 300, seed: 7, playing: false },
   viewport: { scale: 1, x: 0, y: 0, fitted: true },
 };

@@ -1,3 +1,6 @@
+import type { ScheduleConfig } from '../../diffusion/schedule.ts';
+import type { Spacing } from '../../diffusion/timesteps.ts';
+
 /** What the page knows, as plain data. Views render from it; only actions change it. */
 
 export interface Point {
@@ -158,8 +161,8 @@ export interface ModelInfo {
   card: {
     resolution: number;
     description?: string;
-    schedule: Record<string, unknown>;
-    spacing?: string;
+    schedule: ScheduleConfig;
+    sampling?: { spacing: Spacing; final_timestep: number };
     defaults: { sampler: string; steps: number; eta: number };
   };
 }
@@ -198,6 +201,13 @@ export interface State {
   /** Whether the ways to begin are shown over the picture. */
   choosing: boolean;
   viewport: Viewport;
+  lesson: {
+    /** The timestep that all parts of the lesson show. */
+    t: number;
+    /** Seed of the noise. */
+    seed: number;
+    playing: boolean;
+  };
   /** The brush's position, in pixels of the picture; undefined while it is not over the picture. */
   cursor?: Point & { keyboard: boolean };
   /** What is being drawn, before it becomes part of the mask. */
