@@ -122,7 +122,11 @@ export default async function jobRoutes(app: FastifyInstance, dependencies: Depe
 
       function send(job: Job, status: 200 | 202) {
         request.logFields.job = job.id;
-        return reply.code(status).header('location', `/v1/jobs/${job.id}`).send(jobView(job));
+        const prefix = request.pathPrefix;
+        return reply
+          .code(status)
+          .header('location', `${prefix}/v1/jobs/${job.id}`)
+          .send(jobView(job, prefix));
       }
     },
   );
@@ -144,8 +148,8 @@ export default async function jobRoutes(app: FastifyInstance, dependencies: Depe
         },
       },
     },
-    async ({ query, apiKey }) => ({
-      jobs: (await jobs.list({ ...query, owner: apiKey?.name })).map(jobView),
+    async ({ query, apiKey, pathPrefix }) => ({
+      jobs: (await jobs.list({ ...query, owner: apiKey?.name })).map((job) => jobView(job, pathPrefix)),
     }),
   );
 
@@ -160,7 +164,7 @@ export default async function jobRoutes(app: FastifyInstance, dependencies: Depe
         response: { 200: one('The job'), ...apiProblems('unknown-job') },
       },
     },
-    async (request) => jobView(await own(request)),
+    async (request) => jobView(await own(request), request.pathPrefix),
   );
 
   app.delete<{ Params: { id: string } }>(
@@ -174,7 +178,7 @@ export default async function jobRoutes(app: FastifyInstance, dependencies: Depe
         response: { 200: one('The job in its last state'), ...apiProblems('unknown-job') },
       },
     },
-    async (request) => jobView(await jobs.cancel((await own(request)).id)),
+    async (request) => jobView(await jobs.cancel((await own(request)).id), request.pathPrefix),
   );
 
   app.get<{ Params: { id: string; n: number } }>(
@@ -275,7 +279,7 @@ function openQueue(
     modelWaitMs: config.JOB_MODEL_WAIT_MS,
     perform: runner.perform,
     describeError: (error) => toProblem(error, log).toJSON('/v1/jobs'),
-    notify: (job) => post(job.webhook, job.id, jobView(job), webhooks),
+    notify: (job) => post(job.webhook, job.id, jobView(job, config.BASE_PATH ?? ''), webhooks),
   });
 }
 

@@ -10,10 +10,10 @@ export const problem = response(
   z
     .object({
       type: z.string().meta({ examples: ['/problems/invalid-request'] }),
-      title: z.string(),
-      status: z.int(),
-      detail: z.string(),
-      instance: z.string(),
+      title: z.string().meta({ examples: ['The request is not valid'] }),
+      status: z.int().meta({ examples: [400] }),
+      detail: z.string().meta({ examples: ['steps must be at most 1000'] }),
+      instance: z.string().meta({ examples: ['/v1/inpaint'] }),
       errors: z
         .array(
           z.object({
@@ -44,12 +44,18 @@ const image = z.object({
 });
 
 const drawn = {
-  model: z.string().meta({ examples: ['celeba-inpaint-64@1'] }),
-  seed: z.int().min(0),
+  model: z.string().meta({ examples: ['celeba-inpaint-64@3'] }),
+  seed: z
+    .int()
+    .min(0)
+    .meta({ examples: [7] }),
   num_images: z.int().min(1),
-  sampler: z.string(),
-  steps: z.int().min(1),
-  eta: z.number(),
+  sampler: z.string().meta({ examples: ['dpmpp_2m'] }),
+  steps: z
+    .int()
+    .min(1)
+    .meta({ examples: [12] }),
+  eta: z.number().meta({ examples: [0] }),
   format: z.enum(['png', 'jpeg', 'webp']),
   images: z.array(image),
   timings_ms: z
@@ -59,7 +65,9 @@ const drawn = {
 
 export const sampleResponse = response('Sampled', z.object(drawn));
 
-const box = z.object({ left: z.int(), top: z.int(), width: z.int(), height: z.int() });
+const box = z
+  .object({ left: z.int(), top: z.int(), width: z.int(), height: z.int() })
+  .meta({ examples: [{ left: 0, top: 0, width: 64, height: 64 }] });
 
 const plan = z.object({
   evaluations: z.int().meta({ description: 'Evaluations of the networks, for one image' }),
@@ -145,7 +153,7 @@ export const model = response(
     object: z.literal('model'),
     created: z.int().meta({ description: 'When its files were written, in seconds since 1970' }),
     owned_by: z.string(),
-    ref: z.string().meta({ examples: ['celeba-inpaint-64@1'] }),
+    ref: z.string().meta({ examples: ['celeba-inpaint-64@3'] }),
     default: z.boolean().meta({ description: 'Whether it serves most of the requests that name no model' }),
     share: z.number().min(0).max(1).meta({ description: 'Its share of the requests that name no model' }),
     state: z.enum(['available', 'loading', 'ready', 'failed']).meta({
@@ -212,6 +220,6 @@ export const health = response(
     model: z
       .string()
       .optional()
-      .meta({ examples: ['celeba-inpaint-64@1'] }),
+      .meta({ examples: ['celeba-inpaint-64@3'] }),
   }),
 );
