@@ -6,7 +6,7 @@ import { defineConfig } from 'vitest/config';
  * worker processes, a server, Redis or a browser, or wait for real time, belongs here.
  */
 const INTEGRATION = [
-  'tests/{cli,fuzz,http,playground}/**/*.test.ts',
+  'tests/{cli,fuzz,http,log,playground}/**/*.test.ts',
   'tests/engine/{busy-start,engines,failure,hung,pool,refiner,tfjs,webgpu}.test.ts',
   'tests/generation/inpaint.test.ts',
   'tests/image/browser.test.ts',

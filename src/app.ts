@@ -1,6 +1,8 @@
 import accepts from '@fastify/accepts';
 import cors from '@fastify/cors';
 import Fastify, { type FastifyBaseLogger, type FastifyInstance, LogController } from 'fastify';
+import ioPaint from './http/compat/iopaint/routes.ts';
+import openInferenceProtocol from './http/compat/oip/routes.ts';
 import openAiImages from './http/compat/openai/routes.ts';
 import type { Dependencies } from './http/dependencies.ts';
 import { clientErrorHandler, frameworkErrors } from './http/malformed.ts';
@@ -111,7 +113,8 @@ export async function buildApp(
   await app.register(bodies, dependencies);
   await app.register(forms, dependencies);
   await app.register(metricsPlugin, dependencies);
-  for (const route of [inpaint, sample, diffuse, jobs, models, openAiImages, health, playground])
+  const compat = [openAiImages, openInferenceProtocol, ioPaint];
+  for (const route of [inpaint, sample, diffuse, jobs, models, ...compat, health, playground])
     await app.register(route, dependencies);
   return app;
 }

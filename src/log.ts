@@ -1,5 +1,6 @@
 import { inspect } from 'node:util';
 import { type DestinationStream, type Logger, pino } from 'pino';
+import { LogOutput } from './log-output.ts';
 
 const MASK = '***';
 /** An API key, as newKey() creates it, wherever in a request a client has put it. */
@@ -31,16 +32,12 @@ export function createLog(
   redact: (text: string) => string,
   destination?: DestinationStream,
 ): Logger {
-  const options = {
-    level,
-    serializers: { err: describeError },
-    hooks: { streamWrite: redact },
-    transport:
-      process.stdout.isTTY && !destination
-        ? { target: 'pino-pretty', options: { ignore: 'pid,hostname' } }
-        : undefined,
-  };
-  return destination ? pino(options, destination) : pino(options);
+  const options = { level, serializers: { err: describeError }, hooks: { streamWrite: redact } };
+  if (process.stdout.isTTY && !destination) {
+    const transport = { target: 'pino-pretty', options: { ignore: 'pid,hostname' } };
+    return pino({ ...options, transport });
+  }
+  return pino(options, destination ?? new LogOutput(process.stdout.fd));
 }
 
 /** The loggable properties of a thrown value. */

@@ -1,6 +1,6 @@
 import type { SwaggerTransform, SwaggerTransformObject } from '@fastify/swagger';
 import { z } from 'zod';
-import { needsKey } from './plugins/keys.ts';
+import { isApi, needsKey } from './plugins/keys.ts';
 import { PROBLEMS, type Slug } from './problem.ts';
 import { requestExamples, requestSchemas, responseSchemas } from './schemas/named.ts';
 import { problem } from './schemas/responses.ts';
@@ -25,7 +25,10 @@ export const transform: SwaggerTransform = ({ schema, url }) => {
   if (body) transformed.body = content(body, 'input');
   if (response) {
     transformed.response = Object.fromEntries(
-      Object.entries(response).map(([status, of]) => [status, content(of, 'output')]),
+      Object.entries(response).map(([status, of]) => {
+        const { headers, ...rest } = content(of, 'output') as { headers?: object };
+        return [status, { ...rest, headers: { ...headers, ...commonHeaders(Number(status), url) } }];
+      }),
     );
   }
   return { schema: transformed as never, url };
@@ -61,6 +64,54 @@ function addExamples(paths: object): void {
   }
 }
 
+type Headers = Record<string, JsonSchema>;
+
+const MAX_INT32 = 2 ** 31 - 1;
+const line = (description: string) => ({ type: 'string', description });
+const whole = (minimum: number, description: string) => ({
+  type: 'integer',
+  minimum,
+  maximum: MAX_INT32,
+  description,
+});
+
+/** Headers of every answer with generated pictures. */
+export const generatedHeaders: Headers = {
+  'x-seed': {
+    ...whole(0, 'The seed, with which the same pictures come again'),
+    maximum: 2 ** 32 - 1,
+    format: 'int64',
+  },
+  'x-model': line('The model, as id@version'),
+  'x-steps': whole(1, 'Steps of the sampler'),
+};
+
+/** Those of /v1/inpaint and /v1/sample. */
+export const pictureHeaders: Headers = {
+  ...generatedHeaders,
+  'server-timing': line('Milliseconds of each part of the work'),
+};
+
+const RATE_LIMITS: Headers = {
+  'ratelimit-limit': whole(0, 'With a rate limit: requests in each period'),
+  'ratelimit-remaining': whole(0, 'Requests that are left in this period'),
+  'ratelimit-reset': whole(0, 'Seconds until the next period'),
+};
+
+/** Headers that answers have whatever the operation. */
+function commonHeaders(status: number, url: string): Headers {
+  return {
+    'x-request-id': line("The client's own, or a new one; it is in the service's log"),
+    ...(isApi(url) && (status < 300 || status === 429) && RATE_LIMITS),
+    ...((status === 429 || status === 503) && {
+      'retry-after': whole(1, 'Seconds after which to try again'),
+    }),
+    ...(status === 401 && {
+      'www-authenticate': line('Bearer, and what is wrong with the key that was sent'),
+    }),
+  };
+}
+
 /** Responses for the problems that an operation can answer, grouped by status. */
 export function problems(...slugs: Slug[]): Record<number, unknown> {
   const byStatus = new Map<number, Slug[]>();
@@ -93,8 +144,9 @@ export const pictureContent = {
 /** A response body: server-sent events. */
 export const events = z.string().meta({
   description:
-    'Server-sent events. `queued`: position. `progress`, in the order of the steps: step, of, eta_ms, and every ' +
-    'preview_every steps a preview (a data: URL) with its box in the picture. At the end `result` (the JSON answer) or ' +
+    'Server-sent events. `queued`: position. `progress`, in the order of the steps: step, of, eta_ms, the timestep of the ' +
+    'step and abar there (the share of the signal in x_t), and every preview_every steps a preview (a data: URL) with its ' +
+    'box in the picture, and with preview_noisy the x_t that it was estimated from (noisy). At the end `result` (the JSON answer) or ' +
     '`error` (a Problem). A comment every 15 s keeps proxies from closing the connection.',
 });
 /** A response body: text. */
@@ -115,15 +167,30 @@ function content(of: unknown, io: 'input' | 'output'): unknown {
   };
 }
 
+/** Options of the conversion. Generators of clients use 32 bits for an integer unless its format says otherwise. */
+const conversion = {
+  unrepresentable: 'any',
+  override: ({ jsonSchema }: { jsonSchema: JsonSchema }) => {
+    const { additionalProperties: others } = jsonSchema;
+    // Any others are allowed when this is absent, too; generators understand that better.
+    if (jsonSchema.properties && others && Object.keys(others).length === 0)
+      delete jsonSchema.additionalProperties;
+    if (jsonSchema.type !== 'integer') return;
+    if (jsonSchema.minimum === Number.MIN_SAFE_INTEGER) delete jsonSchema.minimum; // what JavaScript can count, no limit
+    if (jsonSchema.maximum === Number.MAX_SAFE_INTEGER) delete jsonSchema.maximum;
+    if (((jsonSchema.maximum as number | undefined) ?? Number.POSITIVE_INFINITY) > MAX_INT32)
+      jsonSchema.format = 'int64';
+  },
+} as const;
+
 function jsonSchema(schema: unknown, io: 'input' | 'output'): JsonSchema {
   const registry = io === 'input' ? requestSchemas : responseSchemas;
   const id = registry.get(schema as z.ZodType)?.id;
-  if (id) return { $ref: uri(id) };
-  return clean(z.toJSONSchema(schema as z.ZodType, { io, unrepresentable: 'any' }));
+  return id ? { $ref: uri(id) } : clean(z.toJSONSchema(schema as z.ZodType, { io, ...conversion }));
 }
 
 function components(registry: typeof requestSchemas, io: 'input' | 'output'): Record<string, JsonSchema> {
-  const { schemas } = z.toJSONSchema(registry, { io, uri, unrepresentable: 'any' });
+  const { schemas } = z.toJSONSchema(registry, { io, uri, ...conversion });
   return Object.fromEntries(Object.entries(schemas).map(([id, schema]) => [id, clean(schema as JsonSchema)]));
 }
 

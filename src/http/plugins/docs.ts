@@ -39,8 +39,11 @@ export default fp(async function docs(app: FastifyInstance) {
         version,
         description:
           'Fills holes in pictures with a denoising diffusion model. Errors are `application/problem+json` ' +
-          '(RFC 9457); below `/v1/images` and `/v1/models` they have a member `error`, as clients of OpenAI read it. Every response carries `x-request-id`. In a JSON body, null means that an optional field is ' +
-          'absent; so does an empty field of a form or a query.',
+          '(RFC 9457); below `/v1/images` and `/v1/models` they have a member `error`, as clients of OpenAI read it. Below ' +
+          '`/v2` they are `{"error": "..."}`, as the Open Inference Protocol specifies; below `/api/v1` they are those of IOPaint. Every response carries ' +
+          '`x-request-id`. In a JSON body, null means that an optional field is absent; so does an empty field of a form ' +
+          'or a query.',
+        contact: { name: 'The people who run this service' },
         license: { name: 'Apache-2.0', url: 'https://www.apache.org/licenses/LICENSE-2.0' },
       },
       security: [],
@@ -65,6 +68,8 @@ export default fp(async function docs(app: FastifyInstance) {
         { name: 'jobs', description: 'Fill and generate asynchronously' },
         { name: 'models', description: 'Models that can be requested' },
         { name: 'operations', description: 'Probes and metrics' },
+        { name: 'IOPaint', description: "IOPaint's API, for its page and its clients" },
+        { name: 'open inference protocol', description: 'Version 2 of the protocol of KServe and Triton' },
       ],
     },
     transform,

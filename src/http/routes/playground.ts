@@ -1,3 +1,4 @@
+import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import fastifyStatic from '@fastify/static';
 import type { FastifyInstance } from 'fastify';
@@ -5,26 +6,37 @@ import type { Dependencies } from '../dependencies.ts';
 import { policy } from '../plugins/headers.ts';
 
 /** The page as `npm run build:page` makes it, whether this file is the source or was compiled to dist/http/routes. */
-const ROOT = fileURLToPath(
+const OWN = fileURLToPath(
   new URL(import.meta.url.endsWith('.ts') ? '../../../dist/playground' : '../../playground', import.meta.url),
 );
 
 /** The page may load its own files and pictures that it made, and call this service. */
-const POLICY = policy({
+const ALLOWED = {
   'script-src': ["'self'"],
   'worker-src': ["'self'"],
   'style-src': ["'self'"],
   'img-src': ["'self'", 'blob:', 'data:'],
   'connect-src': ["'self'"],
-});
+};
 
+/** A page that is not ours may also style its elements, read pictures that it made, and load its own fonts. */
+const ALLOWED_TO_OTHERS = {
+  ...ALLOWED,
+  'style-src': ["'self'", "'unsafe-inline'"],
+  'connect-src': ["'self'", 'blob:'],
+  'font-src': ["'self'"],
+};
+
+/** The page at `/`: the service's own, or that of PAGE_DIR. */
 export default async function playground(app: FastifyInstance, { config }: Dependencies) {
+  const { PAGE_DIR } = config;
+  const directives = policy(PAGE_DIR ? ALLOWED_TO_OTHERS : ALLOWED);
   app.addHook('onRequest', async (_, reply) => {
-    await reply.helmet({ contentSecurityPolicy: { useDefaults: false, directives: POLICY } });
+    await reply.helmet({ contentSecurityPolicy: { useDefaults: false, directives } });
   });
   await app.register(fastifyStatic, {
-    root: ROOT,
-    prefix: '/playground/',
+    root: PAGE_DIR ? path.resolve(PAGE_DIR) : OWN,
+    prefix: PAGE_DIR ? '/' : '/playground/',
     index: false,
     wildcard: false, // a route for each file, so that anything else is a 404
     preCompressed: true,

@@ -81,7 +81,8 @@ export const sampling = {
     .optional()
     .meta({
       description:
-        "Evaluations of the network, 1 to the model's T. More is slower and finer; the model card's default when absent",
+        "Evaluations of the network, 1 to the model's T, of each window where a hole is filled in windows. More is slower and " +
+        "finer; the model card's default when absent. Parts of a hole that are thinner than 6 pixels take at most 3",
       examples: [12],
     }),
   eta: z
@@ -93,6 +94,10 @@ export const sampling = {
   preview_every: z.int().min(0).max(100_000).default(0).meta({
     description:
       'In a stream of events: every so many steps, send the current estimate of the picture. 0: never',
+  }),
+  preview_noisy: z.boolean().default(false).meta({
+    description:
+      'With each preview of at most 256 x 256 pixels, also send the noisy picture x_t that it was estimated from',
   }),
   priority: z
     .enum(['low', 'normal', 'high'])

@@ -30,6 +30,14 @@ export type InpaintBody = z.output<typeof inpaintForm>;
 export const sampleJson = request('SampleJson', z.strictObject({ ...sampling, ...output }), { seed: 7 });
 export type SampleBody = z.output<typeof sampleJson>;
 
+/** The same rule as JSON Schema, which generators of clients pass over. */
+const NEEDS_IMAGE = {
+  if: { properties: { task: { const: 'sample' } }, required: ['task'] },
+  // biome-ignore lint/suspicious/noThenProperty: a keyword of JSON Schema
+  then: { properties: { image: false, mask: false } },
+  else: { required: ['image'] },
+};
+
 /** A job is a request of either task. Pictures that the task does not use are refused. */
 function jobBody<Picture extends z.ZodType<Buffer>>(picture: Picture) {
   return z
@@ -61,7 +69,8 @@ function jobBody<Picture extends z.ZodType<Buffer>>(picture: Picture) {
           message: 'a sampling job takes no picture',
         });
       }
-    });
+    })
+    .meta(NEEDS_IMAGE);
 }
 export const jobJson = request('JobJson', jobBody(base64Picture), { image: EXAMPLE_PICTURE, seed: 7 });
 export const jobForm = request('JobForm', jobBody(filePart));

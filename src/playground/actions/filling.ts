@@ -65,7 +65,7 @@ export class Filling {
       if (active?.id === id) store.set({ fill: { ...active, ...part } });
     };
     try {
-      const fields = { ...requestFields(store.state), preview_every: '1' };
+      const fields = { ...requestFields(store.state), preview_every: '1', preview_noisy: 'true' };
       const request = {
         fields,
         image: picture.file,
