@@ -30,7 +30,7 @@ describe.skipIf(!hasChromium)('work is kept', () => {
     await openFile(page, FACE);
     await drag(page, [0.3, 0.5], [0.7, 0.5]);
     await page.click('#details summary');
-    await page.fill('[name=steps]', '150');
+    await page.fill('[name=steps]', '100');
     await page.fill('[name=num_images]', '1');
     await page.click('#fill');
     await expect.poll(() => status(page)).toMatch(/^Drawing/);
@@ -39,7 +39,7 @@ describe.skipIf(!hasChromium)('work is kept', () => {
     await filled(page, 1);
     const { jobs } = await (await fetch(`${pages.service.url}/v1/jobs`)).json();
     expect(
-      jobs.filter(({ parameters }: { parameters: { steps?: number } }) => parameters.steps === 150),
+      jobs.filter(({ parameters }: { parameters: { steps?: number } }) => parameters.steps === 100),
     ).toHaveLength(1);
   });
 
@@ -51,7 +51,7 @@ describe.skipIf(!hasChromium)('work is kept', () => {
     await openFile(page, FACE);
     await drag(page, [0.3, 0.5], [0.7, 0.5]);
     await page.click('#details summary');
-    await page.fill('[name=steps]', '400');
+    await page.fill('[name=steps]', '120');
     await page.fill('[name=num_images]', '1');
     await page.click('#fill');
     await expect.poll(() => status(page)).toMatch(/^Drawing/);
@@ -60,7 +60,7 @@ describe.skipIf(!hasChromium)('work is kept', () => {
     await expect.poll(() => status(page)).toMatch(/^The service does not answer. Trying again in \d+ s\.$/);
     await startProcess({ PORT: port }).url;
     await filled(page, 1);
-    await expect.poll(() => status(page)).toContain(`400 steps, seed ${parameters.seed}.`);
+    await expect.poll(() => status(page)).toContain(`120 steps, seed ${parameters.seed}.`);
   });
 
   test('opening another picture over unsaved work asks first, and can be undone', async () => {

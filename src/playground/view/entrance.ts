@@ -74,8 +74,6 @@ function render(app: App, opening: Opening, state: State, before: State): void {
   byId('shrink-row').hidden = !opening.canShrink || !state.errors.open;
   byId('editor').classList.toggle('working', current !== undefined);
   byId('stage').ariaBusy = String(state.opening);
-  if (!before.document && current && document.activeElement?.closest('[hidden], body:not(*)') !== null)
-    app.stage.surface.focus();
   if (!before.document && current) queueMicrotask(() => focusIfLost(app));
   if (question !== before.question) renderQuestion(app, question);
   const model = models.find((each) => each.default) ?? models[0];

@@ -31,6 +31,7 @@ export class Stage {
     this.bitmaps = new Bitmaps(studio, redraw);
     this.#overlays = new Overlays(studio, redraw);
     store.onChange((state, before) => {
+      this.surface.hidden = !state.document; // at once, so that it can take the focus
       const { drawing } = before;
       if (drawing && !state.drawing && before.document)
         this.#settling.push({ shape: drawing, before: before.document.mask.version });
@@ -65,7 +66,6 @@ export class Stage {
   #draw(): void {
     const { state } = this.#store;
     const canvas = this.#canvas;
-    this.surface.hidden = !state.document;
     const { width, height } = this.size;
     const ratio = devicePixelRatio;
     if (canvas.width !== Math.round(width * ratio) || canvas.height !== Math.round(height * ratio)) {
