@@ -1,5 +1,6 @@
 import type { Readable } from 'node:stream';
 import { decodeBase64 } from './base64-picture.ts';
+import { Chunks } from './chunks.ts';
 import { Problem } from './problem.ts';
 import type { Upload } from './uploads.ts';
 
@@ -70,28 +71,28 @@ const CHECK_AFTER = 4;
 /** Collects a body of JSON. Rejects early with the Problem of readJsonBody, or with one of the upload. */
 export async function collectJson(body: Readable, upload: Upload, shape = SHAPE): Promise<Buffer> {
   const collected = new Promise<Buffer>((resolve, reject) => {
-    const chunks: Buffer[] = [];
+    const chunks = new Chunks();
     let bytes = 0;
     let checked = false;
     const take = (chunk: Buffer) => {
-      chunks.push(chunk);
+      chunks.add(chunk);
       bytes += chunk.length;
       try {
         upload.take(chunk.length);
         if (checked || bytes < CHECK_AFTER * shape.bytes) return;
         checked = true;
-        takeOutPictures(Buffer.concat(chunks), shape); // the start of a body takes no more than the whole of it
+        takeOutPictures(chunks.concat(), shape); // the start of a body takes no more than the whole of it
       } catch (error) {
         refuse(error);
       }
     };
     const refuse = (error: unknown) => {
       body.off('data', take);
-      chunks.length = 0;
+      chunks.clear();
       reject(error);
     };
     body.on('data', take);
-    body.once('end', () => resolve(Buffer.concat(chunks)));
+    body.once('end', () => resolve(chunks.concat()));
     body.once('error', reject);
     upload.stalled.catch(refuse);
   });
