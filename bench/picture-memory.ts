@@ -87,7 +87,7 @@ await measure('growMask, shrink', () => tasks.growMask(hole, -5));
 const steps = { base: 1 };
 const options = { window: 64, steps, maxEvaluations: Number.POSITIVE_INFINITY };
 await measure('planRegions', () => tasks.planRegions(hole, box, options));
-const finest = { canvas: box, level: 0, network: 'base' as const, windows: [] };
+const finest = { canvas: box, level: 0 };
 await measure('levelPixels', () => tasks.levelPixels(picture, hole, finest));
 const deep = { ...picture, data16: Uint16Array.from(picture.data, (byte) => byte * 257) };
 const patches = [{ filled: fill, box }];

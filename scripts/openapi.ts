@@ -1,5 +1,7 @@
-/** npm run openapi: writes openapi.yaml from the routes' schemas. */
+/** npm run openapi: writes openapi.yaml from the routes' schemas, and the types of the TypeScript client from it. */
 import { writeFile } from 'node:fs/promises';
-import { openapiYaml } from './document.ts';
+import { clientTypes, openapi } from './document.ts';
 
-await writeFile('openapi.yaml', await openapiYaml());
+const { json, yaml } = await openapi();
+await writeFile('openapi.yaml', yaml);
+await writeFile('clients/typescript/src/schemas.ts', await clientTypes(json));

@@ -50,6 +50,7 @@ async function start() {
     modelDir: config.MODEL_DIR,
     defaultModel: config.DEFAULT_MODEL,
     servingFile: config.SERVING_FILE,
+    aliases: config.MODEL_ALIASES,
     idleMs: config.MODEL_IDLE_MS,
     engine: {
       engine: config.ENGINE,

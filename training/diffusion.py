@@ -1,4 +1,4 @@
-"""The maths: noise schedules, the forward process, prediction types, the loss, and three samplers.
+"""The maths: noise schedules, the forward process, prediction types, loss weights, and three samplers.
 
 The service has its own implementation in TypeScript (src/diffusion). The vectors in tests/vectors check that both agree.
 
@@ -145,11 +145,21 @@ def ddim_step(abar: float, abar_prev: float, x0: torch.Tensor, eps: torch.Tensor
     return math.sqrt(abar_prev) * x0 + math.sqrt(max(0.0, 1 - abar_prev - sigma**2)) * eps + sigma * noise
 
 
-def ddpm_step(abar: float, abar_prev: float, x: torch.Tensor, x0: torch.Tensor, noise: torch.Tensor) -> torch.Tensor:
-    """A sample of the posterior q(x_s | x_t, x_0) (Ho et al. 2020, eq. 6 and 7). Parameters: see ddim_step; x is x_t."""
+def ddpm_step(
+    abar: float, abar_prev: float, x: torch.Tensor, x0: torch.Tensor, noise: torch.Tensor, learned: torch.Tensor | None = None
+) -> torch.Tensor:
+    """A sample of the posterior q(x_s | x_t, x_0) (Ho et al. 2020, eq. 6 and 7). Parameters: see ddim_step; x is x_t.
+
+    learned: the network's output for the variance, in -1..1: the logarithm of the variance is interpolated between that of
+    the posterior and that of beta (Nichol & Dhariwal 2021, eq. 15).
+    """
     alpha = abar / abar_prev
     mean = math.sqrt(abar_prev) * (1 - alpha) / (1 - abar) * x0 + math.sqrt(alpha) * (1 - abar_prev) / (1 - abar) * x
-    return mean + math.sqrt((1 - abar_prev) / (1 - abar) * (1 - alpha)) * noise
+    variance = (1 - abar_prev) / (1 - abar) * (1 - alpha)
+    if learned is None or variance == 0:
+        return mean + math.sqrt(variance) * noise
+    share = (learned + 1) / 2
+    return mean + torch.exp(0.5 * (share * math.log(1 - alpha) + (1 - share) * math.log(variance))) * noise
 
 
 def dpmpp_2m_step(abar: float, abar_prev: float, x: torch.Tensor, x0: torch.Tensor, last: tuple[float, torch.Tensor] | None) -> torch.Tensor:
@@ -191,37 +201,17 @@ def loss_weight(schedule: Schedule, t: torch.Tensor, snr_cap: float = 5.0, floor
     return (snr.clamp(max=snr_cap) / (snr + 1)).clamp(min=floor)
 
 
-def loss(
-    model,
-    schedule: Schedule,
-    x0: torch.Tensor,
-    mask: torch.Tensor,
-    t: torch.Tensor,
-    eps: torch.Tensor,
-    snr_cap: float = 5.0,
-    floor: float = 0.0,
-) -> torch.Tensor:
-    """Weighted mean squared error of v over the hole, one value per row: float32 [N].
-
-    x0, eps: [N, 3, H, W]; mask: [N, 1, H, W], 1 in the hole; t: int64 [N]; snr_cap, floor: see loss_weight.
-    """
-    x_t = q_sample(schedule, x0, t, eps)
-    error = (model(network_input(x_t, x0, mask), t).float() - v_target(schedule, x0, t, eps)) ** 2
-    per_row = (error * mask).sum((1, 2, 3)) / (mask.sum((1, 2, 3)) * x0.shape[1])
-    return per_row * loss_weight(schedule, t, snr_cap, floor)
-
-
 @torch.no_grad()
-def denoise(network, schedule: Schedule, noise: torch.Tensor, steps: int) -> torch.Tensor:
-    """DDIM with eta 0 from `noise` [N, 3, H, W]; the result has this shape, in -1..1. steps: 1..T.
+def denoise(network, schedule: Schedule, noise: torch.Tensor, steps: int, prediction: str = "v") -> torch.Tensor:
+    """DDIM with eta 0 from `noise` [N, 3, H, W]; the result has this shape, in -1..1. steps: 1..T; prediction: see to_x0_eps.
 
-    network: a function of x_t [N, 3, H, W] and t int64 [N] that returns v [N, 3, H, W].
+    network: a function of x_t [N, 3, H, W] and t int64 [N] that returns the prediction, [N, 3, H, W] or with more channels.
     """
     x = noise
     ts = timesteps(schedule, steps)
     for i, t in enumerate(ts):
         rows = torch.full((len(x),), t, device=x.device)
-        x0_hat, _ = to_x0_eps(schedule, "v", x, rows, network(x, rows).float())
+        x0_hat, _ = to_x0_eps(schedule, prediction, x, rows, network(x, rows)[:, :3].float())
         x0_hat = x0_hat.clamp(-1, 1)
         a, b = coefficients(schedule, rows)
         abar_prev = float(schedule.abar[ts[i + 1]]) if i + 1 < len(ts) else 1.0
@@ -229,10 +219,10 @@ def denoise(network, schedule: Schedule, noise: torch.Tensor, steps: int) -> tor
     return x.clamp(-1, 1)
 
 
-def sample(model, schedule: Schedule, x0: torch.Tensor, mask: torch.Tensor, noise: torch.Tensor, steps: int) -> torch.Tensor:
+def sample(model, schedule: Schedule, x0: torch.Tensor, mask: torch.Tensor, noise: torch.Tensor, steps: int, prediction: str = "v") -> torch.Tensor:
     """Fill the holes with DDIM (eta 0), starting from `noise`: [N, 3, H, W] in -1..1. Known pixels stay unchanged.
 
     x0: [N, 3, H, W] in -1..1; mask: [N, 1, H, W], 1 in the hole; noise: [N, 3, H, W], standard normal; steps: 1..T.
     """
-    filled = denoise(lambda x, t: model(network_input(x, x0, mask), t), schedule, noise, steps)
+    filled = denoise(lambda x, t: model(network_input(x, x0, mask), t), schedule, noise, steps, prediction)
     return filled * mask + x0 * (1 - mask)

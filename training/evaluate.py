@@ -101,14 +101,15 @@ class Sampler:
             rows_t = torch.full((len(x),), t, device=self.device)
             seen = diffusion.network_input(x, x0, mask)
             out = self.network(seen, rows_t)
-            guess, _ = diffusion.to_x0_eps(self.schedule, self.card["prediction"], x, rows_t, out)
+            guess, _ = diffusion.to_x0_eps(self.schedule, self.card["prediction"], x, rows_t, out[:, :3])
             guess = guess.clamp(-1, 1)
             if self.name == "ddim":
                 a, b = diffusion.coefficients(self.schedule, rows_t)
                 eps = (x - a * guess) / b
                 x = diffusion.ddim_step(abars[i], abars[i + 1], guess, eps, self.eta, noise() if self.eta else 0)
             elif self.name == "ddpm":
-                x = diffusion.ddpm_step(abars[i], abars[i + 1], x, guess, noise())
+                learned = out[:, 3:] if out.shape[1] == 6 else None
+                x = diffusion.ddpm_step(abars[i], abars[i + 1], x, guess, noise(), learned)
             else:
                 x, last = diffusion.dpmpp_2m_step(abars[i], abars[i + 1], x, guess, last), (abars[i], guess)
             bar.update(rows)

@@ -25,11 +25,13 @@ import photos
 from data import load_faces
 from drift import statistics
 from export_refiner import CELEBA, Refiner, add_refiner, with_refiner
+from losses import Loss
 from onnx_files import listed, write_network
 from register import next_version, read_card
 from stages import schedule_of
 from train import build
 from training_log import summary
+from unet import UNetConfig
 
 DEFAULTS = {"sampler": "dpmpp_2m", "steps": 12, "eta": 0}
 SAMPLING = {"spacing": "log_snr", "final_timestep": 8}
@@ -90,7 +92,8 @@ def reuse(base: Path, out: Path, version: str, refiner: Refiner | None, force: b
     if sampling:
         schedule = schedule_of(card)
         diffusion.timesteps(schedule, card["defaults"]["steps"], sampling["spacing"], sampling["final_timestep"])  # raises ValueError
-        card |= {"sampling": sampling, "metrics": {}}
+        learned = {k: v for k, v in card["sampling"].items() if k == "variance"} if "sampling" in card else {}
+        card |= {"sampling": {**sampling, **learned}, "metrics": {}}
         text = re.sub("<!-- metrics -->.*<!-- /metrics -->", NOT_EVALUATED, text, flags=re.DOTALL)
         text = re.sub(r"\| sampling \|.*\n", "", text).replace("| training |", f"{sampling_row(card)}\n| training |", 1)
     with new_version(out, card["id"], version, force) as part:
@@ -150,11 +153,11 @@ def model_card(state: dict, run: dict, version: str, pictures: int, difference: 
         "resolution": c.resolution,
         "in_channels": c.in_channels,
         "out_channels": c.out_channels,
-        "prediction": "v",
+        "prediction": Loss(**config["loss"]).prediction,
         "schedule": config["schedule"],
-        "architecture": {k: v for k, v in c.to_dict().items() if k in ("patch", "channels", "blocks", "attention", "head_dim", "groups")},
+        "architecture": architecture(c),
         "defaults": DEFAULTS,
-        "sampling": sampling,
+        "sampling": sampling if c.out_channels == 3 else {**sampling, "variance": "learned"},
         "data": {**CELEBA, "pictures": pictures},
         "training": {
             "steps": state["step"],
@@ -183,10 +186,24 @@ def readme(card: dict) -> str:
         difference=card["precision"]["max_difference"],
         pictures=f"{card['data']['pictures']:,}",
         batch=training["batch"],
+        method=method(card),
         sampling_row=sampling_row(card),
         took=took,
         loss=loss,
     )
+
+
+def architecture(config: UNetConfig) -> dict:
+    """The dimensions of the U-Net, and its options where they are not the usual ones."""
+    values, usual = config.to_dict(), UNetConfig().to_dict()
+    dimensions = {k: values[k] for k in ("patch", "channels", "blocks", "attention", "head_dim", "groups")}
+    return dimensions | {k: values[k] for k in ("heads", "resample", "adaptive_norm") if values[k] != usual[k]}
+
+
+def method(card: dict) -> str:
+    """What the network predicts and its schedule, for README.md."""
+    variances = ", learned variances" if card["out_channels"] == 6 else ""
+    return f"DDPM, {card['prediction']}-prediction{variances}, {card['schedule']['type']} schedule, T = {card['schedule']['T']}"
 
 
 def sampling_row(card: dict) -> str:

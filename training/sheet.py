@@ -12,10 +12,10 @@ import masks
 from refiner import refiner_input
 
 
-def sample_sheet(model, schedule: diffusion.Schedule, faces: np.ndarray, device: str, path: Path, steps: int = 25):
+def sample_sheet(model, schedule: diffusion.Schedule, faces: np.ndarray, device: str, path: Path, steps: int = 25, prediction: str = "v"):
     """Write a PNG of fills, with a row for each of the first six faces, and pairs (hole, fill) for each mask family and the whole picture.
 
-    faces: uint8 [N, R, R, 3]; steps: DDIM steps.
+    faces: uint8 [N, R, R, 3]; steps: DDIM steps; prediction: see diffusion.to_x0_eps.
     """
     families = {**masks.FAMILIES, "whole": masks.whole}
     rng = np.random.default_rng(0)
@@ -24,7 +24,7 @@ def sample_sheet(model, schedule: diffusion.Schedule, faces: np.ndarray, device:
     x0 = torch.from_numpy(np.stack([face for face, _ in cells])).permute(0, 3, 1, 2).float().to(device) / 127.5 - 1
     mask = torch.from_numpy(np.stack([hole for _, hole in cells])).float().to(device)
     noise = torch.randn(len(cells), 3, size, size, generator=torch.Generator().manual_seed(0)).to(device)
-    filled = diffusion.sample(model, schedule, x0, mask, noise, steps)
+    filled = diffusion.sample(model, schedule, x0, mask, noise, steps, prediction)
     pair = torch.cat([x0 * (1 - mask), filled], 3).permute(0, 2, 3, 1).cpu()
     pixels = ((pair + 1) * 127.5).round().clamp(0, 255).byte().numpy()
     rows = [np.concatenate(pixels[i : i + len(families)], 1) for i in range(0, len(pixels), len(families))]

@@ -13,6 +13,7 @@ import diffusion
 import refiner_batches
 from batches import Sources, batch_at, to_device
 from data import load_faces
+from losses import Loss
 from refiner import Refiner, RefinerConfig
 from sheet import refiner_sheet, sample_sheet
 from unet import UNet, UNetConfig
@@ -37,10 +38,10 @@ class BaseStage:
     mix_keys = {"zoom", "zoom_from", "photos", "photos_data"}
 
     def __init__(self, config: dict):
-        self.config, self.schedule = config, schedule_of(config)
+        self.config, self.schedule, self.objective = config, schedule_of(config), Loss(**config["loss"])
 
     def network(self) -> UNet:
-        """The network with new weights, mapping x [N, C, R, R] and t [N] to v [N, 3, R, R]."""
+        """The network with new weights, mapping x [N, C, R, R] and t [N] to the prediction [N, 3, R, R], or 6 channels with variances."""
         return UNet(UNetConfig(**_values(self.config["model"])))
 
     def load(self, data: Path, photos: Path, split: str) -> Sources:
@@ -54,9 +55,8 @@ class BaseStage:
 
     def loss(self, model, sources: Sources, step: int, device: str) -> torch.Tensor:
         """The weighted loss of each row of the batch of this step, float32 [N]."""
-        loss = self.config["loss"]
         batch = to_device(batch_at(step, sources, self.config, self.schedule.T), device)
-        return diffusion.loss(model, self.schedule, *batch, loss["snr_cap"], loss["weight_floor"])
+        return self.objective.rows(model, self.schedule, *batch)
 
     def validate(self, model, sources: Sources, device: str) -> dict:
         """Metrics for comparing training configurations, on fixed pictures, masks, timesteps and noise.
@@ -65,7 +65,8 @@ class BaseStage:
         photographs; x0_error: mean squared error of x_0 at t = T - 1 when the whole picture is the hole. For comparison,
         predicting the mean face gives about 0.25.
         """
-        config, schedule = self.config, self.schedule
+        config, schedule, prediction = self.config, self.schedule, self.objective.prediction
+        min_snr = Loss(prediction=prediction)
         held_out = Sources(sources.faces[:VALIDATION_ROWS], photos=sources.photos)
         batch = min(32, len(held_out.faces))
         fixed = {**config, "train": {**config["train"], "seed": 0, "batch": batch}}
@@ -73,7 +74,7 @@ class BaseStage:
         faces = {**fixed, "mix": {"zoom": 0, "photos": 0}}
 
         def mean_loss(draws: dict) -> float:
-            rows = [diffusion.loss(model, schedule, *to_device(batch_at(i, held_out, draws, schedule.T), device)) for i in range(batches)]
+            rows = [min_snr.rows(model, schedule, *to_device(batch_at(i, held_out, draws, schedule.T), device)) for i in range(batches)]
             return float(torch.cat(rows).mean())
 
         out = {"validation": mean_loss(faces)}
@@ -84,13 +85,14 @@ class BaseStage:
             x0, mask, t, eps = to_device(batch_at(i, held_out, faces, schedule.T), device)
             t, mask = torch.full_like(t, schedule.T - 1), torch.ones_like(mask)
             x = diffusion.q_sample(schedule, x0, t, eps)
-            x0_hat, _ = diffusion.to_x0_eps(schedule, "v", x, t, model(diffusion.network_input(x, x0, mask), t).float())
+            predicted = model(diffusion.network_input(x, x0, mask), t)[:, :3].float()
+            x0_hat, _ = diffusion.to_x0_eps(schedule, prediction, x, t, predicted)
             errors.append(float(((x0_hat - x0) ** 2).mean()))
         return {**out, "x0_error": float(np.mean(errors))}
 
     def sheet(self, model, sources: Sources, device: str, path: Path):
         """Write a PNG of fills."""
-        sample_sheet(model, self.schedule, sources.faces, device, path)
+        sample_sheet(model, self.schedule, sources.faces, device, path, prediction=self.objective.prediction)
 
 
 class RefinerStage:

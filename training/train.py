@@ -23,6 +23,7 @@ from tqdm import tqdm
 
 import diffusion
 from batches import Sources
+from losses import Loss
 from optim import fast_bf16, optimisers
 from sheet import plot
 from stages import STAGES
@@ -33,7 +34,9 @@ KEYS = {
     "loss": {"snr_cap", "weight_floor"},
     "train": {"steps", "batch", "muon_lr", "adam_lr", "warmup", "decay", "clip", "ema", "seed"},
 }
-"""The required keys of these sections of a config. Other keys are errors. Those of [mix] depend on the stage."""
+"""The required keys of these sections of a config. Those of [mix] depend on the stage."""
+OPTIONAL = {"loss": {"prediction", "weighting", "vlb_weight"}}
+"""Keys that only the base model has, with their defaults in losses.Loss. All other keys are errors."""
 
 
 def load_config(path: Path) -> dict:
@@ -45,9 +48,24 @@ def load_config(path: Path) -> dict:
     if (stage := config.setdefault("stage", "base")) not in STAGES:
         raise SystemExit(f"{path}: stage must be one of {', '.join(STAGES)}, not {stage!r}")
     for part, keys in {**KEYS, "mix": STAGES[stage].mix_keys}.items():
-        if wrong := keys ^ config[part].keys():
+        optional = OPTIONAL.get(part, set()) if stage == "base" else set()
+        if wrong := keys ^ (config[part].keys() - optional):
             raise SystemExit(f"{path}: [{part}] must have exactly the keys {sorted(keys)}; missing or unknown: {sorted(wrong)}")
+    check_loss(path, config)
     return config
+
+
+def check_loss(path: Path, config: dict):
+    """Exit if [loss] of the base model has no meaning, or if it does not suit the channels of the network's output."""
+    if config["stage"] != "base":
+        return
+    try:
+        loss = Loss(**config["loss"])
+    except ValueError as error:
+        raise SystemExit(f"{path}: {error}") from error
+    channels = config["model"].get("out_channels", 3)
+    if channels != (6 if loss.vlb_weight else 3):
+        raise SystemExit(f"{path}: [model] out_channels is 6 where [loss] vlb_weight is above 0, and 3 elsewhere; it is {channels}")
 
 
 def stage_of(config: dict):
@@ -59,6 +77,20 @@ def build(config: dict) -> tuple[nn.Module, diffusion.Schedule]:
     """The network of a config with new weights, and its schedule."""
     stage = stage_of(config)
     return stage.network(), stage.schedule
+
+
+def with_variances(weights: dict, wanted: dict) -> dict:
+    """`weights` with rows of 0 added to the last layer where `wanted` (a state dict) has more: the outputs of variances.
+
+    An output of 0 is the geometric mean of the two fixed variances. The last layer's rows are ordered by output channel, so
+    those of the prediction come first (pixel shuffle).
+    """
+    padded = dict(weights)
+    for name in ("head.weight", "head.bias"):
+        if name in wanted and len(wanted[name]) > len(weights[name]):
+            padded[name] = torch.zeros_like(wanted[name], device="cpu")
+            padded[name][: len(weights[name])] = weights[name]
+    return padded
 
 
 def learning_rate(step: int, train: dict) -> float:
@@ -126,10 +158,11 @@ class Training:
         self.step = state["step"]
 
     def start_from(self, folder: Path):
-        """Start from the weights of this stage in an exported version's folder."""
+        """Start from the weights of this stage in an exported version's folder, which may lack the output of variances."""
         from safetensors.torch import load_file
 
-        self.model.load_state_dict({k: v.float() for k, v in load_file(folder / self.stage.weights_file).items()})
+        weights = {k: v.float() for k, v in load_file(folder / self.stage.weights_file).items()}
+        self.model.load_state_dict(with_variances(weights, self.model.state_dict()))
         self.ema.shadow = {k: v.clone() for k, v in self.model.state_dict().items()}
 
     def train_step(self, sources: Sources) -> torch.Tensor:

@@ -1,6 +1,8 @@
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
 import { z } from 'zod';
 import { apiKeys, parseRate } from './api-keys.ts';
-import { flag, oneOf, origins, proxies, split, wholeNumber } from './values.ts';
+import { aliases, flag, oneOf, origins, proxies, split, wholeNumber } from './values.ts';
 
 /** A setting: the meaning, default and range of an environment variable. */
 export interface Setting {
@@ -42,6 +44,13 @@ export const SETTINGS = {
       'Model for requests that name none: `id`, `id@version` or a weighted split such as ' +
       '`id@1:90,@2:10`. If unset, SERVING_FILE decides; without that file, the newest version of the ' +
       'first id in alphabetical order',
+  },
+  MODEL_ALIASES: {
+    schema: aliases,
+    default: '',
+    description:
+      'Comma-separated other names of models, for clients with a fixed name: `gpt-image-1=celeba-inpaint-64`. ' +
+      '`*` stands for all names of no model. None by default',
   },
   SERVING_FILE: {
     schema: z.string().optional(),
@@ -247,7 +256,7 @@ export const SETTINGS = {
     schema: apiKeys.optional(),
     default: undefined,
     description:
-      'Comma-separated API keys that may use `/v1`, each as `name:sha256` (`npm run key` creates ' +
+      'Comma-separated API keys that may use the API (`/v1`, `/v2` and `/api/v1`), each as `name:sha256` (`npm run key` creates ' +
       'one), optionally with its own rate limit, as `name:sha256:60/minute`. If unset, no key is ' +
       'needed',
     secret: true,
@@ -260,7 +269,7 @@ export const SETTINGS = {
       .optional(),
     default: undefined,
     description:
-      'Maximum rate of requests to `/v1`, such as `60/minute`, for each API key or, without keys, ' +
+      'Maximum rate of requests to the API (`/v1`, `/v2` and `/api/v1`), such as `60/minute`, for each API key or, without keys, ' +
       'for each client address; beyond it, requests get 429',
   },
   TRUST_PROXY: {
@@ -268,12 +277,34 @@ export const SETTINGS = {
     default: undefined,
     description:
       'Comma-separated addresses or networks of proxies, such as `10.0.0.0/8`, whose X-Forwarded-For ' +
-      'header is trusted to name the client',
+      'header is trusted to name the client, and X-Forwarded-Prefix the path before ours',
+  },
+  BASE_PATH: {
+    schema: z
+      .string()
+      .regex(/^(\/[\w.~-]+)+$/, 'must be a path such as /inpaint, without a slash at its end')
+      .optional(),
+    default: undefined,
+    description:
+      'Path under which clients reach the service behind a proxy, such as `/inpaint`; links begin with it, and ' +
+      'requests are answered with and without it. A proxy of TRUST_PROXY can send X-Forwarded-Prefix instead',
   },
   DOCS: {
     schema: flag,
     default: 'true',
     description: 'Whether to serve `/docs`, `/openapi.json` and `/openapi.yaml`',
+  },
+  PAGE_DIR: {
+    schema: z
+      .string()
+      .refine((folder) => existsSync(join(folder, 'index.html')), {
+        error: 'must be a folder with a file index.html',
+      })
+      .optional(),
+    default: undefined,
+    description:
+      "Folder with a page that is served at `/` in place of the service's own, such as that of IOPaint " +
+      '(`iopaint/web_app`)',
   },
   METRICS_PORT: {
     schema: wholeNumber(0, 65_535).optional(),

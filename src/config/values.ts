@@ -29,6 +29,20 @@ export const split = z.string().superRefine((text, context) => {
   }
 });
 
+/** A comma-separated list of other names of models, each as name=model. `*` stands for every other name. */
+export const aliases = z.string().transform((list, context) => {
+  const pairs = list.split(',').flatMap((pair) => pair.trim() || []);
+  const known: Record<string, string> = {};
+  for (const pair of pairs) {
+    const [, name, model] = /^([^=@\s]+)=([^=\s]+)$/.exec(pair) ?? [];
+    if (name === undefined || Object.hasOwn(known, name)) {
+      const message = 'must be like gpt-image-1=id,other=id@version,*=id, with each name once and without @';
+      context.addIssue({ code: 'custom', message });
+    } else known[name] = model;
+  }
+  return known;
+});
+
 /** A comma-separated list of origins such as https://example.org. `others` are further words to accept. */
 export const origins = (others: string[], error: string) =>
   z

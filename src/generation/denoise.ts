@@ -1,6 +1,7 @@
 import type { ServedModel } from '../registry/served-model.ts';
 import { mapInSlices } from '../scheduler/time-slices.ts';
 import { startSpan } from '../tracing.ts';
+import type { NoiseLevel } from './trajectories/conditional.ts';
 import { createTrajectory, type DenoisingTrajectory, type TrajectorySpec } from './trajectories/create.ts';
 import type { Canvas } from './trajectories/enlarge.ts';
 import { ThreadedTrajectory } from './trajectories/threaded.ts';
@@ -24,8 +25,11 @@ export interface DenoisingProgress {
   step: number;
   total: number;
   elapsedMs: number;
-  /** The first candidate's current estimates of x_0. */
+  /** Of the first candidate's last step. */
+  level: NoiseLevel;
+  /** The first candidate's current estimates of x_0, and the x_t that they were made from. */
   fills(): Canvas[] | Promise<Canvas[]>;
+  noisy(): Canvas[] | Promise<Canvas[]>;
 }
 
 export interface DenoisingOptions extends Omit<GenerationOptions, 'onProgress'> {
@@ -59,7 +63,9 @@ export async function denoise(
         step,
         total,
         elapsedMs: performance.now() - started,
+        level: trajectories[0].level,
         fills: () => fillsOf(trajectories[0]),
+        noisy: () => noisyOf(trajectories[0]),
       }),
   });
   try {
@@ -99,4 +105,8 @@ function pixelsOf(spec: TrajectorySpec): number {
 
 function fillsOf(trajectory: DenoisingTrajectory | ThreadedTrajectory): Canvas[] | Promise<Canvas[]> {
   return trajectory instanceof ThreadedTrajectory ? trajectory.fills() : trajectory.fills;
+}
+
+function noisyOf(trajectory: DenoisingTrajectory | ThreadedTrajectory): Canvas[] | Promise<Canvas[]> {
+  return trajectory instanceof ThreadedTrajectory ? trajectory.noisy() : trajectory.noisy;
 }

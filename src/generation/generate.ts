@@ -114,8 +114,9 @@ function planFields({ regions, evaluations }: Plan) {
   return {
     evaluations,
     regions: regions.map(({ levels }) => ({
-      levels: levels.map(({ level, network, canvas, windows }) => ({
+      levels: levels.map(({ level, network, canvas, windows, steps }) => ({
         network,
+        steps,
         scale: 1 / 2 ** level,
         box: toPicture(canvas, level),
         windows: windows.map((window) => toPicture(window, level)),

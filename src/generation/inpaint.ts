@@ -40,10 +40,11 @@ export async function inpaint(
       : await specifyWhole(model, { picture, mask }, region.box, parameters);
   const { candidates, timings } = await denoise(model, specs, {
     ...options,
-    onProgress: ({ fills, ...progress }) => {
+    onProgress: ({ fills, noisy: seen, level, ...progress }) => {
       const estimate = async () => previewOf(await fills(), boxOf);
+      const noisy = async () => previewOf(await seen(), boxOf);
       const whole = async () => paste((await fills()).map(patchOf));
-      options.onProgress?.({ ...progress, estimate, whole });
+      options.onProgress?.({ ...progress, ...level, estimate, noisy, whole });
     },
   });
 

@@ -3,6 +3,7 @@ import type { Box } from '../image/picture.ts';
 import { tensorToPicture } from '../image/region.ts';
 import { encodePicture } from '../image/threads.ts';
 import type { Preview } from './preview.ts';
+import type { SampleRequest } from './request.ts';
 import type { Progress } from './types.ts';
 
 /** A progress event, as plain data under the names of the API. */
@@ -12,35 +13,53 @@ export interface ProgressEvent {
   of: number;
   /** Estimated milliseconds until the last evaluation is done, from the pace since the first. */
   eta_ms: number;
+  /** Of the first candidate's last step: its timestep, T - 1 to 0, and abar there, the share of the signal's variance in x_t. */
+  timestep: number;
+  abar: number;
   /** The picture as it is estimated now, as a data: URL. */
   preview?: string;
+  /** x_t of that timestep, which the preview was estimated from, as a data: URL of the same part of the picture. */
+  noisy?: string;
   /** Where in the picture the preview lies. */
   box?: Box;
 }
 
+/** Which previews a request wants. */
+type Previews = Pick<SampleRequest, 'preview_every' | 'preview_noisy'>;
+
 /** Previews that may be encoded at a time; past it, events go without one: encoding must not fall ever further behind. */
 const MAX_PENDING_PREVIEWS = 8;
+
+/** A noisy picture with more pixels is not sent. */
+const MAX_NOISY_PIXELS = 256 ** 2;
 
 /**
  * Turns a request's progress into events, in the order of the steps. A preview is encoded in a thread; what follows it
  * waits for it.
  */
 export class ProgressReporter {
-  readonly #previewEvery: number;
+  readonly #wanted: Previews;
   readonly #send: (event: ProgressEvent) => void;
   #last: Promise<void> = Promise.resolve();
   #pending = 0;
 
-  /** `previewEvery`: steps between previews; 0: none. */
-  constructor(previewEvery: number, send: (event: ProgressEvent) => void) {
-    this.#previewEvery = previewEvery;
+  constructor(wanted: Previews, send: (event: ProgressEvent) => void) {
+    this.#wanted = wanted;
     this.#send = send;
   }
 
-  readonly report = ({ step, total, elapsedMs, estimate }: Progress): void => {
-    const event = { step, of: total, eta_ms: Math.round((elapsedMs / step) * (total - step)) };
-    const wanted = this.#previewEvery > 0 && step % this.#previewEvery === 0;
-    if (wanted && this.#pending < MAX_PENDING_PREVIEWS) this.#sendWithPreview(event, estimate());
+  readonly report = ({ step, total, elapsedMs, timestep, abar, estimate, noisy }: Progress): void => {
+    const event = {
+      step,
+      of: total,
+      eta_ms: Math.round((elapsedMs / step) * (total - step)),
+      timestep,
+      abar,
+    };
+    const { preview_every: every, preview_noisy: withNoisy } = this.#wanted;
+    const wanted = every > 0 && step % every === 0;
+    if (wanted && this.#pending < MAX_PENDING_PREVIEWS)
+      this.#sendWithPreview(event, estimate(), withNoisy ? noisy() : undefined);
     else if (this.#pending === 0) this.#send(event);
     else this.#last = this.#last.then(() => this.#send(event));
   };
@@ -50,15 +69,15 @@ export class ProgressReporter {
     await this.#last;
   }
 
-  #sendWithPreview(event: ProgressEvent, estimate: Promise<Preview>) {
+  #sendWithPreview(event: ProgressEvent, estimate: Promise<Preview>, noisy?: Promise<Preview>) {
     this.#pending++;
-    const encoding = encode(estimate);
+    const encoding = Promise.all([encode(estimate), noisy && encodeSmall(noisy)]);
     encoding.catch(() => {}); // handled below, perhaps only after earlier events
     const before = this.#last;
     this.#last = before.then(async () => {
       try {
-        const { file, box } = await encoding;
-        this.#send({ ...event, preview: `data:image/webp;base64,${base64(file)}`, box });
+        const [{ url, box }, seen] = await encoding;
+        this.#send({ ...event, preview: url, noisy: seen?.url, box });
       } catch {
         this.#send(event); // without a preview, rather than not at all
       } finally {
@@ -68,8 +87,14 @@ export class ProgressReporter {
   }
 }
 
-async function encode(estimate: Promise<Preview>): Promise<{ file: Uint8Array; box: Box | undefined }> {
+/** Noise is hard to compress, and does not survive being made smaller. */
+async function encodeSmall(noisy: Promise<Preview>) {
+  const { width, height } = await noisy;
+  return width * height > MAX_NOISY_PIXELS ? undefined : encode(noisy);
+}
+
+async function encode(estimate: Promise<Preview>): Promise<{ url: string; box: Box | undefined }> {
   const { x0, box, ...size } = await estimate;
   const file = await encodePicture(tensorToPicture(x0, size), { format: 'webp', quality: 80 });
-  return { file, box };
+  return { url: `data:image/webp;base64,${base64(file)}`, box };
 }

@@ -24,6 +24,8 @@ export interface SampleRequest {
   priority: Priority;
   /** A preview with the progress every so many steps; 0: never. */
   preview_every: number;
+  /** With each preview, the noisy picture that it was estimated from; none when absent. */
+  preview_noisy?: boolean;
   format?: OutputFormat;
   /** 1..100, for jpeg and webp. */
   quality?: number;

@@ -45,7 +45,10 @@ export function resolve(registry: ModelRegistry, request: GenerationRequest): Re
 }
 
 /** For a request that cannot wait for a model to load. Throws ModelNotReadyError while the default model cannot answer. */
-export function assertReady(registry: ModelRegistry, { model, parameters: { seed } }: ResolvedRequest): void {
+export function assertReady(
+  registry: ModelRegistry,
+  { model, parameters: { seed } }: { model: ServedModel; parameters: { seed?: number } },
+): void {
   if (registry.ready || model !== registry.get(undefined, seed)) return;
   throw new ModelNotReadyError(registry.notReadyReason ?? 'not ready');
 }

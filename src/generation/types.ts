@@ -48,8 +48,13 @@ export interface Progress {
   total: number;
   /** Milliseconds since the first evaluation began. */
   elapsedMs: number;
+  /** Of the first candidate's last step: its timestep, and the share of the signal's variance in x_t there. */
+  timestep: number;
+  abar: number;
   /** What the first candidate looks like now: the part that is being filled, and the whole picture. */
   estimate(): Promise<Preview>;
+  /** The x_t that the estimate was made from: noise in the hole. */
+  noisy(): Promise<Preview>;
   whole(): Promise<Picture>;
 }
 

@@ -52,7 +52,7 @@ function featuresOf({ canvas, windows: [window], x0, mask }: LevelInput) {
   return knownFeatures(cropTensor(x0, canvas, window), cropTensor(mask, canvas, window));
 }
 
-/** All first levels together, then all second ones, and so on: each stage has one network. */
+/** All first levels together, those that take few steps before the others, then all second ones, and so on. */
 async function stagesOf(
   model: ServedModel,
   { picture, mask }: Pick<HoledPicture, 'picture' | 'mask'>,
@@ -64,22 +64,31 @@ async function stagesOf(
   const stages: StageSpec[] = [];
   const most = regions.reduce((count, { levels }) => Math.max(count, levels.length), 0);
   for (let i = 0; i < most; i++) {
-    const levels: StageSpec['levels'] = [];
+    const stagesBySteps = new Map<number, StageSpec>();
     for (const [region, { levels: planned }] of regions.entries()) {
       const level = planned[i];
       if (!level || !served.includes(level.network)) continue;
-      const input: LevelInput = { ...level, ...(await levelPixels(picture, mask, level)) };
-      levels.push({ region, input });
+      const { network, steps } = level;
+      const stage = stagesBySteps.get(steps) ?? {
+        ...samplingOf(model, network, parameters, steps),
+        levels: [],
+      };
+      stagesBySteps.set(steps, stage);
+      stage.levels.push({ region, input: { ...level, ...(await levelPixels(picture, mask, level)) } });
     }
-    if (levels.length === 0) break;
-    stages.push({ ...samplingOf(model, i === 0 ? 'base' : 'refiner', parameters), levels });
+    stages.push(...[...stagesBySteps.values()].sort((a, b) => a.sampler.steps - b.sampler.steps));
   }
   return stages;
 }
 
-function samplingOf({ card }: ServedModel, network: NetworkName, parameters: SamplingParameters) {
+function samplingOf(
+  { card }: ServedModel,
+  network: NetworkName,
+  parameters: SamplingParameters,
+  steps: number,
+) {
   const { refiner } = card;
-  if (network === 'base' || !refiner) return { network, ...sampledAs(card, parameters) };
+  if (network === 'base' || !refiner) return { network, ...sampledAs(card, { ...parameters, steps }) };
   const { level, level_max: levelMax, defaults } = refiner;
-  return { network, ...sampledAs(refiner, defaults), augmentation: { level, levelMax } };
+  return { network, ...sampledAs(refiner, { ...defaults, steps }), augmentation: { level, levelMax } };
 }

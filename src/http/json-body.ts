@@ -69,7 +69,22 @@ async function putBack(value: unknown, pictures: readonly Buffer[], shape: JsonS
 const CHECK_AFTER = 4;
 
 /** Collects a body of JSON. Rejects early with the Problem of readJsonBody, or with one of the upload. */
-export async function collectJson(body: Readable, upload: Upload, shape = SHAPE): Promise<Buffer> {
+export function collectJson(body: Readable, upload: Upload, shape = SHAPE): Promise<Buffer> {
+  // The start of a body takes no more than the whole of it.
+  const check = (start: Buffer) => void takeOutPictures(start, shape);
+  return collect(body, upload, { afterBytes: CHECK_AFTER * shape.bytes, check });
+}
+
+/** Looks at the start of a large body once. */
+interface EarlyCheck {
+  /** How many bytes have arrived by then. */
+  afterBytes: number;
+  /** What it throws refuses the body. */
+  check: (start: Buffer) => void;
+}
+
+/** Collects a body. Rejects with a Problem of the upload, or with what the check throws. */
+export async function collect(body: Readable, upload: Upload, early?: EarlyCheck): Promise<Buffer> {
   const collected = new Promise<Buffer>((resolve, reject) => {
     const chunks = new Chunks();
     let bytes = 0;
@@ -79,9 +94,9 @@ export async function collectJson(body: Readable, upload: Upload, shape = SHAPE)
       bytes += chunk.length;
       try {
         upload.take(chunk.length);
-        if (checked || bytes < CHECK_AFTER * shape.bytes) return;
+        if (!early || checked || bytes < early.afterBytes) return;
         checked = true;
-        takeOutPictures(chunks.concat(), shape); // the start of a body takes no more than the whole of it
+          early.check(chunks.concat());
       } catch (error) {
         refuse(error);
       }

@@ -1,14 +1,17 @@
 import type { SwaggerTransform, SwaggerTransformObject } from '@fastify/swagger';
 import { z } from 'zod';
-import { needsKey } from './plugins/keys.ts';
+import { isApi, needsKey } from './plugins/keys.ts';
 import { PROBLEMS, type Slug } from './problem.ts';
-import { requestSchemas, responseSchemas } from './schemas/named.ts';
+import { requestExamples, requestSchemas, responseSchemas } from './schemas/named.ts';
 import { problem } from './schemas/responses.ts';
 
 type JsonSchema = Record<string, unknown>;
 /** A service without API_KEYS needs no key, so the empty requirement is listed too. */
 const optionalKey = () => [{}, { bearer: [] }, { header: [] }];
 const uri = (id: string) => `#/components/schemas/${id}`;
+
+/** The service's address relative to the document's own, /openapi.json: it is right behind any proxy. */
+export const HERE = '.';
 
 /** Converts a route's zod schemas for the document: references to the named ones, JSON Schema for the rest. */
 export const transform: SwaggerTransform = ({ schema, url }) => {
@@ -22,19 +25,92 @@ export const transform: SwaggerTransform = ({ schema, url }) => {
   if (body) transformed.body = content(body, 'input');
   if (response) {
     transformed.response = Object.fromEntries(
-      Object.entries(response).map(([status, of]) => [status, content(of, 'output')]),
+      Object.entries(response).map(([status, of]) => {
+        const { headers, ...rest } = content(of, 'output') as { headers?: object };
+        return [status, { ...rest, headers: { ...headers, ...commonHeaders(Number(status), url) } }];
+      }),
     );
   }
   return { schema: transformed as never, url };
 };
 
-/** Adds the named schemas. */
+/** Adds the named schemas, and an example to each body that has one. */
 export const transformObject: SwaggerTransformObject = (document) => {
   if (!('openapiObject' in document)) throw new Error('this is an OpenAPI 3 service');
   const { openapiObject } = document;
   const schemas = { ...components(requestSchemas, 'input'), ...components(responseSchemas, 'output') };
-  return { ...openapiObject, components: { ...openapiObject.components, schemas } } as typeof openapiObject;
+  addExamples(openapiObject.paths ?? {});
+  const servers = [{ url: HERE, description: 'This service' }];
+  return {
+    ...openapiObject,
+    servers,
+    components: { ...openapiObject.components, schemas },
+  } as typeof openapiObject;
 };
+
+interface Operation {
+  requestBody?: { content?: Record<string, { schema?: { $ref?: string }; example?: object }> };
+}
+
+function addExamples(paths: object): void {
+  const examples = new Map([...requestExamples].map(([id, example]) => [uri(id), example]));
+  for (const path of Object.values(paths)) {
+    for (const { requestBody } of Object.values(path as Record<string, Operation>)) {
+      for (const media of Object.values(requestBody?.content ?? {})) {
+        const example = examples.get(media.schema?.$ref ?? '');
+        if (example) media.example = example;
+      }
+    }
+  }
+}
+
+type Headers = Record<string, JsonSchema>;
+
+const MAX_INT32 = 2 ** 31 - 1;
+const line = (description: string) => ({ type: 'string', description });
+const whole = (minimum: number, description: string) => ({
+  type: 'integer',
+  minimum,
+  maximum: MAX_INT32,
+  description,
+});
+
+/** Headers of every answer with generated pictures. */
+export const generatedHeaders: Headers = {
+  'x-seed': {
+    ...whole(0, 'The seed, with which the same pictures come again'),
+    maximum: 2 ** 32 - 1,
+    format: 'int64',
+  },
+  'x-model': line('The model, as id@version'),
+  'x-steps': whole(1, 'Steps of the sampler'),
+};
+
+/** Those of /v1/inpaint and /v1/sample. */
+export const pictureHeaders: Headers = {
+  ...generatedHeaders,
+  'server-timing': line('Milliseconds of each part of the work'),
+};
+
+const RATE_LIMITS: Headers = {
+  'ratelimit-limit': whole(0, 'With a rate limit: requests in each period'),
+  'ratelimit-remaining': whole(0, 'Requests that are left in this period'),
+  'ratelimit-reset': whole(0, 'Seconds until the next period'),
+};
+
+/** Headers that answers have whatever the operation. */
+function commonHeaders(status: number, url: string): Headers {
+  return {
+    'x-request-id': line("The client's own, or a new one; it is in the service's log"),
+    ...(isApi(url) && (status < 300 || status === 429) && RATE_LIMITS),
+    ...((status === 429 || status === 503) && {
+      'retry-after': whole(1, 'Seconds after which to try again'),
+    }),
+    ...(status === 401 && {
+      'www-authenticate': line('Bearer, and what is wrong with the key that was sent'),
+    }),
+  };
+}
 
 /** Responses for the problems that an operation can answer, grouped by status. */
 export function problems(...slugs: Slug[]): Record<number, unknown> {
@@ -68,8 +144,9 @@ export const pictureContent = {
 /** A response body: server-sent events. */
 export const events = z.string().meta({
   description:
-    'Server-sent events. `queued`: position. `progress`, in the order of the steps: step, of, eta_ms, and every ' +
-    'preview_every steps a preview (a data: URL) with its box in the picture. At the end `result` (the JSON answer) or ' +
+    'Server-sent events. `queued`: position. `progress`, in the order of the steps: step, of, eta_ms, the timestep of the ' +
+    'step and abar there (the share of the signal in x_t), and every preview_every steps a preview (a data: URL) with its ' +
+    'box in the picture, and with preview_noisy the x_t that it was estimated from (noisy). At the end `result` (the JSON answer) or ' +
     '`error` (a Problem). A comment every 15 s keeps proxies from closing the connection.',
 });
 /** A response body: text. */
@@ -90,17 +167,47 @@ function content(of: unknown, io: 'input' | 'output'): unknown {
   };
 }
 
+/** Options of the conversion. Generators of clients use 32 bits for an integer unless its format says otherwise. */
+const conversion = {
+  unrepresentable: 'any',
+  override: ({ jsonSchema }: { jsonSchema: JsonSchema }) => {
+    const { additionalProperties: others } = jsonSchema;
+    // Any others are allowed when this is absent, too; generators understand that better.
+    if (jsonSchema.properties && others && Object.keys(others).length === 0)
+      delete jsonSchema.additionalProperties;
+    if (Number.isInteger(jsonSchema.const)) jsonSchema.type = 'integer'; // zod's literals are numbers
+    if (jsonSchema.type !== 'integer') return;
+    if (jsonSchema.minimum === Number.MIN_SAFE_INTEGER) delete jsonSchema.minimum; // what JavaScript can count, no limit
+    if (jsonSchema.maximum === Number.MAX_SAFE_INTEGER) delete jsonSchema.maximum;
+    const largest = jsonSchema.const ?? jsonSchema.maximum;
+    if (((largest as number | undefined) ?? Number.POSITIVE_INFINITY) > MAX_INT32)
+      jsonSchema.format = 'int64';
+  },
+} as const;
+
 function jsonSchema(schema: unknown, io: 'input' | 'output'): JsonSchema {
   const registry = io === 'input' ? requestSchemas : responseSchemas;
   const id = registry.get(schema as z.ZodType)?.id;
-  return id ? { $ref: uri(id) } : clean(z.toJSONSchema(schema as z.ZodType, { io, unrepresentable: 'any' }));
+  return id ? { $ref: uri(id) } : clean(z.toJSONSchema(schema as z.ZodType, { io, ...conversion }));
 }
 
 function components(registry: typeof requestSchemas, io: 'input' | 'output'): Record<string, JsonSchema> {
-  const { schemas } = z.toJSONSchema(registry, { io, uri, unrepresentable: 'any' });
+  const { schemas } = z.toJSONSchema(registry, { io, uri, ...conversion });
   return Object.fromEntries(Object.entries(schemas).map(([id, schema]) => [id, clean(schema as JsonSchema)]));
 }
 
 function clean({ $schema, $id, id, ...schema }: JsonSchema): JsonSchema {
-  return schema;
+  return withoutSafeBounds(schema) as JsonSchema;
+}
+
+/** Zod bounds every integer by what a double can count. Such a bound says nothing, and Swagger UI shows it as an example. */
+function withoutSafeBounds(value: unknown): unknown {
+  if (Array.isArray(value)) return value.map(withoutSafeBounds);
+  if (typeof value !== 'object' || value === null) return value;
+  const kept = Object.entries(value).filter(
+    ([key, bound]) =>
+      !(key === 'minimum' && bound === Number.MIN_SAFE_INTEGER) &&
+      !(key === 'maximum' && bound === Number.MAX_SAFE_INTEGER),
+  );
+  return Object.fromEntries(kept.map(([key, each]) => [key, withoutSafeBounds(each)]));
 }

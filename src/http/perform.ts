@@ -1,6 +1,11 @@
 import type { FastifyReply } from 'fastify';
 import { type Generated, generate } from '../generation/generate.ts';
-import { generationLimits, type PreparedRequest, prepare } from '../generation/prepare.ts';
+import {
+  type GenerationLimits,
+  generationLimits,
+  type PreparedRequest,
+  prepare,
+} from '../generation/prepare.ts';
 import type { GenerationRequest } from '../generation/request.ts';
 import { assertReady, reproducibilityFields, resolve } from '../generation/resolve.ts';
 import type { GenerationOptions } from '../generation/types.ts';
@@ -10,6 +15,13 @@ import { disconnectSignal } from './disconnect.ts';
 
 /** Called when the pictures have been found good. Returns what is told the progress. */
 export type OnPrepared = (prepared: PreparedRequest) => GenerationOptions['onProgress'];
+
+export interface PerformOptions {
+  /** Limits on its pictures; those of the settings when absent. */
+  limits?: GenerationLimits;
+  /** Ends it; when absent, it ends when the client disconnects. */
+  signal?: AbortSignal;
+}
 
 /**
  * One generation request over HTTP, up to its encoded pictures: resolve, reserve, prepare, generate. It stops when the client
@@ -24,6 +36,7 @@ export async function perform(
   reply: FastifyReply,
   request: GenerationRequest,
   onPrepared?: OnPrepared,
+  { limits = generationLimits(config), signal = disconnectSignal(reply) }: PerformOptions = {},
 ): Promise<Generated> {
   const resolved = resolve(registry, request);
   assertReady(registry, resolved);
@@ -31,10 +44,9 @@ export async function perform(
   const { logFields, apiKey } = reply.request;
   Object.assign(logFields, reproducibilityFields(resolved));
   const reservation = model.scheduler?.admission.reserve(parameters.numImages, apiKey?.name);
-  const signal = disconnectSignal(reply);
   let room: Room | undefined;
   try {
-    const prepared = await prepare(resolved, generationLimits(config));
+    const prepared = await prepare(resolved, limits);
     room = prepared.room;
     reply.header('x-seed', parameters.seed).header('x-model', model.ref).header('x-steps', parameters.steps);
     const onProgress = onPrepared?.(prepared);

@@ -1,5 +1,5 @@
 import type { z } from 'zod';
-import { apiProblems, events, pictureContent } from './openapi.ts';
+import { apiProblems, events, pictureContent, pictureHeaders } from './openapi.ts';
 import type { Slug } from './problem.ts';
 
 interface PictureOperation {
@@ -36,13 +36,14 @@ export function pictureOperation(operation: PictureOperation) {
     description,
     body: {
       content: {
+        'application/json': { schema: json }, // first: what many generators choose
         ...(form && { 'multipart/form-data': { schema: form } }),
-        'application/json': { schema: json },
       },
     },
     response: {
       200: {
         description: answer,
+        headers: pictureHeaders,
         content: {
           'application/json': { schema: response },
           ...pictureContent,

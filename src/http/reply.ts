@@ -34,9 +34,7 @@ function replyWithEvents(reply: FastifyReply, run: (onPrepared: OnPrepared) => P
         const events = new EventStream(reply);
         opened.stream = events;
         events.send('queued', { position: model.scheduler?.depth.waiting ?? 0 });
-        const progress = new ProgressReporter(request.preview_every, (event) =>
-          events.sendUnlessBehind('progress', event),
-        );
+        const progress = new ProgressReporter(request, (event) => events.sendUnlessBehind('progress', event));
         opened.reporter = progress;
         return progress.report;
       });

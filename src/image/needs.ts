@@ -174,6 +174,14 @@ export function decodeNeeds(image: Header): number {
   return decodedBytes(image) + beyondLanes(decodeWork(image), pixelsOf(image) * WORK);
 }
 
+/** What it takes to decode a mask, to change its hole, and to write it as an RGBA PNG. */
+export function adjustNeeds(mask: Header): number {
+  const pixels = pixelsOf(mask);
+  const painted = 4 * pixels;
+  const work = beyondLanes(maskWork(mask), pixels * WORK, encodeWork(mask, 'png'));
+  return maskBytes(mask) + painted + encodedBytes(painted) + work;
+}
+
 /** The part of the largest task's working memory that exceeds what the lanes have: the request itself holds it. */
 const beyondLanes = (...work: number[]) => Math.max(0, Math.max(...work) - pictureBudget.workable);
 

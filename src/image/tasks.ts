@@ -1,5 +1,6 @@
 /** The functions that run in image threads, started by threads.ts. Their cost is proportional to a picture's pixels. */
 import { setImmediate } from 'node:timers/promises';
+import { adjustMask } from './adjust.ts';
 import { compositeAll } from './composite.ts';
 import { decodePicture } from './decode.ts';
 import { knownFeatures } from './drift.ts';
@@ -26,6 +27,7 @@ export const tasks = {
   decodePicture: async (...args: Parameters<typeof decodePicture>) => shared(await decodePicture(...args)),
   decodeMask: async (...args: Parameters<typeof decodeMask>) => shared(await decodeMask(...args)),
   growMask: async (...args: Parameters<typeof growMask>) => shared(growMask(...args)),
+  adjustMask: async (...args: Parameters<typeof adjustMask>) => shared(adjustMask(...args)),
   maskFromAlpha: async (picture: Picture) => shared(maskFromAlpha(picture)),
   measureHole: async (mask: Mask) => measureHole(mask),
   pictureToTensor,

@@ -146,6 +146,7 @@ const passOver = (size: { width: number; height: number }): Cost =>
 function offload<
   Name extends
     | 'growMask'
+    | 'adjustMask'
     | 'maskFromAlpha'
     | 'measureHole'
     | 'pictureToTensor'
@@ -157,6 +158,7 @@ function offload<
     run(passOver(args[0]), name, args) as ReturnType<Tasks[Name]>;
 }
 export const growMask = offload('growMask');
+export const adjustMask = offload('adjustMask');
 export const maskFromAlpha = offload('maskFromAlpha');
 export const measureHole = offload('measureHole');
 export const pictureToTensor = offload('pictureToTensor');

@@ -41,7 +41,7 @@ export class JobRunner {
       const prepared =
         this.preparedInputs.take(job.id, model) ?? (await prepare(resolved, this.#limits, { wait: signal }));
       room = prepared.room;
-      const progress = new ProgressReporter(request.preview_every, onProgress);
+      const progress = new ProgressReporter(request, onProgress);
       const options = { signal, reservation, onProgress: progress.report };
       const { files, format, fields } = await generate(this.#metrics, prepared, options);
       await progress.flush();

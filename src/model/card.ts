@@ -33,6 +33,12 @@ const fields = z.object({
     head_dim: z.int().min(1).max(1024),
     /** Groups of the group normalisation. */
     groups: z.int().min(1).max(1024),
+    /** Attention heads, in place of head_dim channels for each. */
+    heads: z.int().min(1).max(1024).optional(),
+    /** Between levels: a convolution, or a residual block as in BigGAN. */
+    resample: z.enum(['conv', 'biggan']).optional(),
+    /** Whether the timestep scales and shifts the second norm of a block; it is added before that norm otherwise. */
+    adaptive_norm: z.boolean().optional(),
   }),
   defaults,
   sampling,
@@ -42,7 +48,7 @@ const fields = z.object({
     name: z.string(),
     terms: z.string(),
     /** Number of training pictures. */
-    pictures: z.int().min(0),
+    pictures: z.int32().min(0),
     /** Other training pictures, by source: their number and licence. */
     photographs: z.array(source).max(MAX_SOURCES).optional(),
     /**
@@ -65,7 +71,7 @@ const fields = z.object({
 
 /** The contents of `models/<id>/<version>/model.json`: the contract between training and serving. */
 export const modelCard = fields.superRefine((card, context) => {
-  const { conditioning, in_channels, defaults, schedule, sampling } = card;
+  const { conditioning, in_channels, out_channels, defaults, schedule, sampling } = card;
   const required = conditioning === 'inpaint' ? 4 : 3;
   if (in_channels !== required) {
     const message = `must be ${required} where conditioning is ${conditioning}`;
@@ -74,6 +80,10 @@ export const modelCard = fields.superRefine((card, context) => {
   if (defaults.steps > schedule.T) {
     const message = `must be ${schedule.T} at most, the schedule's T`;
     context.addIssue({ code: 'custom', path: ['defaults', 'steps'], message });
+  }
+  if (sampling.variance === 'learned' && out_channels !== 6) {
+    const message = `must not be learned where out_channels is ${out_channels}: a learned variance takes 6`;
+    context.addIssue({ code: 'custom', path: ['sampling', 'variance'], message });
   }
   if (sampling.final_timestep >= schedule.T) {
     const message = `must be below ${schedule.T}, the schedule's T`;

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { VARIANCES } from '../diffusion/samplers/ddpm.ts';
 import { SAMPLER_NAMES } from '../diffusion/samplers/index.ts';
 import { type ScheduleConfig, scheduleFrom } from '../diffusion/schedule.ts';
 import { SPACINGS } from '../diffusion/timesteps.ts';
@@ -47,11 +48,12 @@ export const defaults = z.object({
   eta: z.number().min(0).max(1),
 });
 
-/** Timesteps that samplers visit: how they are spread, and where they end (below T). */
+/** Timesteps that samplers visit: how they are spread, and where they end (below T). And the variance of ddpm's steps. */
 export const sampling = z
   .object({
     spacing: z.enum(SPACINGS).default('trailing'),
     final_timestep: z.int().min(0).lt(MAX_TIMESTEPS).default(0),
+    variance: z.enum(VARIANCES).default('fixed_small'),
   })
   .prefault({});
 
@@ -66,6 +68,6 @@ export const source = z.object({
   name: z.string(),
   licence: z.string(),
   /** Number of training pictures. */
-  pictures: z.int().min(0),
+  pictures: z.int32().min(0),
 });
 export const MAX_SOURCES = 100;

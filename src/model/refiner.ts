@@ -47,6 +47,10 @@ export const refiner = z
     };
     require(level <= level_max, ['level'], `must be ${level_max} at most, the level_max`);
     require(defaults.steps <= T, ['defaults', 'steps'], `must be ${T} at most, the schedule's T`);
+    require(sampling.variance !== 'learned', [
+      'sampling',
+      'variance',
+    ], 'must not be learned: it has 3 outputs');
     require(sampling.final_timestep < T, [
       'sampling',
       'final_timestep',

@@ -9,6 +9,8 @@ import type { ServedModel } from './served-model.ts';
 import { describeShares, fractionOf, pickModel, type Share } from './shares.ts';
 
 export interface RegistryOptions extends DefaultModelOptions {
+  /** Other names of models: MODEL_ALIASES. */
+  aliases?: Readonly<Record<string, string>>;
   /** Milliseconds without a request after which a version that is not the default is unloaded; 0 (default): never. */
   idleMs?: number;
   engine: EngineSettings;
@@ -27,7 +29,8 @@ export interface ModelRegistry {
   /**
    * The model for a request. `reference` is "id@version"; or "id", which means its default version if it has one and
    * its newest otherwise; or undefined, which means the default. Where the default is split, the seed (0..2^32-1)
-   * decides, always in the same way; without a seed it is the version with the largest weight.
+   * decides, always in the same way; without a seed it is the version with the largest weight. A name of no model may be
+   * an alias.
    * Throws UnknownModelError.
    */
   get(reference?: string, seed?: number): ServedModel;
@@ -112,14 +115,25 @@ export class FolderRegistry implements ModelRegistry {
   }
 
   get(reference?: string, seed?: number): ModelVersion {
+    const model = this.#find(reference, seed) ?? this.#find(this.#aliasOf(reference), seed);
+    if (model) return model;
+    throw new UnknownModelError(`there is no model ${reference}; ${listVersions(this.#versions)}`);
+  }
+
+  /** The model that a name of no model stands for. A version (with @) that is missing is never replaced by another one. */
+  #aliasOf(name = ''): string {
+    const { aliases = {} } = this.#options;
+    if (Object.hasOwn(aliases, name)) return aliases[name];
+    return name.includes('@') ? name : (aliases['*'] ?? name);
+  }
+
+  #find(reference?: string, seed?: number): ModelVersion | undefined {
     const matches = ({ card, ref }: ModelVersion) =>
       reference === undefined || card.id === reference || ref === reference;
     const shares = this.#shares.filter(({ model }) => matches(model));
     if (shares.length > 0) return pickModel(shares, seed);
     const candidates = this.#versions.filter(matches);
-    if (candidates.length === 0)
-      throw new UnknownModelError(`there is no model ${reference}; ${listVersions(this.#versions)}`);
-    return newestUsable(candidates);
+    return candidates.length > 0 ? newestUsable(candidates) : undefined;
   }
 
   shareOf(model: ServedModel): number {

@@ -15,6 +15,10 @@ const VALUES: Record<keyof typeof SETTINGS, { good: string[]; bad: string[] }> =
     good: ['celeba', 'celeba@1', 'celeba@1:90,@2:10'],
     bad: ['celeba@1:90,@2', 'celeba@1:0', 'a@1:x,@2:1'],
   },
+  MODEL_ALIASES: {
+    good: ['gpt-image-1=celeba', 'a=celeba@1, *=celeba'],
+    bad: ['celeba', 'a=', '=celeba', 'a=b,a=c', 'a@1=b', 'a b=c'],
+  },
   SERVING_FILE: { good: ['/run/serving.json'], bad: [] },
   RELOAD_INTERVAL_MS: { good: ['0', '60000'], bad: ['-1', '3600001', 'often'] },
   MODEL_IDLE_MS: { good: ['0'], bad: ['never', '-1'] },
@@ -64,7 +68,9 @@ const VALUES: Record<keyof typeof SETTINGS, { good: string[]; bad: string[] }> =
   },
   RATE_LIMIT: { good: ['60/minute', '1/day'], bad: ['60', '0/minute', '60/min', '-1/hour'] },
   TRUST_PROXY: { good: ['loopback', '10.0.0.0/8, ::1'], bad: ['true', '10.0.0.0/33', 'proxy.example'] },
+  BASE_PATH: { good: ['/inpaint', '/a/b'], bad: ['inpaint', '/', '/inpaint/', '/a b'] },
   DOCS: { good: ['false'], bad: ['no', '0'] },
+  PAGE_DIR: { good: ['src/playground'], bad: ['src', 'no-such-folder', 'src/playground/index.html'] },
   METRICS_PORT: { good: ['9090'], bad: ['-1', 'none'] },
   SHUTDOWN_GRACE_MS: { good: ['0'], bad: ['-1', '30s'] },
 };

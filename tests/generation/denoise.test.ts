@@ -63,7 +63,7 @@ test.each([
   const pixels = resolution ** 2;
   const known = { x0: new Float32Array(3 * pixels), mask: new Float32Array(pixels).fill(1) };
   const parameters = { seed: 1, numImages: 1, sampler: 'dpmpp_2m', steps: 4, eta: 0 } as const;
-  const sampling = { spacing: 'log_snr', final_timestep: 3 } as const;
+  const sampling = { spacing: 'log_snr', final_timestep: 3, variance: 'fixed_small' } as const;
   const model = modelWith(run, { conditioning, resolution, sampling });
   await denoise(model, wholeSpecs(model, known, parameters), {});
   expect(visited).toEqual(

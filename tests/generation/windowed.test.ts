@@ -24,7 +24,7 @@ function level(
   const mask = Float32Array.from({ length: width * R }, (_, p) => (p % width >= hole ? 1 : 0));
   const x0 = Float32Array.from({ length: 3 * width * R }, (_, i) => Math.sin(i));
   const windows = starts.map((left) => ({ left, top: 0, width: R, height: R }));
-  return { level, network, canvas: { left: 0, top: 0, width, height: R }, windows, x0, mask };
+  return { level, network, canvas: { left: 0, top: 0, width, height: R }, windows, x0, mask, steps: 4 };
 }
 
 function spec(changes: Partial<WindowedSpec> = {}): WindowedSpec {
@@ -78,6 +78,17 @@ test('all windows of all steps of all stages are evaluated, each stage by its ne
   expect(trajectory.input(0).x.length).toBe(8 * R * R);
   run(trajectory, forwards, () => 0);
   expect(trajectory.step).toBe(trajectory.total);
+});
+
+test('regions that take few steps are filled first; only regions that have been begun have a fill', () => {
+  const [thick] = spec().stages;
+  const few = { ...thick.sampler, steps: 2 };
+  const thin = { ...thick, sampler: few, levels: [{ region: 1, input: level(0, 'base', 24, 12, [0, 8]) }] };
+  const trajectory = createTrajectory(spec({ stages: [thin, thick] }));
+  expect(trajectory.total).toBe(2 * 2 + 2 * 4);
+  expect(trajectory.fills.map(({ level }) => level)).toEqual([0]);
+  run(trajectory, forwards, () => 0);
+  expect(trajectory.fills.map(({ level }) => level)).toEqual([1, 0]);
 });
 
 test('the hole becomes what the network estimates, and known pixels stay', () => {
@@ -169,6 +180,56 @@ test('in a thread it gives the same bytes as on the main thread', async () => {
     expect(await there.fills()).toEqual(here.fills);
   }
   there.close();
+});
+
+test('progress shows x_t and the noise level of the last step, across stages', async () => {
+  const here = createTrajectory(spec());
+  const there = await ThreadedTrajectory.create(spec());
+  const known = here.noisy[0];
+  expect(here.level).toEqual({ timestep: 99, abar: abar[99] });
+  const seen: number[] = [];
+  while (here.step < here.total) {
+    const { x, t } = here.input(0);
+    const predictions = Array.from({ length: here.rows }, (_, row) => predict(here.input(row), 0.1));
+    for (const [row, prediction] of predictions.entries()) {
+      here.advance(prediction, row);
+      await there.advance(prediction, row);
+    }
+    seen.push(here.level.timestep);
+    expect(here.level).toEqual({ timestep: t, abar: abar[t] });
+    expect(there.level).toEqual(here.level);
+    expect(await there.noisy()).toEqual(here.noisy);
+    const [noisy] = here.noisy; // the first window begins at the canvas's left edge
+    for (const column of [0, 5, 15]) expect(noisy.x0[column]).toBe(x[column]);
+  }
+  expect(seen).toEqual([99, 74, 49, 24, 99, 74, 49, 24]);
+  expect(known.width).toBe(24);
+  expect(here.noisy[0].width).toBe(40);
+  there.close();
+});
+
+test('a learned variance of -1 and 1 gives the steps of the small and the large fixed one', () => {
+  const drawn = (variance: 'fixed_small' | 'fixed_large' | 'learned', output?: number) => {
+    const { stages, ...rest } = spec();
+    const sampler = { name: 'ddpm', steps: 4, eta: 0, variance } as const;
+    const trajectory = createTrajectory({ ...rest, stages: [{ ...stages[0], sampler }] });
+    while (trajectory.step < trajectory.total) {
+      const rows = Array.from({ length: trajectory.rows }, (_, row) => predict(trajectory.input(row), 0.3));
+      for (const [row, prediction] of rows.entries()) {
+        const outputs = new Float32Array((output === undefined ? 3 : 6) * R * R).fill(output ?? 0);
+        outputs.set(prediction);
+        trajectory.advance(outputs, row);
+      }
+      if (trajectory.step === trajectory.total - trajectory.rows) return trajectory.input(0).x;
+    }
+    throw new Error('unreachable');
+  };
+  const [small, large] = [drawn('fixed_small'), drawn('fixed_large')];
+  const worst = (a: Float32Array, b: Float32Array) =>
+    Math.max(...a.map((value, i) => Math.abs(value - b[i])));
+  expect(worst(drawn('learned', -1), small)).toBeLessThan(1e-5);
+  expect(worst(drawn('learned', 1), large)).toBeLessThan(1e-5);
+  expect(worst(small, large)).toBeGreaterThan(0.01);
 });
 
 test('enlargement is bicubic with a = -0.75, as in PyTorch', () => {

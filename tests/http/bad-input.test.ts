@@ -189,7 +189,7 @@ describe('the request itself', () => {
   });
 
   test('unknown paths and methods', async () => {
-    expectProblem(await request(service.url).get('/v2/inpaint'), 404, 'not-found');
+    expectProblem(await request(service.url).get('/v3/inpaint'), 404, 'not-found');
     const wrong = await request(service.url).get('/v1/inpaint');
     expectProblem(wrong, 405, 'method-not-allowed');
     expect(wrong.headers.allow).toContain('POST');

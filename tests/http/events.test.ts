@@ -38,6 +38,7 @@ test('a stream reports the queue, every step with a preview, and the result', as
     steps: 6,
     seed: 3,
     preview_every: 2,
+    preview_noisy: true,
   };
   const { headers, list } = await events('/v1/inpaint', body);
   expect(headers['content-type']).toContain('text/event-stream');
@@ -50,6 +51,15 @@ test('a stream reports the queue, every step with a preview, and the result', as
   expect(previews.map(({ step }) => step)).toEqual([2, 4, 6]);
   const picture = Buffer.from(previews[0].preview.split(',')[1], 'base64');
   expect(await sharp(picture).metadata()).toMatchObject({ format: 'webp', width: 64, height: 64 });
+  const noisy = previews.map((step) => Buffer.from(step.noisy.split(',')[1], 'base64'));
+  const deviations = await Promise.all(
+    noisy.map(async (file) => (await sharp(file).stats()).channels[0].stdev),
+  );
+  expect(deviations[0]).toBeGreaterThan(deviations[2]); // there is less noise in it at the end
+  for (const [i, { timestep, abar }] of steps.slice(1).entries()) {
+    expect(timestep).toBeLessThan(steps[i].timestep);
+    expect(abar).toBeGreaterThan(steps[i].abar);
+  }
 
   const last = list.at(-1);
   const plain = await request(service.url).post('/v1/inpaint').set('accept', 'application/json').send(body);

@@ -84,6 +84,7 @@ class FakeEngine implements Engine {
 export class FakeRegistry implements ModelRegistry {
   readonly engine = new FakeEngine();
   readonly scheduler: Scheduler;
+  readonly #model: ServedModel;
 
   notReadyReason: string | undefined;
 
@@ -93,6 +94,18 @@ export class FakeRegistry implements ModelRegistry {
       limit: 16,
       ...queueShares({ ...config, QUEUE_LIMIT: 16 }),
     });
+    const { scheduler, engine } = this;
+    this.#model = {
+      ref: 'fake@1',
+      created: new Date(0),
+      card: CARD,
+      digest: CARD.files['unet.onnx'].sha256,
+      state: 'ready',
+      engine: engine.info,
+      workers: { alive: 1, total: 1 },
+      scheduler,
+      open: async () => ({ scheduler, engine: engine.info }),
+    };
   }
 
   get ready() {
@@ -111,18 +124,7 @@ export class FakeRegistry implements ModelRegistry {
 
   get(reference = 'fake'): ServedModel {
     if (reference !== 'fake' && reference !== 'fake@1') throw new UnknownModelError(`no ${reference}`);
-    const { scheduler, engine } = this;
-    return {
-      ref: 'fake@1',
-      created: new Date(0),
-      card: CARD,
-      digest: CARD.files['unet.onnx'].sha256,
-      state: 'ready',
-      engine: engine.info,
-      workers: { alive: 1, total: 1 },
-      scheduler,
-      open: async () => ({ scheduler, engine: engine.info }),
-    };
+    return this.#model;
   }
 
   async close() {}

@@ -63,7 +63,13 @@ describe('with API_KEYS', () => {
         if (statusCode !== 401) open.push(`${method} ${path}`);
       }
     }
-    expect(open.sort()).toEqual(['get /health/live', 'get /health/ready', 'get /health/startup']);
+    expect(open.sort()).toEqual([
+      'get /health/live',
+      'get /health/ready',
+      'get /health/startup',
+      'get /v2/health/live',
+      'get /v2/health/ready',
+    ]);
     for (const path of ['/openapi.json', '/docs/']) expect((await request(url).get(path)).status).toBe(200);
     // Other spellings of a path do not bypass the check.
     for (const path of ['/%761/models', '/v1/models?x=1', '/v1/models#', '/v1/./models'])

@@ -169,6 +169,25 @@ describe('refusals', () => {
     expect(error).toMatchObject({ status: 400, type: 'invalid_request_error', ...expected });
   });
 
+  test('name the field that was sent, where a field has several names', async () => {
+    const asked = (name: string, value: string) =>
+      request(service.url).post('/v1/images/edits').attach('image', image, 'a.png').field(name, value);
+    const form = request(service.url).post('/v1/images/edits').attach('image', image, 'a.png');
+    const small = await form.attach('mask_image', await maskOf(WIDTH, HEIGHT / 2), 'b.png');
+    expect(small.body).toMatchObject({
+      error: { code: 'mask_mismatch', param: 'mask_image' },
+      errors: [{ pointer: '#/mask_image' }],
+    });
+    for (const name of ['steps', 'num_inference_steps']) {
+      const { body } = await asked(name, '50000');
+      expect(body.error).toMatchObject({ param: name, message: expect.stringMatching(`^${name} is 50000`) });
+    }
+    const { body } = await request(service.url)
+      .post('/v1/images/edits')
+      .send({ images: [{ image_url: url(Buffer.from('no picture')) }] });
+    expect(body.error).toMatchObject({ param: 'images', message: expect.stringMatching('^images is not') });
+  });
+
   test('a model that does not exist', async () => {
     const expected = { status: 404, code: 'model_not_found', param: 'model' };
     expect(await refusal(edit({ model: 'none' }))).toMatchObject(expected);

@@ -159,6 +159,15 @@ describe('problems before a route is reached', () => {
     expect(status).toBe(405);
     expect(headers.allow).toContain('GET');
   });
+
+  test.each([
+    ['QUERY', {}],
+    ['QUERY', { 'content-type': 'text/plain' }],
+    ['PUT', { 'content-type': 'nonsense' }],
+  ])('a method that no path supports, whatever its body: %s %j', async (method, headers) => {
+    const answer = await fetch(`${service.url}/v1/models`, { method, headers, body: 'x' });
+    expect([answer.status, answer.headers.get('allow')]).toEqual([405, 'GET, HEAD']);
+  });
 });
 
 describe('readiness', () => {

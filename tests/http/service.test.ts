@@ -3,7 +3,7 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import request from 'supertest';
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
-import { openapiYaml, withSettings } from '../../scripts/document.ts';
+import { clientTypes, openapi, withSettings } from '../../scripts/document.ts';
 import { startApp, type TestApp } from '../helpers/app.ts';
 
 let service: TestApp;
@@ -116,17 +116,65 @@ test('the page and the docs are served', async () => {
   expect((await get('/docs/')).text).toContain('swagger');
 });
 
+interface Operation {
+  parameters?: { name: string; description?: string }[];
+  requestBody?: { content: object; required?: boolean };
+  responses: Record<string, { headers?: Record<string, unknown> }>;
+}
+
 describe('the OpenAPI document', () => {
   const committed = readFileSync('openapi.yaml', 'utf8');
 
-  test('matches the committed openapi.yaml (update: npm run openapi)', async () => {
-    expect(await openapiYaml()).toBe(committed);
+  test('matches the committed openapi.yaml, and so do the types of the client (update: npm run openapi)', async () => {
+    const { json, yaml } = await openapi();
+    expect(yaml).toBe(committed);
+    expect(await clientTypes(json)).toBe(readFileSync('clients/typescript/src/schemas.ts', 'utf8'));
     expect((await get('/openapi.yaml')).text).toBe(committed);
     expect((await get('/openapi.json')).body.openapi).toBe('3.1.0');
   });
 
   test('passes a public OpenAPI linter', () => {
     execFileSync('npx', ['redocly', 'lint', 'openapi.yaml'], { stdio: 'pipe' });
+  });
+
+  test('its pictures are files that can be sent as they are', async () => {
+    const { components } = (await get('/openapi.json')).body;
+    const { image, mask } = components.schemas.InpaintJson.properties;
+    for (const path of ['/v1/inpaint', '/v1/jobs', '/v1/diffuse']) {
+      const body = { image: image.examples[0], ...(path !== '/v1/diffuse' && { mask: mask.examples[0] }) };
+      expect((await request(service.url).post(path).send(body)).status).toBeLessThan(300);
+    }
+  });
+
+  test('has what generators of clients need', async () => {
+    const { paths, components } = (await get('/openapi.json')).body;
+    const lacking: string[] = [];
+    const walk = (at: string, node: unknown) => {
+      if (typeof node !== 'object' || node === null) return;
+      const { type, minimum, maximum = Number.POSITIVE_INFINITY, format } = node as Record<string, unknown>;
+      if (type === 'integer' && (maximum as number) > 2 ** 31 - 1 && format !== 'int64') lacking.push(at);
+      if (minimum === Number.MIN_SAFE_INTEGER) lacking.push(at);
+      for (const [name, child] of Object.entries(node)) walk(`${at}/${name}`, child);
+    };
+    walk('', { paths, components });
+    for (const [path, operations] of Object.entries<Record<string, Operation>>(paths)) {
+      for (const [method, { parameters = [], requestBody, responses }] of Object.entries(operations)) {
+        const at = `${method} ${path}`;
+        for (const { name, description } of parameters) if (!description) lacking.push(`${at} ${name}`);
+        if (requestBody && !requestBody.required) lacking.push(at);
+        if (Object.keys(requestBody?.content ?? {}).indexOf('application/json') > 0) lacking.push(at); // some take forms only
+        for (const [status, { headers }] of Object.entries(responses)) {
+          if (!headers?.['x-request-id']) lacking.push(`${at} ${status}`);
+          if (status === '429' && !headers?.['retry-after']) lacking.push(`${at} ${status}`);
+        }
+      }
+    }
+    expect(lacking).toEqual([]);
+    const { headers } = paths['/v1/inpaint'].post.responses['200'];
+    expect(Object.keys(headers)).toEqual(
+      expect.arrayContaining(['x-seed', 'x-model', 'x-steps', 'ratelimit-limit']),
+    );
+    expect(paths['/v1/jobs'].post.responses['202'].headers.location).toBeDefined();
   });
 
   test('generates a client that compiles', () => {

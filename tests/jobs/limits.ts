@@ -157,7 +157,7 @@ export function limitsSuite(open: (options: Options) => Promise<JobQueue>) {
     const perform: JobQueueOptions['perform'] = (_, { signal, onProgress }) =>
       new Promise((_resolve, reject) => {
         signal.addEventListener('abort', () => reject(signal.reason));
-        setTimeout(() => onProgress({ step: 1, of: 1000, eta_ms: 0 }), 20);
+        setTimeout(() => onProgress({ step: 1, of: 1000, eta_ms: 0, timestep: 0, abar: 1 }), 20);
       });
     const queue = await open({ limit: 1, perform });
     const { job } = await queue.submit(newRequest(1));

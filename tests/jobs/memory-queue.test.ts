@@ -154,7 +154,7 @@ test('closing waits for what runs and cancels what waits', async () => {
 test('only the newest events are kept, under their own numbers', async () => {
   const { jobs } = queue({
     perform: async (_, { onProgress }) => {
-      for (let step = 1; step <= 300; step++) onProgress({ step, of: 300, eta_ms: 0 });
+      for (let step = 1; step <= 300; step++) onProgress({ step, of: 300, eta_ms: 0, timestep: 0, abar: 1 });
       return result();
     },
   });

@@ -31,7 +31,7 @@ describe.skipIf(!hasRedis)('a Redis that is stopped and answers nothing', () => 
   test('fails every call of a request; jobs and their followers go on when it is back', async () => {
     let go = () => {};
     const perform: RedisQueueOptions['perform'] = async (_, { onProgress }) => {
-      onProgress({ step: 1, of: 2, eta_ms: 0 });
+      onProgress({ step: 1, of: 2, eta_ms: 0, timestep: 0, abar: 1 });
       await new Promise<void>((resolve) => {
         go = resolve;
       });

@@ -58,7 +58,7 @@ describe.skipIf(!hasRedis)('jobs on Redis', () => {
   const busy = (onStop = () => {}) => {
     const perform: RedisQueueOptions['perform'] = async (_, { signal, onProgress }) => {
       while (!signal.aborted) {
-        onProgress({ step: 1, of: 2, eta_ms: 0 });
+        onProgress({ step: 1, of: 2, eta_ms: 0, timestep: 0, abar: 1 });
         await new Promise((resolve) => setTimeout(resolve, 20));
       }
       onStop();
@@ -86,7 +86,7 @@ describe.skipIf(!hasRedis)('jobs on Redis', () => {
     const perform: RedisQueueOptions['perform'] = (_, { signal, onProgress }) =>
       new Promise((_resolve, reject) => {
         signal.addEventListener('abort', () => reject(signal.reason));
-        setTimeout(() => onProgress({ step: 1, of: 1000, eta_ms: 0 }), 20);
+        setTimeout(() => onProgress({ step: 1, of: 1000, eta_ms: 0, timestep: 0, abar: 1 }), 20);
       });
     const running = await replica({ perform });
     const { job } = await running.submit(newRequest());
@@ -136,7 +136,7 @@ describe.skipIf(!hasRedis)('jobs on Redis', () => {
     const requests: JobRequest[] = [];
     const perform: RedisQueueOptions['perform'] = async (request, { onProgress }) => {
       requests.push(request);
-      for (let step = 1; step <= 3; step++) onProgress({ step, of: 3, eta_ms: 0 });
+      for (let step = 1; step <= 3; step++) onProgress({ step, of: 3, eta_ms: 0, timestep: 0, abar: 1 });
       return result();
     };
     const [a, b] = [await replica({ perform }), await replica({ perform })];
@@ -225,7 +225,8 @@ describe.skipIf(!hasRedis)('jobs on Redis', () => {
   test('only the newest events are kept, under their own numbers', async () => {
     const queue = await replica({
       perform: async (_, { onProgress }) => {
-        for (let step = 1; step <= 300; step++) onProgress({ step, of: 300, eta_ms: 0 });
+        for (let step = 1; step <= 300; step++)
+          onProgress({ step, of: 300, eta_ms: 0, timestep: 0, abar: 1 });
         return result();
       },
     });
@@ -257,11 +258,11 @@ describe.skipIf(!hasRedis)('jobs on Redis', () => {
     let go = () => {};
     const queue = await replica({
       perform: async (_, { onProgress }) => {
-        onProgress({ step: 1, of: 2, eta_ms: 0 });
+        onProgress({ step: 1, of: 2, eta_ms: 0, timestep: 0, abar: 1 });
         await new Promise<void>((resolve) => {
           go = resolve;
         });
-        onProgress({ step: 2, of: 2, eta_ms: 0 });
+        onProgress({ step: 2, of: 2, eta_ms: 0, timestep: 0, abar: 1 });
         return result();
       },
     });

@@ -34,7 +34,11 @@ test('a card with a refiner is accepted, with the usual sampling where it gives 
   expect(modelCard.parse({ ...card, refiner }).refiner).toMatchObject({ level: 0.05, level_max: 0.3 });
   const { sampling: _, ...without } = refiner;
   const parsed = modelCard.parse({ ...card, refiner: without });
-  expect(parsed.refiner?.sampling).toEqual({ spacing: 'trailing', final_timestep: 0 });
+  expect(parsed.refiner?.sampling).toEqual({
+    spacing: 'trailing',
+    final_timestep: 0,
+    variance: 'fixed_small',
+  });
 });
 
 test('the digest of a version covers every network', () => {
@@ -51,13 +55,21 @@ test('the digest of a version covers every network', () => {
 
 test('a card without sampling is sampled at trailing timesteps, and its fields have defaults', () => {
   expect(card.sampling).toBeUndefined();
-  expect(modelCard.parse(card).sampling).toEqual({ spacing: 'trailing', final_timestep: 0 });
+  expect(modelCard.parse(card).sampling).toEqual({
+    spacing: 'trailing',
+    final_timestep: 0,
+    variance: 'fixed_small',
+  });
   const { sampling } = modelCard.parse({ ...card, sampling: { spacing: 'log_snr' } });
-  expect(sampling).toEqual({ spacing: 'log_snr', final_timestep: 0 });
+  expect(sampling).toEqual({ spacing: 'log_snr', final_timestep: 0, variance: 'fixed_small' });
 });
 
 test.each(SPACINGS)('spacing %s is accepted', (spacing) => {
   expect(rejected({ sampling: { spacing, final_timestep: 999 } })).toEqual([]);
+});
+
+test('a learned variance is accepted for a network with 6 outputs', () => {
+  expect(rejected({ out_channels: 6, sampling: { variance: 'learned' } })).toEqual([]);
 });
 
 test.each(PREDICTIONS)('prediction %s is accepted', (prediction) => {
@@ -108,6 +120,8 @@ test.each([
   [{ sampling: { final_timestep: -1 } }, 'sampling.final_timestep'],
   [{ sampling: { final_timestep: 1000 } }, 'sampling.final_timestep'],
   [{ sampling: { final_timestep: 8.5 } }, 'sampling.final_timestep'],
+  [{ sampling: { variance: 'large' } }, 'sampling.variance'],
+  [{ sampling: { variance: 'learned' } }, 'sampling.variance'], // of a network with 3 outputs
   [{ data: { ...data, pictures: -1 } }, 'data.pictures'],
   [{ precision: { ...precision, max_difference: -1 } }, 'precision.max_difference'],
   [{ files: { 'unet.onnx': { ...onnx, bytes: -1 } } }, 'files.unet.onnx.bytes'],
@@ -125,6 +139,7 @@ test.each([
     'refiner.sampling.final_timestep',
   ],
   [{ refiner: { ...refiner, sampling: { spacing: 'random' } } }, 'refiner.sampling.spacing'],
+  [{ refiner: { ...refiner, sampling: { variance: 'learned' } } }, 'refiner.sampling.variance'],
   [{ refiner: { ...refiner, data: [] } }, 'refiner.data'],
   [
     { refiner: { ...refiner, architecture: { patch: 2, channels: [8], embedding: 0 } } },

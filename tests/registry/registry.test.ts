@@ -34,6 +34,20 @@ test('finds versions, newest first by number, and resolves references', async ()
   await expect(open('nobody')).rejects.toThrow('DEFAULT_MODEL: nobody');
 });
 
+test('other names of models', async () => {
+  for (const version of ['1', '2']) await models.add(version);
+  const aliases = { 'gpt-image-1': `${id}@1`, [id]: `${id}@1`, gone: 'nobody' };
+  const registry = await FolderRegistry.open({ modelDir, engine, log, aliases });
+  expect(registry.get('gpt-image-1').ref).toBe(`${id}@1`);
+  expect(registry.get(id).ref).toBe(`${id}@2`); // a model's own name goes first
+  for (const name of ['dall-e-2', 'gone', 'constructor', ''])
+    expect(() => registry.get(name)).toThrow(`there is no model ${name}; available`);
+  const any = await FolderRegistry.open({ modelDir, engine, log, aliases: { '*': id } });
+  expect(any.get('dall-e-2').ref).toBe(`${id}@2`);
+  // A job must not be given to another version than the one that it was accepted for.
+  expect(() => any.get(`${id}@3`)).toThrow(UnknownModelError);
+});
+
 test('is ready once the default model is loaded', async () => {
   await models.add('1');
   const registry = await open();

@@ -4,6 +4,7 @@ import pytest
 import torch
 
 import diffusion
+from losses import Loss
 
 MEAN, SD, N = 0.3, 0.25, 8000
 
@@ -99,7 +100,7 @@ def test_loss_covers_only_the_hole():
     mask[:, :, :4] = 1
     right = diffusion.v_target(s, x0, t, eps)
     wrong_outside = torch.where(mask == 1, right, right + 5)
-    assert diffusion.loss(lambda x, t: wrong_outside, s, x0, mask, t, eps).tolist() == [0, 0]
+    assert Loss().rows(lambda x, t: wrong_outside, s, x0, mask, t, eps).tolist() == [0, 0]
     snr = s.snr(t)
     expected = (snr.clamp(max=5) / (snr + 1)).tolist()
-    assert diffusion.loss(lambda x, t: right + 1, s, x0, mask, t, eps).tolist() == pytest.approx(expected, rel=1e-5)
+    assert Loss().rows(lambda x, t: right + 1, s, x0, mask, t, eps).tolist() == pytest.approx(expected, rel=1e-5)

@@ -163,6 +163,30 @@ def test_zoomed_crops_show_between_size_px_and_the_whole_picture():
     assert min(spans) >= 58 and max(spans) <= 120 and max(spans) > 100  # crops of 64 to 128 px of the ramp
 
 
+def test_a_network_with_variances_trains_exports_and_says_so_in_its_card(tmp_path, pictures):
+    """From a version without variances: --init adds them."""
+    run(tmp_path / "plain", pictures, 2)
+    plain = export.export(tmp_path / "plain" / "last.pt", tmp_path / "models", "1", pictures=78)
+    text = CONFIG.format(steps=2).replace("resolution = 16", "resolution = 16\nout_channels = 6")
+    text = text.replace("weight_floor = 0.4", 'weight_floor = 0.0\nprediction = "v"\nweighting = "simple"\nvlb_weight = 0.001')
+    (tmp_path / "learned.toml").write_text(text)
+    training = train.Training(train.load_config(tmp_path / "learned.toml"), tmp_path, "cpu", "fp32", compiled=False)
+    training.start_from(plain)
+    sources = training.stage.load(pictures, pictures, "train")
+    for _ in range(2):
+        training.train_step(sources)
+    training.save("last.pt")
+    card = json.loads((export.export(tmp_path / "last.pt", tmp_path / "models", "2", pictures=78) / "model.json").read_text())
+    assert (card["out_channels"], card["sampling"]["variance"], card["prediction"]) == (6, "learned", "v")
+    assert training.model.head.bias[12:].any()  # the rows of the variances were trained
+
+
+def test_variances_need_six_channels_and_their_loss(tmp_path):
+    (tmp_path / "bad.toml").write_text(CONFIG.format(steps=1).replace("resolution = 16", "resolution = 16\nout_channels = 6"))
+    with pytest.raises(SystemExit, match="out_channels"):
+        train.load_config(tmp_path / "bad.toml")
+
+
 def test_a_config_with_a_wrong_key_is_refused_by_name(tmp_path):
     file = tmp_path / "bad.toml"
     file.write_text(CONFIG.format(steps=1).replace("warmup", "warm_up"))

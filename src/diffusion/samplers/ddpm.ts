@@ -7,7 +7,8 @@ import type { DrawNoise, Levels } from './sampler.ts';
  * - fixed_large: beta
  * - learned: exp(v log(beta) + (1 - v) log(posterior)), with v = (v' + 1) / 2 and v' predicted by the network
  */
-export type Variance = 'fixed_small' | 'fixed_large' | 'learned';
+export const VARIANCES = ['fixed_small', 'fixed_large', 'learned'] as const;
+export type Variance = (typeof VARIANCES)[number];
 
 /**
  * Ancestral sampling: draws x_next from q(x_next | x_t, x_0) (Ho et al. 2020, eq. 6 and 7), over any number of timesteps:

@@ -1,5 +1,6 @@
 import { gaussian } from '../../diffusion/noise.ts';
 import type { Sampler, SamplerState } from '../../diffusion/samplers/sampler.ts';
+import type { Schedule } from '../../diffusion/schedule.ts';
 import { square } from '../../image/picture.ts';
 import type { Trajectory } from '../../scheduler/trajectory.ts';
 import type { Canvas } from './enlarge.ts';
@@ -10,6 +11,17 @@ export interface Conditioning {
   x0: Float32Array;
   /** [R, R], 1 in the hole, 0 where the picture is known. */
   mask: Float32Array;
+}
+
+/** A timestep, and abar there: the share of the signal's variance in x_t. */
+export interface NoiseLevel {
+  timestep: number;
+  abar: number;
+}
+
+/** The noise level of a sampler's step. */
+export function noiseLevel({ abar }: Schedule, { timesteps }: Sampler, step: number): NoiseLevel {
+  return { timestep: timesteps[step], abar: abar[timesteps[step]] };
 }
 
 /** The estimate of a picture at the model's resolution, [3, R, R], as a canvas. */
@@ -25,10 +37,13 @@ export class ConditionalTrajectory implements Trajectory {
   readonly rows = 1;
   readonly network = 'base';
   readonly #sampler: Sampler;
+  readonly #schedule: Schedule;
   readonly #conditioning: Conditioning;
   readonly #seed: number;
   readonly #candidate: number;
   #state: SamplerState;
+  /** The state of the last step: what the network saw. */
+  #seen: SamplerState;
 
   /**
    * @param candidate its index; each has a noise stream of its own
@@ -36,16 +51,19 @@ export class ConditionalTrajectory implements Trajectory {
    */
   constructor(
     sampler: Sampler,
+    schedule: Schedule,
     conditioning: Conditioning,
     seed: number,
     candidate: number,
     noised = (noise: Float32Array) => noise,
   ) {
     this.#sampler = sampler;
+    this.#schedule = schedule;
     this.#conditioning = conditioning;
     this.#seed = seed;
     this.#candidate = candidate;
     this.#state = { step: 0, x: noised(this.#noise(0)) };
+    this.#seen = this.#state;
   }
 
   get total(): number {
@@ -61,13 +79,21 @@ export class ConditionalTrajectory implements Trajectory {
    * The network is not trained on known pixels, so its output there must not reach the seam.
    */
   get x0(): Float32Array {
-    const found = this.#state.step === this.total ? this.#state.x : (this.#state.x0 ?? this.#state.x);
-    const { x0, mask } = this.#conditioning;
-    return found.map((value, i) => (mask[i % mask.length] === 1 ? value : x0[i]));
+    return this.#withKnown(
+      this.#state.step === this.total ? this.#state.x : (this.#state.x0 ?? this.#state.x),
+    );
   }
 
   get fills() {
     return [wholeFill(this.x0)];
+  }
+
+  get noisy() {
+    return [wholeFill(this.#withKnown(this.#seen.x))];
+  }
+
+  get level(): NoiseLevel {
+    return noiseLevel(this.#schedule, this.#sampler, this.#seen.step);
   }
 
   input(): { x: Float32Array; t: number } {
@@ -80,7 +106,13 @@ export class ConditionalTrajectory implements Trajectory {
   }
 
   advance(prediction: Float32Array): void {
+    this.#seen = this.#state;
     this.#state = this.#sampler.next(this.#state, prediction, () => this.#noise(this.#state.step + 1));
+  }
+
+  #withKnown(found: Float32Array): Float32Array {
+    const { x0, mask } = this.#conditioning;
+    return found.map((value, i) => (mask[i % mask.length] === 1 ? value : x0[i]));
   }
 
   #noise(step: number): Float32Array {

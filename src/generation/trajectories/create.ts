@@ -6,7 +6,7 @@ import { type ScheduleConfig, scheduleFrom } from '../../diffusion/schedule.ts';
 import type { NetworkName } from '../../engine/engine.ts';
 import type { ModelCard } from '../../model/card.ts';
 import type { Trajectory } from '../../scheduler/trajectory.ts';
-import { ConditionalTrajectory, type Conditioning } from './conditional.ts';
+import { ConditionalTrajectory, type Conditioning, type NoiseLevel } from './conditional.ts';
 import type { Canvas } from './enlarge.ts';
 import type { LevelInput } from './joint.ts';
 import { RepaintTrajectory } from './repaint.ts';
@@ -19,7 +19,10 @@ export type TrajectorySpec = WholeSpec | WindowedSpec;
 export interface Sampling {
   schedule: ScheduleConfig;
   prediction: PredictionType;
-  sampler: { name: SamplerName } & Pick<SamplerOptions, 'steps' | 'eta' | 'spacing' | 'finalTimestep'>;
+  sampler: { name: SamplerName } & Pick<
+    SamplerOptions,
+    'steps' | 'eta' | 'spacing' | 'finalTimestep' | 'variance'
+  >;
 }
 
 /** How a network of a model card is sampled with these parameters. */
@@ -27,8 +30,8 @@ export function sampledAs(
   { schedule, prediction, sampling }: Pick<ModelCard, 'schedule' | 'prediction' | 'sampling'>,
   { sampler: name, steps, eta }: { sampler: SamplerName; steps: number; eta: number },
 ): Sampling {
-  const { spacing, final_timestep: finalTimestep } = sampling;
-  return { schedule, prediction, sampler: { name, steps, eta, spacing, finalTimestep } };
+  const { spacing, final_timestep: finalTimestep, variance } = sampling;
+  return { schedule, prediction, sampler: { name, steps, eta, spacing, finalTimestep, variance } };
 }
 
 /** A picture at the model's resolution. */
@@ -67,6 +70,10 @@ export interface StageSpec extends Sampling {
 /** A trajectory that tells its estimates of x_0, the results when it is finished: one, or one for each region of a plan. */
 export interface DenoisingTrajectory extends Trajectory {
   readonly fills: Canvas[];
+  /** What the network saw in the last step: x_t in the hole, from which the estimates were made. Pure noise at first. */
+  readonly noisy: Canvas[];
+  /** The noise in it. */
+  readonly level: NoiseLevel;
 }
 
 /** Starts a trajectory at x_T, pure noise. Throws RangeError as createSampler does. */
@@ -88,7 +95,7 @@ export function createTrajectory(spec: TrajectorySpec): DenoisingTrajectory {
   const sampler = start ? lastSteps(samplerOf(spec), start.strength) : samplerOf(spec);
   const noised = start && ((noise: Float32Array) => qSample(schedule, start.x0, sampler.timesteps[0], noise));
   return method === 'inpaint'
-    ? new ConditionalTrajectory(sampler, conditioning, seed, candidate, noised)
+    ? new ConditionalTrajectory(sampler, schedule, conditioning, seed, candidate, noised)
     : new RepaintTrajectory(sampler, schedule, conditioning, seed, candidate, undefined, noised);
 }
 

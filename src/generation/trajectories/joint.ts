@@ -5,6 +5,7 @@ import type { Schedule } from '../../diffusion/schedule.ts';
 import { cropTensor } from '../../image/regions/crop.ts';
 import type { LevelPixels } from '../../image/regions/level.ts';
 import type { Level } from '../../image/regions/plan.ts';
+import { type NoiseLevel, noiseLevel } from './conditional.ts';
 import { type Canvas, enlargedAt } from './enlarge.ts';
 
 /** One level of a region, and its known pixels. */
@@ -12,7 +13,7 @@ export interface LevelInput extends Level, LevelPixels {}
 
 /** How the windows of a level are denoised. */
 export interface JointOptions {
-  /** Takes x_0 (prediction type "sample") of the hole's pixels, [3, n]. */
+  /** Takes x_0 (prediction type "sample") of the hole's pixels, [3, n], and the network's output for the variance, if any. */
   sampler: Sampler;
   schedule: Schedule;
   /** What the network predicts. */
@@ -41,7 +42,9 @@ export class JointDenoising {
   /** [3, n], the enlarged coarse fill with its noise. */
   readonly #coarse: Float32Array | undefined;
   #state: SamplerState;
-  /** The windows' estimates of x_0 in the current step, [3, pixels of the hole in the window]. */
+  /** The state of the last step: what the network saw. */
+  #seen: SamplerState;
+  /** The windows' estimates of x_0 in the current step, [3, pixels of the hole in the window], and what they say of the variance. */
   #found: (Float32Array | undefined)[] = [];
   #left: number;
 
@@ -56,6 +59,7 @@ export class JointDenoising {
     for (const { slots, places } of this.#windows)
       for (let i = 0; i < slots.length; i++) this.#weights[slots[i]] += weight[places[i]];
     this.#state = { step: 0, x: this.#noise(0) };
+    this.#seen = this.#state;
     this.#left = this.#windows.length;
     this.#coarse = options.coarse && this.#enlarge(options.coarse);
   }
@@ -71,9 +75,22 @@ export class JointDenoising {
 
   /** The level's canvas with the current estimate of x_0 in the hole; the result when all steps are done. */
   get canvas(): Canvas {
+    return this.#filledWith(this.isFinished ? this.#state.x : (this.#state.x0 ?? this.#state.x));
+  }
+
+  /** The same with x_t of the last step: what the network saw. */
+  get noisy(): Canvas {
+    return this.#filledWith(this.#seen.x);
+  }
+
+  /** The noise in it. */
+  get noiseLevel(): NoiseLevel {
+    return noiseLevel(this.#options.schedule, this.#options.sampler, this.#seen.step);
+  }
+
+  #filledWith(found: Float32Array): Canvas {
     const { x0, canvas, level } = this.#level;
     const filled = x0.slice();
-    const found = this.isFinished ? this.#state.x : (this.#state.x0 ?? this.#state.x);
     const [n, plane] = [this.#pixels.length, canvas.width * canvas.height];
     for (let c = 0; c < 3; c++)
       for (let i = 0; i < n; i++) filled[c * plane + this.#pixels[i]] = found[c * n + i];
@@ -110,7 +127,7 @@ export class JointDenoising {
     return { x, t: this.#options.sampler.timesteps[this.#state.step] };
   }
 
-  /** Takes the network's output [3, R, R] for a window. The last window of a step moves all pixels one step on. */
+  /** Takes the network's output for a window, [3, R, R] or [6, R, R] with variances. The last window of a step moves all pixels one step on. */
   advance(prediction: Float32Array, row: number): void {
     const { schedule, sampler, prediction: type } = this.#options;
     const { slots, places } = this.#windows[row];
@@ -118,32 +135,32 @@ export class JointDenoising {
     const abar = schedule.abar[sampler.timesteps[this.#state.step]];
     const [n, m] = [this.#pixels.length, slots.length];
     const x = new Float32Array(3 * m);
-    const predicted = new Float32Array(3 * m);
-    for (let c = 0; c < 3; c++) {
-      for (let i = 0; i < m; i++) {
-        x[c * m + i] = this.#state.x[c * n + slots[i]];
-        predicted[c * m + i] = prediction[c * area + places[i]];
-      }
-    }
-    this.#found[row] = predictX0(type, abar, x, predicted);
+    const predicted = new Float32Array((prediction.length / area) * m);
+    for (let c = 0; c < predicted.length / m; c++)
+      for (let i = 0; i < m; i++) predicted[c * m + i] = prediction[c * area + places[i]];
+    for (let c = 0; c < 3; c++) for (let i = 0; i < m; i++) x[c * m + i] = this.#state.x[c * n + slots[i]];
+    predicted.set(predictX0(type, abar, x, predicted));
+    this.#found[row] = predicted;
     if (--this.#left > 0) return;
+    this.#seen = this.#state;
     this.#state = sampler.next(this.#state, this.#average(), () => this.#noise(this.#state.step + 1));
     this.#found = [];
     this.#left = this.#windows.length;
   }
 
-  /** The weighted mean of the windows' estimates, [3, n]: added in the order of the windows, whichever came first. */
+  /** The weighted mean of the windows' estimates, [3 or 6, n]: added in the order of the windows, whichever came first. */
   #average(): Float32Array {
     const n = this.#pixels.length;
-    const mean = new Float32Array(3 * n);
+    const channels = (this.#found[0] as Float32Array).length / this.#windows[0].slots.length;
+    const mean = new Float32Array(channels * n);
     const weight = weights(this.#level.windows[0].width);
     for (const [row, { slots, places }] of this.#windows.entries()) {
       const found = this.#found[row] as Float32Array;
       const m = slots.length;
-      for (let c = 0; c < 3; c++)
+      for (let c = 0; c < channels; c++)
         for (let i = 0; i < m; i++) mean[c * n + slots[i]] += weight[places[i]] * found[c * m + i];
     }
-    for (let c = 0; c < 3; c++) for (let i = 0; i < n; i++) mean[c * n + i] /= this.#weights[i];
+    for (let c = 0; c < channels; c++) for (let i = 0; i < n; i++) mean[c * n + i] /= this.#weights[i];
     return mean;
   }
 

@@ -3,7 +3,7 @@ import { gaussian } from '../../diffusion/noise.ts';
 import type { Sampler, SamplerState } from '../../diffusion/samplers/sampler.ts';
 import type { Schedule } from '../../diffusion/schedule.ts';
 import type { Trajectory } from '../../scheduler/trajectory.ts';
-import { type Conditioning, wholeFill } from './conditional.ts';
+import { type Conditioning, type NoiseLevel, noiseLevel, wholeFill } from './conditional.ts';
 
 export interface Resampling {
   /** Steps that a jump goes back (the paper's j). */
@@ -35,6 +35,8 @@ export class RepaintTrajectory implements Trajectory {
   /** For each evaluation, the index of the sampler's step. */
   readonly #plan: number[];
   #state: SamplerState;
+  /** The state of the last step: what the network saw. */
+  #seen: SamplerState;
   #draws = 0;
   step = 0;
 
@@ -55,6 +57,7 @@ export class RepaintTrajectory implements Trajectory {
     const isKnown = conditioning.mask.some((inHole) => inHole === 0);
     this.#plan = repaintPlan(sampler.timesteps.length, isKnown ? resampling : { jump: 1, times: 1 });
     this.#state = { step: 0, x: noised(this.#noise()) };
+    this.#seen = this.#state;
   }
 
   get total(): number {
@@ -70,11 +73,20 @@ export class RepaintTrajectory implements Trajectory {
     return [wholeFill(this.x0)];
   }
 
+  get noisy() {
+    return [wholeFill(this.#seen.x)];
+  }
+
+  get level(): NoiseLevel {
+    return noiseLevel(this.#schedule, this.#sampler, this.#seen.step);
+  }
+
   input(): { x: Float32Array; t: number } {
     return { x: this.#state.x, t: this.#sampler.timesteps[this.#state.step] };
   }
 
   advance(prediction: Float32Array): void {
+    this.#seen = this.#state;
     const next = this.#sampler.next(this.#state, prediction, () => this.#noise());
     this.#state = { ...next, x: this.#withKnown(next) };
     this.step++;

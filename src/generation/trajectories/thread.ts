@@ -1,6 +1,7 @@
 /** The worker thread behind threaded.ts: it holds trajectories, and answers each message with the next input or x_0. */
 import { parentPort } from 'node:worker_threads';
 import type { NetworkName } from '../../engine/engine.ts';
+import type { NoiseLevel } from './conditional.ts';
 import { createTrajectory, type DenoisingTrajectory, type TrajectorySpec } from './create.ts';
 import type { Canvas } from './enlarge.ts';
 
@@ -8,6 +9,7 @@ export type Message =
   | { type: 'create'; id: number; spec: TrajectorySpec }
   | { type: 'advance'; id: number; prediction: Float32Array; row: number }
   | { type: 'fills'; id: number }
+  | { type: 'noisy'; id: number }
   | { type: 'close'; id: number };
 
 /** Messages are answered in order, except `close`, which has no answer. */
@@ -17,6 +19,7 @@ export type Answer = State | { step: number } | { fills: Canvas[] } | { error: s
 export interface State {
   total: number;
   step: number;
+  level: NoiseLevel;
   network: NetworkName;
   inputs: { x: Float32Array; t: number }[];
 }
@@ -49,6 +52,7 @@ function answer(message: Exclude<Message, { type: 'close' }>): Answer {
   const trajectory = trajectories.get(message.id);
   if (!trajectory) throw new Error(`there is no trajectory ${message.id}`);
   if (message.type === 'fills') return { fills: trajectory.fills };
+  if (message.type === 'noisy') return { fills: trajectory.noisy };
   left.set(message.id, (left.get(message.id) ?? trajectory.rows) - 1);
   trajectory.advance(message.prediction, message.row);
   if (left.get(message.id)) return { step: trajectory.step };
@@ -57,10 +61,10 @@ function answer(message: Exclude<Message, { type: 'close' }>): Answer {
 }
 
 function state(trajectory: DenoisingTrajectory): Answer {
-  const { total, step, network } = trajectory;
+  const { total, step, level, network } = trajectory;
   const rows = step < total ? trajectory.rows : 0;
   const inputs = Array.from({ length: rows }, (_, row) => copied(trajectory.input(row)));
-  return { total, step, network, inputs };
+  return { total, step, level, network, inputs };
 }
 
 /** The input in memory of its own, which can be transferred: the trajectory may go on using the original. */

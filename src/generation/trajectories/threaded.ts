@@ -1,6 +1,7 @@
 import { Worker } from 'node:worker_threads';
 import type { NetworkName } from '../../engine/engine.ts';
 import type { Trajectory } from '../../scheduler/trajectory.ts';
+import type { NoiseLevel } from './conditional.ts';
 import type { TrajectorySpec } from './create.ts';
 import type { Canvas } from './enlarge.ts';
 import type { Answer, Message, State } from './thread.ts';
@@ -66,9 +67,22 @@ export class ThreadedTrajectory implements Trajectory {
     this.#state = { ...this.#state, ...state };
   }
 
+  get level(): NoiseLevel {
+    return this.#state.level;
+  }
+
   /** The estimates of x_0 after the last advance() that was called. */
-  async fills(): Promise<Canvas[]> {
-    const { fills } = (await this.#thread.ask({ type: 'fills', id: this.#id })) as { fills: Canvas[] };
+  fills(): Promise<Canvas[]> {
+    return this.#canvases('fills');
+  }
+
+  /** What the network saw in the last step: see DenoisingTrajectory. */
+  noisy(): Promise<Canvas[]> {
+    return this.#canvases('noisy');
+  }
+
+  async #canvases(type: 'fills' | 'noisy'): Promise<Canvas[]> {
+    const { fills } = (await this.#thread.ask({ type, id: this.#id })) as { fills: Canvas[] };
     return fills;
   }
 

@@ -1,5 +1,6 @@
 import type { NetworkName } from '../../engine/engine.ts';
 import type { Trajectory } from '../../scheduler/trajectory.ts';
+import type { NoiseLevel } from './conditional.ts';
 import type { Canvas } from './enlarge.ts';
 import { JointDenoising, type JointOptions, type LevelInput } from './joint.ts';
 
@@ -24,6 +25,8 @@ export class WindowedTrajectory implements Trajectory {
   #stage = 0;
   /** Of the current stage. */
   #running: JointDenoising[];
+  /** That in which the last step was: the current stage, or the one before, which has just been finished. */
+  #shown: { stage: number; running: JointDenoising[] };
   /** The latest fill of each region that a stage has finished. */
   readonly #filled: Canvas[] = [];
 
@@ -34,6 +37,7 @@ export class WindowedTrajectory implements Trajectory {
       return sum + windows * options.sampler.timesteps.length;
     }, 0);
     this.#running = this.#begin();
+    this.#shown = { stage: 0, running: this.#running };
   }
 
   get network(): NetworkName {
@@ -53,14 +57,26 @@ export class WindowedTrajectory implements Trajectory {
     const [denoising, window] = this.#find(row);
     denoising.advance(prediction, window);
     this.step++;
+    this.#shown = { stage: this.#stage, running: this.#running };
     if (this.#running.every(({ isFinished }) => isFinished)) this.#finishStage();
   }
 
-  /** The current estimate of x_0 of every region, at the level that it has reached. */
+  /** The current estimate of x_0 of every region that has been begun, at the level that it has reached. */
   get fills(): Canvas[] {
     const fills = [...this.#filled];
     for (const [i, { region }] of this.#levels.entries()) fills[region] = this.#running[i].canvas;
-    return fills;
+    return fills.filter((fill) => fill !== undefined);
+  }
+
+  get noisy(): Canvas[] {
+    const { stage, running } = this.#shown;
+    const noisy = [...this.#filled];
+    for (const [i, { region }] of this.#stages[stage].levels.entries()) noisy[region] = running[i].noisy;
+    return noisy;
+  }
+
+  get level(): NoiseLevel {
+    return this.#shown.running[0].noiseLevel;
   }
 
   get #levels() {

@@ -1,5 +1,7 @@
 import type { FastifyRequest } from 'fastify';
 import type { Problem } from '../problem.ts';
+import { ioPaintError } from './iopaint/errors.ts';
+import { openInferenceError } from './oip/errors.ts';
 import { openAiError } from './openai/errors.ts';
 
 /** The answer to a request that failed, as its client reads it. */
@@ -8,8 +10,11 @@ export interface ErrorAnswer {
   type: string;
   body: object;
 }
-/** @param instance the path of the request */
-export type ErrorShape = (problem: Problem, instance: string) => ErrorAnswer;
+/**
+ * @param instance the path of the request
+ * @param body as it was read so far, if it was
+ */
+export type ErrorShape = (problem: Problem, instance: string, body: unknown) => ErrorAnswer;
 
 const problemDocument: ErrorShape = (problem, instance) => ({
   status: problem.status,
@@ -18,12 +23,16 @@ const problemDocument: ErrorShape = (problem, instance) => ({
 });
 
 /** Clients of other services expect their own shape, below the paths of those services. */
-const SHAPES: [paths: RegExp, ErrorShape][] = [[/^\/v1\/(images|models)(\/|$)/, openAiError]];
+const SHAPES: [paths: RegExp, ErrorShape][] = [
+  [/^\/v1\/(images|models)(\/|$)/, openAiError],
+  [/^\/v2(\/|$)/, openInferenceError],
+  [/^\/api\/v1(\/|$)/, ioPaintError],
+];
 
 /** A problem in the shape that clients of the request's path read. */
 export function errorAnswer(problem: Problem, request: FastifyRequest): ErrorAnswer {
   const path = request.url.split('?')[0];
   const pattern = request.routeOptions?.url ?? path; // a path can be written in many ways
   const [, shape] = SHAPES.find(([paths]) => paths.test(pattern)) ?? [undefined, problemDocument];
-  return shape(problem, path);
+  return shape(problem, path, request.body);
 }

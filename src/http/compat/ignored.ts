@@ -4,6 +4,11 @@ import type { FastifyReply } from 'fastify';
 const MAX_NAMES = 50;
 const NAME = /^[\w.-]{1,64}$/;
 
+/** The header, in the OpenAPI document. */
+export const ignoredHeader = {
+  'x-ignored-parameters': { type: 'string', description: 'Names of the parameters that have no effect' },
+};
+
 /**
  * Names the parameters of a request that have no effect, in the header x-ignored-parameters. Names that no client would
  * have are left out.

@@ -1,5 +1,5 @@
 import type { IncomingMessage } from 'node:http';
-import type { FastifyInstance, FastifyRequest } from 'fastify';
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import fp from 'fastify-plugin';
 import type { Config } from '../../config/settings.ts';
 import { usableMemory } from '../../engine/memory.ts';
@@ -19,6 +19,10 @@ declare module 'fastify' {
   interface FastifyRequest {
     /** Its body, on routes that take one. */
     upload: Upload;
+  }
+  interface FastifyContextConfig {
+    /** The route reads bodies of every content type, and decodes them itself. */
+    anyType?: boolean;
   }
 }
 
@@ -65,24 +69,29 @@ export default fp(function bodies(app: FastifyInstance, { config }: { config: Co
     request.upload = uploads.open(reply.raw); // also where the route takes no body: one may be sent all the same
     const types = (request.routeOptions.schema?.body as { content?: object } | undefined)?.content;
     if (!types) return;
-    const { 'content-type': given, 'content-encoding': encoding = 'identity' } = request.headers;
-    // Without this, Fastify would skip validation for a content type that the route does not list.
-    const type = given?.split(';')[0].trim().toLowerCase() ?? 'none';
-    if (!Object.hasOwn(types, type))
-      throw new Problem('unsupported-media-type', `send ${Object.keys(types).join(' or ')}, not ${type}`);
-    if (encoding.trim().toLowerCase() !== 'identity') {
-      reply.header('accept-encoding', 'identity'); // RFC 9110, section 15.5.16
-      const detail = `content-encoding ${encoding} is not supported: send the body uncompressed`;
-      throw new Problem('unsupported-media-type', detail);
-    }
-    if (type === 'multipart/form-data' && !BOUNDARY.test(given ?? '')) {
-      const detail =
-        'the content-type multipart/form-data has no boundary: let your HTTP client set this header';
-      throw new Problem('invalid-request', detail);
-    }
+    if (!request.routeOptions.config.anyType) assertReadable(request, reply, types);
   });
   done();
 });
+
+/** Refuses a body of a content type that the route does not list, or in an encoding. */
+function assertReadable(request: FastifyRequest, reply: FastifyReply, types: object): void {
+  const { 'content-type': given, 'content-encoding': encoding = 'identity' } = request.headers;
+  // Without this, Fastify would skip validation for a content type that the route does not list.
+  const type = given?.split(';')[0].trim().toLowerCase() ?? 'none';
+  if (!Object.hasOwn(types, type))
+    throw new Problem('unsupported-media-type', `send ${Object.keys(types).join(' or ')}, not ${type}`);
+  if (encoding.trim().toLowerCase() !== 'identity') {
+    reply.header('accept-encoding', 'identity'); // RFC 9110, section 15.5.16
+    const detail = `content-encoding ${encoding} is not supported: send the body uncompressed`;
+    throw new Problem('unsupported-media-type', detail);
+  }
+  if (type === 'multipart/form-data' && !BOUNDARY.test(given ?? '')) {
+    const detail =
+      'the content-type multipart/form-data has no boundary: let your HTTP client set this header';
+    throw new Problem('invalid-request', detail);
+  }
+}
 
 /** Whether a request has neither a length nor chunks. */
 function isEmpty({ headers }: FastifyRequest): boolean {

@@ -4,6 +4,7 @@ import type { FastifyInstance } from 'fastify';
 import fp from 'fastify-plugin';
 import type { Dependencies } from '../dependencies.ts';
 import { Problem, RETRY_AFTER_S } from '../problem.ts';
+import { isProbe } from './keys.ts';
 
 /** Headers are small: a client that takes longer to send them is only holding the connection. */
 const HEADERS_TIMEOUT_MS = 15_000;
@@ -21,8 +22,6 @@ declare module 'fastify' {
 /** Connections beyond MAX_CONNECTIONS that may wait for their request at a time, and milliseconds that each may wait. */
 const RESERVE = 32;
 const RESERVE_MS = 1000;
-/** Routes that are answered on such a connection too. */
-const isProbe = (pattern: string | undefined) => /^\/(health\/|metrics$)/.test(pattern ?? '');
 
 /**
  * Limits the number of connections, and how long a slow or silent client may hold one. Beyond MAX_CONNECTIONS, a

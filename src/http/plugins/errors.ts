@@ -28,15 +28,20 @@ export default fp(function errors(app: FastifyInstance, { metrics, registry }: O
     const pattern = new RegExp(`^${url.replace(/:\w+/g, '[^/]+').replaceAll('*', '.*')}$`);
     for (const each of [method].flat()) routes.push({ method: each, pattern });
   });
-  app.setNotFoundHandler((request, reply) => {
+  // Before the body is read: whether and how it could be is no matter for a path or a method that does not exist.
+  app.addHook('preParsing', async (request, reply) => {
+    if (request.is404) throw nowhere(request, reply);
+  });
+  app.setNotFoundHandler((request, reply) => send(nowhere(request, reply), request, reply));
+  done();
+
+  function nowhere(request: FastifyRequest, reply: FastifyReply): Problem {
     const path = request.url.split('?')[0];
     const known = [...new Set(routes.flatMap(({ method, pattern }) => (pattern.test(path) ? method : [])))];
-    if (known.length === 0)
-      return send(new Problem('not-found', `there is no ${path}; see /docs`), request, reply);
+    if (known.length === 0) return new Problem('not-found', `there is no ${path}; see /docs`);
     reply.header('allow', known.join(', '));
-    return send(new Problem('method-not-allowed', `${path} supports ${known.join(', ')}`), request, reply);
-  });
-  done();
+    return new Problem('method-not-allowed', `${path} supports ${known.join(', ')}`);
+  }
 
   function send(problem: Problem, request: FastifyRequest, reply: FastifyReply) {
     metrics.failures.inc({ reason: problem.slug });

@@ -13,10 +13,12 @@ declare module 'fastify' {
 
 /** Paths of the API: its own, and those of the services whose clients are served. */
 const API = /^\/(v1|v2|api\/v1)(\/|$)/;
-const PROBES = /^\/v2\/health\//;
 
 /** Whether a route belongs to the API. Probes, documentation and pages do not. */
-export const isApi = (pattern = '') => API.test(pattern) && !PROBES.test(pattern);
+export const isApi = (pattern = '') => API.test(pattern) && !isProbe(pattern);
+
+/** Probes and scrapes: requested every few seconds by machines, and answered however many connections are open. */
+export const isProbe = (pattern = '') => /^\/((v2\/)?health\/|metrics$)/.test(pattern);
 
 /** Whether a route needs a key. /metrics does: Prometheus can send one, or scrape METRICS_PORT. */
 export const needsKey = (pattern: string | undefined) => isApi(pattern) || pattern === '/metrics';

@@ -39,6 +39,8 @@ export async function metricsRoute(app: FastifyInstance, { metrics, registry }: 
         operationId: 'metrics',
         tags: ['operations'],
         summary: 'Metrics, as Prometheus text or OpenMetrics',
+        description:
+          'With METRICS_PORT they are on that port instead, without a key. docs/monitoring.md explains each.',
         response: {
           200: { description: 'The metrics', content: { 'text/plain': { schema: text } } },
           ...problems('unauthorized'),

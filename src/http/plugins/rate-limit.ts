@@ -12,7 +12,7 @@ export const clientOf = ({ apiKey, ip }: FastifyRequest) =>
   apiKey ? `key:${apiKey.name}` : `address:${normalizeIP(ip)}`;
 
 /**
- * Limits requests to /v1 per client. With Redis, over all replicas.
+ * Limits requests to the API per client. With Redis, over all replicas.
  * While Redis cannot be reached no request is refused: the limit shares capacity fairly, it is not access control.
  */
 export default fp(async function limits(app: FastifyInstance, { config }: { config: Config }) {

@@ -9,8 +9,8 @@ import { Problem } from '../problem.ts';
 const SAFE_ID = /^[\w.:-]{1,128}$/;
 /** A stream of events has more listeners than the ten at which Node warns of a leak. */
 const MAX_LISTENERS = 20;
-/** Requested every few seconds by machines: logged at debug level. */
-const QUIET = /^\/(health|metrics)/;
+/** Paths of probes and scrapes, requested every few seconds by machines: logged at debug level. */
+const QUIET = /^\/((v2\/)?health|metrics)/;
 
 /** The client's x-request-id if it is safe to log, else a new id. */
 export function requestId(request: IncomingMessage): string {

@@ -2,38 +2,26 @@ import { createHash, randomUUID } from 'node:crypto';
 import { Readable } from 'node:stream';
 import type { FastifyInstance, FastifyRequest } from 'fastify';
 import { z } from 'zod';
-import { hasSeveralOwners } from '../../config/api-keys.ts';
 import { generationLimits, prepare } from '../../generation/prepare.ts';
 import type { GenerationRequest } from '../../generation/request.ts';
 import { assertReady, reproducibilityFields, resolve } from '../../generation/resolve.ts';
-import {
-  inputBytesOf,
-  JOB_STATUSES,
-  type Job,
-  type JobEvent,
-  type JobQueue,
-  noSuchJob,
-} from '../../jobs/job.ts';
-import { openJobQueue } from '../../jobs/open.ts';
+import { inputBytesOf, JOB_STATUSES, type Job, type JobEvent, noSuchJob } from '../../jobs/job.ts';
 import { JobRunner } from '../../jobs/runner.ts';
-import { isAllowed, post } from '../../jobs/webhook.ts';
-import type { Metrics } from '../../metrics.ts';
+import { isAllowed } from '../../jobs/webhook.ts';
 import type { Dependencies } from '../dependencies.ts';
 import { disconnectSignal } from '../disconnect.ts';
 import { jobView } from '../job-view.ts';
+import { openJobs } from '../open-jobs.ts';
 import { apiProblems, events, pictureContent } from '../openapi.ts';
 import { fieldProblem } from '../problem.ts';
 import { type JobBody, jobForm, jobJson } from '../schemas/requests.ts';
 import { jobList, job as jobSchema } from '../schemas/responses.ts';
 import { formatEvent, sendEvents } from '../sse.ts';
 import { limitStreams } from '../stream-limit.ts';
-import { toProblem } from '../to-problem.ts';
 
-/** Interval at which the number of waiting jobs is read. */
-const SAMPLE_MS = 2000;
-
-const idParams = z.object({ id: z.string().max(100) });
+const idParams = z.object({ id: z.string().max(100).meta({ description: 'The id of a job' }) });
 const tags = ['jobs'];
+const location = { location: { type: 'string', description: 'Path of the job' } };
 const one = (description: string) => ({
   description,
   content: { 'application/json': { schema: jobSchema } },
@@ -43,14 +31,7 @@ export default async function jobRoutes(app: FastifyInstance, dependencies: Depe
   const { config, registry, metrics } = dependencies;
   const limits = generationLimits(config);
   const runner = new JobRunner(registry, metrics, limits);
-  const jobs = await openQueue(app, dependencies, runner);
-  // Not when it is scraped: a scrape must not wait for Redis.
-  const sampling = setInterval(() => void sampleWaiting(metrics, jobs), SAMPLE_MS).unref();
-  await sampleWaiting(metrics, jobs);
-  app.addHook('preClose', () => {
-    clearInterval(sampling);
-    return jobs.close();
-  });
+  const jobs = await openJobs(app, dependencies, runner);
 
   app.post<{ Body: JobBody }>(
     '/v1/jobs',
@@ -62,13 +43,20 @@ export default async function jobRoutes(app: FastifyInstance, dependencies: Depe
         description:
           'With an Idempotency-Key, sending the same request again returns the same job. Without REDIS_URL jobs are kept ' +
           'in memory, and a restart loses them.',
-        headers: z.object({ 'idempotency-key': z.string().min(1).max(200).optional() }).loose(),
+        headers: z
+          .object({
+            'idempotency-key': z.string().min(1).max(200).optional().meta({
+              description:
+                'Any text of your own: sending the request again with the same one creates no second job',
+            }),
+          })
+          .loose(),
         body: {
-          content: { 'multipart/form-data': { schema: jobForm }, 'application/json': { schema: jobJson } },
+          content: { 'application/json': { schema: jobJson }, 'multipart/form-data': { schema: jobForm } },
         },
         response: {
-          200: one('The job that was created with this Idempotency-Key before'),
-          202: one('The job; the Location header has its address'),
+          200: { ...one('The job that was created with this Idempotency-Key before'), headers: location },
+          202: { ...one('The job'), headers: location },
           ...apiProblems(
             'invalid-request',
             'unreadable-picture',
@@ -122,7 +110,11 @@ export default async function jobRoutes(app: FastifyInstance, dependencies: Depe
 
       function send(job: Job, status: 200 | 202) {
         request.logFields.job = job.id;
-        return reply.code(status).header('location', `/v1/jobs/${job.id}`).send(jobView(job));
+        const prefix = request.pathPrefix;
+        return reply
+          .code(status)
+          .header('location', `${prefix}/v1/jobs/${job.id}`)
+          .send(jobView(job, prefix));
       }
     },
   );
@@ -134,9 +126,16 @@ export default async function jobRoutes(app: FastifyInstance, dependencies: Depe
         operationId: 'listJobs',
         tags,
         summary: 'Your jobs, newest first',
+        description: 'Those that were created with the same API key; without API keys, those of everybody.',
         querystring: z.object({
-          status: z.enum(JOB_STATUSES).optional(),
-          limit: z.coerce.number().int().min(1).max(1000).default(100),
+          status: z.enum(JOB_STATUSES).optional().meta({ description: 'Only jobs in this state' }),
+          limit: z.coerce
+            .number()
+            .int()
+            .min(1)
+            .max(1000)
+            .default(100)
+            .meta({ description: 'At most so many jobs' }),
         }),
         response: {
           200: { description: 'The jobs', content: { 'application/json': { schema: jobList } } },
@@ -144,8 +143,8 @@ export default async function jobRoutes(app: FastifyInstance, dependencies: Depe
         },
       },
     },
-    async ({ query, apiKey }) => ({
-      jobs: (await jobs.list({ ...query, owner: apiKey?.name })).map(jobView),
+    async ({ query, apiKey, pathPrefix }) => ({
+      jobs: (await jobs.list({ ...query, owner: apiKey?.name })).map((job) => jobView(job, pathPrefix)),
     }),
   );
 
@@ -156,11 +155,13 @@ export default async function jobRoutes(app: FastifyInstance, dependencies: Depe
         operationId: 'getJob',
         tags,
         summary: 'One job',
+        description:
+          'Its state, progress and parameters, and the addresses of its pictures when it has succeeded.',
         params: idParams,
         response: { 200: one('The job'), ...apiProblems('unknown-job') },
       },
     },
-    async (request) => jobView(await own(request)),
+    async (request) => jobView(await own(request), request.pathPrefix),
   );
 
   app.delete<{ Params: { id: string } }>(
@@ -170,11 +171,13 @@ export default async function jobRoutes(app: FastifyInstance, dependencies: Depe
         operationId: 'deleteJob',
         tags,
         summary: 'Cancel a job that waits or runs; delete one that has ended',
+        description:
+          'The pictures of a deleted job are gone. Jobs that have ended are deleted after JOB_TTL_MS anyway.',
         params: idParams,
         response: { 200: one('The job in its last state'), ...apiProblems('unknown-job') },
       },
     },
-    async (request) => jobView(await jobs.cancel((await own(request)).id)),
+    async (request) => jobView(await jobs.cancel((await own(request)).id), request.pathPrefix),
   );
 
   app.get<{ Params: { id: string; n: number } }>(
@@ -184,7 +187,10 @@ export default async function jobRoutes(app: FastifyInstance, dependencies: Depe
         operationId: 'getJobImage',
         tags,
         summary: 'A picture of a job that has succeeded',
-        params: idParams.extend({ n: z.coerce.number().int().min(0).max(7) }),
+        description: 'In the format of the job. Before the job has succeeded there is none: 404.',
+        params: idParams.extend({
+          n: z.coerce.number().int().min(0).max(7).meta({ description: 'Index of the candidate' }),
+        }),
         response: {
           200: {
             description: 'The picture',
@@ -210,13 +216,16 @@ export default async function jobRoutes(app: FastifyInstance, dependencies: Depe
         operationId: 'followJob',
         tags,
         summary: 'The events of a job, from the first or after Last-Event-ID, until it ends',
+        description:
+          'Events are kept, so a client that was cut off misses none: an EventSource goes on by itself.',
         params: idParams,
         headers: z
           .object({
             'last-event-id': z
               .string()
               .regex(/^\d{1,9}$/, 'must be the id of an event: a whole number')
-              .optional(),
+              .optional()
+              .meta({ description: 'The id of the last event that was received; browsers send it' }),
           })
           .loose(),
         response: {
@@ -244,39 +253,6 @@ export default async function jobRoutes(app: FastifyInstance, dependencies: Depe
     if (job.owner === apiKey?.name) return job;
     throw noSuchJob(id);
   }
-}
-
-/** While the number is not known the series is absent. */
-async function sampleWaiting({ jobsWaiting }: Metrics, jobs: JobQueue) {
-  try {
-    jobsWaiting.set(await jobs.waiting());
-  } catch {
-    jobsWaiting.remove();
-  }
-}
-
-function openQueue(
-  { log }: FastifyInstance,
-  { config, registry }: Dependencies,
-  runner: JobRunner,
-): Promise<JobQueue> {
-  const webhooks = { origins: config.WEBHOOK_ORIGINS, secret: config.WEBHOOK_SECRET ?? '' };
-  return openJobQueue({
-    redisUrl: config.REDIS_URL,
-    onRedisError: (err) => log.warn({ err }, 'jobs on Redis'),
-    limit: config.JOB_LIMIT,
-    inputBytes: config.JOB_INPUT_BYTES,
-    shared: hasSeveralOwners(config.API_KEYS),
-    history: config.JOB_HISTORY,
-    ttlMs: config.JOB_TTL_MS,
-    models: () => registry.list().map(({ ref, state }) => ({ ref, failed: state === 'failed' })),
-    // Another replica may have accepted the job for a version that this one has not found yet.
-    onUnknownModel: () => void registry.reload(),
-    modelWaitMs: config.JOB_MODEL_WAIT_MS,
-    perform: runner.perform,
-    describeError: (error) => toProblem(error, log).toJSON('/v1/jobs'),
-    notify: (job) => post(job.webhook, job.id, jobView(job), webhooks),
-  });
 }
 
 async function* formatted(source: AsyncIterable<JobEvent>, first?: JobEvent) {

@@ -16,6 +16,7 @@ export default async function modelRoutes(app: FastifyInstance, { registry }: De
         operationId: 'listModels',
         tags: ['models'],
         summary: 'All models, newest version first',
+        description: 'Every version in MODEL_DIR, loaded or not, by id.',
         response: {
           200: { description: 'All models', content: { 'application/json': { schema: modelList } } },
           ...apiProblems(),
@@ -35,6 +36,8 @@ export default async function modelRoutes(app: FastifyInstance, { registry }: De
         operationId: 'getModel',
         tags: ['models'],
         summary: 'One model: its card, metrics, digest, state and where it runs',
+        description:
+          'The card is the contents of model.json: architecture, noise schedule, defaults, training and metrics.',
         params: z.object({ id: z.string().meta({ description: 'id (its newest version) or id@version' }) }),
         response: {
           200: { description: 'The model', content: { 'application/json': { schema: modelSchema } } },

@@ -9,6 +9,9 @@ export default async function sampleRoute(app: FastifyInstance, dependencies: De
   const schema = pictureOperation({
     operationId: 'sample',
     summary: 'Generate pictures from pure noise',
+    description:
+      'The pictures have the resolution of the model. The Accept header chooses between the picture itself, JSON with all ' +
+      'candidates, and a stream of events.',
     json: sampleJson,
     answer: 'The picture, or JSON with all of them',
     response: sampleResponse,

@@ -3,6 +3,11 @@ import { SAMPLER_NAMES } from '../../diffusion/samplers/index.ts';
 import { STRATEGIES } from '../../generation/types.ts';
 import { NOT_BASE64 } from '../json-body.ts';
 
+/** A picture of 16 x 16 pixels, whose middle is transparent, for the examples of the documentation. */
+export const EXAMPLE_PICTURE =
+  'data:image/png;base64,iVBORw0KGgoAAAANSUhEUgAAABAAAAAQCAYAAAAf8/9hAAAACXBIWXMAAAPoAAAD6AG1e1JrAAAALElEQVQ4' +
+  'y2M4MS3vPyWYYdQA7AYw4ACD1YAKIAMN4zQAm9rBaQApeNSAvP8AaypZrwVG4AAAAAAASUVORK5CYII=';
+
 /** A picture in JSON: base64, or a data: URL of it. http/json-body.ts has decoded it. */
 export const base64Picture = z
   .custom<Buffer>((value) => Buffer.isBuffer(value), {
@@ -14,7 +19,7 @@ export const base64Picture = z
   .meta({
     type: 'string',
     description: 'The file as base64, or as a data: URL',
-    examples: ['data:image/png;base64,iVBORw0KGgo…'],
+    examples: [EXAMPLE_PICTURE],
   });
 
 /** A picture in a form: a file part. */
@@ -56,6 +61,7 @@ export const output = {
       description:
         'For jpeg and webp; webp of quality 100 is lossless. When absent: 90, or 100 for the webp of an image that is ' +
         'lossless itself (PNG, GIF, most TIFF, lossless WebP)',
+      examples: [90],
     }),
 };
 
@@ -64,7 +70,10 @@ export const sampling = {
   model,
   seed,
   num_images: z.int().min(1).max(8).default(1).meta({ description: 'Candidates, each with its own noise' }),
-  sampler: z.enum(SAMPLER_NAMES).optional().meta({ description: "The model card's default when absent" }),
+  sampler: z
+    .enum(SAMPLER_NAMES)
+    .optional()
+    .meta({ description: "The model card's default when absent", examples: ['dpmpp_2m'] }),
   steps: z
     .int()
     .min(1)
@@ -72,18 +81,23 @@ export const sampling = {
     .optional()
     .meta({
       description:
-        "Evaluations of the network, 1 to the model's T. More is slower and finer; the model card's default when absent",
-      examples: [20],
+        "Evaluations of the network, 1 to the model's T, of each window where a hole is filled in windows. More is slower and " +
+        "finer; the model card's default when absent. Parts of a hole that are up to 8 pixels thick take at most 3",
+      examples: [12],
     }),
   eta: z
     .number()
     .min(0)
     .max(1)
     .optional()
-    .meta({ description: 'Share of fresh noise in each step of ddim; 0 is deterministic' }),
+    .meta({ description: 'Share of fresh noise in each step of ddim; 0 is deterministic', examples: [0] }),
   preview_every: z.int().min(0).max(100_000).default(0).meta({
     description:
       'In a stream of events: every so many steps, send the current estimate of the picture. 0: never',
+  }),
+  preview_noisy: z.boolean().default(false).meta({
+    description:
+      'With each preview of at most 256 x 256 pixels, also send the noisy picture x_t that it was estimated from',
   }),
   priority: z
     .enum(['low', 'normal', 'high'])
@@ -102,9 +116,15 @@ export const inpainting = {
         'large; `crop`: a square around the hole, shrunk; `resize`: the whole picture, shrunk. `auto` chooses; the answer ' +
         'says which',
     }),
-  padding: z.int().min(0).max(10_000).optional().meta({
-    description: 'With `crop`: pixels of context around the hole; the size of the hole when absent',
-  }),
+  padding: z
+    .int()
+    .min(0)
+    .max(10_000)
+    .optional()
+    .meta({
+      description: 'With `crop`: pixels of context around the hole; the size of the hole when absent',
+      examples: [32],
+    }),
   mask_grow: z
     .int()
     .min(-256)

@@ -10,10 +10,14 @@ export const problem = response(
   z
     .object({
       type: z.string().meta({ examples: ['/problems/invalid-request'] }),
-      title: z.string(),
-      status: z.int(),
-      detail: z.string(),
-      instance: z.string(),
+      title: z.string().meta({ examples: ['The request is not valid'] }),
+      status: z
+        .int()
+        .min(400)
+        .max(599)
+        .meta({ examples: [400] }),
+      detail: z.string().meta({ examples: ['steps must be at most 1000'] }),
+      instance: z.string().meta({ examples: ['/v1/inpaint'] }),
       errors: z
         .array(
           z.object({
@@ -38,18 +42,30 @@ export const problem = response(
     .meta({ description: 'RFC 9457' }),
 );
 
+const MAX_SEED = 2 ** 32 - 1;
+/** Counts, and coordinates in pixels: whole numbers of 32 bits. */
+const count = z.int32().min(0);
+
 const image = z.object({
-  index: z.int().min(0).meta({ description: 'Index of the candidate' }),
+  index: z.int().min(0).max(7).meta({ description: 'Index of the candidate' }),
   data: z.string().meta({ description: 'The encoded picture as base64', contentEncoding: 'base64' }),
 });
 
 const drawn = {
-  model: z.string().meta({ examples: ['celeba-inpaint-64@1'] }),
-  seed: z.int().min(0),
-  num_images: z.int().min(1),
-  sampler: z.string(),
-  steps: z.int().min(1),
-  eta: z.number(),
+  model: z.string().meta({ examples: ['celeba-inpaint-64@3'] }),
+  seed: z
+    .int()
+    .min(0)
+    .max(MAX_SEED)
+    .meta({ examples: [7] }),
+  num_images: z.int().min(1).max(8),
+  sampler: z.string().meta({ examples: ['dpmpp_2m'] }),
+  steps: z
+    .int()
+    .min(1)
+    .max(100_000)
+    .meta({ examples: [12] }),
+  eta: z.number().meta({ examples: [0] }),
   format: z.enum(['png', 'jpeg', 'webp']),
   images: z.array(image),
   timings_ms: z
@@ -59,16 +75,19 @@ const drawn = {
 
 export const sampleResponse = response('Sampled', z.object(drawn));
 
-const box = z.object({ left: z.int(), top: z.int(), width: z.int(), height: z.int() });
+const box = z
+  .object({ left: z.int32(), top: z.int32(), width: z.int32().min(1), height: z.int32().min(1) })
+  .meta({ examples: [{ left: 0, top: 0, width: 64, height: 64 }] });
 
 const plan = z.object({
-  evaluations: z.int().meta({ description: 'Evaluations of the networks, for one image' }),
+  evaluations: count.meta({ description: 'Evaluations of the networks, for one image' }),
   regions: z.array(
     z.object({
       levels: z
         .array(
           z.object({
             network: z.enum(NETWORK_NAMES),
+            steps: z.int().meta({ description: 'Evaluations of each window' }),
             scale: z
               .number()
               .meta({ description: 'Of this level, as a share of the picture: 1, 1/2, 1/4, ...' }),
@@ -105,10 +124,14 @@ export const diffuseResponse = response(
   'Diffused',
   z.object({
     model: z.string(),
-    seed: z.int(),
+    seed: z.int().min(0).max(MAX_SEED),
     format: z.enum(['png', 'jpeg', 'webp']),
     images: z.array(
-      z.object({ timestep: z.int(), abar: z.number(), data: z.string().meta({ contentEncoding: 'base64' }) }),
+      z.object({
+        timestep: count,
+        abar: z.number().min(0).max(1),
+        data: z.string().meta({ contentEncoding: 'base64' }),
+      }),
     ),
   }),
 );
@@ -119,7 +142,7 @@ export const job = response(
     id: z.uuid(),
     task: z.enum(['inpaint', 'sample']),
     status: z.enum(JOB_STATUSES),
-    progress: z.object({ step: z.int(), of: z.int() }),
+    progress: z.object({ step: count, of: count }),
     created_at: z.iso.datetime(),
     started_at: z.iso.datetime().optional(),
     finished_at: z.iso.datetime().optional(),
@@ -127,9 +150,10 @@ export const job = response(
       .record(z.string(), z.unknown())
       .meta({ description: 'The parameters as sent, with seed and model version filled in' }),
     error: problem.optional(),
-    images: z
-      .array(z.string())
-      .meta({ description: 'Addresses of its pictures', examples: [['/v1/jobs/…/images/0']] }),
+    images: z.array(z.string()).meta({
+      description: 'Addresses of its pictures',
+      examples: [['/v1/jobs/00000000-0000-4000-8000-000000000000/images/0']],
+    }),
     events: z.string().meta({ description: 'Address of its events' }),
     webhook: z.string().optional(),
   }),
@@ -145,7 +169,7 @@ export const model = response(
     object: z.literal('model'),
     created: z.int().meta({ description: 'When its files were written, in seconds since 1970' }),
     owned_by: z.string(),
-    ref: z.string().meta({ examples: ['celeba-inpaint-64@1'] }),
+    ref: z.string().meta({ examples: ['celeba-inpaint-64@3'] }),
     default: z.boolean().meta({ description: 'Whether it serves most of the requests that name no model' }),
     share: z.number().min(0).max(1).meta({ description: 'Its share of the requests that name no model' }),
     state: z.enum(['available', 'loading', 'ready', 'failed']).meta({
@@ -162,9 +186,11 @@ export const model = response(
           name: z.enum(NETWORK_NAMES),
           file: z.string().meta({ examples: ['unet.onnx'] }),
           sha256: z.string(),
-          bytes: z.int(),
+          bytes: z.int().min(0),
           resolution: z
             .int()
+            .min(8)
+            .max(1024)
             .meta({ description: 'Side in pixels of the squares that the network processes' }),
           served: z
             .boolean()
@@ -184,9 +210,9 @@ export const model = response(
         device_memory_bytes: z.number().optional().meta({ description: 'If known' }),
         library: z.string(),
         precision: z.string(),
-        best_batch: z.int(),
-        workers: z.int(),
-        workers_alive: z.int(),
+        best_batch: z.int32().min(1),
+        workers: count,
+        workers_alive: count,
         workers_reason: z.string().optional().meta({ description: 'How the number of workers was chosen' }),
       })
       .optional()
@@ -212,6 +238,6 @@ export const health = response(
     model: z
       .string()
       .optional()
-      .meta({ examples: ['celeba-inpaint-64@1'] }),
+      .meta({ examples: ['celeba-inpaint-64@3'] }),
   }),
 );

@@ -16,7 +16,11 @@ export interface LevelPixels {
  * covers are, and is their mean, as in training: so nothing of the hole's old content is in it. Beyond the picture's edges,
  * the level is mirrored: the picture itself would be mirrored into 4^level times as many pixels.
  */
-export function levelPixels(picture: Picture, hole: Mask, { canvas, level }: Level): LevelPixels {
+export function levelPixels(
+  picture: Picture,
+  hole: Mask,
+  { canvas, level }: Pick<Level, 'canvas' | 'level'>,
+): LevelPixels {
   const inside = inPicture(canvas, level, picture);
   const { x0, mask } = means(picture, hole, inside, level);
   return { x0: padded(x0, inside, canvas), mask: padded(mask, inside, canvas) };

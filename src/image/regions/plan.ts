@@ -25,12 +25,14 @@ export interface Level {
   canvas: LevelBox;
   /** Windows of the network's size in the canvas. They are denoised together. */
   windows: LevelBox[];
+  /** Evaluations of each window. */
+  steps: number;
 }
 
 export interface PlanOptions {
   /** Side of the networks' windows, in pixels. */
   window: number;
-  /** Evaluations of a window by each network; `refiner` is absent where the model has none. */
+  /** Evaluations of a window by each network, of the base model at most; `refiner` is absent where the model has none. */
   steps: { base: number; refiner?: number };
   /** Evaluations that a plan may have. A plan with more stops at a coarser level. */
   maxEvaluations: number;
@@ -43,6 +45,12 @@ const MAX_HOLE = 0.6;
  * see more of each other agree better; the refiner sees the coarse fill everywhere.
  */
 const OVERLAP = { base: 0.5, refiner: 0.25 };
+/**
+ * A region whose parts are all up to this thick, in pixels, takes few steps at the picture's own resolution: little texture
+ * fits into it, and the more steps, the further a sample lies from the mean of what is likely there.
+ */
+const THIN = 8;
+const THIN_STEPS = 3;
 /** Levels that a refiner may add: it was trained for the first, and each repeats its mistakes. */
 const MAX_DOUBLINGS = 4;
 
@@ -60,17 +68,16 @@ export function planRegions(mask: Mask, hole: Box, options: PlanOptions): Plan {
   // Without enough evaluations, all regions stop at a coarser level, and start no finer than it.
   for (let finest = 0; ; finest++) {
     const regions = groups.map((group) => ({ levels: levelsOf(mask, group, finest, options) }));
-    const evaluations = count(regions, options);
+    const evaluations = count(regions);
     if (evaluations <= options.maxEvaluations || finest >= wholeLevel(mask, options.window))
       return { regions, evaluations };
   }
 }
 
 /** Evaluations of one candidate. */
-function count(regions: readonly Region[], { steps }: PlanOptions): number {
+function count(regions: readonly Region[]): number {
   let sum = 0;
-  for (const { levels } of regions)
-    for (const { network, windows } of levels) sum += windows.length * (steps[network] ?? 0);
+  for (const { levels } of regions) for (const { windows, steps } of levels) sum += windows.length * steps;
   return sum;
 }
 
@@ -78,6 +85,7 @@ function count(regions: readonly Region[], { steps }: PlanOptions): number {
 interface Group {
   parts: Box[];
   start: number;
+  thin: boolean;
 }
 
 /** The level at which the whole picture fits into one window. */
@@ -92,7 +100,11 @@ function startLevel({ thickness }: HolePart, mask: Mask, window: number): number
 
 /** Merges parts until no part lies in the canvas of another group. */
 function merge(parts: readonly HolePart[], mask: Mask, window: number): Group[] {
-  let groups: Group[] = parts.map((part) => ({ parts: [part.box], start: startLevel(part, mask, window) }));
+  let groups: Group[] = parts.map((part) => ({
+    parts: [part.box],
+    start: startLevel(part, mask, window),
+    thin: part.thickness <= THIN,
+  }));
   for (let merged = true; merged; ) {
     merged = false;
     const kept: Group[] = [];
@@ -101,6 +113,7 @@ function merge(parts: readonly HolePart[], mask: Mask, window: number): Group[] 
       if (other) {
         other.parts.push(...group.parts);
         other.start = Math.max(other.start, group.start);
+        other.thin &&= group.thin;
         merged = true;
       } else kept.push(group);
     }
@@ -148,7 +161,15 @@ function levelsOf(mask: Mask, group: Group, finest: number, { window, steps }: P
     const network = level === start ? 'base' : 'refiner';
     const tiling = { side: window, overlap: window * OVERLAP[network] };
     const windows = group.parts.flatMap((part) => tile(mask, level, atLevel(part, level), canvas, tiling));
-    levels.push({ level, network, canvas, windows: distinct(windows) });
+    const few = network === 'base' && group.thin && level === 0;
+    const most = steps[network] ?? 0;
+    levels.push({
+      level,
+      network,
+      canvas,
+      windows: distinct(windows),
+      steps: few ? Math.min(most, THIN_STEPS) : most,
+    });
   }
   return levels;
 }

@@ -4,7 +4,6 @@ import { levelPixels } from '../../../src/image/regions/level.ts';
 import { maskOf, noise } from '../make.ts';
 
 const WINDOW = 64;
-const base = { network: 'base' as const, windows: [] };
 
 /** What a pixel of a level must be, from its definition: undefined in the hole. */
 function meanOf(picture: Picture, mask: Mask, level: number, x: number, y: number): number[] | undefined {
@@ -27,7 +26,7 @@ function expectMeans(
   canvas: { left: number; top: number; width: number; height: number },
   columnOf = (x: number) => x,
 ) {
-  const found = levelPixels(picture, mask, { level, canvas, ...base });
+  const found = levelPixels(picture, mask, { level, canvas });
   const plane = canvas.width * canvas.height;
   let [known, hole] = [0, 0];
   for (let y = 0; y < canvas.height; y++) {

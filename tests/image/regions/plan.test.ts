@@ -39,6 +39,31 @@ function expectCovered(mask: Mask, { regions }: Plan) {
   }
 }
 
+describe('the steps of a region', () => {
+  const steps = ({ regions }: Plan) => regions.map((region) => region.levels.map((level) => level.steps));
+  const line = (x: number, y: number) => Math.abs(x - y) < 2;
+  const thin = maskOf(512, 512, line);
+
+  test('are few where it is thin, and never more than were asked for', () => {
+    expect(steps(plan(thin))).toEqual([[3]]);
+    expect(steps(plan(thin, { steps: { base: 2 } }))).toEqual([[2]]);
+    expect(plan(thin).evaluations).toBe(3 * plan(thin).regions[0].levels[0].windows.length);
+  });
+
+  test('are those that were asked for where a part of it is not thin', () => {
+    const blob = box(250, 250, 12, 12);
+    expect(steps(plan(maskOf(512, 512, (x, y) => line(x, y) || blob(x, y))))).toEqual([[12]]);
+    const apart = maskOf(512, 512, (x, y) => (line(x, y) && x < 100) || box(400, 400, 12, 12)(x, y));
+    expect(steps(plan(apart))).toEqual([[3], [12]]);
+  });
+
+  test('are those that were asked for where it starts at a coarser level, without enough evaluations', () => {
+    const { regions } = plan(thin, { maxEvaluations: 40 });
+    expect(regions[0].levels[0].level).toBeGreaterThan(0);
+    expect(regions[0].levels[0].steps).toBe(12);
+  });
+});
+
 describe('the level that a hole starts at', () => {
   test('a thin scratch across a large picture starts at the picture’s own resolution', () => {
     const mask = maskOf(512, 512, (x, y) => Math.abs(x - y) < 2);
@@ -55,6 +80,7 @@ describe('the level that a hole starts at', () => {
         network: 'base',
         canvas: { left: 184, top: 184, width: 64, height: 64 },
         windows: [{ left: 184, top: 184, width: 64, height: 64 }],
+        steps: 12,
       },
     ]);
     expect(evaluations).toBe(12);

@@ -1,5 +1,6 @@
 import type { Problem, Slug } from '../../problem.ts';
 import type { ErrorShape } from '../errors.ts';
+import { nameIn, renamed } from '../renamed.ts';
 
 /** Codes that OpenAI's API has for a problem; the others are named after their slugs. */
 const CODES: Partial<Record<Slug, string>> = {
@@ -18,8 +19,21 @@ const NAMES: Record<string, string> = {
 /** Problems that have another status here: for OpenAI's API, a file of an unsupported format is a bad request. */
 const STATUSES: Partial<Record<Slug, number>> = { 'unsupported-picture': 400 };
 
+/** Names of the fields that were sent, where a field has several names. */
+function namesIn(body: unknown): Record<string, string> {
+  const sent = (name: string) =>
+    typeof body === 'object' && body !== null && (body as Record<string, unknown>)[name] != null;
+  return {
+    ...NAMES,
+    ...(sent('mask_image') && !sent('mask') && { mask: 'mask_image' }),
+    ...(sent('num_inference_steps') && !sent('steps') && { steps: 'num_inference_steps' }),
+    ...(sent('images') && !sent('image') && { image: 'images' }),
+  };
+}
+
 /** A problem with the member `error`, which OpenAI's clients read. */
-export const openAiError: ErrorShape = (problem, instance) => {
+export const openAiError: ErrorShape = (thrown, instance, body) => {
+  const problem = renamed(thrown, namesIn(body));
   const status = STATUSES[problem.slug] ?? problem.status;
   const document = { ...problem.toJSON(instance), status };
   const error = {
@@ -37,8 +51,7 @@ function typeOf(status: number): string {
   return status < 500 ? 'invalid_request_error' : 'server_error';
 }
 
-/** The field that the first error is about. Pointers look like #/image/0. */
+/** The field that the first error is about. */
 function paramOf({ errors }: Problem): string | null {
-  const name = errors[0]?.pointer.split('/')[1];
-  return name ? (NAMES[name] ?? name) : null;
+  return errors.length > 0 ? nameIn(errors[0]) || null : null;
 }

@@ -27,7 +27,7 @@ export function generateRequest(body: GenerateBody): SampleRequest {
 
 export function variationRequest(body: VariationBody): SampleRequest {
   const { image, strength } = body;
-  return { ...common(body), task: 'sample', image: image[0], strength };
+  return { ...common(body), task: 'sample', image, strength };
 }
 
 function common(body: EditBody | GenerateBody | VariationBody): Omit<SampleRequest, 'task'> {

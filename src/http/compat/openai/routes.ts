@@ -2,10 +2,10 @@ import type { FastifyInstance } from 'fastify';
 import { z } from 'zod';
 import type { Dependencies } from '../../dependencies.ts';
 import type { JsonShape } from '../../json-body.ts';
-import { apiProblems } from '../../openapi.ts';
+import { apiProblems, generatedHeaders } from '../../openapi.ts';
 import type { FormLimits } from '../../plugins/multipart.ts';
 import type { Slug } from '../../problem.ts';
-import { nameIgnored } from '../ignored.ts';
+import { ignoredHeader, nameIgnored } from '../ignored.ts';
 import { replyWithImages, streamImages } from './reply.ts';
 import { editRequest, generateRequest, variationRequest } from './request.ts';
 import {
@@ -53,6 +53,7 @@ function operation(operationId: string, summary: string, description: string, st
     response: {
       200: {
         description: 'The pictures',
+        headers: { ...generatedHeaders, ...ignoredHeader },
         content: { ...content, ...(streamed && { 'text/event-stream': { schema: stream } }) },
       },
       ...apiProblems(...PROBLEMS, ...problems),
@@ -81,7 +82,7 @@ export default async function openAiImages(app: FastifyInstance, dependencies: D
     '/v1/images/edits',
     {
       schema: edit(
-        { 'multipart/form-data': { schema: editForm }, 'application/json': { schema: editJson } },
+        { 'application/json': { schema: editJson }, 'multipart/form-data': { schema: editForm } },
         [...PICTURES, ...MASKS],
       ),
       config: { json },

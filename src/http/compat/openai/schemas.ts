@@ -6,7 +6,7 @@ const ignored = (what: string) =>
   z
     .unknown()
     .optional()
-    .meta({ description: `${what}. Has no effect` });
+    .meta({ type: 'string', description: `${what}. Has no effect` });
 
 /** Parameters that have no effect. Any others are accepted too. */
 const without = {
@@ -138,7 +138,7 @@ export type GenerateBody = z.output<typeof generateJson>;
 export const variationForm = request(
   'ImageVariationForm',
   z.looseObject({
-    image: z.array(filePart).min(1).max(1, ONE).meta({ description: 'A square picture' }),
+    image: filePart.meta({ description: 'A square picture' }),
     strength: z.number().gt(0).max(1).optional().meta({
       description:
         'Share of the denoising steps that are taken: small values keep the picture, 1 draws another one. 0.6 when absent',

@@ -1,0 +1,187 @@
+"""Fills holes in pictures with a ddpm-inpaint service."""
+
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, Self, Unpack
+
+import httpx
+import httpx_sse
+
+from .schemas import InpaintForm, Job, JobForm, Problem
+
+__all__ = ["Client", "Event", "Filled", "ServiceError"]
+
+BUSY = (429, 503)
+"""Statuses of a service that is busy or starting. Its Retry-After says when to try again."""
+FORMATS: dict[str, Literal["png", "jpeg", "webp"]] = {
+    ".png": "png",
+    ".jpg": "jpeg",
+    ".jpeg": "jpeg",
+    ".webp": "webp",
+}
+PICTURES = ("image", "mask")
+
+
+@dataclass(frozen=True)
+class Filled:
+    """A filled picture file, and what it takes to get the same one again."""
+
+    picture: bytes
+    model: str
+    seed: int
+
+
+@dataclass(frozen=True)
+class Event:
+    """What a stream sends: queued (position), progress (step, of, eta_ms, preview), or result (schemas.Inpainted)."""
+
+    name: str
+    data: dict[str, Any]
+
+
+class ServiceError(Exception):
+    """The service refused a request, or a job failed. `problem` says why, and names the fields."""
+
+    def __init__(self, problem: Problem) -> None:
+        super().__init__(problem["detail"] or problem["title"])
+        self.problem = problem
+
+
+class Client:
+    """A connection to a service. Parameters of requests are those of its OpenAPI document."""
+
+    def __init__(
+        self,
+        base_url: str = "http://localhost:8000",
+        *,
+        api_key: str | None = None,
+        retries: int = 5,
+        poll_s: float = 0.5,
+        timeout_s: float = 300,
+    ) -> None:
+        """retries: how often a request is sent again after 429 or 503. poll_s: seconds between questions
+        whether a job has ended. timeout_s: seconds without a byte after which a request is given up."""
+        headers = {"authorization": f"Bearer {api_key}"} if api_key else {}
+        self._http = httpx.Client(base_url=base_url, headers=headers, timeout=timeout_s)
+        self._retries = retries
+        self._poll_s = poll_s
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        self._http.close()
+
+    def fill(self, **request: Unpack[InpaintForm]) -> Filled:
+        """Fills the hole of a picture. With num_images above 1, use job() or stream()."""
+        with self._send("POST", "/v1/inpaint", accept="image/*", form=dict(request)) as answer:
+            picture = answer.read()
+            return Filled(picture, answer.headers["x-model"], int(answer.headers["x-seed"]))
+
+    def fill_file(
+        self, source: str | Path, target: str | Path, *, mask: str | Path | None = None, **parameters: Any
+    ) -> Filled:
+        """Fills the hole of a picture file, and writes the result in the format that the target's name ends with."""
+        ending = Path(target).suffix.lower()
+        if ending not in FORMATS:
+            raise ValueError(f"{target} must end with {', '.join(FORMATS)}")
+        if mask is not None:
+            parameters["mask"] = Path(mask).read_bytes()
+        filled = self.fill(image=Path(source).read_bytes(), format=FORMATS[ending], **parameters)
+        Path(target).write_bytes(filled.picture)
+        return filled
+
+    def stream(self, **request: Unpack[InpaintForm]) -> Iterator[Event]:
+        """Fills the hole of a picture, and tells the progress. The last event is the result."""
+        with self._send("POST", "/v1/inpaint", accept="text/event-stream", form=dict(request)) as answer:
+            for sent in httpx_sse.EventSource(answer).iter_sse():
+                data = sent.json()
+                if sent.event == "error":
+                    raise ServiceError(data)
+                yield Event(sent.event, data)
+                if sent.event == "result":
+                    return
+        raise httpx.RemoteProtocolError("the stream ended before its result")
+
+    def job(
+        self, *, on_progress: Callable[[Job], None] = lambda job: None, **request: Unpack[JobForm]
+    ) -> list[Filled]:
+        """Fills the hole of a picture as a job, which waits for its turn and outlives connections: one picture
+        for each candidate. Sending it again after 429 creates no second job."""
+        key = str(uuid.uuid4())
+        with self._send("POST", "/v1/jobs", form=dict(request), key=key) as answer:
+            answer.read()
+            job: Job = answer.json()
+        while True:
+            on_progress(job)
+            if job["status"] == "succeeded":
+                break
+            if job["status"] == "failed" and "error" in job:
+                raise ServiceError(job["error"])
+            if job["status"] not in ("queued", "running"):
+                raise RuntimeError(f"the job was {job['status']}")
+            time.sleep(self._poll_s)
+            with self._send("GET", f"/v1/jobs/{job['id']}") as answer:
+                answer.read()
+                job = answer.json()
+        filled = []
+        for path in job["images"]:
+            with self._send("GET", path) as answer:
+                parameters = job["parameters"]
+                filled.append(Filled(answer.read(), parameters["model"], parameters["seed"]))
+        return filled
+
+    @contextmanager
+    def _send(
+        self,
+        method: str,
+        path: str,
+        *,
+        accept: str | None = None,
+        form: dict[str, Any] | None = None,
+        key: str | None = None,
+    ) -> Iterator[httpx.Response]:
+        """Sends a request, again when the service is busy, and gives its answer, which has not been read yet.
+        Raises ServiceError for any other refusal."""
+        sent = form or {}
+        headers = {name: value for name, value in {"accept": accept, "idempotency-key": key}.items() if value}
+        files = {name: sent[name] for name in PICTURES if sent.get(name)}
+        fields = {name: _text(value) for name, value in sent.items() if name not in PICTURES}
+        for attempt in range(self._retries + 1):
+            with self._http.stream(method, path, headers=headers, data=fields, files=files or None) as answer:
+                if answer.is_success:
+                    yield answer
+                    return
+                answer.read()
+            if answer.status_code not in BUSY or attempt == self._retries:
+                raise ServiceError(_problem(answer))
+            time.sleep(_seconds(answer))
+
+
+def _seconds(answer: httpx.Response) -> int:
+    """Retry-After, where it is not a date."""
+    wanted = answer.headers.get("retry-after", "")
+    return int(wanted) if wanted.isdecimal() else 1
+
+
+def _text(value: object) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _problem(answer: httpx.Response) -> Problem:
+    """What a refusal says; a proxy in between may answer with something else."""
+    try:
+        problem: Problem = answer.json()
+        if isinstance(problem["detail"], str):
+            return problem
+    except (ValueError, KeyError, TypeError):
+        pass
+    title = answer.reason_phrase or f"status {answer.status_code}"
+    return {"type": "about:blank", "title": title, "status": answer.status_code, "detail": "", "instance": ""}

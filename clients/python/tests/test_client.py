@@ -1,0 +1,123 @@
+"""Tests against a running service, whose address is in SERVICE, and its key, if it needs one, in API_KEY."""
+
+import http.server
+import os
+import threading
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+from typing import ClassVar
+
+import pytest
+
+from ddpm_inpaint_client import Client, ServiceError
+
+SERVICE = os.environ["SERVICE"]
+API_KEY = os.environ.get("API_KEY")
+EXAMPLES = Path(os.environ.get("EXAMPLES", Path(__file__).parents[3] / "examples"))
+IMAGE = (EXAMPLES / "face-1.png").read_bytes()
+MASK = (EXAMPLES / "mask-1.png").read_bytes()
+
+
+@pytest.fixture
+def client() -> Iterator[Client]:
+    with Client(SERVICE, api_key=API_KEY, poll_s=0.05) as client:
+        yield client
+
+
+def test_a_seed_gives_the_same_picture_again_as_a_job_too(client: Client) -> None:
+    first = client.fill(image=IMAGE, mask=MASK)
+    assert "@" in first.model
+    assert client.fill(image=IMAGE, mask=MASK, seed=first.seed) == first
+    assert client.job(image=IMAGE, mask=MASK, seed=first.seed) == [first]
+
+
+def test_a_job_has_one_picture_for_each_candidate_and_tells_its_state(client: Client) -> None:
+    states: list[str] = []
+    jobs = client.job(
+        image=IMAGE, mask=MASK, seed=7, num_images=2, on_progress=lambda job: states.append(job["status"])
+    )
+    assert len(jobs) == 2
+    assert jobs[0].picture != jobs[1].picture
+    assert states[-1] == "succeeded"
+
+
+def test_file_in_file_out(client: Client, tmp_path: Path) -> None:
+    target = tmp_path / "filled.jpg"
+    client.fill_file(EXAMPLES / "face-1.png", target, mask=EXAMPLES / "mask-1.png", seed=7)
+    assert target.read_bytes().startswith(b"\xff\xd8\xff")
+    with pytest.raises(ValueError, match="must end with"):
+        client.fill_file("x", "y.bmp")
+
+
+def test_a_stream_tells_the_progress(client: Client) -> None:
+    events = list(client.stream(image=IMAGE, mask=MASK, seed=7, steps=4))
+    names = [event.name for event in events]
+    assert len(names) > 2
+    assert names == ["queued", *["progress"] * (len(names) - 2), "result"]
+    assert events[-1].data["seed"] == 7
+
+
+def test_a_refusal_says_which_field_is_wrong(client: Client) -> None:
+    for call in (client.fill, client.job):
+        with pytest.raises(ServiceError) as refusal:
+            call(image=IMAGE, mask=MASK, steps=0)
+        assert refusal.value.problem["errors"][0]["pointer"] == "#/steps"
+    with pytest.raises(ServiceError):
+        list(client.stream(image=IMAGE, mask=b"no picture"))
+
+
+class BusyFirst(http.server.BaseHTTPRequestHandler):
+    """Refuses the first requests with 429, and then forwards to the service."""
+
+    refusals = 0
+    keys: ClassVar[list[str | None]] = []
+
+    def do_POST(self) -> None:
+        body = self.rfile.read(int(self.headers.get("content-length", 0)))
+        BusyFirst.keys.append(self.headers["idempotency-key"])
+        if BusyFirst.refusals > 0:
+            BusyFirst.refusals -= 1
+            return self._answer(429, "text/plain", b"too many")
+        headers = {name: value for name, value in self.headers.items() if name.lower() != "host"}
+        request = urllib.request.Request(SERVICE + self.path, body or None, headers, method=self.command)
+        with urllib.request.urlopen(request) as answer:
+            self._answer(answer.status, answer.headers["content-type"], answer.read())
+
+    do_GET = do_POST
+
+    def _answer(self, status: int, kind: str, body: bytes) -> None:
+        self.send_response(status)
+        self.send_header("retry-after", "0")
+        self.send_header("content-type", kind)
+        self.send_header("content-length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@pytest.fixture
+def busy() -> Iterator[str]:
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), BusyFirst)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    BusyFirst.keys.clear()
+    yield f"http://127.0.0.1:{server.server_port}"
+    server.shutdown()
+    server.server_close()
+
+
+def test_a_job_is_sent_again_after_429_with_the_same_key(busy: str) -> None:
+    BusyFirst.refusals = 2
+    with Client(busy, api_key=API_KEY, poll_s=0.05) as client:
+        assert len(client.job(image=IMAGE, mask=MASK, steps=2)) == 1
+    assert BusyFirst.keys[0]
+    assert BusyFirst.keys[:3] == [BusyFirst.keys[0]] * 3
+
+
+def test_it_gives_up_after_its_retries(busy: str) -> None:
+    BusyFirst.refusals = 2
+    with Client(busy, retries=1) as client, pytest.raises(ServiceError) as refusal:
+        client.fill(image=IMAGE, mask=MASK)
+    assert refusal.value.problem["status"] == 429

@@ -1,0 +1,202 @@
+import { EventSourceParserStream } from 'eventsource-parser/stream';
+import type { components } from './schemas.ts';
+
+type Schemas = components['schemas'];
+export type Problem = Schemas['Problem'];
+export type Job = Schemas['Job'];
+/** The JSON answer of a fill, with all candidates as base64. */
+export type Inpainted = Schemas['Inpainted'];
+/** Parameters of a fill; the service's OpenAPI document describes each. */
+export type Parameters = Omit<Schemas['InpaintForm'], 'image' | 'mask'>;
+
+/** A picture file: its bytes, or a Blob of them. */
+export type Picture = Uint8Array<ArrayBuffer> | Blob;
+
+export interface FillOptions extends Parameters {
+  /** White where the picture is to be filled. When absent, the picture's transparent pixels are filled. */
+  mask?: Picture;
+  signal?: AbortSignal;
+}
+
+export interface FileOptions extends Omit<FillOptions, 'mask' | 'format'> {
+  /** Path of the mask. */
+  mask?: string;
+}
+
+export interface JobOptions extends FillOptions {
+  /** Called with the job when it was accepted, and whenever it was asked for. */
+  onProgress?: (job: Job) => void;
+}
+
+/** A filled picture file, and what it takes to get the same one again. */
+export interface Filled {
+  picture: Uint8Array<ArrayBuffer>;
+  model: string;
+  seed: number;
+}
+
+/** What a stream sends: the place in the queue, steps with the milliseconds that are left, and the answer. */
+export type FillEvent =
+  | { event: 'queued'; data: { position: number } }
+  | { event: 'progress'; data: { step: number; of: number; eta_ms?: number; preview?: string } }
+  | { event: 'result'; data: Inpainted };
+
+/** The service refused a request, or a job failed. `problem` says why, and names the fields. */
+export class ServiceError extends Error {
+  override name = 'ServiceError';
+  readonly problem: Problem;
+  constructor(problem: Problem) {
+    super(problem.detail || problem.title);
+    this.problem = problem;
+  }
+}
+
+export interface ClientOptions {
+  /** Sent as Authorization: Bearer. */
+  apiKey?: string;
+  /** How often a request is sent again after 429 or 503. */
+  retries?: number;
+  /** Milliseconds between questions whether a job has ended. */
+  pollMs?: number;
+}
+
+/** Statuses of a service that is busy or starting. Its Retry-After says when to try again. */
+const BUSY = [429, 503];
+const FORMATS: Record<string, Parameters['format']> = { png: 'png', jpg: 'jpeg', jpeg: 'jpeg', webp: 'webp' };
+
+export class InpaintClient {
+  readonly #base: string;
+  readonly #options: Required<Omit<ClientOptions, 'apiKey'>> & ClientOptions;
+
+  constructor(baseUrl = 'http://localhost:8000', options: ClientOptions = {}) {
+    this.#base = baseUrl.replace(/\/$/, '');
+    this.#options = { retries: 5, pollMs: 500, ...options };
+  }
+
+  /** Fills the hole of a picture. With num_images above 1, use job() or stream(). */
+  async fill(image: Picture, options: FillOptions = {}): Promise<Filled> {
+    const { signal, ...parameters } = options;
+    const answer = await this.#post('/v1/inpaint', form(image, parameters), { accept: 'image/*' }, signal);
+    return {
+      picture: new Uint8Array(await answer.arrayBuffer()),
+      model: answer.headers.get('x-model') ?? '',
+      seed: Number(answer.headers.get('x-seed')),
+    };
+  }
+
+  /** Fills the hole of a picture file, and writes the result in the format that the name of the target ends with. */
+  async fillFile(source: string, target: string, { mask, ...options }: FileOptions = {}): Promise<Filled> {
+    const { readFile, writeFile } = await import('node:fs/promises'); // not in browsers
+    const read = async (path: string) => new Uint8Array(await readFile(path));
+    const ending = target.split('.').pop()?.toLowerCase() ?? '';
+    const format = FORMATS[ending];
+    if (format === undefined)
+      throw new TypeError(`${target} must end with ${Object.keys(FORMATS).join(', ')}`);
+    const sent = { ...options, format, mask: mask === undefined ? undefined : await read(mask) };
+    const filled = await this.fill(await read(source), sent);
+    await writeFile(target, filled.picture);
+    return filled;
+  }
+
+  /** Fills the hole of a picture, and tells the progress. The last event is the result. */
+  async *stream(image: Picture, options: FillOptions = {}): AsyncGenerator<FillEvent> {
+    const { signal, ...parameters } = options;
+    const headers = { accept: 'text/event-stream' };
+    const { body } = await this.#post('/v1/inpaint', form(image, parameters), headers, signal);
+    const text = body as unknown as ReadableStream<BufferSource>;
+    for await (const { event, data } of text
+      .pipeThrough(new TextDecoderStream())
+      .pipeThrough(new EventSourceParserStream())) {
+      const parsed: unknown = JSON.parse(data);
+      if (event === 'error') throw new ServiceError(parsed as Problem);
+      yield { event, data: parsed } as FillEvent;
+      if (event === 'result') return;
+    }
+    throw new TypeError('the stream ended before its result');
+  }
+
+  /**
+   * Fills the hole of a picture as a job, which waits for its turn and outlives connections: one picture for each
+   * candidate. Sending it again after 429 creates no second job.
+   */
+  async job(image: Picture, options: JobOptions = {}): Promise<Filled[]> {
+    const { signal, onProgress, ...parameters } = options;
+    const headers = { 'idempotency-key': crypto.randomUUID() };
+    const created = await this.#post('/v1/jobs', form(image, parameters), headers, signal);
+    let job = (await created.json()) as Job;
+    for (;;) {
+      onProgress?.(job);
+      if (job.status === 'succeeded') break;
+      if (job.status === 'failed' && job.error) throw new ServiceError(job.error);
+      if (job.status !== 'queued' && job.status !== 'running')
+        throw new TypeError(`the job was ${job.status}`);
+      await pause(this.#options.pollMs, signal);
+      job = (await (await this.#send(`/v1/jobs/${job.id}`, { signal })).json()) as Job;
+    }
+    const { model, seed } = job.parameters as { model: string; seed: number };
+    const files = job.images.map(async (path) => {
+      const answer = await this.#send(path, { signal });
+      return { picture: new Uint8Array(await answer.arrayBuffer()), model, seed };
+    });
+    return Promise.all(files);
+  }
+
+  #post(path: string, body: FormData, headers: Record<string, string>, signal?: AbortSignal) {
+    return this.#send(path, { method: 'POST', body, headers, signal });
+  }
+
+  /** Sends a request, again when the service is busy. Rejects with ServiceError for any other refusal. */
+  async #send(
+    path: string,
+    init: Omit<RequestInit, 'headers'> & { headers?: Record<string, string> },
+  ): Promise<Response> {
+    const { apiKey, retries } = this.#options;
+    const headers = { ...init.headers, ...(apiKey && { authorization: `Bearer ${apiKey}` }) };
+    for (let attempt = 0; ; attempt++) {
+      const answer = await fetch(this.#base + path, { ...init, headers });
+      if (answer.ok) return answer;
+      const problem = await problemOf(answer);
+      if (!BUSY.includes(answer.status) || attempt === retries) throw new ServiceError(problem);
+      const seconds = Number(answer.headers.get('retry-after') ?? 1); // NaN for a date
+      await pause(1000 * (Number.isFinite(seconds) ? seconds : 1), init.signal);
+    }
+  }
+}
+
+function form(image: Picture, { mask, ...parameters }: Omit<FillOptions, 'signal'>): FormData {
+  const body = new FormData();
+  body.append('image', blob(image), 'image');
+  if (mask) body.append('mask', blob(mask), 'mask');
+  for (const [name, value] of Object.entries(parameters))
+    if (value !== undefined) body.append(name, String(value));
+  return body;
+}
+
+const blob = (picture: Picture) => (picture instanceof Blob ? picture : new Blob([picture]));
+
+/** What a refusal says; a proxy in between may answer with something else. */
+async function problemOf(answer: Response): Promise<Problem> {
+  const { status, statusText: title } = answer;
+  const text = await answer.text();
+  try {
+    const problem = JSON.parse(text) as Problem;
+    if (typeof problem.detail === 'string') return problem;
+  } catch {}
+  return { type: 'about:blank', title: title || `status ${status}`, status, detail: '', instance: '' };
+}
+
+/** Waits. Rejects when the signal aborts. */
+function pause(ms: number, signal?: AbortSignal | null): Promise<void> {
+  return new Promise((resolve, reject) => {
+    signal?.throwIfAborted();
+    const stop = () => {
+      clearTimeout(timer);
+      reject(signal?.reason);
+    };
+    const timer = setTimeout(() => {
+      signal?.removeEventListener('abort', stop);
+      resolve();
+    }, ms);
+    signal?.addEventListener('abort', stop, { once: true });
+  });
+}

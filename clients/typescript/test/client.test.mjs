@@ -1,0 +1,109 @@
+/** Tests against a running service, whose address is in SERVICE, and its key, if it needs one, in API_KEY. */
+import assert from 'node:assert/strict';
+import { createHash } from 'node:crypto';
+import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { createServer } from 'node:http';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { test } from 'node:test';
+import { InpaintClient, ServiceError } from 'ddpm-inpaint-client';
+
+const { SERVICE, API_KEY: apiKey, EXAMPLES = '../../examples' } = process.env;
+const client = new InpaintClient(SERVICE, { apiKey, pollMs: 50 });
+const image = new Uint8Array(await readFile(path.join(EXAMPLES, 'face-1.png')));
+const mask = new Uint8Array(await readFile(path.join(EXAMPLES, 'mask-1.png')));
+const digest = (bytes) => createHash('sha256').update(bytes).digest('hex');
+
+test('fills a hole, and a seed gives the same picture again, as a job too', async () => {
+  const first = await client.fill(image, { mask });
+  assert.ok(Number.isInteger(first.seed));
+  assert.match(first.model, /@/);
+  const { seed } = first;
+  const again = await client.fill(new Blob([image]), { mask: new Blob([mask]), seed });
+  assert.equal(digest(again.picture), digest(first.picture));
+  const [job] = await client.job(image, { mask, seed });
+  assert.deepEqual({ ...job, picture: digest(job.picture) }, { ...first, picture: digest(first.picture) });
+});
+
+test('a job has one picture for each candidate, and tells its state', async () => {
+  const states = [];
+  const onProgress = ({ status }) => states.push(status);
+  const jobs = await client.job(image, { mask, seed: 7, num_images: 2, onProgress });
+  assert.equal(jobs.length, 2);
+  assert.notEqual(digest(jobs[0].picture), digest(jobs[1].picture));
+  assert.equal(states.at(-1), 'succeeded');
+});
+
+test('file in, file out', async (t) => {
+  const folder = await mkdtemp(path.join(tmpdir(), 'client-'));
+  t.after(() => rm(folder, { recursive: true }));
+  const target = path.join(folder, 'filled.jpg');
+  await client.fillFile(path.join(EXAMPLES, 'face-1.png'), target, {
+    mask: path.join(EXAMPLES, 'mask-1.png'),
+  });
+  assert.deepEqual([...(await readFile(target)).subarray(0, 3)], [0xff, 0xd8, 0xff]);
+  await assert.rejects(client.fillFile('x', 'y.bmp'), TypeError);
+});
+
+test('streams the progress', async () => {
+  const events = [];
+  for await (const event of client.stream(image, { mask, seed: 7, steps: 4 })) events.push(event);
+  assert.deepEqual(
+    events.map(({ event }) => event),
+    ['queued', ...Array(events.length - 2).fill('progress'), 'result'],
+  );
+  assert.ok(events.length > 2);
+  assert.equal(events.at(-1).data.seed, 7);
+});
+
+test('a refusal says which field is wrong', async () => {
+  for (const call of [
+    () => client.fill(image, { mask, steps: 0 }),
+    () => client.job(image, { mask, steps: 0 }),
+  ]) {
+    await assert.rejects(call, (error) => {
+      assert.ok(error instanceof ServiceError);
+      assert.equal(error.problem.errors[0].pointer, '#/steps');
+      return true;
+    });
+  }
+  await assert.rejects(async () => {
+    for await (const _ of client.stream(image, { mask: image.subarray(0, 9) }));
+  }, ServiceError);
+});
+
+/** Refuses the first requests with 429, and then forwards to the service. */
+async function busyFirst(t, refusals) {
+  const seen = [];
+  const server = createServer(async (request, response) => {
+    seen.push(request.headers['idempotency-key']);
+    const chunks = [];
+    for await (const chunk of request) chunks.push(chunk);
+    if (refusals-- > 0) return response.writeHead(429, { 'retry-after': '0' }).end('too many');
+    const { host, connection, ...headers } = request.headers;
+    const body = chunks.length > 0 ? Buffer.concat(chunks) : undefined;
+    const answer = await fetch(SERVICE + request.url, { method: request.method, headers, body });
+    response.writeHead(answer.status, { 'content-type': answer.headers.get('content-type') });
+    response.end(Buffer.from(await answer.arrayBuffer()));
+  });
+  await new Promise((resolve) => server.listen(0, '127.0.0.1', resolve));
+  t.after(() => server.close());
+  return { url: `http://127.0.0.1:${server.address().port}`, seen };
+}
+
+test('a job is sent again after 429, with the same key', async (t) => {
+  const { url, seen } = await busyFirst(t, 2);
+  const filled = await new InpaintClient(url, { apiKey, pollMs: 50 }).job(image, { mask, steps: 2 });
+  assert.equal(filled.length, 1);
+  assert.ok(seen[0]);
+  assert.deepEqual(seen.slice(0, 3), [seen[0], seen[0], seen[0]]);
+});
+
+test('gives up after its retries, and when it is told to', async (t) => {
+  const { url } = await busyFirst(t, 3);
+  const error = await new InpaintClient(url, { retries: 1 }).fill(image, { mask }).catch((thrown) => thrown);
+  assert.equal(error.problem.status, 429);
+  const signal = AbortSignal.abort();
+  await assert.rejects(client.fill(image, { mask, signal }), { name: 'AbortError' });
+  await assert.rejects(client.job(image, { mask, signal }), { name: 'AbortError' });
+});

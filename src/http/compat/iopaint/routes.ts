@@ -1,0 +1,183 @@
+import type { FastifyInstance, FastifyReply } from 'fastify';
+import type { z } from 'zod';
+import { SAMPLER_NAMES } from '../../../diffusion/samplers/index.ts';
+import type { InpaintRequest } from '../../../generation/request.ts';
+import { sniffFormat } from '../../../image/format.ts';
+import { isLossless } from '../../../image/lossless.ts';
+import type { OutputFormat } from '../../../image/picture.ts';
+import type { Dependencies } from '../../dependencies.ts';
+import type { JsonShape } from '../../json-body.ts';
+import { binary, generatedHeaders, pictureContent } from '../../openapi.ts';
+import { perform } from '../../perform.ts';
+import { fieldProblem, Problem } from '../../problem.ts';
+import { sendImage } from '../../reply.ts';
+import { ignoredHeader, nameIgnored } from '../ignored.ts';
+import { adjustedMask } from './adjust-mask.ts';
+import * as answers from './answers.ts';
+import * as schemas from './schemas.ts';
+import socket from './socket.ts';
+
+/** The body's members that may be pictures. */
+const json: JsonShape = {
+  pictures: ['image', 'mask', 'paint_by_example_example_image'],
+  depth: 1,
+  bytes: 65_536,
+};
+const KNOWN = new Set(Object.keys(schemas.inpaintJson.shape));
+
+/** IOPaint's quality of JPEG and of WebP. */
+const QUALITY = 95;
+const LOSSLESS = 100;
+const OUTPUTS: readonly string[] = ['png', 'jpeg', 'webp'] satisfies OutputFormat[];
+
+/** The API of IOPaint, for its page and for scripts that use it. */
+export default async function ioPaint(app: FastifyInstance, dependencies: Dependencies) {
+  const { config, registry } = dependencies;
+  await app.register(socket);
+
+  app.get(
+    '/api/v1/server-config',
+    { schema: operation('ioPaintConfig', 'What there is', { 200: of('It', schemas.serverConfig) }) },
+    () => answers.serverConfig(registry.get()),
+  );
+  app.get(
+    '/api/v1/model',
+    { schema: operation('ioPaintModel', 'The model', { 200: of('It', schemas.modelInfo) }) },
+    () => answers.modelInfo(registry.get()),
+  );
+  app.post<{ Body: { name: string } }>(
+    '/api/v1/model',
+    {
+      schema: operation(
+        'ioPaintSwitchModel',
+        'Switch to a model: only to the one that is served, because a switch would be for everybody',
+        { 200: of('The model', schemas.modelInfo), ...errors(400, 413, 415) },
+        schemas.switchModelJson,
+      ),
+    },
+    ({ body: { name } }) => {
+      const model = registry.get();
+      const info = answers.modelInfo(model);
+      if (name === info.name || name === model.ref) return info;
+      const detail = `name: the model is ${info.name}, and cannot be switched to another one`;
+      throw fieldProblem('invalid-request', 'name', detail);
+    },
+  );
+  app.get(
+    '/api/v1/samplers',
+    { schema: operation('ioPaintSamplers', 'Names of samplers', { 200: of('They', schemas.samplers) }) },
+    () => SAMPLER_NAMES,
+  );
+  // A picture to begin with, for which the page asks at its start. Anything but a picture means that there is none.
+  app.get('/api/v1/inputimage', { schema: { hide: true } as never }, () => {
+    throw new Problem('not-found', 'there is no input image');
+  });
+  app.post(
+    '/api/v1/gen-info',
+    {
+      schema: operation(
+        'ioPaintGenInfo',
+        'The prompts with which a picture was made: none',
+        { 200: of('None', schemas.genInfo), ...errors(400, 408, 413, 415) },
+        schemas.genInfoForm,
+        'multipart/form-data',
+      ),
+      preValidation: (request) => request.readForm(schemas.genInfoForm),
+    },
+    () => ({ prompt: '', negative_prompt: '' }),
+  );
+  app.post<{ Body: schemas.InpaintBody }>(
+    '/api/v1/inpaint',
+    {
+      config: { json },
+      schema: operation(
+        'ioPaintInpaint',
+        'Fill a hole, as IOPaint does: the answer has the format of the image',
+        {
+          200: {
+            description: 'The picture',
+            headers: { ...generatedHeaders, ...ignoredHeader },
+            content: pictureContent,
+          },
+          ...errors(400, 408, 413, 415, 422, 500, 503),
+        },
+        schemas.inpaintJson,
+      ),
+    },
+    ({ body }, reply) => {
+      nameIgnored(reply, body, KNOWN);
+      return fill(reply, body);
+    },
+  );
+  app.post<{ Body: schemas.AdjustMaskBody }>(
+    '/api/v1/adjust_mask',
+    {
+      schema: operation(
+        'ioPaintAdjustMask',
+        'Grow, shrink or reverse the hole of a mask',
+        {
+          200: { description: 'The mask, yellow', content: { 'image/png': { schema: binary } } },
+          ...errors(400, 408, 413, 415, 422),
+        },
+        schemas.adjustMaskJson,
+      ),
+    },
+    async ({ body }, reply) => sendImage(reply, await adjustedMask(config, body), 'png'),
+  );
+
+  async function fill(reply: FastifyReply, { image, mask, sd_seed }: schemas.InpaintBody) {
+    const { format, quality } = outputFor(image);
+    const request: InpaintRequest = {
+      task: 'inpaint',
+      image,
+      mask,
+      mask_reading: 'colour',
+      keep_alpha: true,
+      seed: sd_seed === -1 ? undefined : sd_seed,
+      num_images: 1,
+      priority: 'normal',
+      preview_every: 0,
+      strategy: 'auto',
+      mask_grow: 0,
+      mask_blur: 0,
+      metadata: 'keep',
+      format,
+      quality,
+    };
+    const { files } = await perform(dependencies, reply, request);
+    return sendImage(reply, files[0], format);
+  }
+}
+
+/** The format of the image, so that the page can go on with the answer; PNG for those that the service does not write. */
+function outputFor(image: Buffer): { format: OutputFormat; quality?: number } {
+  const sent = sniffFormat(image);
+  if (sent === undefined || !OUTPUTS.includes(sent)) return { format: 'png' };
+  return { format: sent as OutputFormat, quality: isLossless(image, sent) ? LOSSLESS : QUALITY };
+}
+
+const of = (description: string, schema: z.ZodType) => ({
+  description,
+  content: { 'application/json': { schema } },
+});
+
+function operation(
+  operationId: string,
+  summary: string,
+  response: Record<number, unknown>,
+  body?: z.ZodType,
+  type = 'application/json',
+) {
+  return {
+    operationId,
+    tags: ['IOPaint'],
+    summary,
+    description: "A part of IOPaint's API, for its page and for its clients: docs/iopaint.md.",
+    ...(body && { body: { content: { [type]: { schema: body } } } }),
+    response: { ...response, ...errors(401, 429) },
+  };
+}
+
+function errors(...statuses: number[]): Record<number, unknown> {
+  return Object.fromEntries(statuses.map((status) => [status, of('Why not', schemas.error)]));
+}

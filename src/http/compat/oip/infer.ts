@@ -1,0 +1,165 @@
+import { randomInt } from 'node:crypto';
+import type { FastifyReply } from 'fastify';
+import { queueShares } from '../../../config/queue-shares.ts';
+import type { Config } from '../../../config/settings.ts';
+import { evaluate } from '../../../generation/evaluate.ts';
+import { generationLimits } from '../../../generation/prepare.ts';
+import type { InpaintRequest } from '../../../generation/request.ts';
+import { assertReady } from '../../../generation/resolve.ts';
+import { pictureBudget } from '../../../image/budget.ts';
+import { PictureError } from '../../../image/picture.ts';
+import type { Dependencies } from '../../dependencies.ts';
+import { disconnectSignal } from '../../disconnect.ts';
+import { perform } from '../../perform.ts';
+import { fieldProblem } from '../../problem.ts';
+import { validationProblem, zodValidator } from '../../validation.ts';
+import { nameIgnored } from '../ignored.ts';
+import { assertWritable, type Message } from './message.ts';
+import { type FoundModel, findModel, type ModelPath } from './models.ts';
+import { type FillParameters, fillParameters } from './schemas.ts';
+import type { FillRequest } from './tasks.ts';
+import { valuesIn } from './tensors.ts';
+import { readFill, readRows, writeFill, writeRows } from './threads.ts';
+
+/** Memory that reading a request takes, for each byte of its body: its tensors, and pictures as files. */
+const READ_BYTES = 4;
+
+/** The whole task: fills the holes of N pictures, with the same seed. A picture is the same in any batch. */
+export async function fill(
+  dependencies: Dependencies,
+  reply: FastifyReply,
+  path: ModelPath,
+  message: Message,
+): Promise<Message> {
+  const { config, registry } = dependencies;
+  const limits = generationLimits(config);
+  const sent = await reading(message, () => readFill(message, limits.maxPixels));
+  const known = parametersOf(reply, sent.parameters);
+  const { num_images, seed = randomInt(2 ** 32) } = known;
+  const { name, model, reference } = findModel(registry, path, seed);
+  const count = sent.images.length;
+  assertFits(config, count * num_images, 'num_images');
+  assertAnswerable(config, sent, count * num_images);
+
+  const requests = sent.images.map(
+    (image, i): InpaintRequest => ({
+      task: 'inpaint',
+      image: asBuffer(image),
+      mask: sent.masks && asBuffer(sent.masks[i]),
+      model: reference,
+      ...known,
+      seed,
+      preview_every: 0,
+      metadata: 'strip',
+      format: 'png',
+    }),
+  );
+  const files = await performAll(dependencies, reply, requests);
+  const head = { model_name: name, model_version: model.card.version, id: sent.id };
+  return writeFill(head, sent.wanted, { files, datatype: sent.datatype, seed });
+}
+
+/** The files of all requests, in order. The first that fails ends the others; rejects with its error when all have ended. */
+async function performAll(
+  dependencies: Dependencies,
+  reply: FastifyReply,
+  requests: readonly InpaintRequest[],
+): Promise<Uint8Array[]> {
+  const limits = generationLimits(dependencies.config);
+  const each = { ...limits, maxPixels: Math.floor(limits.maxPixels / requests.length) };
+  const controller = new AbortController();
+  const signal = AbortSignal.any([disconnectSignal(reply), controller.signal]);
+  reply.raw.setMaxListeners(reply.raw.getMaxListeners() + requests.length); // each waits for its end
+  let failure: unknown;
+  const all = await Promise.all(
+    requests.map((request, i) =>
+      perform(dependencies, reply, request, undefined, { limits: each, signal }).catch((error) => {
+        failure ??= naming(error, i, requests.length);
+        controller.abort(failure);
+      }),
+    ),
+  );
+  if (failure !== undefined) throw failure;
+  return all.flatMap((generated) => generated?.files ?? []);
+}
+
+/** The bare network: the prediction for each row of x_t and t. The rows share batches with all other requests. */
+export async function predict(
+  { config, registry }: Dependencies,
+  reply: FastifyReply,
+  { name, model, signature }: FoundModel,
+  message: Message,
+): Promise<Message> {
+  const { card, ref } = model;
+  const sent = await reading(message, () => readRows(message, signature, card.schedule.T));
+  const { id, wanted, rows } = sent;
+  assertFits(config, rows, 'x');
+  const shape = [rows, card.out_channels, card.resolution, card.resolution];
+  assertWritable(wanted, { prediction: shape });
+  assertReady(registry, { model, parameters: {} });
+  Object.assign(reply.request.logFields, { model: ref, rows });
+  const reservation = model.scheduler?.admission.reserve(rows, reply.request.apiKey?.name);
+  try {
+    const values = await evaluate(model, sent, { signal: disconnectSignal(reply), reservation });
+    reply.header('x-model', ref);
+    return await writeRows({ model_name: name, model_version: card.version, id }, wanted, { shape, values });
+  } finally {
+    reservation?.release();
+  }
+}
+
+/** Reserves memory for reading a request. */
+async function reading<T>({ bytes }: Message, read: () => Promise<T>): Promise<T> {
+  const room = pictureBudget.reserve(bytes.length * READ_BYTES);
+  try {
+    return await read();
+  } finally {
+    room.release();
+  }
+}
+
+const validate = zodValidator({ schema: fillParameters, httpPart: 'body' } as never);
+/** Names that have an effect: those of a fill, and one of the protocol. */
+const KNOWN = new Set([...Object.keys(fillParameters.shape), 'binary_data_output']);
+
+/** The parameters of a fill. The answer names those that have no effect. Throws Problem. */
+function parametersOf(reply: FastifyReply, { priority, ...rest }: Record<string, unknown>): FillParameters {
+  // Triton's clients have a priority of their own: a number, of which other servers have no notion.
+  const sent = typeof priority === 'number' ? rest : { priority, ...rest };
+  const result = validate(sent) as { value: FillParameters } | { error: never };
+  if ('error' in result) throw validationProblem(result.error);
+  nameIgnored(reply, rest, KNOWN);
+  return result.value;
+}
+
+/** Throws Problem for more images than the queue always leaves to a request. */
+function assertFits(config: Config, images: number, field: string): void {
+  const most = config.QUEUE_LIMIT - queueShares(config).background;
+  if (images <= most) return;
+  const detail = `${field}: the request has ${images} images; at most ${most} are possible`;
+  throw fieldProblem('invalid-request', field, detail);
+}
+
+/** Throws Problem when the answer would be too large. */
+function assertAnswerable(
+  { MAX_UPLOAD_BYTES }: Config,
+  { wanted, shape, datatype }: FillRequest,
+  images: number,
+) {
+  const outputs = wanted.filter(({ name }) => name === 'images');
+  if (outputs.length === 0) return;
+  const numbers = datatype === 'BYTES' ? [images] : [images, ...shape.slice(1)];
+  assertWritable(outputs, { images: numbers });
+  const bytes = valuesIn(numbers) * (datatype === 'FP32' ? Float32Array.BYTES_PER_ELEMENT : 1);
+  if (bytes <= MAX_UPLOAD_BYTES) return;
+  const detail = `num_images: the answer would have ${bytes} bytes, more than ${MAX_UPLOAD_BYTES}; send UINT8 or BYTES`;
+  throw fieldProblem('invalid-request', 'num_images', detail);
+}
+
+/** The error, with the picture that it is about where there are several. */
+function naming(error: unknown, index: number, count: number): unknown {
+  if (count === 1 || !(error instanceof PictureError)) return error;
+  return new PictureError(error.field, error.code, `picture ${index} of 0..${count - 1}: ${error.message}`);
+}
+
+const asBuffer = (file: Uint8Array) => Buffer.from(file.buffer, file.byteOffset, file.length);

@@ -1,0 +1,441 @@
+import { request as httpRequest, type IncomingHttpHeaders } from 'node:http';
+import { gunzipSync, gzipSync, inflateSync } from 'node:zlib';
+import fc from 'fast-check';
+import sharp from 'sharp';
+import { afterEach, describe, expect, test } from 'vitest';
+import { hashKey, newKey } from '../../../src/config/api-keys.ts';
+import { maskOf, pngOf } from '../../helpers/app.ts';
+import { startFakeApp } from '../fake-app.ts';
+
+type Service = Awaited<ReturnType<typeof startFakeApp>>;
+const services: Service[] = [];
+async function start(env: Record<string, string> = {}) {
+  const service = await startFakeApp(env);
+  services.push(service);
+  return service;
+}
+afterEach(async () => {
+  for (const { app, registry } of services.splice(0)) {
+    registry.engine.resume();
+    await app.close();
+  }
+});
+
+interface Input {
+  name: string;
+  datatype: string;
+  shape: number[];
+  data?: unknown;
+  bytes?: Uint8Array;
+}
+
+/** A request: the JSON, and the bytes of the inputs that have some. */
+function message(inputs: Input[], more: object = {}) {
+  const head = JSON.stringify({
+    inputs: inputs.map(({ bytes, ...input }) => ({
+      ...input,
+      ...(bytes && { parameters: { binary_data_size: bytes.length } }),
+    })),
+    ...more,
+  });
+  const body = Buffer.concat([Buffer.from(head), ...inputs.flatMap(({ bytes }) => bytes ?? [])]);
+  return { body, headers: { 'inference-header-content-length': String(Buffer.byteLength(head)) } };
+}
+
+type Body = ReturnType<typeof message>;
+const post = ({ url }: Service, { body, headers }: Body, model = 'fake', more: Record<string, string> = {}) =>
+  fetch(`${url}/v2/models/${model}/infer`, { method: 'POST', body, headers: { ...headers, ...more } });
+
+/** The JSON of an answer, and the bytes of each output that is binary. */
+async function read(answer: Response) {
+  const bytes = Buffer.from(await answer.arrayBuffer());
+  const length = Number(answer.headers.get('inference-header-content-length') ?? bytes.length);
+  const json = JSON.parse(bytes.toString('utf8', 0, length));
+  const binary: Record<string, Buffer> = {};
+  let at = length;
+  for (const { name, parameters } of json.outputs ?? []) {
+    if (!parameters) continue;
+    binary[name] = bytes.subarray(at, at + parameters.binary_data_size);
+    at += parameters.binary_data_size;
+  }
+  expect(at).toBe(bytes.length);
+  return { json, binary };
+}
+
+const [W, H] = [12, 10];
+const PIXELS = Uint8Array.from({ length: W * H * 3 }, (_, i) => (i * 37) % 256);
+const HOLE = Uint8Array.from({ length: W * H }, (_, i) => (i % W > 3 && i % W < 8 && i > 3 * W ? 255 : 0));
+const image = (count = 1): Input => ({
+  name: 'image',
+  datatype: 'UINT8',
+  shape: [count, H, W, 3],
+  bytes: Buffer.concat(Array.from({ length: count }, () => PIXELS)),
+});
+const mask = (count = 1): Input => ({
+  name: 'mask',
+  datatype: 'UINT8',
+  shape: [count, H, W, 1],
+  bytes: Buffer.concat(Array.from({ length: count }, () => HOLE)),
+});
+const parameters = { seed: 7, steps: 2, binary_data_output: true };
+const fill = (count = 1, more = {}) =>
+  message([image(count), mask(count)], { parameters: { ...parameters, ...more } });
+
+const row = (x = new Float32Array(4 * 64), t: number[] = [5]): Input[] => [
+  { name: 'x', datatype: 'FP32', shape: [x.length / 256, 4, 8, 8], bytes: new Uint8Array(x.buffer) },
+  { name: 't', datatype: 'FP32', shape: [t.length], bytes: new Uint8Array(Float32Array.from(t).buffer) },
+];
+
+async function expectError(answer: Response, status: number, text: string) {
+  const body = (await answer.json()) as { error: string };
+  expect([answer.status, Object.keys(body)]).toEqual([status, ['error']]);
+  expect(body.error).toContain(text);
+  expect(answer.headers.get('content-type')).toContain('application/json');
+  expect(answer.headers.get('x-request-id')).toBeTruthy();
+}
+
+describe('the whole task', () => {
+  test('gives the picture that /v1/inpaint gives for the seed', async () => {
+    const service = await start();
+    const png = (data: Uint8Array, channels: 1 | 3) =>
+      sharp(data, { raw: { width: W, height: H, channels } })
+        .png()
+        .toBuffer();
+    const form = new FormData();
+    form.set('image', new Blob([await png(PIXELS, 3)]), 'image.png');
+    form.set('mask', new Blob([await png(HOLE, 1)]), 'mask.png');
+    for (const [name, value] of [
+      ['seed', '7'],
+      ['steps', '2'],
+    ])
+      form.set(name, value);
+    const theirs = await fetch(`${service.url}/v1/inpaint`, { method: 'POST', body: form });
+    const picture = await sharp(await theirs.arrayBuffer())
+      .raw()
+      .toBuffer();
+    const answer = await post(service, fill());
+    expect(answer.headers.get('x-seed')).toBe('7');
+    const { json, binary } = await read(answer);
+    expect(json).toMatchObject({ model_name: 'fake', model_version: '1' });
+    expect(binary.images.equals(picture)).toBe(true);
+    expect(binary.images.equals(PIXELS)).toBe(false);
+    expect(binary.seed.readBigInt64LE()).toBe(7n);
+  });
+
+  test('a load generator can make its input from the metadata', async () => {
+    const service = await start();
+    const about = await fetch(`${service.url}/v2/models/fake`);
+    const { inputs } = (await about.json()) as { inputs: Input[] };
+    const made = inputs.map(({ name, datatype, shape }: Input) => {
+      const fixed = shape.map((size, i) => (size > 0 ? size : i === 0 ? 2 : 9));
+      const data = Array.from(
+        { length: fixed.reduce((a, b) => a * b) },
+        (_, i) => ((i * 7919) % 1000) / 1000,
+      );
+      return { name, datatype, shape: fixed, data };
+    });
+    const answer = await post(service, message(made));
+    expect(answer.status).toBe(200);
+    expect((await read(answer)).json.outputs[0]).toMatchObject({ datatype: 'FP32', shape: [2, 9, 9, 3] });
+  });
+
+  test('parameters without effect are named, wrong ones are refused', async () => {
+    const service = await start();
+    const answer = await post(service, fill(1, { guidance: 3, 'a b': 1, priority: 5 }));
+    expect([answer.status, answer.headers.get('x-ignored-parameters')]).toEqual([200, 'guidance']);
+    await expectError(await post(service, fill(1, { steps: 0 })), 400, 'steps');
+    await expectError(await post(service, fill(1, { steps: 101 })), 400, 'steps');
+    await expectError(await post(service, fill(1, { sampler: 'euler' })), 400, 'sampler');
+    await expectError(await post(service, fill(1, { priority: 'highest' })), 400, 'priority');
+  });
+
+  test('several pictures are in one batch, and the error of one names it', async () => {
+    const service = await start();
+    const one = await read(await post(service, fill()));
+    const rows: number[] = [];
+    const evaluate = service.registry.engine.evaluate.bind(service.registry.engine);
+    service.registry.engine.evaluate = (batch) => {
+      rows.push(batch.rows);
+      return evaluate(batch);
+    };
+    const three = await read(await post(service, fill(3)));
+    expect(Math.max(...rows)).toBeGreaterThan(1);
+    expect(three.binary.images.equals(Buffer.concat([1, 2, 3].map(() => one.binary.images)))).toBe(true);
+    const files = [await pngOf(8, 8), Buffer.from('no picture')].map((file) => file.toString('base64'));
+    const masks = [1, 2].map(async () => (await maskOf(8, 8)).toString('base64'));
+    const inputs = [
+      { name: 'image', datatype: 'BYTES', shape: [2], data: files },
+      { name: 'mask', datatype: 'BYTES', shape: [2], data: await Promise.all(masks) },
+    ];
+    await expectError(await post(service, message(inputs)), 400, 'picture 1 of 0..1: image');
+    await expect.poll(() => service.registry.scheduler.idle).toBe(true);
+  });
+
+  test('bounds: images, pixels, the answer, and the queue', async () => {
+    const service = await start({ MAX_PIXELS: '300', QUEUE_LIMIT: '16', MAX_UPLOAD_BYTES: '20000' });
+    await expectError(await post(service, fill(3)), 413, 'image is 12 x 10 pixels; at most 100');
+    await expectError(await post(service, fill(2, { num_images: 5 })), 400, '10 images; at most 8');
+    const numbers = Array.from({ length: W * H * 3 }, () => 0.5);
+    const big = [{ name: 'image', datatype: 'FP32', shape: [1, H, W, 3], data: numbers }, mask()];
+    const asked = message(big, { parameters: { ...parameters, num_images: 8 } });
+    expect((await post(service, asked)).status).toBe(200);
+    const small = await start({ MAX_UPLOAD_BYTES: '8000' });
+    await expectError(await post(small, asked), 400, 'the answer would have 11520 bytes');
+
+    const resume = service.registry.engine.hold();
+    const waiting = [post(service, fill(2, { num_images: 4 })), post(service, fill(2, { num_images: 4 }))];
+    await expect.poll(() => service.registry.scheduler.depth).toMatchObject({ waiting: 12 });
+    const refused = await post(service, fill());
+    expect(Number(refused.headers.get('retry-after'))).toBeGreaterThan(0);
+    await expectError(refused, 429, 'too many images');
+    resume();
+    for (const answer of await Promise.all(waiting)) expect(answer.status).toBe(200);
+    expect(service.registry.scheduler.idle).toBe(true);
+  });
+
+  test('a client that leaves frees its places', async () => {
+    const service = await start();
+    service.registry.engine.hold();
+    const controller = new AbortController();
+    const { body, headers } = fill(4);
+    const answer = fetch(`${service.url}/v2/models/fake/infer`, {
+      method: 'POST',
+      body,
+      headers,
+      signal: controller.signal,
+    });
+    await expect.poll(() => service.registry.scheduler.idle).toBe(false);
+    controller.abort();
+    await expect(answer).rejects.toThrow();
+    await expect.poll(() => service.registry.scheduler.idle).toBe(true);
+  });
+});
+
+describe('the bare network', () => {
+  test('its metadata has the shape of the network', async () => {
+    const { url } = await start();
+    const about = await (await fetch(`${url}/v2/models/fake-network/versions/1`)).json();
+    expect(about).toEqual({
+      name: 'fake-network',
+      versions: ['1'],
+      platform: 'ddpm-inpaint',
+      inputs: [
+        { name: 'x', datatype: 'FP32', shape: [-1, 4, 8, 8] },
+        { name: 't', datatype: 'FP32', shape: [-1] },
+      ],
+      outputs: [{ name: 'prediction', datatype: 'FP32', shape: [-1, 3, 8, 8] }],
+    });
+  });
+
+  test('its rows share a batch with a fill, and each gets its own prediction', async () => {
+    const service = await start();
+    const { engine } = service.registry;
+    const seen: number[][] = [];
+    const resume = engine.hold();
+    const evaluate = engine.evaluate.bind(engine);
+    engine.evaluate = async (batch) => {
+      const { rows, x, t } = batch;
+      seen.push([...t]);
+      await evaluate(batch);
+      const prediction = new Float32Array(rows * 3 * 64);
+      for (let i = 0; i < rows; i++) prediction.fill(x[i * 256] + t[i], i * 192, (i + 1) * 192);
+      return prediction;
+    };
+    const first = post(service, message(row()), 'fake-network'); // occupies the worker while the others arrive
+    await expect.poll(() => service.registry.scheduler.depth.active).toBe(1);
+    const filling = post(service, fill());
+    const x = new Float32Array(2 * 256).fill(0.25, 0, 256).fill(-0.5, 256);
+    const predicting = post(
+      service,
+      message(row(x, [30, 60]), { id: 'p', parameters: { binary_data_output: true } }),
+      'fake-network',
+    );
+    const { scheduler } = service.registry;
+    await expect.poll(() => scheduler.depth.waiting + scheduler.depth.active).toBe(4);
+    resume();
+    const { json, binary } = await read(await predicting);
+    expect(json).toMatchObject({ model_name: 'fake-network', model_version: '1', id: 'p' });
+    const values = new Float32Array(binary.prediction.buffer.slice(binary.prediction.byteOffset));
+    expect([values[0], values[191], values[192], values[383]]).toEqual([30.25, 30.25, 59.5, 59.5]);
+    expect([(await first).status, (await filling).status]).toEqual([200, 200]);
+    expect(seen.some((t) => t.includes(30) && t.some((other) => other !== 30 && other !== 60))).toBe(true);
+    expect(service.registry.scheduler.idle).toBe(true);
+  });
+
+  test('bad rows are refused', async () => {
+    const service = await start();
+    const send = (inputs: Input[]) => post(service, message(inputs), 'fake-network');
+    await expectError(await send(row(new Float32Array(256), [100])), 400, 't: timesteps are from 0 to 99');
+    await expectError(await send(row(new Float32Array(256), [-1])), 400, 't: timesteps');
+    await expectError(await send(row(new Float32Array(256), [1, 2])), 400, 't: there are 2 timesteps');
+    await expectError(
+      await send(row(new Float32Array(256).fill(Number.NaN))),
+      400,
+      'x: its values must be finite',
+    );
+    await expectError(await send(row(new Float32Array(256)).slice(0, 1)), 400, 't: this input is missing');
+    await expectError(
+      await send(row(new Float32Array(33 * 256), Array(33).fill(1))),
+      400,
+      '33 images; at most 32',
+    );
+    await expectError(await send([image(), mask()]), 400, 'image: there is no such input; send x, t');
+  });
+
+  test('an engine that fails gives 500, without details', async () => {
+    const service = await start();
+    service.registry.engine.failing = true;
+    const answer = await post(service, message(row()), 'fake-network');
+    await expectError(answer, 500, 'could not be evaluated');
+    expect(service.registry.scheduler.idle).toBe(true);
+  });
+});
+
+describe('what applies to every route', () => {
+  test('keys: only the probes are open; errors have the shape of the protocol', async () => {
+    const key = newKey();
+    const service = await start({ API_KEYS: `alice:${hashKey(key).toString('hex')}:4/hour` });
+    const { url } = service;
+    for (const path of ['live', 'ready']) expect((await fetch(`${url}/v2/health/${path}`)).status).toBe(200);
+    for (const path of ['/v2', '/v2/models/fake', '/v2/models/fake/versions/1/ready', '/%762/models/fake'])
+      await expectError(await fetch(`${url}${path}`), 401, 'send an API key');
+    await expectError(await post(service, fill()), 401, 'send an API key');
+    const headers = { authorization: `Bearer ${key}` };
+    for (let i = 0; i < 4; i++) expect((await fetch(`${url}/v2`, { headers })).status).toBe(200);
+    const refused = await fetch(`${url}/v2/models/fake`, { headers });
+    expect(refused.headers.get('retry-after')).toBeTruthy();
+    await expectError(refused, 429, 'at most 4 requests');
+    for (let i = 0; i < 3; i++) expect((await fetch(`${url}/v2/health/live`)).status).toBe(200);
+  });
+
+  test('unknown paths, methods and models', async () => {
+    const { url } = await start();
+    await expectError(await fetch(`${url}/v2/nothing`), 404, '/v2/nothing');
+    await expectError(await fetch(`${url}/v2/models/other-network`), 404, 'other');
+    await expectError(await fetch(`${url}/v2/models/${'m'.repeat(200)}`), 404, 'too long');
+    const wrong = await fetch(`${url}/v2/models/fake/infer`);
+    expect(wrong.headers.get('allow')).toContain('POST');
+    await expectError(wrong, 405, 'supports');
+    const problem = await (await fetch(`${url}/v2x`)).json();
+    expect(problem).toMatchObject({ type: '/problems/not-found' });
+  });
+
+  test('readiness, and draining', async () => {
+    const service = await start();
+    const ready = () => fetch(`${service.url}/v2/health/ready`);
+    service.registry.notReadyReason = 'it loads';
+    await expectError(await ready(), 503, 'it loads');
+    await expectError(await post(service, fill()), 503, 'it loads');
+    await expectError(await post(service, message(row()), 'fake-network'), 503, 'it loads');
+    service.registry.notReadyReason = undefined;
+    expect(await (await ready()).json()).toEqual({ ready: true });
+    service.app.draining = true;
+    await expectError(await ready(), 503, 'shutting down');
+    await expectError(await post(service, fill()), 503, 'shutting down');
+  });
+
+  test('bodies: size, compression, JSON that would take much memory', async () => {
+    const service = await start({ MAX_UPLOAD_BYTES: '3000000' });
+    const { body, headers } = fill();
+    const packed = await post(service, { body: gzipSync(body), headers }, 'fake', {
+      'content-encoding': 'gzip',
+    });
+    expect(packed.status).toBe(200);
+    const bomb = { body: gzipSync(Buffer.alloc(4_000_000)), headers };
+    await expectError(
+      await post(service, bomb, 'fake', { 'content-encoding': 'gzip' }),
+      413,
+      'larger than 3000000',
+    );
+    const broken = { body: Buffer.from('no gzip'), headers };
+    await expectError(
+      await post(service, broken, 'fake', { 'content-encoding': 'gzip' }),
+      400,
+      'not valid gzip',
+    );
+    await expectError(
+      await post(service, broken, 'fake', { 'content-encoding': 'br' }),
+      415,
+      'br is not supported',
+    );
+    const json = (text: string) => ({ body: Buffer.from(text), headers }) as never as Body;
+    const plain = (text: string) =>
+      fetch(`${service.url}/v2/models/fake/infer`, { method: 'POST', body: json(text).body });
+    await expectError(await plain('['.repeat(1_000_000)), 400, 'nested more than 16');
+    await expectError(await plain(`[${'1,'.repeat(1_100_000)}1]`), 413, 'at most 1000000 values');
+    await expectError(await plain(''), 400, 'empty');
+    await expectError(await plain('{"inputs":[{"__proto__":null,"name":"image"}]}'), 400, 'shape');
+    await expectError(await post(service, { body: Buffer.alloc(3_000_001), headers }), 413, 'larger than');
+  });
+
+  test('answers are compressed for clients that accept it', async () => {
+    const service = await start();
+    const size = [1, 40, 40];
+    const large = message(
+      [
+        { name: 'image', datatype: 'UINT8', shape: [...size, 3], bytes: new Uint8Array(4800) },
+        { name: 'mask', datatype: 'UINT8', shape: [...size, 1], bytes: new Uint8Array(1600).fill(255) },
+      ],
+      { parameters },
+    );
+    const ask = (body: Body, encodings: string) =>
+      new Promise<{ headers: IncomingHttpHeaders; bytes: Buffer }>((resolve, reject) => {
+        const path = `${service.url}/v2/models/fake/infer`;
+        const headers = { ...body.headers, 'accept-encoding': encodings };
+        const sent = httpRequest(path, { method: 'POST', headers }, async (answer) => {
+          const chunks: Buffer[] = [];
+          for await (const chunk of answer) chunks.push(chunk);
+          resolve({ headers: answer.headers, bytes: Buffer.concat(chunks) });
+        });
+        sent.on('error', reject).end(body.body);
+      });
+    const short = await ask(fill(), 'gzip');
+    expect(short.headers['content-encoding']).toBeUndefined();
+    for (const [name, unpack] of [
+      ['gzip', gunzipSync],
+      ['deflate', inflateSync],
+    ] as const) {
+      const { headers, bytes } = await ask(large, name);
+      expect(headers['content-encoding']).toBe(name);
+      const length = Number(headers['inference-header-content-length']);
+      const unpacked = unpack(bytes);
+      expect(JSON.parse(unpacked.toString('utf8', 0, length)).outputs).toHaveLength(2);
+      expect(unpacked.length).toBe(length + 4800 + 8);
+    }
+  });
+
+  test('no body is answered with 5xx', async () => {
+    const service = await start({ MAX_PIXELS: '10000', LOG_LEVEL: 'silent' });
+    const shape = fc.array(fc.oneof(fc.integer({ min: -1, max: 12 }), fc.constant(2 ** 31)), {
+      maxLength: 5,
+    });
+    const input = fc.record(
+      {
+        name: fc.constantFrom('image', 'mask', 'x', ''),
+        datatype: fc.constantFrom('FP32', 'UINT8', 'BYTES', 'INT64', '__proto__'),
+        shape: fc.oneof(shape, fc.constant([1, 10, 12, 3]), fc.constant([1, 10, 12, 1])),
+        data: fc.oneof(fc.jsonValue(), fc.array(fc.integer({ min: 0, max: 1 }), { maxLength: 400 })),
+        parameters: fc.oneof(fc.record({ binary_data_size: fc.nat(600) }), fc.jsonValue()),
+      },
+      { requiredKeys: [] },
+    );
+    const head = fc.record(
+      { inputs: fc.array(input, { maxLength: 3 }), outputs: fc.jsonValue(), parameters: fc.jsonValue() },
+      { requiredKeys: [] },
+    );
+    const request = fc.record({
+      head,
+      bytes: fc.uint8Array({ maxLength: 600 }),
+      shift: fc.integer({ min: -3, max: 3 }),
+    });
+    await fc.assert(
+      fc.asyncProperty(request, async ({ head, bytes, shift }) => {
+        const json = Buffer.from(JSON.stringify(head));
+        const headers = { 'inference-header-content-length': String(json.length + Math.max(0, shift)) };
+        const { status } = await post(service, { body: Buffer.concat([json, bytes]), headers });
+        expect(status).toBeLessThan(500);
+      }),
+      { numRuns: 300 },
+    );
+  });
+});
