@@ -171,6 +171,7 @@ class InpaintJson(TypedDict, closed=True):
     steps: NotRequired[int]
     eta: NotRequired[float]
     preview_every: NotRequired[int]
+    preview_noisy: NotRequired[bool]
     priority: NotRequired[Literal['low', 'normal', 'high']]
     strategy: NotRequired[Literal['auto', 'windows', 'crop', 'resize']]
     padding: NotRequired[int]
@@ -191,6 +192,7 @@ class InpaintForm(TypedDict, closed=True):
     steps: NotRequired[int]
     eta: NotRequired[float]
     preview_every: NotRequired[int]
+    preview_noisy: NotRequired[bool]
     priority: NotRequired[Literal['low', 'normal', 'high']]
     strategy: NotRequired[Literal['auto', 'windows', 'crop', 'resize']]
     padding: NotRequired[int]
@@ -209,6 +211,7 @@ class SampleJson(TypedDict, closed=True):
     steps: NotRequired[int]
     eta: NotRequired[float]
     preview_every: NotRequired[int]
+    preview_noisy: NotRequired[bool]
     priority: NotRequired[Literal['low', 'normal', 'high']]
     format: NotRequired[Literal['png', 'jpeg', 'webp']]
     quality: NotRequired[int]
@@ -226,6 +229,7 @@ class JobJson(TypedDict, closed=True):
     steps: NotRequired[int]
     eta: NotRequired[float]
     preview_every: NotRequired[int]
+    preview_noisy: NotRequired[bool]
     priority: NotRequired[Literal['low', 'normal', 'high']]
     strategy: NotRequired[Literal['auto', 'windows', 'crop', 'resize']]
     padding: NotRequired[int]
@@ -248,6 +252,7 @@ class JobForm(TypedDict, closed=True):
     steps: NotRequired[int]
     eta: NotRequired[float]
     preview_every: NotRequired[int]
+    preview_noisy: NotRequired[bool]
     priority: NotRequired[Literal['low', 'normal', 'high']]
     strategy: NotRequired[Literal['auto', 'windows', 'crop', 'resize']]
     padding: NotRequired[int]
@@ -463,6 +468,7 @@ class Defaults(TypedDict, closed=True):
 class Sampling(TypedDict, closed=True):
     spacing: Literal['leading', 'trailing', 'linspace', 'log_snr']
     final_timestep: int
+    variance: Literal['fixed_small', 'fixed_large', 'learned']
 
 
 class Schedule2(TypedDict, closed=True):
