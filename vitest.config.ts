@@ -35,6 +35,7 @@ export default defineConfig({
         test: {
           name: 'integration',
           include: INTEGRATION,
+          globalSetup: 'tests/helpers/build-page.ts',
           // Real models on two cores, perhaps with other work beside: these limits only end what hangs.
           testTimeout: 120_000,
           hookTimeout: 120_000,

@@ -6,7 +6,7 @@ const ignored = (what: string) =>
   z
     .unknown()
     .optional()
-    .meta({ description: `${what}. Has no effect` });
+    .meta({ type: 'string', description: `${what}. Has no effect` });
 
 /** Parameters that have no effect. Any others are accepted too. */
 const without = {
