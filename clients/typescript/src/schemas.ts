@@ -138,7 +138,7 @@ export interface components {
              */
             seed?: number;
             /**
-             * @description Evaluations of the network, 1 to the model's T, of each window where a hole is filled in windows. More is slower and finer; the model card's default when absent. Parts of a hole that are thinner than 6 pixels take at most 3
+             * @description Evaluations of the network, 1 to the model's T, of each window where a hole is filled in windows. More is slower and finer; the model card's default when absent. Parts of a hole that are up to 8 pixels thick take at most 3
              * @example 12
              */
             steps?: number;
@@ -255,7 +255,7 @@ export interface components {
              */
             seed?: number;
             /**
-             * @description Evaluations of the network, 1 to the model's T, of each window where a hole is filled in windows. More is slower and finer; the model card's default when absent. Parts of a hole that are thinner than 6 pixels take at most 3
+             * @description Evaluations of the network, 1 to the model's T, of each window where a hole is filled in windows. More is slower and finer; the model card's default when absent. Parts of a hole that are up to 8 pixels thick take at most 3
              * @example 12
              */
             steps?: number;
@@ -349,7 +349,7 @@ export interface components {
              */
             seed?: number;
             /**
-             * @description Evaluations of the network, 1 to the model's T, of each window where a hole is filled in windows. More is slower and finer; the model card's default when absent. Parts of a hole that are thinner than 6 pixels take at most 3
+             * @description Evaluations of the network, 1 to the model's T, of each window where a hole is filled in windows. More is slower and finer; the model card's default when absent. Parts of a hole that are up to 8 pixels thick take at most 3
              * @example 12
              */
             steps?: number;
@@ -432,7 +432,7 @@ export interface components {
              */
             seed?: number;
             /**
-             * @description Evaluations of the network, 1 to the model's T, of each window where a hole is filled in windows. More is slower and finer; the model card's default when absent. Parts of a hole that are thinner than 6 pixels take at most 3
+             * @description Evaluations of the network, 1 to the model's T, of each window where a hole is filled in windows. More is slower and finer; the model card's default when absent. Parts of a hole that are up to 8 pixels thick take at most 3
              * @example 12
              */
             steps?: number;
@@ -491,7 +491,7 @@ export interface components {
              */
             sampler?: "ddpm" | "ddim" | "dpmpp_2m";
             /**
-             * @description Evaluations of the network, 1 to the model's T, of each window where a hole is filled in windows. More is slower and finer; the model card's default when absent. Parts of a hole that are thinner than 6 pixels take at most 3
+             * @description Evaluations of the network, 1 to the model's T, of each window where a hole is filled in windows. More is slower and finer; the model card's default when absent. Parts of a hole that are up to 8 pixels thick take at most 3
              * @example 12
              */
             steps?: number;
@@ -588,7 +588,7 @@ export interface components {
              */
             sampler?: "ddpm" | "ddim" | "dpmpp_2m";
             /**
-             * @description Evaluations of the network, 1 to the model's T, of each window where a hole is filled in windows. More is slower and finer; the model card's default when absent. Parts of a hole that are thinner than 6 pixels take at most 3
+             * @description Evaluations of the network, 1 to the model's T, of each window where a hole is filled in windows. More is slower and finer; the model card's default when absent. Parts of a hole that are up to 8 pixels thick take at most 3
              * @example 12
              */
             steps?: number;
@@ -675,7 +675,7 @@ export interface components {
              */
             sampler?: "ddpm" | "ddim" | "dpmpp_2m";
             /**
-             * @description Evaluations of the network, 1 to the model's T, of each window where a hole is filled in windows. More is slower and finer; the model card's default when absent. Parts of a hole that are thinner than 6 pixels take at most 3
+             * @description Evaluations of the network, 1 to the model's T, of each window where a hole is filled in windows. More is slower and finer; the model card's default when absent. Parts of a hole that are up to 8 pixels thick take at most 3
              * @example 12
              */
             steps?: number;
@@ -756,7 +756,7 @@ export interface components {
              */
             sampler?: "ddpm" | "ddim" | "dpmpp_2m";
             /**
-             * @description Evaluations of the network, 1 to the model's T, of each window where a hole is filled in windows. More is slower and finer; the model card's default when absent. Parts of a hole that are thinner than 6 pixels take at most 3
+             * @description Evaluations of the network, 1 to the model's T, of each window where a hole is filled in windows. More is slower and finer; the model card's default when absent. Parts of a hole that are up to 8 pixels thick take at most 3
              * @example 12
              */
             steps?: number;
@@ -864,7 +864,7 @@ export interface components {
              */
             sampler?: "ddpm" | "ddim" | "dpmpp_2m";
             /**
-             * @description Evaluations of the network, 1 to the model's T, of each window where a hole is filled in windows. More is slower and finer; the model card's default when absent. Parts of a hole that are thinner than 6 pixels take at most 3
+             * @description Evaluations of the network, 1 to the model's T, of each window where a hole is filled in windows. More is slower and finer; the model card's default when absent. Parts of a hole that are up to 8 pixels thick take at most 3
              * @example 12
              */
             steps?: number;
