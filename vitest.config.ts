@@ -9,7 +9,7 @@ const INTEGRATION = [
   'tests/{cli,fuzz,http,log,playground}/**/*.test.ts',
   'tests/engine/{busy-start,engines,failure,hung,pool,refiner,tfjs,webgpu}.test.ts',
   'tests/generation/inpaint.test.ts',
-  'tests/image/browser.test.ts',
+  'tests/image/{browser,rewritten}.test.ts',
   'tests/jobs/{redis-*,webhook}.test.ts',
   'tests/{model/bad-folders,registry/{registry,reload}}.test.ts',
 ];

@@ -96,7 +96,7 @@ export async function collect(body: Readable, upload: Upload, early?: EarlyCheck
         upload.take(chunk.length);
         if (!early || checked || bytes < early.afterBytes) return;
         checked = true;
-          early.check(chunks.concat());
+        early.check(chunks.concat());
       } catch (error) {
         refuse(error);
       }

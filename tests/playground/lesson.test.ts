@@ -15,7 +15,7 @@ describe.skipIf(!hasChromium)('the lesson', () => {
     await page.locator('#strip img').first().waitFor();
     await page.locator('#t').fill('500');
     expect(await page.getAttribute('#t', 'aria-valuetext')).toBe('t 500, 70 % signal');
-    expect(await page.textContent('.equation')).toBe('x_t = √ᾱ · x₀ + √(1 − ᾱ) · ε = 0.70 · x₀ + 0.72 · ε');
+    expect(await page.textContent('.equation')).toBe('x_t = √ᾱ · x₀ + √(1 − ᾱ) · ε = 0.70 · x₀ + 0.71 · ε');
     expect(await page.locator('.ticks line').count()).toBe(12); // the steps of the fill
 
     const curve = (await page.locator('.curve svg').boundingBox()) ?? { x: 0, y: 0, width: 0, height: 0 };

@@ -223,7 +223,7 @@ export default async function jobRoutes(app: FastifyInstance, dependencies: Depe
           .object({
             'last-event-id': z
               .string()
-              .regex(/^\d{1,9}$/)
+              .regex(/^\d{1,9}$/, 'must be the id of an event: a whole number')
               .optional()
               .meta({ description: 'The id of the last event that was received; browsers send it' }),
           })
