@@ -18,6 +18,7 @@ WORKDIR /app
 COPY package.json package-lock.json .npmrc ./
 RUN npm ci --ignore-scripts --no-update-notifier
 COPY tsconfig.json tsconfig.build.json ./
+COPY scripts/build-page.js scripts/build-page.js
 COPY src src
 RUN npm run build
 

@@ -9,7 +9,7 @@ const INTEGRATION = [
   'tests/{cli,fuzz,http,log,playground}/**/*.test.ts',
   'tests/engine/{busy-start,engines,failure,hung,pool,refiner,tfjs,webgpu}.test.ts',
   'tests/generation/inpaint.test.ts',
-  'tests/image/browser.test.ts',
+  'tests/image/{browser,rewritten}.test.ts',
   'tests/jobs/{redis-*,webhook}.test.ts',
   'tests/{model/bad-folders,registry/{registry,reload}}.test.ts',
 ];
@@ -35,6 +35,7 @@ export default defineConfig({
         test: {
           name: 'integration',
           include: INTEGRATION,
+          globalSetup: 'tests/helpers/build-page.ts',
           // Real models on two cores, perhaps with other work beside: these limits only end what hangs.
           testTimeout: 120_000,
           hookTimeout: 120_000,

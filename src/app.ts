@@ -14,6 +14,7 @@ import headers from './http/plugins/headers.ts';
 import keys from './http/plugins/keys.ts';
 import metricsPlugin, { metricsRoute } from './http/plugins/metrics.ts';
 import forms from './http/plugins/multipart.ts';
+import prefix, { withoutBasePath } from './http/plugins/prefix.ts';
 import rateLimit from './http/plugins/rate-limit.ts';
 import requests, { requestId } from './http/plugins/requests.ts';
 import { Problem } from './http/problem.ts';
@@ -72,6 +73,7 @@ export async function buildApp(
       connectionsCheckingInterval: CHECK_CONNECTIONS_MS,
     },
     trustProxy: config.TRUST_PROXY,
+    rewriteUrl: withoutBasePath(config.BASE_PATH),
     pluginTimeout: 0, // it also limits onClose hooks, which wait for jobs; the grace period limits those
     clientErrorHandler,
     frameworkErrors,
@@ -92,6 +94,7 @@ export async function buildApp(
   await app.register(connections, dependencies);
   await app.register(errors, dependencies);
   await app.register(headers);
+  await app.register(prefix, dependencies);
   await app.register(accepts);
   await app.register(cors, {
     origin: config.CORS_ORIGINS.includes('*') ? '*' : config.CORS_ORIGINS,

@@ -31,6 +31,7 @@ from register import next_version, read_card
 from stages import schedule_of
 from train import build
 from training_log import summary
+from unet import UNetConfig
 
 DEFAULTS = {"sampler": "dpmpp_2m", "steps": 12, "eta": 0}
 SAMPLING = {"spacing": "log_snr", "final_timestep": 8}
@@ -154,7 +155,7 @@ def model_card(state: dict, run: dict, version: str, pictures: int, difference: 
         "out_channels": c.out_channels,
         "prediction": Loss(**config["loss"]).prediction,
         "schedule": config["schedule"],
-        "architecture": {k: v for k, v in c.to_dict().items() if k in ("patch", "channels", "blocks", "attention", "head_dim", "groups")},
+        "architecture": architecture(c),
         "defaults": DEFAULTS,
         "sampling": sampling if c.out_channels == 3 else {**sampling, "variance": "learned"},
         "data": {**CELEBA, "pictures": pictures},
@@ -190,6 +191,13 @@ def readme(card: dict) -> str:
         took=took,
         loss=loss,
     )
+
+
+def architecture(config: UNetConfig) -> dict:
+    """The dimensions of the U-Net, and its options where they are not the usual ones."""
+    values, usual = config.to_dict(), UNetConfig().to_dict()
+    dimensions = {k: values[k] for k in ("patch", "channels", "blocks", "attention", "head_dim", "groups")}
+    return dimensions | {k: values[k] for k in ("heads", "resample", "adaptive_norm") if values[k] != usual[k]}
 
 
 def method(card: dict) -> str:

@@ -27,6 +27,13 @@ class UNetConfig:
     head_dim: int = 32
     groups: int = 16
     dropout: float = 0.0
+    heads: int = 0  # attention heads; 0: as many as have head_dim channels each
+    resample: str = "conv"  # between levels: "conv", a strided convolution and nearest-neighbour upsampling, or "biggan"
+    adaptive_norm: bool = True  # the embedding scales and shifts the second norm (AdaGN); False: it is added before that norm (DDPM)
+
+    def __post_init__(self):
+        if self.resample not in ("conv", "biggan"):
+            raise ValueError(f"resample must be conv or biggan, not {self.resample!r}")
 
     def to_dict(self) -> dict:
         return asdict(self)
@@ -40,34 +47,48 @@ def timestep_embedding(t: torch.Tensor, dim: int) -> torch.Tensor:
 
 
 class ResBlock(nn.Module):
-    """Residual block: norm, SiLU, conv; norm scaled and shifted by the timestep embedding, SiLU, conv; plus the input."""
+    """Residual block: norm, SiLU, conv; norm scaled and shifted by the timestep embedding, SiLU, conv; plus the input.
 
-    def __init__(self, c_in: int, c_out: int, c_emb: int, groups: int, dropout: float):
+    adaptive: False adds the embedding before the second norm instead (Ho et al. 2020). resize: "down" or "up" halves or doubles
+    the size, of the features after the first SiLU and of the input (BigGAN, Brock et al. 2019; Dhariwal & Nichol 2021).
+    """
+
+    def __init__(self, c_in: int, c_out: int, c_emb: int, groups: int, dropout: float, adaptive: bool = True, resize: str = ""):
         super().__init__()
+        self.adaptive, self.resize = adaptive, RESIZE[resize]
         self.norm1 = nn.GroupNorm(groups, c_in)
         self.conv1 = nn.Conv2d(c_in, c_out, 3, padding=1)
-        self.emb = nn.Linear(c_emb, 2 * c_out)
+        self.emb = nn.Linear(c_emb, 2 * c_out if adaptive else c_out)
         self.norm2 = nn.GroupNorm(groups, c_out)
         self.dropout = dropout
         self.conv2 = zeroed(nn.Conv2d(c_out, c_out, 3, padding=1))
         self.skip = nn.Conv2d(c_in, c_out, 1) if c_in != c_out else nn.Identity()
 
     def forward(self, x: torch.Tensor, emb: torch.Tensor) -> torch.Tensor:
-        """x: [N, c_in, H, W]; emb: [N, c_emb]; result: [N, c_out, H, W]."""
-        h = self.conv1(F.silu(self.norm1(x)))
-        scale, shift = self.emb(emb)[:, :, None, None].chunk(2, 1)
-        h = F.silu(self.norm2(h) * (1 + scale) + shift)
+        """x: [N, c_in, H, W]; emb: [N, c_emb]; result: [N, c_out, H, W], or of half or double the size."""
+        h = self.conv1(self.resize(F.silu(self.norm1(x))))
+        x, given = self.resize(x), self.emb(emb)[:, :, None, None]
+        if self.adaptive:
+            scale, shift = given.chunk(2, 1)
+            h = F.silu(self.norm2(h) * (1 + scale) + shift)
+        else:
+            h = F.silu(self.norm2(h + given))
         if self.dropout:
             h = F.dropout(h, self.dropout, self.training)
         return self.skip(x) + self.conv2(h)
 
 
-class Attention(nn.Module):
-    """Multi-head self-attention over all positions, with head_dim channels per head; plus the input."""
+RESIZE = {"": lambda x: x, "down": lambda x: F.avg_pool2d(x, 2), "up": lambda x: F.interpolate(x, scale_factor=2, mode="nearest")}
 
-    def __init__(self, c: int, head_dim: int, groups: int):
+
+class Attention(nn.Module):
+    """Multi-head self-attention over all positions, with `heads` heads, or head_dim channels per head where that is 0; plus the input."""
+
+    def __init__(self, c: int, head_dim: int, groups: int, heads: int = 0):
         super().__init__()
-        self.heads = c // head_dim
+        self.heads = heads or c // head_dim
+        if c % self.heads:
+            raise ValueError(f"{c} channels cannot be split into {self.heads} heads")
         self.norm = nn.GroupNorm(groups, c)
         self.qkv = nn.Conv2d(c, 3 * c, 1)
         self.proj = zeroed(nn.Conv2d(c, c, 1))
@@ -89,10 +110,15 @@ class UNet(nn.Module):
         c0, c_emb = config.channels[0], 4 * config.channels[0]
 
         def block(c_in: int, c_out: int) -> ResBlock:
-            return ResBlock(c_in, c_out, c_emb, config.groups, config.dropout)
+            return ResBlock(c_in, c_out, c_emb, config.groups, config.dropout, config.adaptive_norm)
+
+        def resized(c: int, resize: str) -> nn.ModuleDict:
+            if config.resample == "biggan":
+                return nn.ModuleDict({"resample": ResBlock(c, c, c_emb, config.groups, config.dropout, config.adaptive_norm, resize)})
+            return nn.ModuleDict({"conv": nn.Conv2d(c, c, 3, stride=2 if resize == "down" else 1, padding=1)})
 
         def attend(c: int, size: int) -> Attention | None:
-            return Attention(c, config.head_dim, config.groups) if size in config.attention else None
+            return Attention(c, config.head_dim, config.groups, config.heads) if size in config.attention else None
 
         self.time1, self.time2 = nn.Linear(c0, c_emb), nn.Linear(c_emb, c_emb)
         self.stem = nn.Conv2d(config.in_channels * config.patch**2, c0, 3, padding=1)
@@ -105,11 +131,11 @@ class UNet(nn.Module):
                 c = width
                 skips.append(c)
             if level < len(config.channels) - 1:
-                self.down.append(nn.ModuleDict({"conv": nn.Conv2d(c, c, 3, stride=2, padding=1)}))
+                self.down.append(resized(c, "down"))
                 skips.append(c)
                 size //= 2
 
-        self.mid1, self.mid_attention, self.mid2 = block(c, c), Attention(c, config.head_dim, config.groups), block(c, c)
+        self.mid1, self.mid_attention, self.mid2 = block(c, c), Attention(c, config.head_dim, config.groups, config.heads), block(c, c)
 
         self.up = nn.ModuleList()
         for level, width in reversed(list(enumerate(config.channels))):
@@ -117,7 +143,7 @@ class UNet(nn.Module):
                 self.up.append(nn.ModuleDict(_present(block=block(c + skips.pop(), width), attention=attend(width, size))))
                 c = width
             if level > 0:
-                self.up.append(nn.ModuleDict({"conv": nn.Conv2d(c, c, 3, padding=1)}))
+                self.up.append(resized(c, "up"))
                 size *= 2
 
         self.norm = nn.GroupNorm(config.groups, c)
@@ -135,13 +161,17 @@ class UNet(nn.Module):
         h = self.mid2(self.mid_attention(self.mid1(h, emb)), emb)
         for layer in self.up:
             if "conv" in layer:
-                h = layer["conv"](F.interpolate(h, scale_factor=2, mode="nearest"))
+                h = layer["conv"](RESIZE["up"](h))
+            elif "resample" in layer:
+                h = _apply(layer, h, emb)
             else:
                 h = _apply(layer, torch.cat([h, skips.pop()], 1), emb)
         return F.pixel_shuffle(self.head(F.silu(self.norm(h))), self.config.patch)
 
 
 def _apply(layer: nn.ModuleDict, h: torch.Tensor, emb: torch.Tensor) -> torch.Tensor:
+    if "resample" in layer:
+        return layer["resample"](h, emb)
     h = layer["block"](h, emb)
     return layer["attention"](h) if "attention" in layer else h
 

@@ -277,7 +277,17 @@ export const SETTINGS = {
     default: undefined,
     description:
       'Comma-separated addresses or networks of proxies, such as `10.0.0.0/8`, whose X-Forwarded-For ' +
-      'header is trusted to name the client',
+      'header is trusted to name the client, and X-Forwarded-Prefix the path before ours',
+  },
+  BASE_PATH: {
+    schema: z
+      .string()
+      .regex(/^(\/[\w.~-]+)+$/, 'must be a path such as /inpaint, without a slash at its end')
+      .optional(),
+    default: undefined,
+    description:
+      'Path under which clients reach the service behind a proxy, such as `/inpaint`; links begin with it, and ' +
+      'requests are answered with and without it. A proxy of TRUST_PROXY can send X-Forwarded-Prefix instead',
   },
   DOCS: {
     schema: flag,

@@ -16,6 +16,8 @@ export interface Architecture {
   patch: number;
   /** Channels of one attention head. */
   head_dim: number;
+  /** Attention heads, in place of head_dim channels for each. */
+  heads?: number;
   /** Groups of each group normalisation. */
   groups: number;
 }

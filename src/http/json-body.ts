@@ -1,5 +1,6 @@
 import type { Readable } from 'node:stream';
 import { decodeBase64 } from './base64-picture.ts';
+import { Chunks } from './chunks.ts';
 import { Problem } from './problem.ts';
 import type { Upload } from './uploads.ts';
 
@@ -85,28 +86,28 @@ interface EarlyCheck {
 /** Collects a body. Rejects with a Problem of the upload, or with what the check throws. */
 export async function collect(body: Readable, upload: Upload, early?: EarlyCheck): Promise<Buffer> {
   const collected = new Promise<Buffer>((resolve, reject) => {
-    const chunks: Buffer[] = [];
+    const chunks = new Chunks();
     let bytes = 0;
     let checked = false;
     const take = (chunk: Buffer) => {
-      chunks.push(chunk);
+      chunks.add(chunk);
       bytes += chunk.length;
       try {
         upload.take(chunk.length);
         if (!early || checked || bytes < early.afterBytes) return;
         checked = true;
-        early.check(Buffer.concat(chunks));
+        early.check(chunks.concat());
       } catch (error) {
         refuse(error);
       }
     };
     const refuse = (error: unknown) => {
       body.off('data', take);
-      chunks.length = 0;
+      chunks.clear();
       reject(error);
     };
     body.on('data', take);
-    body.once('end', () => resolve(Buffer.concat(chunks)));
+    body.once('end', () => resolve(chunks.concat()));
     body.once('error', reject);
     upload.stalled.catch(refuse);
   });

@@ -2,13 +2,16 @@ import type { SwaggerTransform, SwaggerTransformObject } from '@fastify/swagger'
 import { z } from 'zod';
 import { isApi, needsKey } from './plugins/keys.ts';
 import { PROBLEMS, type Slug } from './problem.ts';
-import { requestSchemas, responseSchemas } from './schemas/named.ts';
+import { requestExamples, requestSchemas, responseSchemas } from './schemas/named.ts';
 import { problem } from './schemas/responses.ts';
 
 type JsonSchema = Record<string, unknown>;
 /** A service without API_KEYS needs no key, so the empty requirement is listed too. */
 const optionalKey = () => [{}, { bearer: [] }, { header: [] }];
 const uri = (id: string) => `#/components/schemas/${id}`;
+
+/** The service's address relative to the document's own, /openapi.json: it is right behind any proxy. */
+export const HERE = '.';
 
 /** Converts a route's zod schemas for the document: references to the named ones, JSON Schema for the rest. */
 export const transform: SwaggerTransform = ({ schema, url }) => {
@@ -31,13 +34,35 @@ export const transform: SwaggerTransform = ({ schema, url }) => {
   return { schema: transformed as never, url };
 };
 
-/** Adds the named schemas. */
+/** Adds the named schemas, and an example to each body that has one. */
 export const transformObject: SwaggerTransformObject = (document) => {
   if (!('openapiObject' in document)) throw new Error('this is an OpenAPI 3 service');
   const { openapiObject } = document;
   const schemas = { ...components(requestSchemas, 'input'), ...components(responseSchemas, 'output') };
-  return { ...openapiObject, components: { ...openapiObject.components, schemas } } as typeof openapiObject;
+  addExamples(openapiObject.paths ?? {});
+  const servers = [{ url: HERE, description: 'This service' }];
+  return {
+    ...openapiObject,
+    servers,
+    components: { ...openapiObject.components, schemas },
+  } as typeof openapiObject;
 };
+
+interface Operation {
+  requestBody?: { content?: Record<string, { schema?: { $ref?: string }; example?: object }> };
+}
+
+function addExamples(paths: object): void {
+  const examples = new Map([...requestExamples].map(([id, example]) => [uri(id), example]));
+  for (const path of Object.values(paths)) {
+    for (const { requestBody } of Object.values(path as Record<string, Operation>)) {
+      for (const media of Object.values(requestBody?.content ?? {})) {
+        const example = examples.get(media.schema?.$ref ?? '');
+        if (example) media.example = example;
+      }
+    }
+  }
+}
 
 type Headers = Record<string, JsonSchema>;
 
@@ -172,5 +197,17 @@ function components(registry: typeof requestSchemas, io: 'input' | 'output'): Re
 }
 
 function clean({ $schema, $id, id, ...schema }: JsonSchema): JsonSchema {
-  return schema;
+  return withoutSafeBounds(schema) as JsonSchema;
+}
+
+/** Zod bounds every integer by what a double can count. Such a bound says nothing, and Swagger UI shows it as an example. */
+function withoutSafeBounds(value: unknown): unknown {
+  if (Array.isArray(value)) return value.map(withoutSafeBounds);
+  if (typeof value !== 'object' || value === null) return value;
+  const kept = Object.entries(value).filter(
+    ([key, bound]) =>
+      !(key === 'minimum' && bound === Number.MIN_SAFE_INTEGER) &&
+      !(key === 'maximum' && bound === Number.MAX_SAFE_INTEGER),
+  );
+  return Object.fromEntries(kept.map(([key, each]) => [key, withoutSafeBounds(each)]));
 }

@@ -1,7 +1,10 @@
+import { Rewritten } from './rewritten.ts';
+
 /** Codes of JPEG markers (ITU-T T.81, table B.1): the byte after 0xff. */
 const SOI = 0xd8;
 const EOI = 0xd9;
 const SOS = 0xda;
+const END_MARKER = Buffer.from([0xff, EOI]);
 const APP0 = 0xe0;
 const APP14 = 0xee;
 const isRestart = (code: number) => code >= 0xd0 && code <= 0xd7;
@@ -27,24 +30,23 @@ const YCCK = 2;
  * A file without these faults, or with segments that cannot be followed, is returned as it is.
  */
 export function repairJpeg(file: Buffer): Buffer {
-  const pieces = [file.subarray(0, 2)];
-  let repaired = false;
+  const repaired = new Rewritten(file, END_MARKER.length);
   let sequential: boolean | undefined;
   let adobe: Buffer | undefined;
   let at = 2;
+  repaired.keep(0, at);
   for (;;) {
     const found = nextMarker(file, at);
     if (!found) {
-      pieces.push(Buffer.from([0xff, EOI]));
-      repaired = true;
-      break;
+      repaired.put(END_MARKER);
+      return repaired.result();
     }
-    const { code, end: contents } = found;
+    const { code, end: contents, stray } = found;
     const start = contents - 2;
-    repaired ||= found.stray;
+    const kept = stray ? start : at; // fill bytes before a marker are allowed
     if (code === EOI) {
-      pieces.push(file.subarray(start));
-      break;
+      repaired.keep(kept, file.length);
+      return repaired.result();
     }
     const length = hasNoLength(code) ? 0 : lengthAt(file, contents);
     at = contents + length;
@@ -55,16 +57,17 @@ export function repairJpeg(file: Buffer): Buffer {
       if (adobe && segment[9] === 4) adobe[ADOBE_TRANSFORM] = YCCK;
     }
     const right = corrected(code, segment, sequential);
-    repaired ||= right !== segment;
-    if (code === APP14 && right !== segment) adobe = right;
-    pieces.push(right);
+    if (right === segment) repaired.keep(kept, at);
+    else {
+      const written = repaired.put(right);
+      if (code === APP14) adobe = written;
+    }
     if (code === SOS) {
       const scan = at;
       at = endOfScan(file, scan);
-      pieces.push(file.subarray(scan, at));
+      repaired.keep(scan, at);
     }
   }
-  return repaired ? Buffer.concat(pieces) : file;
 }
 
 /**

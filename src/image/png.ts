@@ -1,3 +1,5 @@
+import { Rewritten } from './rewritten.ts';
+
 export interface PngChunk {
   /** Four letters, such as gAMA. */
   type: string;
@@ -29,20 +31,18 @@ export function headChunks(png: Buffer, types: string[]): PngChunk[] {
  * last one, nothing is dropped: no decoder gets any further.
  */
 export function withoutChunks(png: Buffer, drop: (type: string, data: Buffer) => boolean): Buffer {
-  const pieces: Buffer[] = [];
-  let kept = 0;
+  const rest = new Rewritten(png);
+  rest.keep(0, SIGNATURE_BYTES);
   let at = SIGNATURE_BYTES;
   for (let type = ''; type !== 'IEND' && at + CHUNK_BYTES <= png.length; ) {
     const end = at + CHUNK_BYTES + png.readUInt32BE(at);
     if (end > png.length) break;
     type = png.toString('latin1', at + 4, at + 8);
-    if (drop(type, png.subarray(at + 8, end - 4))) {
-      pieces.push(png.subarray(kept, at));
-      kept = end;
-    }
+    if (!drop(type, png.subarray(at + 8, end - 4))) rest.keep(at, end);
     at = end;
   }
-  return kept === 0 ? png : Buffer.concat([...pieces, png.subarray(kept)]);
+  rest.keep(at, png.length);
+  return rest.result();
 }
 
 /** The PNG with these chunks after its header, and without other chunks of the types in `replacing`. */

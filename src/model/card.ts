@@ -33,6 +33,12 @@ const fields = z.object({
     head_dim: z.int().min(1).max(1024),
     /** Groups of the group normalisation. */
     groups: z.int().min(1).max(1024),
+    /** Attention heads, in place of head_dim channels for each. */
+    heads: z.int().min(1).max(1024).optional(),
+    /** Between levels: a convolution, or a residual block as in BigGAN. */
+    resample: z.enum(['conv', 'biggan']).optional(),
+    /** Whether the timestep scales and shifts the second norm of a block; it is added before that norm otherwise. */
+    adaptive_norm: z.boolean().optional(),
   }),
   defaults,
   sampling,

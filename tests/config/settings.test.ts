@@ -68,6 +68,7 @@ const VALUES: Record<keyof typeof SETTINGS, { good: string[]; bad: string[] }> =
   },
   RATE_LIMIT: { good: ['60/minute', '1/day'], bad: ['60', '0/minute', '60/min', '-1/hour'] },
   TRUST_PROXY: { good: ['loopback', '10.0.0.0/8, ::1'], bad: ['true', '10.0.0.0/33', 'proxy.example'] },
+  BASE_PATH: { good: ['/inpaint', '/a/b'], bad: ['inpaint', '/', '/inpaint/', '/a b'] },
   DOCS: { good: ['false'], bad: ['no', '0'] },
   PAGE_DIR: { good: ['src/playground'], bad: ['src', 'no-such-folder', 'src/playground/index.html'] },
   METRICS_PORT: { good: ['9090'], bad: ['-1', 'none'] },

@@ -238,6 +238,9 @@ test('an EventSource that returns to a finished job is told to stop', async () =
       ?.slice(4),
   );
   expect((await fetch(events, { headers: { 'last-event-id': String(last - 1) } })).status).toBe(200);
+  const odd = await fetch(events, { headers: { 'last-event-id': 'abc' } });
+  expect(odd.status).toBe(400);
+  expect(await odd.json()).toMatchObject({ detail: expect.stringMatching(/must be the id of an event/) });
   const again = await fetch(events, { headers: { 'last-event-id': String(last) } });
   expect(again.status).toBe(204);
   expect(await again.text()).toBe('');

@@ -60,3 +60,12 @@ test('of several profiles, the first one counts', async () => {
   const file = await png([profile(deflateSync(icc)), profile(zeros(50_000_000))]);
   expect(Buffer.from((await decodePicture(file, 'image', LIMITS)).icc ?? [])).toEqual(icc);
 });
+
+test.each([
+  ['gAMA', [0, 0, 0, 1], [0, 0, 0, 2]],
+  ['PLTE', [1, 2, 3], [4, 5, 6]],
+])('of chunks that a PNG has once at most, the first counts: %s', async (type, first, other) => {
+  const [right, wrong] = [first, other].map((data) => pngChunk(type, Buffer.from(data)));
+  const file = await png([right, wrong, right], [wrong]);
+  expect(sourceOf(file, 'image').file).toEqual(await png([right]));
+});

@@ -20,6 +20,7 @@ import diffusion
 MODES, RADIUS, SD = 8, 2.0, 0.1
 CENTRES = torch.tensor([[RADIUS * math.cos(2 * math.pi * k / MODES), RADIUS * math.sin(2 * math.pi * k / MODES)] for k in range(MODES)])
 LOG_2PI = math.log(2 * math.pi)
+LEARNING_RATE = 3e-3
 
 
 def draw(rows: int) -> torch.Tensor:
@@ -51,7 +52,7 @@ def perceptron(c_in: int, hidden: int, c_out: int) -> nn.Sequential:
     return nn.Sequential(*layers[:-1])
 
 
-def optimise(parameters, loss, steps: int, bar, lr: float = 3e-3):
+def optimise(parameters, loss, steps: int, bar, lr: float = LEARNING_RATE):
     """Adam on `loss()` with a learning rate that falls to 0."""
     optimiser = torch.optim.Adam(parameters, lr=lr)
     schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda step: decayed(step, steps))
@@ -71,8 +72,8 @@ class Gan(nn.Module):
         super().__init__()
         self.generator, self.discriminator = perceptron(2, 70, 2), perceptron(2, 70, 1)
 
-    def fit(self, steps: int, bar, rows: int = 256):
-        """Alternating steps on the non-saturating losses (section 3 of the paper). There is no loss that both minimise."""
+    def fit(self, steps: int, bar, lr: float = LEARNING_RATE, rows: int = 256):
+        """Alternating steps on the non-saturating losses (section 3 of the paper). There is no loss that both minimise. lr is not used."""
         players = [torch.optim.Adam(part.parameters(), lr=5e-4, betas=(0.5, 0.999)) for part in (self.generator, self.discriminator)]
         for _ in range(steps):
             fake = self.sample(rows)
@@ -102,9 +103,9 @@ class Vae(nn.Module):
         self.encoder, self.decoder = perceptron(2, 70, 4), perceptron(2, 70, 2)
         self.log_variance = nn.Parameter(torch.tensor(0.0))  # of p(x | z), the same everywhere
 
-    def fit(self, steps: int, bar, rows: int = 256):
+    def fit(self, steps: int, bar, lr: float = LEARNING_RATE, rows: int = 256):
         """Maximises the evidence lower bound (eq. 10 of the paper)."""
-        optimise(self.parameters(), lambda: -self._weights(draw(rows), 1).mean(), steps, bar, lr=1e-3)  # 3e-3 ignores z, for all seeds
+        optimise(self.parameters(), lambda: -self._weights(draw(rows), 1).mean(), steps, bar, lr)
 
     def _weights(self, x: torch.Tensor, draws: int) -> torch.Tensor:
         """log p(x, z) - log q(z | x) for `draws` of z ~ q(z | x), in nats: [draws, N]. The mean is the evidence lower bound."""
@@ -131,9 +132,9 @@ class Flow(nn.Module):
         super().__init__()
         self.couplings = nn.ModuleList(perceptron(1, 34, 2) for _ in range(couplings))
 
-    def fit(self, steps: int, bar, rows: int = 256):
+    def fit(self, steps: int, bar, lr: float = LEARNING_RATE, rows: int = 256):
         """Maximises the likelihood itself."""
-        optimise(self.parameters(), lambda: -self.log_likelihood(draw(rows)).mean(), steps, bar)
+        optimise(self.parameters(), lambda: -self.log_likelihood(draw(rows)).mean(), steps, bar, lr)
 
     def log_likelihood(self, x: torch.Tensor) -> torch.Tensor:
         """log N(f(x); 0, I) + log |det df / dx| in nats, [N] (eq. 2 and 6 of the paper). f takes the data to the noise."""
@@ -175,7 +176,7 @@ class Diffusion(nn.Module):
         angles = t[:, None] * self.frequencies
         return self.network(torch.cat([x, angles.cos(), angles.sin()], 1))
 
-    def fit(self, steps: int, bar, rows: int = 256):
+    def fit(self, steps: int, bar, lr: float = LEARNING_RATE, rows: int = 256):
         """L_simple: the squared error of the noise (eq. 14 of the paper)."""
 
         def loss() -> torch.Tensor:
@@ -184,7 +185,7 @@ class Diffusion(nn.Module):
             x = diffusion.q_sample(self.schedule, _points(draw(rows) / self.SCALE), t, _points(eps))
             return (self.eps(x[:, :, 0, 0], t) - eps).square().mean()
 
-        optimise(self.parameters(), loss, steps, bar)
+        optimise(self.parameters(), loss, steps, bar, lr)
 
     def x0(self, x: torch.Tensor, t: torch.Tensor) -> torch.Tensor:
         """The estimate of x_0. x and result: [N, 2, 1, 1]."""
@@ -249,6 +250,7 @@ def draw_figure(samples: dict[str, list[torch.Tensor]], path):
 def main():
     parser = options(__doc__, steps=2_500, figure="eight-gaussians.png")
     parser.add_argument("--seeds", type=int, default=5, help="runs of each model (default: 5)")
+    parser.add_argument("--learning-rate", type=float, default=LEARNING_RATE, help="of all but the GAN (default: 0.003)")
     parser.add_argument("--samples", type=int, default=10_000, help="samples drawn from each (default: 10000)")
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
@@ -261,7 +263,7 @@ def main():
                 torch.manual_seed(seed)
                 model = kind()
                 bar.set_postfix(model=name, seed=seed)
-                model.fit(steps[name], bar)
+                model.fit(steps[name], bar, args.learning_rate)
                 run, x = measured(model, args.samples)
                 runs.append(run)
                 samples[name].append(x)

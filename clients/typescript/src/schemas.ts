@@ -6,12 +6,12 @@ export interface components {
         IOPaintInpaint: {
             /**
              * @description The file as base64, or as a data: URL
-             * @example iVBORw0KGgoAAAANSUhEUgAAAAgAAAAICAAAAADhZOFXAAAACXBIWXMAAAPoAAAD6AG1e1JrAAAADklEQVQI12P4DwUMlDEA98A/wQIf3PYAAAAASUVORK5CYII=
+             * @example data:image/png;base64,iVBORw0KGgoAAAANSUhEUgAAABAAAAAQCAYAAAAf8/9hAAAACXBIWXMAAAPoAAAD6AG1e1JrAAAALElEQVQ4y2M4MS3vPyWYYdQA7AYw4ACD1YAKIAMN4zQAm9rBaQApeNSAvP8AaypZrwVG4AAAAAAASUVORK5CYII=
              */
             image: string;
             /**
              * @description The hole is where the colour is light (luma above 127); alpha does not count
-             * @example iVBORw0KGgoAAAANSUhEUgAAAAgAAAAICAAAAADhZOFXAAAACXBIWXMAAAPoAAAD6AG1e1JrAAAADklEQVQI12P4DwUMlDEA98A/wQIf3PYAAAAASUVORK5CYII=
+             * @example data:image/png;base64,iVBORw0KGgoAAAANSUhEUgAAABAAAAAQCAYAAAAf8/9hAAAACXBIWXMAAAPoAAAD6AG1e1JrAAAALElEQVQ4y2M4MS3vPyWYYdQA7AYw4ACD1YAKIAMN4zQAm9rBaQApeNSAvP8AaypZrwVG4AAAAAAASUVORK5CYII=
              */
             mask: string;
             /**
@@ -24,7 +24,7 @@ export interface components {
         IOPaintAdjustMask: {
             /**
              * @description The file as base64, or as a data: URL
-             * @example iVBORw0KGgoAAAANSUhEUgAAAAgAAAAICAAAAADhZOFXAAAACXBIWXMAAAPoAAAD6AG1e1JrAAAADklEQVQI12P4DwUMlDEA98A/wQIf3PYAAAAASUVORK5CYII=
+             * @example data:image/png;base64,iVBORw0KGgoAAAANSUhEUgAAABAAAAAQCAYAAAAf8/9hAAAACXBIWXMAAAPoAAAD6AG1e1JrAAAALElEQVQ4y2M4MS3vPyWYYdQA7AYw4ACD1YAKIAMN4zQAm9rBaQApeNSAvP8AaypZrwVG4AAAAAAASUVORK5CYII=
              */
             mask: string;
             /**
@@ -138,17 +138,18 @@ export interface components {
              */
             seed?: number;
             /**
-             * @description Evaluations of the network, 1 to the model's T, of each window where a hole is filled in windows. More is slower and finer; the model card's default when absent. Parts of a hole that are thinner than 6 pixels take at most 3
-             * @example 20
+             * @description Evaluations of the network, 1 to the model's T, of each window where a hole is filled in windows. More is slower and finer; the model card's default when absent. Parts of a hole that are up to 8 pixels thick take at most 3
+             * @example 12
              */
             steps?: number;
             /**
              * @description Another name for `steps`
-             * @example 20
+             * @example 12
              */
             num_inference_steps?: number;
             /**
              * @description The model card's default when absent
+             * @example dpmpp_2m
              * @enum {string}
              */
             sampler?: "ddpm" | "ddim" | "dpmpp_2m";
@@ -177,7 +178,10 @@ export interface components {
              * @enum {string}
              */
             strategy?: "auto" | "windows" | "crop" | "resize";
-            /** @description With `crop`: pixels of context around the hole; the size of the hole when absent */
+            /**
+             * @description With `crop`: pixels of context around the hole; the size of the hole when absent
+             * @example 32
+             */
             padding?: number;
             /**
              * @description Pixels over which the filling fades in, inside the hole only
@@ -191,7 +195,7 @@ export interface components {
             images: {
                 /**
                  * @description The file as a data: URL. Nothing is fetched from elsewhere
-                 * @example iVBORw0KGgoAAAANSUhEUgAAAAgAAAAICAAAAADhZOFXAAAACXBIWXMAAAPoAAAD6AG1e1JrAAAADklEQVQI12P4DwUMlDEA98A/wQIf3PYAAAAASUVORK5CYII=
+                 * @example data:image/png;base64,iVBORw0KGgoAAAANSUhEUgAAABAAAAAQCAYAAAAf8/9hAAAACXBIWXMAAAPoAAAD6AG1e1JrAAAALElEQVQ4y2M4MS3vPyWYYdQA7AYw4ACD1YAKIAMN4zQAm9rBaQApeNSAvP8AaypZrwVG4AAAAAAASUVORK5CYII=
                  */
                 image_url: string;
             }[];
@@ -199,7 +203,7 @@ export interface components {
             mask?: {
                 /**
                  * @description The file as a data: URL. Nothing is fetched from elsewhere
-                 * @example iVBORw0KGgoAAAANSUhEUgAAAAgAAAAICAAAAADhZOFXAAAACXBIWXMAAAPoAAAD6AG1e1JrAAAADklEQVQI12P4DwUMlDEA98A/wQIf3PYAAAAASUVORK5CYII=
+                 * @example data:image/png;base64,iVBORw0KGgoAAAANSUhEUgAAABAAAAAQCAYAAAAf8/9hAAAACXBIWXMAAAPoAAAD6AG1e1JrAAAALElEQVQ4y2M4MS3vPyWYYdQA7AYw4ACD1YAKIAMN4zQAm9rBaQApeNSAvP8AaypZrwVG4AAAAAAASUVORK5CYII=
                  */
                 image_url: string;
             };
@@ -207,7 +211,7 @@ export interface components {
             mask_image?: {
                 /**
                  * @description The file as a data: URL. Nothing is fetched from elsewhere
-                 * @example iVBORw0KGgoAAAANSUhEUgAAAAgAAAAICAAAAADhZOFXAAAACXBIWXMAAAPoAAAD6AG1e1JrAAAADklEQVQI12P4DwUMlDEA98A/wQIf3PYAAAAASUVORK5CYII=
+                 * @example data:image/png;base64,iVBORw0KGgoAAAANSUhEUgAAABAAAAAQCAYAAAAf8/9hAAAACXBIWXMAAAPoAAAD6AG1e1JrAAAALElEQVQ4y2M4MS3vPyWYYdQA7AYw4ACD1YAKIAMN4zQAm9rBaQApeNSAvP8AaypZrwVG4AAAAAAASUVORK5CYII=
                  */
                 image_url: string;
             };
@@ -251,17 +255,18 @@ export interface components {
              */
             seed?: number;
             /**
-             * @description Evaluations of the network, 1 to the model's T, of each window where a hole is filled in windows. More is slower and finer; the model card's default when absent. Parts of a hole that are thinner than 6 pixels take at most 3
-             * @example 20
+             * @description Evaluations of the network, 1 to the model's T, of each window where a hole is filled in windows. More is slower and finer; the model card's default when absent. Parts of a hole that are up to 8 pixels thick take at most 3
+             * @example 12
              */
             steps?: number;
             /**
              * @description Another name for `steps`
-             * @example 20
+             * @example 12
              */
             num_inference_steps?: number;
             /**
              * @description The model card's default when absent
+             * @example dpmpp_2m
              * @enum {string}
              */
             sampler?: "ddpm" | "ddim" | "dpmpp_2m";
@@ -290,7 +295,10 @@ export interface components {
              * @enum {string}
              */
             strategy?: "auto" | "windows" | "crop" | "resize";
-            /** @description With `crop`: pixels of context around the hole; the size of the hole when absent */
+            /**
+             * @description With `crop`: pixels of context around the hole; the size of the hole when absent
+             * @example 32
+             */
             padding?: number;
             /**
              * @description Pixels over which the filling fades in, inside the hole only
@@ -341,17 +349,18 @@ export interface components {
              */
             seed?: number;
             /**
-             * @description Evaluations of the network, 1 to the model's T, of each window where a hole is filled in windows. More is slower and finer; the model card's default when absent. Parts of a hole that are thinner than 6 pixels take at most 3
-             * @example 20
+             * @description Evaluations of the network, 1 to the model's T, of each window where a hole is filled in windows. More is slower and finer; the model card's default when absent. Parts of a hole that are up to 8 pixels thick take at most 3
+             * @example 12
              */
             steps?: number;
             /**
              * @description Another name for `steps`
-             * @example 20
+             * @example 12
              */
             num_inference_steps?: number;
             /**
              * @description The model card's default when absent
+             * @example dpmpp_2m
              * @enum {string}
              */
             sampler?: "ddpm" | "ddim" | "dpmpp_2m";
@@ -423,17 +432,18 @@ export interface components {
              */
             seed?: number;
             /**
-             * @description Evaluations of the network, 1 to the model's T, of each window where a hole is filled in windows. More is slower and finer; the model card's default when absent. Parts of a hole that are thinner than 6 pixels take at most 3
-             * @example 20
+             * @description Evaluations of the network, 1 to the model's T, of each window where a hole is filled in windows. More is slower and finer; the model card's default when absent. Parts of a hole that are up to 8 pixels thick take at most 3
+             * @example 12
              */
             steps?: number;
             /**
              * @description Another name for `steps`
-             * @example 20
+             * @example 12
              */
             num_inference_steps?: number;
             /**
              * @description The model card's default when absent
+             * @example dpmpp_2m
              * @enum {string}
              */
             sampler?: "ddpm" | "ddim" | "dpmpp_2m";
@@ -450,12 +460,12 @@ export interface components {
         InpaintJson: {
             /**
              * @description The file as base64, or as a data: URL
-             * @example iVBORw0KGgoAAAANSUhEUgAAAAgAAAAICAAAAADhZOFXAAAACXBIWXMAAAPoAAAD6AG1e1JrAAAADklEQVQI12P4DwUMlDEA98A/wQIf3PYAAAAASUVORK5CYII=
+             * @example data:image/png;base64,iVBORw0KGgoAAAANSUhEUgAAABAAAAAQCAYAAAAf8/9hAAAACXBIWXMAAAPoAAAD6AG1e1JrAAAALElEQVQ4y2M4MS3vPyWYYdQA7AYw4ACD1YAKIAMN4zQAm9rBaQApeNSAvP8AaypZrwVG4AAAAAAASUVORK5CYII=
              */
             image: string;
             /**
              * @description The hole is white (128 or more); a grey edge (down to 16) that is connected to it is filled in part. Black and transparent pixels are kept; in masks for the OpenAI API it is the other way round, and the transparent pixels are the hole. When absent, the transparent pixels of the image are the hole
-             * @example iVBORw0KGgoAAAANSUhEUgAAAAgAAAAICAAAAADhZOFXAAAACXBIWXMAAAPoAAAD6AG1e1JrAAAADklEQVQI12P4DwUMlDEA98A/wQIf3PYAAAAASUVORK5CYII=
+             * @example data:image/png;base64,iVBORw0KGgoAAAANSUhEUgAAABAAAAAQCAYAAAAf8/9hAAAACXBIWXMAAAPoAAAD6AG1e1JrAAAALElEQVQ4y2M4MS3vPyWYYdQA7AYw4ACD1YAKIAMN4zQAm9rBaQApeNSAvP8AaypZrwVG4AAAAAAASUVORK5CYII=
              */
             mask?: string;
             /**
@@ -476,15 +486,19 @@ export interface components {
             num_images?: number;
             /**
              * @description The model card's default when absent
+             * @example dpmpp_2m
              * @enum {string}
              */
             sampler?: "ddpm" | "ddim" | "dpmpp_2m";
             /**
-             * @description Evaluations of the network, 1 to the model's T, of each window where a hole is filled in windows. More is slower and finer; the model card's default when absent. Parts of a hole that are thinner than 6 pixels take at most 3
-             * @example 20
+             * @description Evaluations of the network, 1 to the model's T, of each window where a hole is filled in windows. More is slower and finer; the model card's default when absent. Parts of a hole that are up to 8 pixels thick take at most 3
+             * @example 12
              */
             steps?: number;
-            /** @description Share of fresh noise in each step of ddim; 0 is deterministic */
+            /**
+             * @description Share of fresh noise in each step of ddim; 0 is deterministic
+             * @example 0
+             */
             eta?: number;
             /**
              * @description In a stream of events: every so many steps, send the current estimate of the picture. 0: never
@@ -508,7 +522,10 @@ export interface components {
              * @enum {string}
              */
             strategy?: "auto" | "windows" | "crop" | "resize";
-            /** @description With `crop`: pixels of context around the hole; the size of the hole when absent */
+            /**
+             * @description With `crop`: pixels of context around the hole; the size of the hole when absent
+             * @example 32
+             */
             padding?: number;
             /**
              * @description Pixels by which the hole is grown in every direction; negative shrinks it
@@ -531,7 +548,10 @@ export interface components {
              * @enum {string}
              */
             format?: "png" | "jpeg" | "webp";
-            /** @description For jpeg and webp; webp of quality 100 is lossless. When absent: 90, or 100 for the webp of an image that is lossless itself (PNG, GIF, most TIFF, lossless WebP) */
+            /**
+             * @description For jpeg and webp; webp of quality 100 is lossless. When absent: 90, or 100 for the webp of an image that is lossless itself (PNG, GIF, most TIFF, lossless WebP)
+             * @example 90
+             */
             quality?: number;
         };
         InpaintForm: {
@@ -563,15 +583,19 @@ export interface components {
             num_images?: number;
             /**
              * @description The model card's default when absent
+             * @example dpmpp_2m
              * @enum {string}
              */
             sampler?: "ddpm" | "ddim" | "dpmpp_2m";
             /**
-             * @description Evaluations of the network, 1 to the model's T, of each window where a hole is filled in windows. More is slower and finer; the model card's default when absent. Parts of a hole that are thinner than 6 pixels take at most 3
-             * @example 20
+             * @description Evaluations of the network, 1 to the model's T, of each window where a hole is filled in windows. More is slower and finer; the model card's default when absent. Parts of a hole that are up to 8 pixels thick take at most 3
+             * @example 12
              */
             steps?: number;
-            /** @description Share of fresh noise in each step of ddim; 0 is deterministic */
+            /**
+             * @description Share of fresh noise in each step of ddim; 0 is deterministic
+             * @example 0
+             */
             eta?: number;
             /**
              * @description In a stream of events: every so many steps, send the current estimate of the picture. 0: never
@@ -595,7 +619,10 @@ export interface components {
              * @enum {string}
              */
             strategy?: "auto" | "windows" | "crop" | "resize";
-            /** @description With `crop`: pixels of context around the hole; the size of the hole when absent */
+            /**
+             * @description With `crop`: pixels of context around the hole; the size of the hole when absent
+             * @example 32
+             */
             padding?: number;
             /**
              * @description Pixels by which the hole is grown in every direction; negative shrinks it
@@ -618,7 +645,10 @@ export interface components {
              * @enum {string}
              */
             format?: "png" | "jpeg" | "webp";
-            /** @description For jpeg and webp; webp of quality 100 is lossless. When absent: 90, or 100 for the webp of an image that is lossless itself (PNG, GIF, most TIFF, lossless WebP) */
+            /**
+             * @description For jpeg and webp; webp of quality 100 is lossless. When absent: 90, or 100 for the webp of an image that is lossless itself (PNG, GIF, most TIFF, lossless WebP)
+             * @example 90
+             */
             quality?: number;
         };
         SampleJson: {
@@ -640,15 +670,19 @@ export interface components {
             num_images?: number;
             /**
              * @description The model card's default when absent
+             * @example dpmpp_2m
              * @enum {string}
              */
             sampler?: "ddpm" | "ddim" | "dpmpp_2m";
             /**
-             * @description Evaluations of the network, 1 to the model's T, of each window where a hole is filled in windows. More is slower and finer; the model card's default when absent. Parts of a hole that are thinner than 6 pixels take at most 3
-             * @example 20
+             * @description Evaluations of the network, 1 to the model's T, of each window where a hole is filled in windows. More is slower and finer; the model card's default when absent. Parts of a hole that are up to 8 pixels thick take at most 3
+             * @example 12
              */
             steps?: number;
-            /** @description Share of fresh noise in each step of ddim; 0 is deterministic */
+            /**
+             * @description Share of fresh noise in each step of ddim; 0 is deterministic
+             * @example 0
+             */
             eta?: number;
             /**
              * @description In a stream of events: every so many steps, send the current estimate of the picture. 0: never
@@ -671,7 +705,10 @@ export interface components {
              * @enum {string}
              */
             format?: "png" | "jpeg" | "webp";
-            /** @description For jpeg and webp; webp of quality 100 is lossless. When absent: 90, or 100 for the webp of an image that is lossless itself (PNG, GIF, most TIFF, lossless WebP) */
+            /**
+             * @description For jpeg and webp; webp of quality 100 is lossless. When absent: 90, or 100 for the webp of an image that is lossless itself (PNG, GIF, most TIFF, lossless WebP)
+             * @example 90
+             */
             quality?: number;
         };
         JobJson: {
@@ -682,17 +719,18 @@ export interface components {
             task?: "inpaint" | "sample";
             /**
              * @description The file as base64, or as a data: URL
-             * @example iVBORw0KGgoAAAANSUhEUgAAAAgAAAAICAAAAADhZOFXAAAACXBIWXMAAAPoAAAD6AG1e1JrAAAADklEQVQI12P4DwUMlDEA98A/wQIf3PYAAAAASUVORK5CYII=
+             * @example data:image/png;base64,iVBORw0KGgoAAAANSUhEUgAAABAAAAAQCAYAAAAf8/9hAAAACXBIWXMAAAPoAAAD6AG1e1JrAAAALElEQVQ4y2M4MS3vPyWYYdQA7AYw4ACD1YAKIAMN4zQAm9rBaQApeNSAvP8AaypZrwVG4AAAAAAASUVORK5CYII=
              */
             image?: string;
             /**
              * @description The hole is white (128 or more); a grey edge (down to 16) that is connected to it is filled in part. Black and transparent pixels are kept; in masks for the OpenAI API it is the other way round, and the transparent pixels are the hole. When absent, the transparent pixels of the image are the hole
-             * @example iVBORw0KGgoAAAANSUhEUgAAAAgAAAAICAAAAADhZOFXAAAACXBIWXMAAAPoAAAD6AG1e1JrAAAADklEQVQI12P4DwUMlDEA98A/wQIf3PYAAAAASUVORK5CYII=
+             * @example data:image/png;base64,iVBORw0KGgoAAAANSUhEUgAAABAAAAAQCAYAAAAf8/9hAAAACXBIWXMAAAPoAAAD6AG1e1JrAAAALElEQVQ4y2M4MS3vPyWYYdQA7AYw4ACD1YAKIAMN4zQAm9rBaQApeNSAvP8AaypZrwVG4AAAAAAASUVORK5CYII=
              */
             mask?: string;
             /**
              * Format: uri
              * @description URL that the job is posted to when it has succeeded or failed, signed according to Standard Webhooks. Its origin must be one of WEBHOOK_ORIGINS
+             * @example
              */
             webhook?: string;
             /**
@@ -713,15 +751,19 @@ export interface components {
             num_images?: number;
             /**
              * @description The model card's default when absent
+             * @example dpmpp_2m
              * @enum {string}
              */
             sampler?: "ddpm" | "ddim" | "dpmpp_2m";
             /**
-             * @description Evaluations of the network, 1 to the model's T, of each window where a hole is filled in windows. More is slower and finer; the model card's default when absent. Parts of a hole that are thinner than 6 pixels take at most 3
-             * @example 20
+             * @description Evaluations of the network, 1 to the model's T, of each window where a hole is filled in windows. More is slower and finer; the model card's default when absent. Parts of a hole that are up to 8 pixels thick take at most 3
+             * @example 12
              */
             steps?: number;
-            /** @description Share of fresh noise in each step of ddim; 0 is deterministic */
+            /**
+             * @description Share of fresh noise in each step of ddim; 0 is deterministic
+             * @example 0
+             */
             eta?: number;
             /**
              * @description In a stream of events: every so many steps, send the current estimate of the picture. 0: never
@@ -745,7 +787,10 @@ export interface components {
              * @enum {string}
              */
             strategy?: "auto" | "windows" | "crop" | "resize";
-            /** @description With `crop`: pixels of context around the hole; the size of the hole when absent */
+            /**
+             * @description With `crop`: pixels of context around the hole; the size of the hole when absent
+             * @example 32
+             */
             padding?: number;
             /**
              * @description Pixels by which the hole is grown in every direction; negative shrinks it
@@ -768,7 +813,10 @@ export interface components {
              * @enum {string}
              */
             format?: "png" | "jpeg" | "webp";
-            /** @description For jpeg and webp; webp of quality 100 is lossless. When absent: 90, or 100 for the webp of an image that is lossless itself (PNG, GIF, most TIFF, lossless WebP) */
+            /**
+             * @description For jpeg and webp; webp of quality 100 is lossless. When absent: 90, or 100 for the webp of an image that is lossless itself (PNG, GIF, most TIFF, lossless WebP)
+             * @example 90
+             */
             quality?: number;
         };
         JobForm: {
@@ -790,6 +838,7 @@ export interface components {
             /**
              * Format: uri
              * @description URL that the job is posted to when it has succeeded or failed, signed according to Standard Webhooks. Its origin must be one of WEBHOOK_ORIGINS
+             * @example
              */
             webhook?: string;
             /**
@@ -810,15 +859,19 @@ export interface components {
             num_images?: number;
             /**
              * @description The model card's default when absent
+             * @example dpmpp_2m
              * @enum {string}
              */
             sampler?: "ddpm" | "ddim" | "dpmpp_2m";
             /**
-             * @description Evaluations of the network, 1 to the model's T, of each window where a hole is filled in windows. More is slower and finer; the model card's default when absent. Parts of a hole that are thinner than 6 pixels take at most 3
-             * @example 20
+             * @description Evaluations of the network, 1 to the model's T, of each window where a hole is filled in windows. More is slower and finer; the model card's default when absent. Parts of a hole that are up to 8 pixels thick take at most 3
+             * @example 12
              */
             steps?: number;
-            /** @description Share of fresh noise in each step of ddim; 0 is deterministic */
+            /**
+             * @description Share of fresh noise in each step of ddim; 0 is deterministic
+             * @example 0
+             */
             eta?: number;
             /**
              * @description In a stream of events: every so many steps, send the current estimate of the picture. 0: never
@@ -842,7 +895,10 @@ export interface components {
              * @enum {string}
              */
             strategy?: "auto" | "windows" | "crop" | "resize";
-            /** @description With `crop`: pixels of context around the hole; the size of the hole when absent */
+            /**
+             * @description With `crop`: pixels of context around the hole; the size of the hole when absent
+             * @example 32
+             */
             padding?: number;
             /**
              * @description Pixels by which the hole is grown in every direction; negative shrinks it
@@ -865,16 +921,28 @@ export interface components {
              * @enum {string}
              */
             format?: "png" | "jpeg" | "webp";
-            /** @description For jpeg and webp; webp of quality 100 is lossless. When absent: 90, or 100 for the webp of an image that is lossless itself (PNG, GIF, most TIFF, lossless WebP) */
+            /**
+             * @description For jpeg and webp; webp of quality 100 is lossless. When absent: 90, or 100 for the webp of an image that is lossless itself (PNG, GIF, most TIFF, lossless WebP)
+             * @example 90
+             */
             quality?: number;
         };
         DiffuseJson: {
             /**
              * @description The file as base64, or as a data: URL
-             * @example iVBORw0KGgoAAAANSUhEUgAAAAgAAAAICAAAAADhZOFXAAAACXBIWXMAAAPoAAAD6AG1e1JrAAAADklEQVQI12P4DwUMlDEA98A/wQIf3PYAAAAASUVORK5CYII=
+             * @example data:image/png;base64,iVBORw0KGgoAAAANSUhEUgAAABAAAAAQCAYAAAAf8/9hAAAACXBIWXMAAAPoAAAD6AG1e1JrAAAALElEQVQ4y2M4MS3vPyWYYdQA7AYw4ACD1YAKIAMN4zQAm9rBaQApeNSAvP8AaypZrwVG4AAAAAAASUVORK5CYII=
              */
             image: string;
-            /** @description At most 16, each from 0 to the model's T - 1; in a form, separated by commas. When absent, five from 0 to T - 1 */
+            /**
+             * @description At most 16, each from 0 to the model's T - 1; in a form, separated by commas. When absent, five from 0 to T - 1
+             * @example [
+             *       0,
+             *       250,
+             *       500,
+             *       750,
+             *       999
+             *     ]
+             */
             timesteps?: number[];
             /**
              * @description `id` or `id@version`; the default model when absent. Without a version: the default version of that id, else its newest
@@ -892,7 +960,10 @@ export interface components {
              * @enum {string}
              */
             format?: "png" | "jpeg" | "webp";
-            /** @description For jpeg and webp; webp of quality 100 is lossless. When absent: 90, or 100 for the webp of an image that is lossless itself (PNG, GIF, most TIFF, lossless WebP) */
+            /**
+             * @description For jpeg and webp; webp of quality 100 is lossless. When absent: 90, or 100 for the webp of an image that is lossless itself (PNG, GIF, most TIFF, lossless WebP)
+             * @example 90
+             */
             quality?: number;
         };
         DiffuseForm: {
@@ -901,7 +972,16 @@ export interface components {
              * @description PNG, JPEG, WebP, AVIF, TIFF or GIF
              */
             image: string;
-            /** @description At most 16, each from 0 to the model's T - 1; in a form, separated by commas. When absent, five from 0 to T - 1 */
+            /**
+             * @description At most 16, each from 0 to the model's T - 1; in a form, separated by commas. When absent, five from 0 to T - 1
+             * @example [
+             *       0,
+             *       250,
+             *       500,
+             *       750,
+             *       999
+             *     ]
+             */
             timesteps?: number[];
             /**
              * @description `id` or `id@version`; the default model when absent. Without a version: the default version of that id, else its newest
@@ -919,16 +999,23 @@ export interface components {
              * @enum {string}
              */
             format?: "png" | "jpeg" | "webp";
-            /** @description For jpeg and webp; webp of quality 100 is lossless. When absent: 90, or 100 for the webp of an image that is lossless itself (PNG, GIF, most TIFF, lossless WebP) */
+            /**
+             * @description For jpeg and webp; webp of quality 100 is lossless. When absent: 90, or 100 for the webp of an image that is lossless itself (PNG, GIF, most TIFF, lossless WebP)
+             * @example 90
+             */
             quality?: number;
         };
         /** @description RFC 9457 */
         Problem: {
             /** @example /problems/invalid-request */
             type: string;
+            /** @example The request is not valid */
             title: string;
+            /** @example 400 */
             status: number;
+            /** @example steps must be at most 1000 */
             detail: string;
+            /** @example /v1/inpaint */
             instance: string;
             errors?: {
                 /**
@@ -953,13 +1040,19 @@ export interface components {
             };
         };
         Sampled: {
-            /** @example celeba-inpaint-64@1 */
+            /** @example celeba-inpaint-64@3 */
             model: string;
-            /** Format: int64 */
+            /**
+             * Format: int64
+             * @example 7
+             */
             seed: number;
             num_images: number;
+            /** @example dpmpp_2m */
             sampler: string;
+            /** @example 12 */
             steps: number;
+            /** @example 0 */
             eta: number;
             /** @enum {string} */
             format: "png" | "jpeg" | "webp";
@@ -975,13 +1068,19 @@ export interface components {
             };
         };
         Inpainted: {
-            /** @example celeba-inpaint-64@1 */
+            /** @example celeba-inpaint-64@3 */
             model: string;
-            /** Format: int64 */
+            /**
+             * Format: int64
+             * @example 7
+             */
             seed: number;
             num_images: number;
+            /** @example dpmpp_2m */
             sampler: string;
+            /** @example 12 */
             steps: number;
+            /** @example 0 */
             eta: number;
             /** @enum {string} */
             format: "png" | "jpeg" | "webp";
@@ -997,7 +1096,15 @@ export interface components {
             };
             /** @enum {string} */
             strategy: "windows" | "crop" | "resize";
-            /** @description The part of the picture that the model saw */
+            /**
+             * @description The part of the picture that the model saw
+             * @example {
+             *       "left": 0,
+             *       "top": 0,
+             *       "width": 64,
+             *       "height": 64
+             *     }
+             */
             box: {
                 left: number;
                 top: number;
@@ -1020,7 +1127,15 @@ export interface components {
                         steps: number;
                         /** @description Of this level, as a share of the picture: 1, 1/2, 1/4, ... */
                         scale: number;
-                        /** @description In pixels of the picture; it may extend beyond its right and bottom edges */
+                        /**
+                         * @description In pixels of the picture; it may extend beyond its right and bottom edges
+                         * @example {
+                         *       "left": 0,
+                         *       "top": 0,
+                         *       "width": 64,
+                         *       "height": 64
+                         *     }
+                         */
                         box: {
                             left: number;
                             top: number;
@@ -1100,7 +1215,7 @@ export interface components {
              */
             created: number;
             owned_by: string;
-            /** @example celeba-inpaint-64@1 */
+            /** @example celeba-inpaint-64@3 */
             ref: string;
             /** @description Whether it serves most of the requests that name no model */
             default: boolean;
@@ -1180,6 +1295,10 @@ export interface components {
                     attention: number[];
                     head_dim: number;
                     groups: number;
+                    heads?: number;
+                    /** @enum {string} */
+                    resample?: "conv" | "biggan";
+                    adaptive_norm?: boolean;
                 };
                 defaults: {
                     /** @enum {string} */
@@ -1322,7 +1441,7 @@ export interface components {
         Health: {
             /** @constant */
             status: "ok";
-            /** @example celeba-inpaint-64@1 */
+            /** @example celeba-inpaint-64@3 */
             model?: string;
         };
         IOPaintModel: {

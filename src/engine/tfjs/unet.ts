@@ -22,23 +22,28 @@ export type UNet = (x: tf.Tensor4D, t: tf.Tensor1D) => tf.Tensor4D;
  *
  * The names of the parameters tell which layers exist. Throws EngineError when a parameter is missing.
  */
-export function unet(p: Parameters, { patch, head_dim, groups }: Architecture): UNet {
+export function unet(p: Parameters, { patch, head_dim, heads, groups }: Architecture): UNet {
+  const attentionOf = (p: Parameters) => attention(p, groups, (c) => heads ?? c / head_dim);
   const block = (p: Parameters): Block => {
     const residual = residualBlock(p.at('block'), groups);
     if (!p.has('attention.qkv.weight')) return residual;
-    const attend = attention(p.at('attention'), head_dim, groups);
+    const attend = attentionOf(p.at('attention'));
     return (x, emb) => attend(residual(x, emb));
   };
-  const isResampling = (p: Parameters) => p.has('conv.weight');
+  const between = (p: Parameters, direction: 'down' | 'up'): Block | undefined => {
+    if (p.has('resample.conv1.weight')) return residualBlock(p.at('resample'), groups, RESIZE[direction]);
+    if (p.has('conv.weight')) return (direction === 'down' ? downsampling : upsampling)(p.at('conv'));
+    return undefined;
+  };
 
   const time1 = linear(p.at('time1'));
   const time2 = linear(p.at('time2'));
   const stem = convolution(p.at('stem'));
-  const down = p.list('down').map((p) => (isResampling(p) ? downsampling(p.at('conv')) : block(p)));
+  const down = p.list('down').map((p) => between(p, 'down') ?? block(p));
   const mid1 = residualBlock(p.at('mid1'), groups);
-  const midAttention = attention(p.at('mid_attention'), head_dim, groups);
+  const midAttention = attentionOf(p.at('mid_attention'));
   const mid2 = residualBlock(p.at('mid2'), groups);
-  const up = p.list('up').map((p) => (isResampling(p) ? upsampling(p.at('conv')) : withSkip(block(p))));
+  const up = p.list('up').map((p) => between(p, 'up') ?? withSkip(block(p)));
   const normalise = groupNormalisation(p.at('norm'), groups);
   const head = convolution(p.at('head'));
   const width = p.get<tf.Rank.R2>('time1.weight').shape[0];
@@ -57,6 +62,11 @@ export function unet(p: Parameters, { patch, head_dim, groups }: Architecture): 
   };
 }
 
+const RESIZE = {
+  down: (x: Features): Features => tf.avgPool(x, 2, 2, 'valid'),
+  up: (x: Features): Features => tf.image.resizeNearestNeighbor(x, [2 * x.shape[1], 2 * x.shape[2]]),
+} as const;
+
 /** A decoder block: its input is concatenated with the encoder's last unused features, which it removes from `skips`. */
 function withSkip(block: Block) {
   return (x: Features, emb: tf.Tensor2D, skips: Features[]) =>
@@ -66,19 +76,28 @@ function withSkip(block: Block) {
 /**
  * x + conv2(SiLU(norm2(conv1(SiLU(norm1(x))), emb))), where norm2 is modulated by the timestep embedding. The skip path is
  * a 1 x 1 convolution where the number of channels changes: [N, H, W, C] -> [N, H, W, C_out].
+ *
+ * `resize` halves or doubles the size of x, and of the features before conv1 (BigGAN, Brock et al. 2019). Where the layer of the
+ * embedding has C_out outputs only, it is added before norm2 in place of the modulation (Ho et al. 2020).
  */
-function residualBlock(p: Parameters, groups: number): Block {
+function residualBlock(p: Parameters, groups: number, resize = (x: Features) => x): Block {
   const norm1 = groupNormalisation(p.at('norm1'), groups);
   const conv1 = convolution(p.at('conv1'));
   const modulate = linear(p.at('emb'));
   const norm2 = groupNormalisation(p.at('norm2'), groups);
   const conv2 = convolution(p.at('conv2'));
   const skip = p.has('skip.weight') ? convolution(p.at('skip')) : (x: Features) => x;
+  const isAdaptive = p.get('emb.bias').size === 2 * p.get('conv1.bias').size;
   return (x, emb) =>
     tf.tidy(() => {
-      const [scale, shift] = tf.split<tf.Tensor2D>(modulate(emb), 2, 1);
-      const h = conv1(silu(norm1(x)));
-      return tf.add(skip(x), conv2(silu(norm2(h, { scale, shift }))));
+      const given = modulate(emb);
+      const h = conv1(resize(silu(norm1(x))));
+      if (!isAdaptive) {
+        const added = tf.add<Features>(h, tf.reshape(given, [-1, 1, 1, given.shape[1]]));
+        return tf.add(skip(resize(x)), conv2(silu(norm2(added))));
+      }
+      const [scale, shift] = tf.split<tf.Tensor2D>(given, 2, 1);
+      return tf.add(skip(resize(x)), conv2(silu(norm2(h, { scale, shift }))));
     });
 }
 
@@ -86,16 +105,18 @@ function residualBlock(p: Parameters, groups: number): Block {
  * x + projection of multi-head self-attention over all positions, softmax(q k^T / sqrt(d)) v (Vaswani et al. 2017):
  * [N, H, W, C] -> [N, H, W, C].
  */
-function attention(p: Parameters, headDim: number, groups: number) {
+function attention(p: Parameters, groups: number, headsOf: (channels: number) => number) {
   const normalise = groupNormalisation(p.at('norm'), groups);
   const qkv = convolution(p.at('qkv'));
   const project = convolution(p.at('proj'));
   return (x: Features): Features =>
     tf.tidy(() => {
       const [n, h, w, c] = x.shape;
+      const heads = headsOf(c);
+      const headDim = c / heads;
       const [q, k, v] = tf
         .split(qkv(normalise(x)), 3, 3)
-        .map((part) => tf.transpose(tf.reshape(part, [n, h * w, c / headDim, headDim]), [0, 2, 1, 3]));
+        .map((part) => tf.transpose(tf.reshape(part, [n, h * w, heads, headDim]), [0, 2, 1, 3]));
       const weights = tf.softmax(tf.mul(tf.matMul(q, k, false, true), headDim ** -0.5)); // [N, heads, HW, HW]
       const attended = tf.transpose(tf.matMul(weights, v), [0, 2, 1, 3]); // [N, HW, heads, d]
       return tf.add(x, project(tf.reshape(attended, [n, h, w, c])));

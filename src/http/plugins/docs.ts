@@ -1,12 +1,25 @@
+import { readFile } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import swagger from '@fastify/swagger';
 import swaggerUi from '@fastify/swagger-ui';
 import type { FastifyInstance } from 'fastify';
 import fp from 'fastify-plugin';
-import { transform, transformObject } from '../openapi.ts';
+import { HERE, transform, transformObject } from '../openapi.ts';
 import { policy } from './headers.ts';
 
 const { version } = createRequire(import.meta.url)('../../../package.json') as { version: string };
+
+const ICON = new URL('../../playground/icon.svg', import.meta.url);
+
+/** The service's address relative to /docs/json: see HERE. */
+const ABOVE = '..';
+
+/** All problems look alike: the example is shown once for each operation. */
+const STYLE = `
+.responses-table tr.response:not([data-code^='2']) ~ tr.response:not([data-code^='2']) :is(.response-controls, .model-example) { display: none }
+.topbar-wrapper .link::after { content: 'ddpm-inpaint'; color: #fff; font-size: 1.2rem; margin-left: 0.75rem }
+.topbar-wrapper img { height: 32px }
+`;
 
 /** Swagger UI needs its own files, the pictures embedded in its styles, and calls to this service. */
 const SWAGGER_UI = {
@@ -33,7 +46,6 @@ export default fp(async function docs(app: FastifyInstance) {
         contact: { name: 'The people who run this service' },
         license: { name: 'Apache-2.0', url: 'https://www.apache.org/licenses/LICENSE-2.0' },
       },
-      servers: [{ url: '/', description: 'This service' }],
       security: [],
       components: {
         securitySchemes: {
@@ -63,10 +75,36 @@ export default fp(async function docs(app: FastifyInstance) {
     transform,
     transformObject,
   });
-  await app.register(swaggerUi, { routePrefix: '/docs', staticCSP: policy(SWAGGER_UI) });
+  await app.register(swaggerUi, {
+    routePrefix: '/docs',
+    staticCSP: policy(SWAGGER_UI),
+    theme: {
+      title: 'ddpm-inpaint: API',
+      css: [{ filename: 'ours.css', content: STYLE }],
+      favicon: [
+        {
+          filename: 'icon.svg',
+          rel: 'icon',
+          type: 'image/svg+xml',
+          sizes: 'any',
+          content: await readFile(ICON),
+        },
+      ],
+    },
+    logo: { type: 'image/svg+xml', content: await readFile(ICON), href: '../', target: '_self' },
+    transformSpecification: (document, request) => ({
+      ...document,
+      servers: [{ url: request.pathPrefix || ABOVE, description: 'This service' }],
+    }),
+  });
 
-  app.get('/openapi.json', { schema: { hide: true } as never }, () => app.swagger());
-  app.get('/openapi.yaml', { schema: { hide: true } as never }, (_, reply) =>
-    reply.type('application/yaml').send(app.swagger({ yaml: true })),
-  );
+  app.get('/openapi.json', { schema: { hide: true } as never }, ({ pathPrefix }) => ({
+    ...app.swagger(),
+    servers: [{ url: pathPrefix || HERE, description: 'This service' }],
+  }));
+  app.get('/openapi.yaml', { schema: { hide: true } as never }, ({ pathPrefix }, reply) => {
+    const text = app.swagger({ yaml: true });
+    const ours = pathPrefix ? text.replace(`- url: ${HERE}\n`, `- url: ${pathPrefix}\n`) : text;
+    return reply.type('application/yaml').send(ours);
+  });
 });

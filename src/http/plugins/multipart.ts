@@ -3,6 +3,7 @@ import type { FastifyInstance, FastifyRequest } from 'fastify';
 import fp from 'fastify-plugin';
 import { z } from 'zod';
 import type { Config } from '../../config/settings.ts';
+import { Chunks } from '../chunks.ts';
 import { fieldProblem, Problem } from '../problem.ts';
 
 /** What a form may contain. */
@@ -85,9 +86,9 @@ function refused({ raw, upload }: FastifyRequest): Promise<never> {
 }
 
 async function bytesOf(file: AsyncIterable<Buffer>): Promise<Buffer> {
-  const chunks: Buffer[] = [];
-  for await (const chunk of file) chunks.push(chunk);
-  return Buffer.concat(chunks);
+  const chunks = new Chunks();
+  for await (const chunk of file) chunks.add(chunk);
+  return chunks.concat();
 }
 
 declare module 'fastify' {

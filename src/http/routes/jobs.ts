@@ -110,7 +110,11 @@ export default async function jobRoutes(app: FastifyInstance, dependencies: Depe
 
       function send(job: Job, status: 200 | 202) {
         request.logFields.job = job.id;
-        return reply.code(status).header('location', `/v1/jobs/${job.id}`).send(jobView(job));
+        const prefix = request.pathPrefix;
+        return reply
+          .code(status)
+          .header('location', `${prefix}/v1/jobs/${job.id}`)
+          .send(jobView(job, prefix));
       }
     },
   );
@@ -139,8 +143,8 @@ export default async function jobRoutes(app: FastifyInstance, dependencies: Depe
         },
       },
     },
-    async ({ query, apiKey }) => ({
-      jobs: (await jobs.list({ ...query, owner: apiKey?.name })).map(jobView),
+    async ({ query, apiKey, pathPrefix }) => ({
+      jobs: (await jobs.list({ ...query, owner: apiKey?.name })).map((job) => jobView(job, pathPrefix)),
     }),
   );
 
@@ -157,7 +161,7 @@ export default async function jobRoutes(app: FastifyInstance, dependencies: Depe
         response: { 200: one('The job'), ...apiProblems('unknown-job') },
       },
     },
-    async (request) => jobView(await own(request)),
+    async (request) => jobView(await own(request), request.pathPrefix),
   );
 
   app.delete<{ Params: { id: string } }>(
@@ -173,7 +177,7 @@ export default async function jobRoutes(app: FastifyInstance, dependencies: Depe
         response: { 200: one('The job in its last state'), ...apiProblems('unknown-job') },
       },
     },
-    async (request) => jobView(await jobs.cancel((await own(request)).id)),
+    async (request) => jobView(await jobs.cancel((await own(request)).id), request.pathPrefix),
   );
 
   app.get<{ Params: { id: string; n: number } }>(
@@ -219,7 +223,7 @@ export default async function jobRoutes(app: FastifyInstance, dependencies: Depe
           .object({
             'last-event-id': z
               .string()
-              .regex(/^\d{1,9}$/)
+              .regex(/^\d{1,9}$/, 'must be the id of an event: a whole number')
               .optional()
               .meta({ description: 'The id of the last event that was received; browsers send it' }),
           })

@@ -3,9 +3,10 @@ import { SAMPLER_NAMES } from '../../diffusion/samplers/index.ts';
 import { STRATEGIES } from '../../generation/types.ts';
 import { NOT_BASE64 } from '../json-body.ts';
 
-/** A white square of 8 pixels: an image or, as a mask, one that is all hole. */
-const WHITE_PNG =
-  'iVBORw0KGgoAAAANSUhEUgAAAAgAAAAICAAAAADhZOFXAAAACXBIWXMAAAPoAAAD6AG1e1JrAAAADklEQVQI12P4DwUMlDEA98A/wQIf3PYAAAAASUVORK5CYII=';
+/** A picture of 16 x 16 pixels, whose middle is transparent, for the examples of the documentation. */
+export const EXAMPLE_PICTURE =
+  'data:image/png;base64,iVBORw0KGgoAAAANSUhEUgAAABAAAAAQCAYAAAAf8/9hAAAACXBIWXMAAAPoAAAD6AG1e1JrAAAALElEQVQ4' +
+  'y2M4MS3vPyWYYdQA7AYw4ACD1YAKIAMN4zQAm9rBaQApeNSAvP8AaypZrwVG4AAAAAAASUVORK5CYII=';
 
 /** A picture in JSON: base64, or a data: URL of it. http/json-body.ts has decoded it. */
 export const base64Picture = z
@@ -18,7 +19,7 @@ export const base64Picture = z
   .meta({
     type: 'string',
     description: 'The file as base64, or as a data: URL',
-    examples: [WHITE_PNG],
+    examples: [EXAMPLE_PICTURE],
   });
 
 /** A picture in a form: a file part. */
@@ -60,6 +61,7 @@ export const output = {
       description:
         'For jpeg and webp; webp of quality 100 is lossless. When absent: 90, or 100 for the webp of an image that is ' +
         'lossless itself (PNG, GIF, most TIFF, lossless WebP)',
+      examples: [90],
     }),
 };
 
@@ -68,7 +70,10 @@ export const sampling = {
   model,
   seed,
   num_images: z.int().min(1).max(8).default(1).meta({ description: 'Candidates, each with its own noise' }),
-  sampler: z.enum(SAMPLER_NAMES).optional().meta({ description: "The model card's default when absent" }),
+  sampler: z
+    .enum(SAMPLER_NAMES)
+    .optional()
+    .meta({ description: "The model card's default when absent", examples: ['dpmpp_2m'] }),
   steps: z
     .int()
     .min(1)
@@ -77,15 +82,15 @@ export const sampling = {
     .meta({
       description:
         "Evaluations of the network, 1 to the model's T, of each window where a hole is filled in windows. More is slower and " +
-        "finer; the model card's default when absent. Parts of a hole that are thinner than 6 pixels take at most 3",
-      examples: [20],
+        "finer; the model card's default when absent. Parts of a hole that are up to 8 pixels thick take at most 3",
+      examples: [12],
     }),
   eta: z
     .number()
     .min(0)
     .max(1)
     .optional()
-    .meta({ description: 'Share of fresh noise in each step of ddim; 0 is deterministic' }),
+    .meta({ description: 'Share of fresh noise in each step of ddim; 0 is deterministic', examples: [0] }),
   preview_every: z.int().min(0).max(100_000).default(0).meta({
     description:
       'In a stream of events: every so many steps, send the current estimate of the picture. 0: never',
@@ -111,9 +116,15 @@ export const inpainting = {
         'large; `crop`: a square around the hole, shrunk; `resize`: the whole picture, shrunk. `auto` chooses; the answer ' +
         'says which',
     }),
-  padding: z.int().min(0).max(10_000).optional().meta({
-    description: 'With `crop`: pixels of context around the hole; the size of the hole when absent',
-  }),
+  padding: z
+    .int()
+    .min(0)
+    .max(10_000)
+    .optional()
+    .meta({
+      description: 'With `crop`: pixels of context around the hole; the size of the hole when absent',
+      examples: [32],
+    }),
   mask_grow: z
     .int()
     .min(-256)

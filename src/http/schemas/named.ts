@@ -4,8 +4,13 @@ import { z } from 'zod';
 export const requestSchemas = z.registry<{ id: string }>();
 export const responseSchemas = z.registry<{ id: string }>();
 
-export function request<T extends z.ZodType>(id: string, schema: T): T {
+/** Example bodies, by the ids of their schemas. */
+export const requestExamples = new Map<string, object>();
+
+/** `example`: a body that the documentation shows, and that can be sent as it is. */
+export function request<T extends z.ZodType>(id: string, schema: T, example?: object): T {
   requestSchemas.add(schema, { id });
+  if (example) requestExamples.set(id, example);
   return schema;
 }
 

@@ -1,5 +1,14 @@
 import { z } from 'zod';
-import { base64Picture, filePart, inpainting, model, output, sampling, seed } from './fields.ts';
+import {
+  base64Picture,
+  EXAMPLE_PICTURE,
+  filePart,
+  inpainting,
+  model,
+  output,
+  sampling,
+  seed,
+} from './fields.ts';
 import { request } from './named.ts';
 
 const MASK =
@@ -10,6 +19,7 @@ const MASK =
 export const inpaintJson = request(
   'InpaintJson',
   z.strictObject({ image: base64Picture, mask: base64Picture.optional().describe(MASK), ...inpainting }),
+  { image: EXAMPLE_PICTURE, seed: 7 },
 );
 export const inpaintForm = request(
   'InpaintForm',
@@ -17,7 +27,7 @@ export const inpaintForm = request(
 );
 export type InpaintBody = z.output<typeof inpaintForm>;
 
-export const sampleJson = request('SampleJson', z.strictObject({ ...sampling, ...output }));
+export const sampleJson = request('SampleJson', z.strictObject({ ...sampling, ...output }), { seed: 7 });
 export type SampleBody = z.output<typeof sampleJson>;
 
 /** The same rule as JSON Schema, which generators of clients pass over. */
@@ -39,10 +49,12 @@ function jobBody<Picture extends z.ZodType<Buffer>>(picture: Picture) {
         .url({ protocol: /^https?$/ })
         .max(2000)
         .optional()
-        .describe(
-          'URL that the job is posted to when it has succeeded or failed, signed according to Standard Webhooks. Its ' +
+        .meta({
+          description:
+            'URL that the job is posted to when it has succeeded or failed, signed according to Standard Webhooks. Its ' +
             'origin must be one of WEBHOOK_ORIGINS',
-        ),
+          examples: [''],
+        }),
       ...inpainting,
     })
     .superRefine((body, context) => {
@@ -60,20 +72,30 @@ function jobBody<Picture extends z.ZodType<Buffer>>(picture: Picture) {
     })
     .meta(NEEDS_IMAGE);
 }
-export const jobJson = request('JobJson', jobBody(base64Picture));
+export const jobJson = request('JobJson', jobBody(base64Picture), { image: EXAMPLE_PICTURE, seed: 7 });
 export const jobForm = request('JobForm', jobBody(filePart));
 export type JobBody = z.output<typeof jobForm>;
 
 const diffusing = {
-  timesteps: z.array(z.int().min(0).max(99_999)).min(1).max(16).optional().meta({
-    description:
-      "At most 16, each from 0 to the model's T - 1; in a form, separated by commas. When absent, five from 0 to T - 1",
-  }),
+  timesteps: z
+    .array(z.int().min(0).max(99_999))
+    .min(1)
+    .max(16)
+    .optional()
+    .meta({
+      description:
+        "At most 16, each from 0 to the model's T - 1; in a form, separated by commas. When absent, five from 0 to T - 1",
+      examples: [[0, 250, 500, 750, 999]],
+    }),
   model,
   seed,
   ...output,
 };
 
-export const diffuseJson = request('DiffuseJson', z.strictObject({ image: base64Picture, ...diffusing }));
+export const diffuseJson = request('DiffuseJson', z.strictObject({ image: base64Picture, ...diffusing }), {
+  image: EXAMPLE_PICTURE,
+  timesteps: [0, 250, 500, 750, 999],
+  seed: 7,
+});
 export const diffuseForm = request('DiffuseForm', z.strictObject({ image: filePart, ...diffusing }));
 export type DiffuseBody = z.output<typeof diffuseForm>;

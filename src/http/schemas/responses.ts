@@ -10,10 +10,14 @@ export const problem = response(
   z
     .object({
       type: z.string().meta({ examples: ['/problems/invalid-request'] }),
-      title: z.string(),
-      status: z.int().min(400).max(599),
-      detail: z.string(),
-      instance: z.string(),
+      title: z.string().meta({ examples: ['The request is not valid'] }),
+      status: z
+        .int()
+        .min(400)
+        .max(599)
+        .meta({ examples: [400] }),
+      detail: z.string().meta({ examples: ['steps must be at most 1000'] }),
+      instance: z.string().meta({ examples: ['/v1/inpaint'] }),
       errors: z
         .array(
           z.object({
@@ -48,12 +52,20 @@ const image = z.object({
 });
 
 const drawn = {
-  model: z.string().meta({ examples: ['celeba-inpaint-64@1'] }),
-  seed: z.int().min(0).max(MAX_SEED),
+  model: z.string().meta({ examples: ['celeba-inpaint-64@3'] }),
+  seed: z
+    .int()
+    .min(0)
+    .max(MAX_SEED)
+    .meta({ examples: [7] }),
   num_images: z.int().min(1).max(8),
-  sampler: z.string(),
-  steps: z.int().min(1).max(100_000),
-  eta: z.number(),
+  sampler: z.string().meta({ examples: ['dpmpp_2m'] }),
+  steps: z
+    .int()
+    .min(1)
+    .max(100_000)
+    .meta({ examples: [12] }),
+  eta: z.number().meta({ examples: [0] }),
   format: z.enum(['png', 'jpeg', 'webp']),
   images: z.array(image),
   timings_ms: z
@@ -63,7 +75,9 @@ const drawn = {
 
 export const sampleResponse = response('Sampled', z.object(drawn));
 
-const box = z.object({ left: z.int32(), top: z.int32(), width: z.int32().min(1), height: z.int32().min(1) });
+const box = z
+  .object({ left: z.int32(), top: z.int32(), width: z.int32().min(1), height: z.int32().min(1) })
+  .meta({ examples: [{ left: 0, top: 0, width: 64, height: 64 }] });
 
 const plan = z.object({
   evaluations: count.meta({ description: 'Evaluations of the networks, for one image' }),
@@ -155,7 +169,7 @@ export const model = response(
     object: z.literal('model'),
     created: z.int().meta({ description: 'When its files were written, in seconds since 1970' }),
     owned_by: z.string(),
-    ref: z.string().meta({ examples: ['celeba-inpaint-64@1'] }),
+    ref: z.string().meta({ examples: ['celeba-inpaint-64@3'] }),
     default: z.boolean().meta({ description: 'Whether it serves most of the requests that name no model' }),
     share: z.number().min(0).max(1).meta({ description: 'Its share of the requests that name no model' }),
     state: z.enum(['available', 'loading', 'ready', 'failed']).meta({
@@ -224,6 +238,6 @@ export const health = response(
     model: z
       .string()
       .optional()
-      .meta({ examples: ['celeba-inpaint-64@1'] }),
+      .meta({ examples: ['celeba-inpaint-64@3'] }),
   }),
 );

@@ -46,10 +46,10 @@ const MAX_HOLE = 0.6;
  */
 const OVERLAP = { base: 0.5, refiner: 0.25 };
 /**
- * A region whose parts are all thinner than this, in pixels, starts at the picture's own resolution and takes few steps: no
- * texture fits into it, and the more steps, the further a sample lies from the mean of what is likely there.
+ * A region whose parts are all up to this thick, in pixels, takes few steps at the picture's own resolution: little texture
+ * fits into it, and the more steps, the further a sample lies from the mean of what is likely there.
  */
-const THIN = 6;
+const THIN = 8;
 const THIN_STEPS = 3;
 /** Levels that a refiner may add: it was trained for the first, and each repeats its mistakes. */
 const MAX_DOUBLINGS = 4;
@@ -103,7 +103,7 @@ function merge(parts: readonly HolePart[], mask: Mask, window: number): Group[] 
   let groups: Group[] = parts.map((part) => ({
     parts: [part.box],
     start: startLevel(part, mask, window),
-    thin: part.thickness < THIN,
+    thin: part.thickness <= THIN,
   }));
   for (let merged = true; merged; ) {
     merged = false;

@@ -457,6 +457,9 @@ class Architecture(TypedDict, closed=True):
     attention: list[AttentionItem]
     head_dim: int
     groups: int
+    heads: NotRequired[int]
+    resample: NotRequired[Literal['conv', 'biggan']]
+    adaptive_norm: NotRequired[bool]
 
 
 class Defaults(TypedDict, closed=True):

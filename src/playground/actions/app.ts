@@ -1,0 +1,34 @@
+import type { Store } from '../state/store.ts';
+import type { Place } from '../state/types.ts';
+import type { Stage } from '../view/stage.ts';
+import type { Studio } from '../worker/client.ts';
+
+/** What actions work with. */
+export interface App {
+  store: Store;
+  studio: Studio;
+  stage: Stage;
+}
+
+/** Shows a sentence beside what caused it. */
+export function complain({ store }: App, place: Place, text: string): void {
+  store.set({ errors: { ...store.state.errors, [place]: text } });
+}
+
+/** Takes a sentence away: what it was about has changed. */
+export function settle({ store }: App, ...places: Place[]): void {
+  const errors = { ...store.state.errors };
+  for (const place of places) delete errors[place];
+  store.set({ errors });
+}
+
+/** Asks a question in a dialog. */
+export function askUser({ store }: App, text: string, yes: string, no: string): Promise<boolean> {
+  return new Promise((resolve) => {
+    const answer = (value: boolean) => {
+      store.set({ question: undefined });
+      resolve(value);
+    };
+    store.set({ question: { text, yes, no, answer } });
+  });
+}

@@ -1,0 +1,86 @@
+const LOCK_MS = 1000;
+
+/** IndexedDB: one record of plain data for the page, and the files that it names. */
+export class Database {
+  #database: IDBDatabase | undefined;
+  /** Another tab that is open has its own record, which is not brought back. */
+  #record = 'current';
+  #stored = new Set<IDBValidKey>();
+
+  /** False where the browser stores nothing, as in some private windows. */
+  async open(): Promise<boolean> {
+    if (!(await isOnlyTab())) {
+      this.#record = sessionStorage.getItem('record') ?? `tab-${Math.random().toString(36).slice(2)}`;
+      sessionStorage.setItem('record', this.#record);
+    }
+    try {
+      const request = indexedDB.open('ddpm-inpaint', 1);
+      request.onupgradeneeded = () => {
+        request.result.createObjectStore('records');
+        request.result.createObjectStore('files');
+      };
+      this.#database = await done(request);
+      this.#stored = new Set(await done(this.#store('files', 'readonly').getAllKeys()));
+      return true;
+    } catch {
+      return false;
+    }
+  }
+
+  #store(name: 'records' | 'files', mode: IDBTransactionMode): IDBObjectStore {
+    if (!this.#database) throw new Error('the database is not open');
+    return this.#database.transaction(name, mode).objectStore(name);
+  }
+
+  /** Files that are there already are not written again; those that this record no longer names are deleted. */
+  async save(record: object, files: Map<string, () => Promise<Blob> | Blob>): Promise<void> {
+    const prefixed = new Map([...files].map(([key, file]) => [`${this.#record}/${key}`, file]));
+    for (const [key, file] of prefixed) {
+      if (this.#stored.has(key)) continue;
+      const blob = await file(); // first: a transaction does not wait
+      await done(this.#store('files', 'readwrite').put(blob, key));
+      this.#stored.add(key);
+    }
+    await done(this.#store('records', 'readwrite').put(record, this.#record));
+    for (const key of this.#stored) {
+      if (prefixed.has(String(key)) || !String(key).startsWith(`${this.#record}/`)) continue;
+      await done(this.#store('files', 'readwrite').delete(key));
+      this.#stored.delete(key);
+    }
+  }
+
+  async load<T>(): Promise<{ record: T; file: (key: string) => Promise<Blob> } | undefined> {
+    const record = (await done(this.#store('records', 'readonly').get(this.#record))) as T | undefined;
+    if (!record) return undefined;
+    const file = async (key: string) => {
+      const found = await done(this.#store('files', 'readonly').get(`${this.#record}/${key}`));
+      if (!(found instanceof Blob)) throw new Error(`${key} is not stored`);
+      return found;
+    };
+    return { record, file };
+  }
+}
+
+function done<T>(request: IDBRequest<T>): Promise<T> {
+  return new Promise((resolve, reject) => {
+    request.onsuccess = () => resolve(request.result);
+    request.onerror = () => reject(request.error);
+  });
+}
+
+/**
+ * Takes a lock that the tab holds until it is closed. A page that is reloaded holds it for a moment longer. Without locks
+ * (no secure origin) every tab is the only one.
+ */
+function isOnlyTab(): Promise<boolean> {
+  if (!navigator.locks) return Promise.resolve(true);
+  return new Promise((resolve) => {
+    const hold = () => {
+      resolve(true);
+      return new Promise<void>(() => {});
+    };
+    navigator.locks
+      .request('ddpm-inpaint', { signal: AbortSignal.timeout(LOCK_MS) }, hold)
+      .catch(() => resolve(false));
+  });
+}

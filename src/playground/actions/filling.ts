@@ -1,0 +1,132 @@
+import { type AcceptedJob, fill, randomId } from '../service/fill.ts';
+import { sentenceFor } from '../service/sentences.ts';
+import { pushed } from '../state/history.ts';
+import { requestFields } from '../state/select.ts';
+import type { ActiveFill, Answer, Candidate, Document, Frame, Run } from '../state/types.ts';
+import { type App, complain, settle } from './app.ts';
+import type { Editing } from './editing.ts';
+
+/** Results that are kept, and their bytes. */
+const MAX_RUNS = 12;
+const MAX_BYTES = 400e6;
+const MAX_FRAMES = 64;
+
+/** Starts, follows and cancels fills. */
+export class Filling {
+  readonly #app: App;
+  readonly #editing: Editing;
+  #stop: AbortController | undefined;
+  #finished: Promise<void> = Promise.resolve();
+
+  constructor(app: App, editing: Editing) {
+    this.#app = app;
+    this.#editing = editing;
+  }
+
+  async start(): Promise<void> {
+    const { store } = this.#app;
+    if (store.state.fill) return;
+    await this.#editing.extend();
+    await this.#editing.settled;
+    const { document: current } = store.state;
+    if (!current || store.state.fill) return;
+    if (current.mask.fraction === 0)
+      return complain(this.#app, 'fill', 'There is no hole yet. Paint over what you want replaced.');
+    this.#finished = this.#run(current);
+    await this.#finished;
+  }
+
+  /** Follows a job that was accepted before the page was reloaded. */
+  async resume(current: Document, job: AcceptedJob): Promise<void> {
+    this.#finished = this.#run(current, job);
+    await this.#finished;
+  }
+
+  async cancel(): Promise<void> {
+    this.#stop?.abort(new DOMException('cancelled', 'AbortError'));
+    await this.#finished;
+  }
+
+  async #run(before: Document, job?: AcceptedJob): Promise<void> {
+    const { store, studio } = this.#app;
+    const { picture, mask } = before;
+    const id = randomId();
+    const stop = new AbortController();
+    this.#stop = stop;
+    settle(this.#app, 'fill', 'key', 'open', 'mask');
+    store.set({
+      errors: {},
+      document: { picture, mask },
+      fill: { id, picture, mask, before, phase: { name: 'preparing' }, frames: [], job },
+      show: { ...store.state.show, before: false },
+    });
+    const change = (part: Partial<ActiveFill>) => {
+      const { fill: active } = store.state;
+      if (active?.id === id) store.set({ fill: { ...active, ...part } });
+    };
+    try {
+      const fields = { ...requestFields(store.state), preview_every: '1', preview_noisy: 'true' };
+      const request = {
+        fields,
+        image: picture.file,
+        mask: await studio.maskFile(mask.version),
+        key: store.state.key,
+      };
+      const reports = {
+        phase: (phase: ActiveFill['phase']) => change({ phase }),
+        frame: (frame: Frame) => change({ frames: thinned([...(store.state.fill?.frames ?? []), frame]) }),
+        accepted: (accepted: AcceptedJob) => change({ job: accepted }),
+      };
+      const { answer, files } = await fill(request, reports, stop.signal, job);
+      const candidates = await Promise.all(files.map((file) => this.#candidate(file)));
+      stop.signal.throwIfAborted();
+      this.#show(before, { id, picture, mask, answer, candidates, frames: store.state.fill?.frames ?? [] });
+    } catch (error) {
+      store.set({ document: before, fill: undefined, message: stop.signal.aborted ? 'Cancelled.' : '' });
+      if (stop.signal.aborted) return;
+      const { place, text } = sentenceFor(error);
+      complain(this.#app, place, text);
+    }
+  }
+
+  async #candidate(file: Blob): Promise<Candidate> {
+    const small = await this.#app.studio.thumbnail(file);
+    return { file, small, thumbnail: URL.createObjectURL(small), saved: false };
+  }
+
+  #show(before: Document, run: Run): void {
+    const { store } = this.#app;
+    const { state } = store;
+    const shown = { picture: run.picture, mask: run.mask, shown: { run: run.id, candidate: 0 } };
+    store.set({
+      ...pushed({ ...state, document: before }, 'fill', shown),
+      runs: bounded([run, ...state.runs]),
+      fill: undefined,
+      message: summary(run.answer, run.candidates.length),
+    });
+  }
+}
+
+function summary({ model, seed, sampler, steps, timings_ms }: Answer, count: number): string {
+  const seconds = Object.values(timings_ms).reduce((a, b) => a + b, 0) / 1000;
+  const what = count === 1 ? 'Filled' : `Filled ${count} times`;
+  return `${what} in ${seconds.toFixed(1)} s: ${model}, ${sampler}, ${steps} steps, seed ${seed}.`;
+}
+
+/** At most MAX_FRAMES, spread over the whole run. */
+function thinned(frames: Frame[]): Frame[] {
+  if (frames.length <= MAX_FRAMES) return frames;
+  return frames.filter((_, i) => i % 2 === 0 || i === frames.length - 1);
+}
+
+/** The newest runs that are few and small enough. The address of a thumbnail that is dropped is given back. */
+function bounded(runs: Run[]): Run[] {
+  let bytes = 0;
+  const kept = runs.filter(({ candidates }, i) => {
+    for (const { file } of candidates) bytes += file.size;
+    return i === 0 || (i < MAX_RUNS && bytes <= MAX_BYTES);
+  });
+  for (const { candidates } of runs.slice(kept.length))
+    for (const { thumbnail } of candidates) URL.revokeObjectURL(thumbnail);
+  return kept;
+}

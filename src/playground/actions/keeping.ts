@@ -1,0 +1,156 @@
+import type { AcceptedJob } from '../service/fill.ts';
+import { hasUnsavedWork } from '../state/select.ts';
+import type { Answer, Document, Frame, Picture, Run, Settings, State } from '../state/types.ts';
+import { fitted } from '../view/viewport.ts';
+import type { App } from './app.ts';
+import { Database } from './database.ts';
+import type { Filling } from './filling.ts';
+
+const DELAY_MS = 300;
+
+/** Work as it is stored: files by their keys, everything else as plain data. */
+interface Stored {
+  picture: StoredPicture;
+  mask: string;
+  shown?: Document['shown'];
+  runs: {
+    id: string;
+    picture: StoredPicture;
+    mask: string;
+    answer: Answer;
+    files: StoredFile[];
+    frames: Frame[];
+  }[];
+  settings: Settings;
+  job?: AcceptedJob;
+}
+type StoredPicture = Omit<Picture, 'file'>;
+interface StoredFile {
+  file: string;
+  small: string;
+  saved: boolean;
+}
+
+/** Keeps the work in the browser, so that a reload, or a fill that is in progress then, loses nothing. */
+export class Keeping {
+  readonly #app: App;
+  readonly #filling: Filling;
+  readonly #database = new Database();
+  /** Masks are numbered anew by every worker. */
+  readonly #boot = crypto.getRandomValues(new Uint32Array(1))[0].toString(36);
+  #timer: ReturnType<typeof setTimeout> | undefined;
+  #saving: Promise<void> = Promise.resolve();
+  #unsaved = false;
+
+  constructor(app: App, filling: Filling) {
+    this.#app = app;
+    this.#filling = filling;
+    addEventListener('beforeunload', (event) => {
+      if (this.#unsaved && hasUnsavedWork(app.store.state)) event.preventDefault();
+    });
+  }
+
+  /** Brings back what was stored, and stores every change from now on. */
+  async start(): Promise<void> {
+    const { store } = this.#app;
+    const key = sessionStorage.getItem('key');
+    if (key) store.set({ key });
+    if (!(await this.#database.open())) return;
+    await this.#restore().catch(() => {}); // a record of an earlier version of the page
+    store.onChange((state, before) => {
+      if (state.key !== before.key) sessionStorage.setItem('key', state.key);
+      const changed =
+        state.document !== before.document ||
+        state.runs !== before.runs ||
+        state.settings !== before.settings ||
+        state.fill?.job !== before.fill?.job ||
+        (before.fill && !state.fill);
+      if (!changed || !state.document) return;
+      this.#unsaved = true;
+      clearTimeout(this.#timer);
+      this.#timer = setTimeout(() => {
+        this.#saving = this.#saving.then(() => this.#save(store.state)).catch(() => {});
+      }, DELAY_MS);
+    });
+  }
+
+  async #save(state: State): Promise<void> {
+    const { document: current, runs, fill, settings } = state;
+    if (!current) return;
+    const files = new Map<string, () => Promise<Blob> | Blob>();
+    const mask = ({ version }: Document['mask']) => {
+      const key = `mask/${this.#boot}/${version}`;
+      files.set(key, () => this.#app.studio.maskFile(version));
+      return key;
+    };
+    const picture = ({ file, ...rest }: Picture): StoredPicture => {
+      files.set(`picture/${rest.id}`, () => file);
+      return rest;
+    };
+    const stored: Stored = {
+      picture: picture(current.picture),
+      mask: mask(current.mask),
+      shown: current.shown,
+      settings,
+      job: fill?.job,
+      runs: runs.map((run) => ({
+        id: run.id,
+        picture: picture(run.picture),
+        mask: mask(run.mask),
+        answer: run.answer,
+        frames: run.frames,
+        files: run.candidates.map((candidate, i) => {
+          const keys = { file: `run/${run.id}/${i}`, small: `run/${run.id}/${i}/small` };
+          files.set(keys.file, () => candidate.file);
+          files.set(keys.small, () => candidate.small);
+          return { ...keys, saved: candidate.saved };
+        }),
+      })),
+    };
+    await this.#database.save(stored, files);
+    if (this.#app.store.state === state) this.#unsaved = false;
+  }
+
+  async #restore(): Promise<void> {
+    const { store, studio, stage } = this.#app;
+    const found = await this.#database.load<Stored>();
+    if (!found || store.state.document) return;
+    const { record, file } = found;
+    const pictures = new Map<string, Promise<Picture>>();
+    const pictureOf = (stored: StoredPicture) => {
+      const known =
+        pictures.get(stored.id) ?? file(`picture/${stored.id}`).then((blob) => ({ ...stored, file: blob }));
+      pictures.set(stored.id, known);
+      return known;
+    };
+    const maskOf = async (key: string, size: StoredPicture) => studio.openMask(await file(key), size);
+    const runs: Run[] = [];
+    for (const run of record.runs) {
+      const candidates = await Promise.all(
+        run.files.map(async ({ file: key, small: smallKey, saved }) => {
+          const small = await file(smallKey);
+          return { file: await file(key), small, thumbnail: URL.createObjectURL(small), saved };
+        }),
+      );
+      const { id, answer, frames } = run;
+      const picture = await pictureOf(run.picture);
+      runs.push({ id, answer, frames, candidates, picture, mask: await maskOf(run.mask, run.picture) });
+    }
+    const picture = await pictureOf(record.picture);
+    const mask = await maskOf(record.mask, record.picture);
+    if (store.state.document) return; // a picture was opened meanwhile
+    const restored: Document = { picture, mask, shown: record.shown };
+    store.set({
+      document: restored,
+      runs,
+      settings: record.settings,
+      viewport: fitted(picture, stage.size),
+      brush: {
+        ...store.state.brush,
+        size: Math.max(1, Math.round(Math.min(picture.width, picture.height) / 8)),
+      },
+      message: 'Your work is back as you left it.',
+    });
+    if (record.job) void this.#filling.resume({ picture, mask }, record.job);
+  }
+}

@@ -1,0 +1,175 @@
+import { randomId } from '../service/fill.ts';
+import { ask } from '../service/http.ts';
+import { sentenceFor } from '../service/sentences.ts';
+import { hasUnsavedWork } from '../state/select.ts';
+import { NO_SETTINGS } from '../state/store.ts';
+import type { Document, Settings } from '../state/types.ts';
+import { fitted } from '../view/viewport.ts';
+import { type App, askUser, complain, settle } from './app.ts';
+import type { Editing } from './editing.ts';
+import type { Filling } from './filling.ts';
+import { checkLimits } from './limits.ts';
+
+/** Share of the shorter side of the picture. */
+const BRUSH = 1 / 8;
+
+/** Opens pictures: files, examples, and faces that the model generates. */
+export class Opening {
+  readonly #app: App;
+  readonly #editing: Editing;
+  readonly #filling: Filling;
+  /** A picture that is too large for the service. */
+  #refused: { file: Blob; name: string } | undefined;
+
+  constructor(app: App, editing: Editing, filling: Filling) {
+    this.#app = app;
+    this.#editing = editing;
+    this.#filling = filling;
+  }
+
+  /** Opens a picture that a person chose; asks first if that hides work. */
+  async open(file: Blob, name: string): Promise<boolean> {
+    if (!(await this.#mayReplace())) return false;
+    return this.#show(file, name);
+  }
+
+  async #mayReplace(): Promise<boolean> {
+    const { store } = this.#app;
+    if (!hasUnsavedWork(store.state)) return true;
+    const sure = await askUser(
+      this.#app,
+      store.state.fill
+        ? 'A fill is in progress. Cancel it and open another picture?'
+        : 'You have work that is not downloaded. Open another picture? Undo brings this one back.',
+      'Open the other picture',
+      'Stay here',
+    );
+    if (sure) await this.#filling.cancel();
+    return sure;
+  }
+
+  async #show(file: Blob, name: string): Promise<boolean> {
+    const { store, studio, stage } = this.#app;
+    settle(this.#app, 'open', 'fill', 'mask');
+    this.#refused = undefined;
+    store.set({ opening: true, message: 'Opening the picture…' });
+    try {
+      const { levels, mask, width, height, transparent, parameters } = await studio.openPicture(file);
+      const refusal =
+        store.state.limits && checkLimits({ width, height, bytes: file.size }, store.state.limits);
+      if (refusal) {
+        for (const level of levels) level.close();
+        this.#refused = { file, name };
+        complain(this.#app, 'open', refusal);
+        store.set({ message: '' });
+        return false;
+      }
+      const picture = { id: randomId(), file, name, width, height, transparent };
+      stage.bitmaps.put(picture.id, levels);
+      this.#begin({ picture, mask });
+      if (parameters) this.#adopt(parameters);
+      return true;
+    } catch {
+      complain(
+        this.#app,
+        'open',
+        'Your browser cannot open this file as a picture. Choose a PNG, JPEG, WebP, AVIF or GIF file.',
+      );
+      store.set({ message: '' });
+      return false;
+    } finally {
+      store.set({ opening: false });
+    }
+  }
+
+  #begin(opened: Document): void {
+    const { store, stage } = this.#app;
+    const { picture, mask } = opened;
+    this.#editing.push('open a picture', opened);
+    const short = Math.min(picture.width, picture.height);
+    store.set({
+      choosing: false,
+      viewport: fitted(picture, stage.size),
+      brush: { ...store.state.brush, size: Math.max(1, Math.round(short * BRUSH)) },
+      frame: { left: 0, top: 0, right: 0, bottom: 0 },
+      show: { uncertainty: false, windows: false, before: false },
+      cursor: undefined,
+      message:
+        mask.fraction > 0
+          ? 'The transparent part is the hole. Fill it, or paint over more.'
+          : 'Paint over what you want replaced.',
+    });
+    stage.schedule();
+  }
+
+  /** Takes over the seed and the settings of a picture that the service made. */
+  #adopt(parameters: Record<string, unknown>): void {
+    const { store } = this.#app;
+    const settings: Settings = { ...NO_SETTINGS, num_images: store.state.settings.num_images };
+    for (const name of Object.keys(NO_SETTINGS) as (keyof Settings)[]) {
+      const value = parameters[name];
+      if (value !== undefined && value !== null && name !== 'num_images') settings[name] = String(value);
+    }
+    store.set({
+      settings,
+      message: `This picture was made with seed ${settings.seed}; its settings are set again. Paint over what you want replaced.`,
+    });
+  }
+
+  get canShrink(): boolean {
+    return this.#refused !== undefined;
+  }
+
+  /** Opens a smaller copy of the picture that was too large. */
+  async shrink(): Promise<void> {
+    const { store, studio } = this.#app;
+    const { limits } = store.state;
+    const refused = this.#refused;
+    if (!refused || !limits) return;
+    store.set({ opening: true, message: 'Making a smaller copy…' });
+    const name = refused.name.replace(/(\.\w+)?$/, '-smaller.jpg');
+    await this.#show(await studio.shrink(refused.file, limits), name);
+  }
+
+  /** Opens an example with a hole, and fills it. */
+  async example(picture: string, mask: string): Promise<void> {
+    const { store } = this.#app;
+    if (!(await this.#mayReplace())) return;
+    store.set({ opening: true });
+    try {
+      const [file, hole] = await Promise.all([fetchFile(picture), fetchFile(mask)]);
+      if (!(await this.#show(file, picture.split('/').at(-1) ?? picture))) return;
+      await this.#editing.openMask(hole);
+    } catch {
+      return complain(this.#app, 'open', 'The example could not be loaded. Reload the page and try again.');
+    } finally {
+      store.set({ opening: false });
+    }
+    await this.#filling.start();
+  }
+
+  /** Lets the model draw a picture from noise alone. */
+  async generate(): Promise<void> {
+    const { store } = this.#app;
+    if (!(await this.#mayReplace())) return;
+    store.set({ opening: true, message: 'Generating a face…' });
+    try {
+      const headers = { accept: 'image/png', 'content-type': 'application/json' };
+      const response = await ask('v1/sample', { method: 'POST', headers, key: store.state.key, body: '{}' });
+      await this.#show(await response.blob(), 'generated.png');
+      store.set({ settings: NO_SETTINGS });
+    } catch (error) {
+      const { place, text } = sentenceFor(error);
+      complain(this.#app, place === 'key' ? 'key' : 'open', text);
+      store.set({ message: '' });
+    } finally {
+      store.set({ opening: false });
+    }
+  }
+}
+
+async function fetchFile(path: string): Promise<Blob> {
+  const response = await fetch(path);
+  if (!response.ok) throw new Error(path);
+  return response.blob();
+}

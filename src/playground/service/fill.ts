@@ -1,0 +1,172 @@
+import type { Answer, Frame, Phase } from '../state/types.ts';
+import { readEvents, type ServiceEvent } from './events.ts';
+import { ask, ServiceError } from './http.ts';
+
+export interface FillRequest {
+  /** Parameters of the API, as text. */
+  fields: Record<string, string>;
+  image: Blob;
+  mask: Blob;
+  key: string;
+}
+
+/** A job that the service has accepted, with what is needed to send it again: the seed and the version of the model. */
+export interface AcceptedJob {
+  id: string;
+  fields: Record<string, string>;
+}
+
+export interface Reports {
+  phase(phase: Phase): void;
+  frame(frame: Frame): void;
+  accepted(job: AcceptedJob): void;
+}
+
+interface JobView {
+  id: string;
+  parameters: Record<string, unknown>;
+  images: string[];
+}
+
+/** Gives up when the service could not be reached, or had no room, for so long. */
+const PATIENCE_MS = 15 * 60_000;
+/** Connections that may break while one job is followed. */
+const MAX_BROKEN = 200;
+const RETRY_S = { busy: 10, loading: 3, unreachable: 2 };
+
+/**
+ * Fills a hole through a job, so that results arrive as files and a broken connection loses nothing. Where the service is
+ * busy, is loading the model or cannot be reached, it waits and tries again; where a restart has lost the job, it sends the
+ * request again, with the seed and the version of the model that the lost job had.
+ *
+ * Aborting the signal cancels the job. `job`: one that was accepted before, perhaps before the page was reloaded.
+ */
+export async function fill(
+  request: FillRequest,
+  reports: Reports,
+  signal: AbortSignal,
+  job?: AcceptedJob,
+): Promise<{ answer: Answer; files: Blob[] }> {
+  const { key } = request;
+  let current = job;
+  const cancel = () => {
+    const path = current && `v1/jobs/${current.id}`;
+    if (path) ask(path, { method: 'DELETE', key, keepalive: true }).catch(() => {});
+  };
+  signal.addEventListener('abort', cancel, { once: true });
+  try {
+    for (;;) {
+      current ??= await submit(request);
+      reports.accepted(current);
+      const finished = await follow(current.id);
+      if (finished) return finished;
+      request = { ...request, fields: current.fields };
+      current = undefined; // a restart has lost the job
+    }
+  } finally {
+    signal.removeEventListener('abort', cancel);
+  }
+
+  async function submit({ fields, image, mask }: FillRequest): Promise<AcceptedJob> {
+    reports.phase({ name: 'sending' });
+    const body = new FormData();
+    for (const [name, value] of Object.entries(fields)) body.set(name, value);
+    body.set('image', image, 'picture');
+    body.set('mask', mask, 'mask.png');
+    const headers = { 'idempotency-key': randomId() }; // sent twice, it is still one job
+    const send = () => ask('v1/jobs', { method: 'POST', body, headers, key, signal });
+    const { id, parameters } = (await (await patiently(send)).json()) as JobView;
+    const { seed, model } = parameters;
+    return { id, fields: { ...fields, seed: String(seed), model: String(model) } };
+  }
+
+  /** The result of a job; undefined if the service does not know it any more. */
+  async function follow(id: string) {
+    let after: string | undefined;
+    let answer: Answer | undefined;
+    try {
+      for (let broken = 0; !answer; broken++) {
+        if (broken > MAX_BROKEN) throw new ServiceError(0);
+        if (broken > 0) await wait('unreachable', RETRY_S.unreachable);
+        const headers: Record<string, string> = after ? { 'last-event-id': after } : {};
+        const open = () => ask(`v1/jobs/${id}/events`, { headers, key, signal });
+        try {
+          for await (const event of readEvents(await patiently(open), signal)) {
+            after = event.id ?? after;
+            answer = handle(event);
+          }
+        } catch (error) {
+          if (!(error instanceof ServiceError) || error.status !== 0) throw error;
+        }
+      }
+      reports.phase({ name: 'receiving' });
+      const view = (await (await patiently(() => ask(`v1/jobs/${id}`, { key, signal }))).json()) as JobView;
+      const files: Blob[] = [];
+      for (const n of view.images.keys()) {
+        const fetchFile = () => ask(`v1/jobs/${id}/images/${n}`, { key, signal });
+        files.push(await (await patiently(fetchFile)).blob());
+      }
+      return { answer, files };
+    } catch (error) {
+      if (error instanceof ServiceError && error.slug === 'unknown-job') return undefined;
+      throw error;
+    }
+  }
+
+  function handle({ event, data }: ServiceEvent): Answer | undefined {
+    if (event === 'queued') reports.phase({ name: 'queued', position: Number(data.position) });
+    if (event === 'error') throw new ServiceError(Number(data.status), data);
+    if (event === 'cancelled') throw new ServiceError(410, { type: 'cancelled' });
+    if (event === 'result') return data as unknown as Answer;
+    if (event !== 'progress') return undefined;
+    const { step, of, eta_ms } = data as unknown as { step: number; of: number; eta_ms: number };
+    if (step >= of) reports.phase({ name: 'receiving' });
+    else reports.phase({ name: 'running', step, of, endsAt: Date.now() + eta_ms });
+    if (data.preview) reports.frame(data as unknown as Frame);
+    return undefined;
+  }
+
+  /** Calls the service until it is not busy, not loading and can be reached. */
+  async function patiently(call: () => Promise<Response>): Promise<Response> {
+    const started = Date.now();
+    for (;;) {
+      try {
+        return await call();
+      } catch (error) {
+        if (!(error instanceof ServiceError) || Date.now() - started > PATIENCE_MS) throw error;
+        const reason = reasonToWait(error);
+        if (!reason) throw error;
+        await wait(reason, error.retryAfterS ?? RETRY_S[reason]);
+      }
+    }
+  }
+
+  function wait(reason: 'busy' | 'loading' | 'unreachable', seconds: number): Promise<void> {
+    reports.phase({ name: 'waiting', reason, until: Date.now() + 1000 * seconds });
+    return new Promise((resolve, reject) => {
+      const timer = setTimeout(done, 1000 * seconds);
+      const stop = () => {
+        clearTimeout(timer);
+        reject(signal.reason);
+      };
+      signal.addEventListener('abort', stop, { once: true });
+      function done() {
+        signal.removeEventListener('abort', stop);
+        resolve();
+      }
+    });
+  }
+}
+
+function reasonToWait({ status, slug }: ServiceError): 'busy' | 'loading' | 'unreachable' | undefined {
+  if (status === 429 || slug === 'too-many-connections') return 'busy';
+  if (slug === 'not-ready') return 'loading';
+  return [0, 502, 503, 504].includes(status) ? 'unreachable' : undefined;
+}
+
+/** crypto.randomUUID exists on secure origins only, and a service in the own network is often reached without TLS. */
+export function randomId(): string {
+  return [...crypto.getRandomValues(new Uint8Array(16))]
+    .map((byte) => byte.toString(16).padStart(2, '0'))
+    .join('');
+}

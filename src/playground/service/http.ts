@@ -1,0 +1,55 @@
+/** A problem document (RFC 9457), as far as the page uses it. */
+export interface Problem {
+  type?: string;
+  title?: string;
+  detail?: string;
+  errors?: { pointer: string; detail: string }[];
+}
+
+/** The service answered with an error, or not at all. */
+export class ServiceError extends Error {
+  override name = 'ServiceError';
+  /** HTTP status; 0 if there was no answer. */
+  readonly status: number;
+  readonly problem: Problem;
+  /** Seconds after which to try again, if the service said so. */
+  readonly retryAfterS: number | undefined;
+  readonly requestId: string | undefined;
+
+  constructor(status: number, problem: Problem = {}, headers?: Headers) {
+    super(problem.detail ?? problem.title ?? 'The service does not answer.');
+    this.status = status;
+    this.problem = problem;
+    const after = headers?.get('retry-after');
+    this.retryAfterS = after ? Number(after) || undefined : undefined;
+    this.requestId = headers?.get('x-request-id') ?? undefined;
+  }
+
+  /** The name of the problem, such as `queue-full`. */
+  get slug(): string {
+    return this.problem.type?.split('/').at(-1) ?? '';
+  }
+}
+
+export interface Asking extends RequestInit {
+  key?: string;
+  headers?: Record<string, string>;
+}
+
+/**
+ * Fetches a path of the service. Resolves with a 2xx response; otherwise throws ServiceError, or the signal's reason when
+ * it is aborted.
+ */
+export async function ask(path: string, { key, headers, ...init }: Asking = {}): Promise<Response> {
+  const authorization = key ? { authorization: `Bearer ${key}` } : undefined;
+  let response: Response;
+  try {
+    response = await fetch(path, { ...init, headers: { ...headers, ...authorization } });
+  } catch (error) {
+    if (init.signal?.aborted) throw error;
+    throw new ServiceError(0);
+  }
+  if (response.ok) return response;
+  const problem = await response.json().catch(() => ({}));
+  throw new ServiceError(response.status, problem as Problem, response.headers);
+}

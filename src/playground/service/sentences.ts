@@ -1,0 +1,70 @@
+import type { Place } from '../state/types.ts';
+import { ServiceError } from './http.ts';
+
+/** An error as a sentence for people, and the place on the page that it belongs to. */
+export interface Sentence {
+  place: Place;
+  text: string;
+}
+
+const FIELDS: Record<string, string> = {
+  model: 'Model',
+  num_images: 'Variations',
+  seed: 'Seed',
+  sampler: 'Sampler',
+  steps: 'Steps',
+  eta: 'Eta',
+  strategy: 'Strategy',
+  padding: 'Padding',
+  mask_grow: 'Grow hole',
+  mask_blur: 'Feather',
+};
+
+const BY_SLUG: Record<string, Sentence> = {
+  unauthorized: { place: 'key', text: 'This service needs an API key. Enter a valid one, then fill again.' },
+  'empty-mask': { place: 'fill', text: 'There is no hole yet. Paint over what you want replaced.' },
+  'unknown-model': {
+    place: 'model',
+    text: 'The service does not have this model any more. Choose another one.',
+  },
+  'upload-too-large': {
+    place: 'open',
+    text: 'This picture’s file is larger than the service accepts. Open a smaller copy of it.',
+  },
+  'picture-too-large': { place: 'open', text: 'This picture has more pixels than the service accepts.' },
+  'picture-too-slow': {
+    place: 'open',
+    text: 'The service took too long to read this picture. Save it as JPEG or PNG.',
+  },
+  'unreadable-picture': {
+    place: 'open',
+    text: 'The service cannot read this picture: the file may be damaged.',
+  },
+  'unsupported-picture': {
+    place: 'open',
+    text: 'The service does not read this kind of file. Save the picture as PNG, JPEG or WebP.',
+  },
+  'engine-failure': { place: 'fill', text: 'The model stopped while it drew this picture. Fill again.' },
+  cancelled: { place: 'fill', text: 'This fill was cancelled in another place.' },
+};
+
+export function sentenceFor(error: unknown): Sentence {
+  if (!(error instanceof ServiceError)) {
+    const detail = error instanceof Error && error.message ? ` (${error.message})` : '';
+    return { place: 'fill', text: `Something went wrong on this page. Try again.${detail}` };
+  }
+  const [first] = error.problem.errors ?? [];
+  const field = first?.pointer.replace(/^#\//, '').split('/')[0] ?? '';
+  const known = BY_SLUG[error.slug];
+  if (!known && field in FIELDS) return { place: field as Place, text: `${FIELDS[field]} ${first.detail}.` };
+  if (known) return known;
+  if (error.status === 0)
+    return { place: 'fill', text: 'The service does not answer. Check that it runs, then fill again.' };
+  if (error.status === 429)
+    return { place: 'fill', text: 'The service is busy. Wait a little, then fill again.' };
+  if (error.status >= 500) {
+    const quote = error.requestId ? ` If it happens again, report it as ${error.requestId}.` : '';
+    return { place: 'fill', text: `Something went wrong in the service. Fill again.${quote}` };
+  }
+  return { place: 'fill', text: `The service refused this: ${error.message}.` };
+}

@@ -1,0 +1,52 @@
+import type { Run, State } from './types.ts';
+
+/** The run whose candidate is on display. */
+export function shownRun({ document, runs }: State): Run | undefined {
+  const shown = document?.shown;
+  return shown && runs.find(({ id }) => id === shown.run);
+}
+
+/** The run on display, else the newest of this picture. */
+export function currentRun(state: State): Run | undefined {
+  return shownRun(state) ?? state.runs.find(({ picture }) => picture.id === state.document?.picture.id);
+}
+
+/** Feather that suits a picture: nothing for small ones, up to 8 px for photographs. */
+export function defaultFeather({ width, height }: { width: number; height: number }): number {
+  return Math.min(8, Math.floor(Math.min(width, height) / 256));
+}
+
+/** What a fill would send, as fields of the API. Empty ones are absent: the service's defaults. */
+export function requestFields(state: State): Record<string, string> {
+  const fields: Record<string, string> = {};
+  for (const [name, value] of Object.entries(state.settings)) if (value !== '') fields[name] = value;
+  const feather = state.document ? defaultFeather(state.document.picture) : 0;
+  if (fields.mask_blur === undefined && feather > 0) fields.mask_blur = String(feather);
+  return fields;
+}
+
+/** Whether something would be missed if the picture were replaced. */
+export function hasUnsavedWork({ runs, document, fill }: State): boolean {
+  if (fill) return true;
+  const unsaved = runs.some(({ candidates }) => candidates.every(({ saved }) => !saved));
+  return (
+    unsaved || (document !== undefined && !document.shown && document.mask.fraction > 0 && runs.length === 0)
+  );
+}
+
+/** The command that sends the same request. */
+export function curlCommand(state: State, base: string): string {
+  const quote = (text: string) => (/^[\w./:@-]+$/.test(text) ? text : `'${text.replaceAll("'", `'\\''`)}'`);
+  const fields = { ...requestFields(state), num_images: '1' };
+  const run = shownRun(state);
+  if (run) Object.assign(fields, { seed: String(run.answer.seed), model: run.answer.model });
+  return [
+    `curl -sS --fail-with-body ${quote(`${base}v1/inpaint`)}`,
+    ...(state.key ? ['-H "authorization: Bearer $API_KEY"'] : []),
+    "-H 'accept: image/png'",
+    `-F image=@${quote(state.document?.picture.name ?? 'picture.png')}`,
+    '-F mask=@mask.png',
+    ...Object.entries(fields).map(([name, value]) => `-F ${quote(`${name}=${value}`)}`),
+    '-o filled.png',
+  ].join(' \\\n  ');
+}

@@ -1,0 +1,131 @@
+import { defaultFeather } from '../state/select.ts';
+import type { Settings, State } from '../state/types.ts';
+import { byId, create } from './dom.ts';
+
+interface NumberField {
+  name: keyof Settings;
+  label: string;
+  min: number;
+  max: number;
+  /** Multiples that are allowed; 1 when absent. */
+  step?: string;
+  hint: string;
+}
+interface ChoiceField {
+  name: keyof Settings;
+  label: string;
+  choices: [value: string, label: string][];
+  hint: string;
+}
+
+const DEFAULT: [string, string] = ['', 'Model default'];
+const FIELDS: (NumberField | ChoiceField)[] = [
+  { name: 'model', label: 'Model', choices: [['', 'Default']], hint: 'Which model fills the hole' },
+  {
+    name: 'strategy',
+    label: 'Strategy',
+    choices: [
+      ['', 'Automatic'],
+      ['windows', 'Windows, full resolution'],
+      ['crop', 'A square around the hole'],
+      ['resize', 'The whole picture, shrunk'],
+    ],
+    hint: 'What the model is shown of the picture',
+  },
+  { name: 'mask_blur', label: 'Feather', min: 0, max: 256, hint: 'Pixels over which the filling fades in' },
+  {
+    name: 'mask_grow',
+    label: 'Grow hole',
+    min: -256,
+    max: 256,
+    hint: 'Pixels by which the hole grows; negative shrinks it',
+  },
+  { name: 'padding', label: 'Padding', min: 0, max: 10_000, hint: 'Pixels around the hole, for the square' },
+  {
+    name: 'sampler',
+    label: 'Sampler',
+    choices: [DEFAULT, ['dpmpp_2m', 'DPM-Solver++ 2M'], ['ddim', 'DDIM'], ['ddpm', 'DDPM']],
+    hint: 'How the noise is removed',
+  },
+  { name: 'steps', label: 'Steps', min: 1, max: 1000, hint: 'More are slower and finer' },
+  { name: 'eta', label: 'Eta', min: 0, max: 1, step: 'any', hint: 'Fresh noise in each step of DDIM' },
+  { name: 'seed', label: 'Seed', min: 0, max: 4_294_967_295, hint: 'The same seed gives the same picture' },
+];
+
+/** The settings of a request, each with its label, its hint and a place for what is wrong with it. */
+export function createFields(onChange: (name: keyof Settings, value: string) => void): void {
+  const rows = FIELDS.map((field) => {
+    const id = `field-${field.name}`;
+    const input = 'choices' in field ? choice(field) : numberInput(field);
+    Object.assign(input, { id, name: field.name });
+    const hint = create('p', { className: 'hint', id: `hint-${field.name}`, textContent: field.hint });
+    const error = create('p', { className: 'error', id: `error-${field.name}`, role: 'alert', hidden: true });
+    return create(
+      'div',
+      { className: 'field' },
+      create('label', { htmlFor: id }, field.label),
+      input,
+      hint,
+      error,
+    );
+  });
+  byId('fields').replaceChildren(...rows);
+  byId('panel').addEventListener('input', ({ target }) => {
+    const { name, value } = target as HTMLInputElement;
+    if (name === 'num_images' || FIELDS.some((field) => field.name === name))
+      onChange(name as keyof Settings, value);
+  });
+}
+
+function choice({ choices }: ChoiceField): HTMLSelectElement {
+  return create('select', {}, ...choices.map(([value, label]) => new Option(label, value)));
+}
+
+function numberInput({ min, max, step = '1', label }: NumberField): HTMLInputElement {
+  const input = create('input', { type: 'number', min: String(min), max: String(max), step });
+  input.dataset.name = label;
+  return input;
+}
+
+/** Shows the settings, and what the empty ones stand for. */
+export function renderFields(state: State, before: State): void {
+  const form = byId<HTMLFormElement>('panel');
+  for (const [name, value] of Object.entries(state.settings)) {
+    const input = form.elements.namedItem(name);
+    if (input instanceof HTMLInputElement || input instanceof HTMLSelectElement)
+      if (input.value !== value && (document.activeElement !== input || value === '')) input.value = value;
+  }
+  if (state.models !== before.models) renderModels(state);
+  const chosen =
+    state.models.find(({ ref }) => ref === state.settings.model) ?? state.models.find((m) => m.default);
+  const defaults = chosen?.card.defaults;
+  const feather = state.document ? defaultFeather(state.document.picture) : 0;
+  const placeholders: Partial<Record<keyof Settings, string>> = {
+    steps: defaults ? String(defaults.steps) : 'model default',
+    eta: defaults ? String(defaults.eta) : 'model default',
+    seed: 'random',
+    mask_blur: `${feather}`,
+    mask_grow: '0',
+    padding: 'size of the hole',
+  };
+  for (const [name, placeholder] of Object.entries(placeholders))
+    byId<HTMLInputElement>(`field-${name}`).placeholder = placeholder;
+}
+
+function renderModels({ models, settings }: State): void {
+  const options = models.map(({ ref, card }) => {
+    const option = new Option(ref, ref);
+    option.title = card.description ?? '';
+    return option;
+  });
+  const select = byId<HTMLSelectElement>('field-model');
+  select.replaceChildren(new Option('Default', ''), ...options);
+  select.value = settings.model;
+}
+
+/** What is wrong with a field, as a sentence; undefined if it may be sent. */
+export function complaintAbout(input: HTMLInputElement): string | undefined {
+  if (input.validity.valid) return undefined;
+  const kind = input.step === 'any' ? 'a number' : 'a whole number';
+  return `${input.dataset.name} must be ${kind} from ${input.min} to ${input.max}.`;
+}

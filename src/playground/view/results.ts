@@ -1,0 +1,162 @@
+import type { App } from '../actions/app.ts';
+import type { Editing } from '../actions/editing.ts';
+import { currentRun, shownRun } from '../state/select.ts';
+import type { Run, State } from '../state/types.ts';
+import { byId, create, saveFile } from './dom.ts';
+
+/** The results: their history, and what can be done with the one on display. */
+export class Results {
+  readonly #app: App;
+  readonly #editing: Editing;
+  #rendered: Run[] = [];
+  #address: { file: Blob; href: string } | undefined;
+
+  constructor(app: App, editing: Editing) {
+    this.#app = app;
+    this.#editing = editing;
+    const { store } = app;
+    const toggle = (name: keyof State['show'], id: string) =>
+      byId(id).addEventListener('click', () => {
+        this.#showResult();
+        const { show } = store.state;
+        store.set({ show: { ...show, [name]: !show[name] } });
+      });
+    toggle('before', 'compare');
+    toggle('uncertainty', 'uncertainty');
+    toggle('windows', 'windows');
+    byId<HTMLInputElement>('divider-range').addEventListener('input', ({ target }) => {
+      store.set({ divider: Number((target as HTMLInputElement).value) / 100 });
+    });
+    this.#dragDivider();
+    byId('keep').addEventListener('click', () => {
+      void editing.keep();
+      app.stage.surface.focus(); // the button is gone
+    });
+    byId('download').addEventListener('click', () => this.#markSaved());
+    byId('copy').addEventListener('click', () => void this.#copy());
+    store.onChange((state, before) => this.#render(state, before));
+  }
+
+  /** The buttons work on the newest result while the hole is on display. */
+  #showResult(): void {
+    const { state } = this.#app.store;
+    const run = currentRun(state);
+    if (run && !shownRun(state)) this.#editing.choose(run.id, 0);
+  }
+
+  #dragDivider(): void {
+    const divider = byId('divider');
+    divider.addEventListener('pointerdown', (event) => divider.setPointerCapture(event.pointerId));
+    divider.addEventListener('pointermove', (event) => {
+      if (!divider.hasPointerCapture(event.pointerId)) return;
+      const { store, stage } = this.#app;
+      const { viewport, document: current } = store.state;
+      if (!current) return;
+      const x = event.clientX - stage.surface.getBoundingClientRect().left - viewport.x;
+      const share = x / (viewport.scale * current.picture.width);
+      store.set({ divider: Math.min(1, Math.max(0, share)) });
+    });
+  }
+
+  #shown() {
+    const { state } = this.#app.store;
+    const run = shownRun(state) ?? currentRun(state);
+    const index = shownRun(state) ? (state.document?.shown?.candidate ?? 0) : 0;
+    return run && { run, index, candidate: run.candidates[index] };
+  }
+
+  #markSaved(): void {
+    const shown = this.#shown();
+    if (!shown) return;
+    const { store } = this.#app;
+    const saved = { ...shown.candidate, saved: true };
+    const runs = store.state.runs.map((run) =>
+      run === shown.run ? { ...run, candidates: run.candidates.with(shown.index, saved) } : run,
+    );
+    store.set({ runs });
+  }
+
+  async #copy(): Promise<void> {
+    const shown = this.#shown();
+    if (!shown) return;
+    const { store } = this.#app;
+    try {
+      await navigator.clipboard.write([new ClipboardItem({ 'image/png': shown.candidate.file })]);
+      this.#markSaved();
+      store.set({ message: 'Copied. Paste it wherever you need it.' });
+    } catch {
+      saveFile(shown.candidate.file, this.#name());
+      store.set({ message: 'This browser does not let the page copy pictures, so it was downloaded.' });
+    }
+  }
+
+  #name(): string {
+    return `${(this.#app.store.state.document?.picture.name ?? 'picture').replace(/(-filled)?\.\w+$/, '')}-filled.png`;
+  }
+
+  #render(state: State, before: State): void {
+    byId('results').hidden = state.runs.length === 0;
+    if (state.runs !== this.#rendered) {
+      this.#rendered = state.runs;
+      this.#renderRuns(state.runs);
+    }
+    const shown = this.#shown();
+    const isShown = shownRun(state) !== undefined;
+    for (const button of byId('runs').querySelectorAll('button')) {
+      const { run, candidate } = button.dataset;
+      const { shown: on } = state.document ?? {};
+      button.ariaPressed = String(on?.run === run && String(on?.candidate) === candidate);
+    }
+    const { show, divider } = state;
+    const pressed = { compare: show.before, uncertainty: show.uncertainty, windows: show.windows };
+    for (const [id, on] of Object.entries(pressed)) byId(id).ariaPressed = String(on && isShown);
+    byId('uncertainty').hidden = !shown?.run.answer.uncertainty;
+    byId('windows').hidden = !shown?.run.answer.box && !shown?.run.answer.plan;
+    byId('divider-row').hidden = !(show.before && isShown);
+    byId<HTMLInputElement>('divider-range').value = String(Math.round(100 * divider));
+    this.#renderDivider(state, show.before && isShown && !state.fill);
+    for (const id of ['compare', 'keep', 'download', 'copy']) byId(id).hidden = !shown;
+    if (shown && shown.candidate.file !== this.#address?.file) {
+      if (this.#address) URL.revokeObjectURL(this.#address.href);
+      this.#address = { file: shown.candidate.file, href: URL.createObjectURL(shown.candidate.file) };
+    }
+    const link = byId<HTMLAnchorElement>('download');
+    if (this.#address) link.href = this.#address.href;
+    link.download = this.#name();
+    if (before.fill && !state.fill && shown && isShown && document.activeElement === document.body)
+      byId('runs').querySelector<HTMLElement>('[aria-pressed=true]')?.focus();
+  }
+
+  #renderRuns(runs: readonly Run[]): void {
+    const groups = runs.map((run) => {
+      const { seed, model, steps, sampler } = run.answer;
+      const buttons = run.candidates.map(({ thumbnail }, i) => {
+        const image = create('img', { src: thumbnail, alt: `Variation ${i + 1}` });
+        const button = create('button', { type: 'button' }, image);
+        Object.assign(button.dataset, { run: run.id, candidate: String(i) });
+        button.addEventListener('click', () => this.#editing.choose(run.id, i));
+        return button;
+      });
+      const title = `${model}, ${sampler}, ${steps} steps`;
+      const heading = create('p', { className: 'hint', title }, `Seed ${seed}`);
+      return create(
+        'div',
+        { className: 'run' },
+        heading,
+        create('div', { className: 'thumbnails' }, ...buttons),
+      );
+    });
+    byId('runs').replaceChildren(...groups);
+  }
+
+  #renderDivider({ document: current, viewport, divider }: State, on: boolean): void {
+    const line = byId('divider');
+    line.hidden = !on;
+    if (!on || !current) return;
+    const { width, height } = current.picture;
+    const { size } = this.#app.stage;
+    const top = Math.max(0, viewport.y);
+    line.style.transform = `translate(${viewport.x + divider * width * viewport.scale - 16}px, ${top}px)`;
+    line.style.height = `${Math.min(size.height, viewport.y + height * viewport.scale) - top}px`;
+  }
+}

@@ -1,0 +1,189 @@
+import { shownRun } from '../state/select.ts';
+import type { Store } from '../state/store.ts';
+import type { Box, Document, Shape, State } from '../state/types.ts';
+import type { Studio } from '../worker/client.ts';
+import { Bitmaps, candidatePicture } from './bitmaps.ts';
+import { byId } from './dom.ts';
+import { Overlays } from './overlays.ts';
+import { paintCheckerboard, paintOutline, paintPicture, paintShape, paintWindows } from './paint.ts';
+import { fitted, visible } from './viewport.ts';
+
+const MASK_OPACITY = 0.55;
+
+/** The canvas: draws the picture, or the result, and what lies over it, once per frame of the screen. */
+export class Stage {
+  /** Takes the pointer and the focus. */
+  readonly surface = byId('surface');
+  readonly bitmaps: Bitmaps;
+  readonly #overlays: Overlays;
+  readonly #store: Store;
+  readonly #canvas = byId<HTMLCanvasElement>('canvas');
+  readonly #context = this.#canvas.getContext('2d') as CanvasRenderingContext2D;
+  /** Mask and drawn shapes are joined here, so that erasing a part of the mask can be shown. */
+  readonly #layer = new OffscreenCanvas(1, 1);
+  /** Shapes that are part of the mask by now, but not of its drawing. */
+  #settling: { shape: Shape; before: number }[] = [];
+  #scheduled = false;
+
+  constructor(store: Store, studio: Studio) {
+    this.#store = store;
+    const redraw = () => this.schedule();
+    this.bitmaps = new Bitmaps(studio, redraw);
+    this.#overlays = new Overlays(studio, redraw);
+    store.onChange((state, before) => {
+      this.surface.hidden = !state.document; // at once, so that it can take the focus
+      const { drawing } = before;
+      if (drawing && !state.drawing && before.document)
+        this.#settling.push({ shape: drawing, before: before.document.mask.version });
+      if (state.document?.picture !== before.document?.picture && state.viewport.fitted) this.#fitted();
+      redraw();
+    });
+    new ResizeObserver(() => {
+      if (this.#store.state.viewport.fitted) this.#fitted();
+      redraw();
+    }).observe(byId('stage'));
+  }
+
+  get size() {
+    const { clientWidth: width, clientHeight: height } = byId('stage');
+    return { width, height };
+  }
+
+  schedule(): void {
+    if (this.#scheduled) return;
+    this.#scheduled = true;
+    requestAnimationFrame(() => {
+      this.#scheduled = false;
+      this.#draw();
+    });
+  }
+
+  #fitted(): void {
+    const { document: shown } = this.#store.state;
+    if (shown) this.#store.set({ viewport: fitted(shown.picture, this.size) });
+  }
+
+  #draw(): void {
+    const { state } = this.#store;
+    const canvas = this.#canvas;
+    const { width, height } = this.size;
+    const ratio = devicePixelRatio;
+    if (canvas.width !== Math.round(width * ratio) || canvas.height !== Math.round(height * ratio)) {
+      canvas.width = this.#layer.width = Math.round(width * ratio);
+      canvas.height = this.#layer.height = Math.round(height * ratio);
+    }
+    const context = this.#context;
+    context.setTransform(ratio, 0, 0, ratio, 0, 0);
+    context.clearRect(0, 0, width, height);
+    const { document: shown, viewport } = state;
+    const part = shown && visible(viewport, shown.picture, { width, height });
+    if (!shown || !part) return;
+    const on = { ...shown, part, ratio };
+    this.#drawPicture(state, on);
+    const { scale, x, y } = viewport;
+    context.setTransform(ratio * scale, 0, 0, ratio * scale, ratio * x, ratio * y);
+    const run = shownRun(state);
+    if (state.fill) this.#drawPreview(state, on);
+    else if (!shown.shown) this.#drawMask(state, on);
+    if (run && state.show.uncertainty) this.#drawHeat(run, shown);
+    if (run && state.show.windows) this.#drawWindows(run.answer, scale);
+    if (state.drawing) paintOutline(context, state.drawing, scale);
+  }
+
+  #drawPicture(state: State, { picture, part, ratio }: Document & { part: Box; ratio: number }): void {
+    const context = this.#context;
+    const { scale, x, y } = state.viewport;
+    const area = { left: x, top: y, width: picture.width * scale, height: picture.height * scale };
+    if (picture.transparent) paintCheckerboard(context, within(area, this.size));
+    const original = this.bitmaps.of(picture);
+    const run = shownRun(state);
+    const index = state.document?.shown?.candidate ?? 0;
+    const result = run && this.bitmaps.of(candidatePicture(run.id, index, run.candidates[index]));
+    const levels = result ?? original;
+    if (!levels) return;
+    paintPicture(context, levels, picture, part, state.viewport, ratio);
+    if (!result || !original || !state.show.before) return;
+    context.save();
+    context.beginPath();
+    context.rect(area.left, area.top, area.width * state.divider, area.height);
+    context.clip();
+    if (picture.transparent) paintCheckerboard(context, within(area, this.size));
+    paintPicture(context, original, picture, part, state.viewport, ratio);
+    context.restore();
+  }
+
+  #drawMask(state: State, { mask, part, ratio }: Document & { part: Box; ratio: number }): void {
+    const drawing = this.#maskDrawing(mask.version, 'tint', part, state.viewport.scale * ratio);
+    if (drawing) this.#settling = this.#settling.filter(({ before }) => drawing.version <= before);
+    const shapes = [...this.#settling.map(({ shape }) => shape), ...(state.drawing ? [state.drawing] : [])];
+    if (!drawing && shapes.length === 0) return;
+    this.#onLayer((layer) => {
+      if (drawing) {
+        const { box, bitmap } = drawing;
+        layer.drawImage(bitmap, box.left, box.top, box.width, box.height);
+      }
+      for (const shape of shapes) paintShape(layer, shape);
+    }, MASK_OPACITY);
+  }
+
+  #drawPreview(state: State, on: Document & { part: Box; ratio: number }): void {
+    const { mask, picture, part, ratio } = on;
+    const preview = this.#overlays.preview(state);
+    if (!preview) {
+      this.#drawMask(state, on);
+      return;
+    }
+    const cut = this.#maskDrawing(mask.version, 'cut', part, state.viewport.scale * ratio);
+    if (!cut) return;
+    const whole = { left: 0, top: 0, width: picture.width, height: picture.height };
+    const { left, top, width, height } = preview.frame.box ?? whole;
+    this.#onLayer((layer) => {
+      layer.drawImage(cut.bitmap, cut.box.left, cut.box.top, cut.box.width, cut.box.height);
+      layer.globalCompositeOperation = 'source-in';
+      layer.imageSmoothingEnabled = true;
+      layer.drawImage(preview.bitmap, left, top, width, height);
+      layer.globalCompositeOperation = 'source-over';
+    }, 1);
+  }
+
+  #maskDrawing(version: number, style: 'tint' | 'cut', box: Box, scale: number) {
+    const width = Math.max(1, Math.min(box.width, Math.round(box.width * scale)));
+    const height = Math.max(1, Math.min(box.height, Math.round(box.height * scale)));
+    return this.#overlays.mask({ version, style, box, width, height });
+  }
+
+  #onLayer(draw: (layer: OffscreenCanvasRenderingContext2D) => void, alpha: number): void {
+    const layer = this.#layer.getContext('2d') as OffscreenCanvasRenderingContext2D;
+    layer.setTransform(1, 0, 0, 1, 0, 0);
+    layer.clearRect(0, 0, this.#layer.width, this.#layer.height);
+    layer.setTransform(this.#context.getTransform());
+    layer.imageSmoothingEnabled = false;
+    draw(layer);
+    this.#context.save();
+    this.#context.resetTransform();
+    this.#context.globalAlpha = alpha;
+    this.#context.drawImage(this.#layer, 0, 0);
+    this.#context.restore();
+  }
+
+  #drawHeat(run: NonNullable<ReturnType<typeof shownRun>>, { picture }: Document): void {
+    const heat = this.#overlays.heat(run);
+    this.#context.imageSmoothingEnabled = true;
+    if (heat) this.#context.drawImage(heat, 0, 0, picture.width, picture.height);
+  }
+
+  #drawWindows({ plan, box }: { plan?: State['runs'][0]['answer']['plan']; box?: Box }, scale: number): void {
+    const whole = box ? [{ network: 'base', scale: 1, box, windows: [box] }] : [];
+    for (const { levels } of plan?.regions ?? [{ levels: whole }]) paintWindows(this.#context, levels, scale);
+  }
+}
+
+/** The part of a box that lies in the stage. */
+function within({ left, top, width, height }: Box, size: { width: number; height: number }): Box {
+  const from = { left: Math.max(0, left), top: Math.max(0, top) };
+  return {
+    ...from,
+    width: Math.max(0, Math.min(left + width, size.width) - from.left),
+    height: Math.max(0, Math.min(top + height, size.height) - from.top),
+  };
+}

@@ -1,0 +1,82 @@
+import type { ActiveFill, State } from '../state/types.ts';
+import { byId, setText } from './dom.ts';
+
+/** A screen reader is told of changes at most this often. */
+const INTERVAL_MS = 1000;
+
+/** The line that says what is going on, and the progress bar. */
+export class Status {
+  #state: State | undefined;
+  #spoken = 0;
+  #timer: ReturnType<typeof setTimeout> | undefined;
+
+  readonly render = (state: State): void => {
+    this.#state = state;
+    const bar = byId<HTMLProgressElement>('progress');
+    bar.hidden = !state.fill;
+    const { phase } = state.fill ?? {};
+    if (phase?.name === 'running') bar.value = phase.step / phase.of;
+    else if (phase?.name === 'receiving') bar.value = 1;
+    else bar.removeAttribute('value'); // unknown
+    this.#speak();
+  };
+
+  #speak(): void {
+    if (this.#timer !== undefined) return;
+    const wait = this.#spoken + INTERVAL_MS - Date.now();
+    if (wait > 0) {
+      this.#timer = setTimeout(() => {
+        this.#timer = undefined;
+        this.#speak();
+      }, wait);
+      return;
+    }
+    if (!this.#state) return;
+    const text = sentence(this.#state);
+    const element = byId('status');
+    if (element.textContent === text) return;
+    this.#spoken = Date.now();
+    setText(element, text);
+    // A countdown goes on without a change of the state.
+    if (this.#state.fill)
+      this.#timer = setTimeout(() => {
+        this.#timer = undefined;
+        this.#speak();
+      }, INTERVAL_MS);
+  }
+}
+
+function sentence({ fill, message, service, document: current, errors }: State): string {
+  if (fill) return inProgress(fill);
+  if (Object.keys(errors).length > 0) return '';
+  if (service === 'loading' && current)
+    return `${message} The model is still loading; you can paint meanwhile.`.trim();
+  return message;
+}
+
+function inProgress({ phase }: ActiveFill): string {
+  switch (phase.name) {
+    case 'preparing':
+      return 'Preparing…';
+    case 'sending':
+      return 'Sending the picture…';
+    case 'queued':
+      return phase.position > 0 ? `Waiting: ${phase.position} before this one.` : 'Starting…';
+    case 'receiving':
+      return 'Finishing the pictures…';
+    case 'running': {
+      const seconds = Math.max(1, Math.ceil((phase.endsAt - Date.now()) / 1000));
+      return `Drawing: ${Math.floor((100 * phase.step) / phase.of)} %, about ${duration(seconds)} left.`;
+    }
+    case 'waiting': {
+      const seconds = Math.max(1, Math.ceil((phase.until - Date.now()) / 1000));
+      if (phase.reason === 'loading') return 'The model is loading. The fill starts by itself.';
+      if (phase.reason === 'busy') return `The service is busy. Trying again in ${duration(seconds)}.`;
+      return `The service does not answer. Trying again in ${duration(seconds)}.`;
+    }
+  }
+}
+
+function duration(seconds: number): string {
+  return seconds < 90 ? `${seconds} s` : `${Math.round(seconds / 60)} min`;
+}

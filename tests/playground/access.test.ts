@@ -1,0 +1,118 @@
+import { describe, expect, test } from 'vitest';
+import { hasChromium } from '../helpers/browser.ts';
+import { drag, FACE, filled, holeOf, openFile, usePages, violations } from './open.ts';
+
+describe.skipIf(!hasChromium)('the page for everybody', () => {
+  const pages = usePages();
+
+  test('with the keyboard alone: open an example, paint, fill, choose; the focus is never lost', async () => {
+    const page = await pages.open();
+    const focus = () => page.evaluate(() => document.activeElement?.id || document.activeElement?.tagName);
+    await page.locator('[data-example=face-1]').focus();
+    await page.keyboard.press('Enter');
+    await page.locator('#surface').waitFor();
+    await expect.poll(focus).toBe('surface');
+    await filled(page, 4);
+    expect(await focus()).toBe('surface');
+    await page.keyboard.press('Delete');
+    expect(await holeOf(page)).toBe(0);
+    await page.locator('#surface').focus();
+    await page.keyboard.press('ArrowLeft');
+    await page.keyboard.down(' ');
+    for (let i = 0; i < 3; i++) await page.keyboard.press('ArrowRight');
+    await page.keyboard.up(' ');
+    expect(await holeOf(page)).toBeGreaterThan(0.01);
+    await page.locator('[name=num_images]').fill('1');
+    await page.locator('#fill').focus();
+    await page.keyboard.press('Enter');
+    await filled(page, 5);
+    expect(await focus()).toBe('fill');
+    await page.locator('#runs button').nth(2).focus();
+    await page.keyboard.press('Enter');
+    await expect
+      .poll(() => page.locator('#runs [aria-pressed=true]').getAttribute('data-candidate'))
+      .toBe('1');
+    await page.locator('#keep').focus();
+    await page.keyboard.press('Enter');
+    await expect.poll(focus).toBe('surface');
+  });
+
+  test('the live region speaks at most once a second during a fill', async () => {
+    const page = await pages.open();
+    await openFile(page, FACE);
+    await drag(page, [0.3, 0.5], [0.7, 0.5]);
+    await page.evaluate(() => {
+      const spoken: number[] = [];
+      Object.assign(globalThis, { spoken });
+      new MutationObserver(() => spoken.push(performance.now())).observe(
+        document.getElementById('status') as Node,
+        {
+          childList: true,
+          characterData: true,
+          subtree: true,
+        },
+      );
+    });
+    await page.click('#fill');
+    await filled(page, 4);
+    await page.waitForTimeout(1500);
+    const spoken = await page.evaluate(() => (globalThis as unknown as { spoken: number[] }).spoken);
+    const gaps = spoken.slice(1).map((at, i) => at - spoken[i]);
+    expect(gaps.filter((gap) => gap > 1 && gap < 900)).toEqual([]); // several records of one change have no gap
+  });
+
+  test.each(['light', 'dark'] as const)('axe finds nothing in any state (%s)', async (colorScheme) => {
+    const page = await pages.open({ colorScheme });
+    await expect.poll(() => page.textContent('#model-hint')).toContain('celeba');
+    expect(await violations(page)).toEqual([]);
+    await openFile(page, FACE);
+    for (const menu of await page.locator('details summary').all()) await menu.click();
+    expect(await violations(page)).toEqual([]);
+    for (const tool of ['rectangle', 'frame']) {
+      await page.locator(`[name=tool][value=${tool}]`).check({ force: true });
+      expect(await violations(page)).toEqual([]);
+    }
+    await page.click('#fill'); // without a hole: an error
+    expect(await violations(page)).toEqual([]);
+    await page.keyboard.press('b');
+    await drag(page, [0.3, 0.5], [0.7, 0.5]);
+    await page.click('#fill');
+    expect(await violations(page)).toEqual([]); // while it runs
+    await filled(page, 4);
+    for (const id of ['#compare', '#uncertainty', '#windows']) await page.click(id);
+    expect(await violations(page)).toEqual([]);
+    await page.setInputFiles('#file', 'examples/face-2.png');
+    await page.locator('#question').waitFor();
+    expect(await violations(page)).toEqual([]);
+    await page.click('#question-no');
+    await page.click('#tab-lesson');
+    await page.locator('#strip img').first().waitFor();
+    expect(await violations(page)).toEqual([]);
+  });
+
+  test('on a phone the picture comes first, Fill is in sight, and targets are at least 24 px', async () => {
+    const page = await pages.open({ viewport: { width: 390, height: 800 }, hasTouch: true, isMobile: true });
+    await page.tap('[data-example=face-1]');
+    await filled(page, 4);
+    const top = async (selector: string) => (await page.locator(selector).boundingBox())?.y ?? Number.NaN;
+    expect(await top('#stage')).toBeLessThan(await top('#toolbar'));
+    expect(await top('#fill')).toBeLessThan(760);
+    expect(await page.evaluate(() => document.documentElement.scrollWidth)).toBe(390);
+    const small = await page.evaluate(() =>
+      [
+        ...document.querySelectorAll(
+          'button, a, select, summary, input:not([type=radio]), label:has([type=radio])',
+        ),
+      ]
+        .filter((element) => element.checkVisibility())
+        .map((element) => ({
+          id: element.id || element.outerHTML.slice(0, 80),
+          box: element.getBoundingClientRect(),
+        }))
+        .filter(({ box }) => box.width > 0 && (box.width < 24 || box.height < 24))
+        .map(({ id }) => id),
+    );
+    expect(small).toEqual([]);
+    expect(await violations(page)).toEqual([]);
+  });
+});

@@ -1,0 +1,139 @@
+import sharp from 'sharp';
+import { describe, expect, test } from 'vitest';
+import { readMetadata } from '../../src/image/metadata.ts';
+import { hasChromium } from '../helpers/browser.ts';
+import { download, drag, FACE, filled, openFile, pixels, status, usePages } from './open.ts';
+
+describe.skipIf(!hasChromium)('filling on the page', () => {
+  const pages = usePages();
+
+  test('an example is one click away from a filled hole', async () => {
+    const page = await pages.open();
+    await page.click('[data-example=face-1]');
+    await filled(page, 4);
+    await expect
+      .poll(() => status(page))
+      .toMatch(/^Filled 4 times in \d+\.\d s: celeba-inpaint-64@\d+, \w+, \d+ steps, seed \d+\.$/);
+    const { data } = await pixels(await download(page, '#download'));
+    expect(data.equals((await pixels(FACE)).data)).toBe(false);
+  });
+
+  test('a painted hole is filled; pixels outside of it stay the same, and the file names its parameters', async () => {
+    const page = await pages.open();
+    await openFile(page, FACE);
+    await drag(page, [0.3, 0.5], [0.7, 0.5]);
+    await page.fill('[name=num_images]', '2');
+    await page.click('#fill');
+    await filled(page, 2);
+    await page.locator('#runs button').nth(1).click();
+    const file = await download(page, '#download');
+    const before = (await pixels(FACE)).data;
+    const after = (await pixels(file)).data;
+    const row = (y: number) => [y * 64 * 3, (y + 1) * 64 * 3] as const;
+    expect(after.subarray(...row(2)).equals(before.subarray(...row(2)))).toBe(true);
+    expect(after.subarray(...row(32)).equals(before.subarray(...row(32)))).toBe(false);
+    const parameters = await readMetadata(file);
+    expect(parameters).toMatchObject({ candidate: 1, sampler: expect.any(String) });
+
+    // Opened again, the file brings back its seed and settings.
+    await page.setInputFiles('#file', { name: 'again.png', mimeType: 'image/png', buffer: file });
+    await expect.poll(() => page.inputValue('[name=seed]')).toBe(String(parameters?.seed));
+    expect(await page.inputValue('[name=steps]')).toBe(String(parameters?.steps));
+    expect(await page.locator('#curl').inputValue()).toContain(`seed=${parameters?.seed}`);
+  });
+
+  test('shows the picture coming out of the noise, and is cancelled with Esc', async () => {
+    const page = await pages.open();
+    await openFile(page, FACE);
+    await drag(page, [0.2, 0.5], [0.8, 0.5]);
+    const before = await page.locator('#canvas').screenshot();
+    await page.click('#details summary');
+    await page.fill('[name=steps]', '1000');
+    await page.click('#fill');
+    await expect.poll(() => status(page)).toMatch(/^Drawing: \d+ %, about \d+ (s|min) left\.$/);
+    await expect.poll(async () => (await page.locator('#canvas').screenshot()).equals(before)).toBe(false);
+    await page.keyboard.press('Escape');
+    await expect.poll(() => status(page)).toBe('Cancelled.');
+    await expect.poll(() => pages.service.registry.get().scheduler?.depth).toEqual({ waiting: 0, active: 0 });
+    expect(await page.textContent('#fill')).toBe('Fill');
+    expect(await page.evaluate(() => document.activeElement?.id)).toBe('fill');
+  });
+
+  test('results stay while the hole is painted further, and undo takes a choice and a fill back', async () => {
+    const page = await pages.open();
+    await page.click('[data-example=face-2]');
+    await filled(page, 4);
+    const pressed = () => page.locator('#runs [aria-pressed=true]').getAttribute('data-candidate');
+    await page.locator('#runs button').nth(2).click();
+    expect(await pressed()).toBe('2');
+    await page.keyboard.press('Control+z');
+    await expect.poll(pressed).toBe('0');
+    await page.keyboard.press('Control+z'); // the fill
+    await expect.poll(() => page.locator('#runs [aria-pressed=true]').count()).toBe(0);
+    await page.keyboard.press('Control+Shift+Z');
+    await page.keyboard.press('Control+y');
+    await expect.poll(pressed).toBe('2');
+    await drag(page, [0.1, 0.9], [0.3, 0.9]);
+    await expect.poll(() => page.locator('#runs [aria-pressed=true]').count()).toBe(0);
+    await page.fill('[name=num_images]', '1');
+    await page.click('#fill');
+    await filled(page, 5);
+    await page.click('#keep');
+    await expect.poll(() => status(page)).toMatch(/^This is the picture now/);
+    expect(await page.locator('#runs button').count()).toBe(5);
+    await page.keyboard.press('Control+z');
+    await expect.poll(pressed).toBe('0');
+  });
+
+  test('before and after, where variations differ, and what the model saw', async () => {
+    const page = await pages.open();
+    await page.click('[data-example=face-1]');
+    await filled(page, 4);
+    let last = await page.locator('#canvas').screenshot();
+    for (const button of ['#compare', '#uncertainty', '#windows']) {
+      await page.click(button);
+      expect(await page.getAttribute(button, 'aria-pressed')).toBe('true');
+      const before = last;
+      await expect.poll(async () => (await page.locator('#canvas').screenshot()).equals(before)).toBe(false);
+      last = await page.locator('#canvas').screenshot();
+    }
+    await page.locator('#divider-range').fill('90');
+    await expect.poll(async () => (await page.locator('#canvas').screenshot()).equals(last)).toBe(false);
+  });
+
+  test('a transparent part is the hole, on a checkerboard, and is filled', async () => {
+    const page = await pages.open();
+    const square = { left: 20, top: 20, width: 20, height: 20 };
+    const holed = await sharp(FACE)
+      .ensureAlpha()
+      .composite([
+        {
+          input: { create: { ...square, channels: 4, background: '#000' } },
+          blend: 'dest-out',
+          left: 20,
+          top: 20,
+        },
+      ])
+      .png()
+      .toBuffer();
+    await openFile(page, { name: 'holed.png', mimeType: 'image/png', buffer: holed });
+    expect(await status(page)).toBe('The transparent part is the hole. Fill it, or paint over more.');
+    await page.fill('[name=num_images]', '1');
+    await page.click('#fill');
+    await filled(page, 1);
+    const { isOpaque } = await sharp(await download(page, '#download')).stats();
+    expect(isOpaque).toBe(true);
+  });
+
+  test('copies the result', async () => {
+    const page = await pages.open({ permissions: ['clipboard-read', 'clipboard-write'] });
+    await page.click('[data-example=face-3]');
+    await filled(page, 4);
+    await page.click('#copy');
+    await expect.poll(() => status(page)).toMatch(/^Copied/);
+    const types = await page.evaluate(async () =>
+      (await navigator.clipboard.read()).flatMap(({ types }) => types),
+    );
+    expect(types).toContain('image/png');
+  });
+});

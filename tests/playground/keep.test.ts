@@ -1,0 +1,140 @@
+import { describe, expect, test } from 'vitest';
+import { hasChromium } from '../helpers/browser.ts';
+import { startProcess } from '../helpers/process.ts';
+import { drag, FACE, filled, holeOf, openFile, status, usePages } from './open.ts';
+
+describe.skipIf(!hasChromium)('work is kept', () => {
+  const pages = usePages();
+
+  test('through a reload: picture, hole, results, choice and settings', async () => {
+    const page = await pages.open();
+    await openFile(page, FACE);
+    await drag(page, [0.3, 0.5], [0.7, 0.5]);
+    await page.click('#details summary');
+    await page.fill('[name=seed]', '4294967295');
+    await page.fill('[name=num_images]', '2');
+    await page.click('#fill');
+    await filled(page, 2);
+    await page.locator('#runs button').nth(1).click();
+    await page.waitForTimeout(1000); // it is stored a moment later
+    await page.reload();
+    await expect.poll(() => status(page)).toBe('Your work is back as you left it.');
+    expect(await page.locator('#runs button').count()).toBe(2);
+    expect(await page.locator('#runs [aria-pressed=true]').getAttribute('data-candidate')).toBe('1');
+    expect(await page.inputValue('[name=seed]')).toBe('4294967295');
+    expect(await holeOf(page)).toBeGreaterThan(0.02);
+  });
+
+  test('a fill goes on after a reload', async () => {
+    const page = await pages.open();
+    await openFile(page, FACE);
+    await drag(page, [0.3, 0.5], [0.7, 0.5]);
+    await page.click('#details summary');
+    await page.fill('[name=steps]', '100');
+    await page.fill('[name=num_images]', '1');
+    await page.click('#fill');
+    await expect.poll(() => status(page)).toMatch(/^Drawing/);
+    await page.waitForTimeout(1000);
+    await page.reload();
+    await filled(page, 1);
+    const { jobs } = await (await fetch(`${pages.service.url}/v1/jobs`)).json();
+    expect(
+      jobs.filter(({ parameters }: { parameters: { steps?: number } }) => parameters.steps === 100),
+    ).toHaveLength(1);
+  });
+
+  test('a restart of the service is noticed, and the fill is sent again with the same seed', async () => {
+    const port = String(20_000 + Math.floor(Math.random() * 20_000));
+    const first = startProcess({ PORT: port });
+    const url = await first.url;
+    const page = await pages.open({ url, expected: /Failed to load resource|ERR_/ });
+    await openFile(page, FACE);
+    await drag(page, [0.3, 0.5], [0.7, 0.5]);
+    await page.click('#details summary');
+    await page.fill('[name=steps]', '120');
+    await page.fill('[name=num_images]', '1');
+    await page.click('#fill');
+    await expect.poll(() => status(page)).toMatch(/^Drawing/);
+    const [{ parameters }] = (await (await fetch(`${url}/v1/jobs`)).json()).jobs;
+    first.child.kill('SIGKILL');
+    await expect.poll(() => status(page)).toMatch(/^The service does not answer. Trying again in \d+ s\.$/);
+    await startProcess({ PORT: port }).url;
+    await filled(page, 1);
+    await expect.poll(() => status(page)).toContain(`120 steps, seed ${parameters.seed}.`);
+  });
+
+  test('opening another picture over unsaved work asks first, and can be undone', async () => {
+    const page = await pages.open();
+    await openFile(page, FACE);
+    await drag(page, [0.3, 0.5], [0.7, 0.5]);
+    await page.setInputFiles('#file', 'examples/face-2.png');
+    await page.locator('#question').waitFor();
+    await page.keyboard.press('Escape');
+    await expect.poll(() => page.locator('#question').isVisible()).toBe(false);
+    expect(await page.getAttribute('#undo', 'title')).toBe('Undo: stroke (Ctrl+Z)');
+    await page.setInputFiles('#file', 'examples/face-2.png');
+    await page.click('#question-yes');
+    await expect.poll(() => page.getAttribute('#undo', 'title')).toBe('Undo: open a picture (Ctrl+Z)');
+    await page.click('#undo');
+    expect(await holeOf(page)).toBeGreaterThan(0.02);
+  });
+});
+
+describe.skipIf(!hasChromium)('a service that needs a key and is busy', () => {
+  const HASH = 'f9a4ba12e6c98a5bde8bd5c4d8e2ad0f4eb57d6a4ef0c2ab9b7a2e35dc8c5fa1';
+  const pages = usePages({ API_KEYS: `page:${HASH}` });
+
+  test('asks for the key beside its field', async () => {
+    const page = await pages.open({ expected: /401/ });
+    await expect.poll(() => page.textContent('#model-hint')).toBe('This service needs an API key.');
+    await openFile(page, FACE);
+    await drag(page, [0.3, 0.5], [0.7, 0.5]);
+    await page.click('#fill');
+    await expect
+      .poll(() => page.textContent('#error-key'))
+      .toBe('This service needs an API key. Enter a valid one, then fill again.');
+    await page.fill('#key', 'wrong');
+    await page.locator('#key').press('Tab');
+    await expect.poll(() => page.textContent('#error-key')).toBe('The service does not know this API key.');
+  });
+
+  test('counts down and tries again when the service is busy', async () => {
+    const page = await pages.open({ expected: /429|401/ });
+    let asked = 0;
+    await page.route('**/v1/jobs', (route) => {
+      asked++;
+      return route.fulfill({
+        status: 429,
+        headers: { 'retry-after': '2' },
+        contentType: 'application/problem+json',
+        body: JSON.stringify({ type: '/problems/queue-full', status: 429, detail: 'full' }),
+      });
+    });
+    await openFile(page, FACE);
+    await drag(page, [0.3, 0.5], [0.7, 0.5]);
+    await page.click('#fill');
+    await expect.poll(() => status(page)).toMatch(/^The service is busy. Trying again in \d+ s\.$/);
+    await expect.poll(() => asked).toBeGreaterThan(1);
+    await page.keyboard.press('Escape');
+    await expect.poll(() => status(page)).toBe('Cancelled.');
+  });
+
+  test('a bad value in closed settings is shown beside its field', async () => {
+    const page = await pages.open({ expected: /401/ });
+    await openFile(page, FACE);
+    await page.click('#fill');
+    await expect
+      .poll(() => page.textContent('#error-fill'))
+      .toBe('There is no hole yet. Paint over what you want replaced.');
+    await page.click('#details summary');
+    await page.fill('[name=steps]', '2000');
+    await page.click('#details summary');
+    await page.click('#fill');
+    await expect
+      .poll(() => page.textContent('#error-steps'))
+      .toBe('Steps must be a whole number from 1 to 1000.');
+    expect(await page.evaluate(() => document.activeElement?.id)).toBe('field-steps');
+    await page.setInputFiles('#file', 'README.md');
+    await expect.poll(() => page.textContent('#error-open')).toMatch(/^Your browser cannot open this file/);
+  });
+});

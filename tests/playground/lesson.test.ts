@@ -1,0 +1,61 @@
+import { readFileSync } from 'node:fs';
+import sharp from 'sharp';
+import { describe, expect, test } from 'vitest';
+import { hasChromium } from '../helpers/browser.ts';
+import { FACE, filled, usePages } from './open.ts';
+
+describe.skipIf(!hasChromium)('the lesson', () => {
+  const pages = usePages();
+
+  test('slider, equation, curve and filmstrip show the same timestep', async () => {
+    const page = await pages.open();
+    await page.click('[data-example=face-1]');
+    await filled(page, 4);
+    await page.click('#tab-lesson');
+    await page.locator('#strip img').first().waitFor();
+    await page.locator('#t').fill('500');
+    expect(await page.getAttribute('#t', 'aria-valuetext')).toBe('t 500, 70 % signal');
+    expect(await page.textContent('.equation')).toBe('x_t = √ᾱ · x₀ + √(1 − ᾱ) · ε = 0.70 · x₀ + 0.71 · ε');
+    expect(await page.locator('.ticks line').count()).toBe(12); // the steps of the fill
+
+    const curve = (await page.locator('.curve svg').boundingBox()) ?? { x: 0, y: 0, width: 0, height: 0 };
+    await page.mouse.click(curve.x + curve.width * 0.2, curve.y + curve.height / 2);
+    const dragged = Number(await page.inputValue('#t'));
+    expect(dragged).toBeGreaterThan(100);
+    expect(dragged).toBeLessThan(200);
+
+    const still = page.locator('#strip button').nth(3);
+    const t = (await still.textContent())?.replace('t ', '');
+    await still.click();
+    expect(await page.inputValue('#t')).toBe(t);
+    await page.click('#play');
+    await expect.poll(() => page.inputValue('#t')).not.toBe(t);
+    await page.click('#play');
+  });
+
+  test('x_t is what POST /v1/diffuse answers with the same seed', async () => {
+    const page = await pages.open();
+    await page.click('#tab-lesson');
+    await expect
+      .poll(() => page.locator('#xt').evaluate((canvas) => (canvas as HTMLCanvasElement).width))
+      .toBe(64);
+    await page.locator('#t').fill('300');
+    const url = await page
+      .locator('#xt')
+      .evaluate((canvas) => (canvas as HTMLCanvasElement).toDataURL('image/png'));
+    const body = new FormData();
+    body.set('image', new Blob([readFileSync(FACE)]), 'face.png');
+    body.set('timesteps', '300');
+    body.set('seed', '7');
+    const answer = await fetch(`${pages.service.url}/v1/diffuse`, {
+      method: 'POST',
+      headers: { accept: 'image/png' },
+      body,
+    });
+    const raw = (file: Buffer) => sharp(file).removeAlpha().raw().toBuffer();
+    const ours = await raw(Buffer.from(url.split(',')[1], 'base64'));
+    const theirs = await raw(Buffer.from(await answer.arrayBuffer()));
+    const furthest = ours.reduce((most, value, i) => Math.max(most, Math.abs(value - theirs[i])), 0);
+    expect(furthest).toBeLessThanOrEqual(1);
+  });
+});
