@@ -31,7 +31,7 @@ describe.skipIf(!hasChromium)('Swagger UI', () => {
   };
   const execute = async (block: Locator) => {
     await block.locator('button.execute').click();
-    const answer = block.locator('.live-responses-table .response-col_status').first();
+    const answer = block.locator('.live-responses-table tbody td.response-col_status').first();
     await answer.waitFor({ timeout: 60_000 });
     return Number.parseInt((await answer.textContent()) ?? '', 10);
   };
@@ -52,6 +52,8 @@ describe.skipIf(!hasChromium)('Swagger UI', () => {
     const page = await open();
     for (const id of ['inpaint', 'diffuse', 'createJob', 'editImage', 'varyImage']) {
       const block = await tryOut(page, id);
+      const type = block.locator('.opblock-section-request-body .content-type');
+      if ((await type.locator('option').count()) > 1) await type.selectOption('multipart/form-data');
       const add = block.locator('tr[data-property-name=image] button', { hasText: 'Add' });
       if (
         (await add.count()) > 0 &&

@@ -18,6 +18,7 @@ describe.skipIf(!hasChromium)('the lesson', () => {
     expect(await page.textContent('.equation')).toBe('x_t = √ᾱ · x₀ + √(1 − ᾱ) · ε = 0.70 · x₀ + 0.71 · ε');
     expect(await page.locator('.ticks line').count()).toBe(12); // the steps of the fill
 
+    await page.locator('.curve svg').scrollIntoViewIfNeeded();
     const curve = (await page.locator('.curve svg').boundingBox()) ?? { x: 0, y: 0, width: 0, height: 0 };
     await page.mouse.click(curve.x + curve.width * 0.2, curve.y + curve.height / 2);
     const dragged = Number(await page.inputValue('#t'));

@@ -19,7 +19,8 @@ export interface Still {
 export function visited(run: Run | undefined, model: ModelInfo | undefined): number[] {
   if (!run || !model) return [];
   const told = run.frames.flatMap(({ timestep }) => timestep ?? []);
-  if (told.length > 0) return [...new Set(told)];
+  // A busy service leaves previews out. Parts of a hole can take fewer steps, so that a plan's are known from them only.
+  if (run.answer.plan && told.length > 0) return [...new Set(told)];
   const { spacing, final_timestep } = model.card.sampling ?? { spacing: 'trailing', final_timestep: 0 };
   return timesteps(scheduleFrom(model.card.schedule), run.answer.steps, spacing, final_timestep);
 }
