@@ -1,6 +1,6 @@
 /**
  * npm run examples -- SEED SEED SEED: draws three faces with the default model, one for each seed, and writes them with
- * their masks to examples/, and the README's picture to docs/fills.png. The repository contains no photographs.
+ * their masks to examples/, and the README's picture to docs/fills.png. None shows a real person.
  */
 import { mkdir, writeFile } from 'node:fs/promises';
 import sharp from 'sharp';

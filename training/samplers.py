@@ -145,7 +145,7 @@ def main():
                     continue
                 sampler = Sampler(args.folder, name, steps, 0.0, spacing, final, args.device, args.batch, args.threads)
                 rows.append({"sampler": name, "spacing": spacing, "steps": steps, **measured(sampler, faces, reference, args.candidates)})
-                keep.write_text(json.dumps({"how": how, "rows": rows, "whole": whole}, indent=1) + "\n")
+                keep.write_text(json.dumps({"how": how, "rows": rows, "whole": whole}, indent=2) + "\n")
     if args.whole and (whole is None or whole["faces"] != args.whole):
         draws = np.random.default_rng(FLOOR_SEED)
         training = load_faces(args.data, card["resolution"], "train")
@@ -153,7 +153,7 @@ def main():
         others = load_faces(args.data, card["resolution"], "test")[: args.whole]
         settings = (defaults["sampler"], defaults["steps"], defaults["eta"], sampling["spacing"], final)
         whole = whole_faces(Sampler(args.folder, *settings, args.device, args.batch, args.threads), chosen, others)
-        keep.write_text(json.dumps({"how": how, "rows": rows, "whole": whole}, indent=1) + "\n")
+        keep.write_text(json.dumps({"how": how, "rows": rows, "whole": whole}, indent=2) + "\n")
     plot(rows, args.out / "samplers.png")
     print(f"{how}\n{table(rows)}\n{whole or ''}")
 

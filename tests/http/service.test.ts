@@ -151,7 +151,8 @@ describe('the OpenAPI document', () => {
     const lacking: string[] = [];
     const walk = (at: string, node: unknown) => {
       if (typeof node !== 'object' || node === null) return;
-      const { type, minimum, maximum = Number.POSITIVE_INFINITY, format } = node as Record<string, unknown>;
+      const { type, minimum, const: only, format, ...limits } = node as Record<string, unknown>;
+      const { maximum = only ?? Number.POSITIVE_INFINITY } = limits;
       if (type === 'integer' && (maximum as number) > 2 ** 31 - 1 && format !== 'int64') lacking.push(at);
       if (minimum === Number.MIN_SAFE_INTEGER) lacking.push(at);
       for (const [name, child] of Object.entries(node)) walk(`${at}/${name}`, child);
