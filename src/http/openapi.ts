@@ -175,6 +175,8 @@ const conversion = {
     // Any others are allowed when this is absent, too; generators understand that better.
     if (jsonSchema.properties && others && Object.keys(others).length === 0)
       delete jsonSchema.additionalProperties;
+    const items = jsonSchema.items as JsonSchema | undefined;
+    if (items?.format === 'binary' && jsonSchema.maxItems === 1) oneFile(jsonSchema);
     if (Number.isInteger(jsonSchema.const)) jsonSchema.type = 'integer'; // zod's literals are numbers
     if (jsonSchema.type !== 'integer') return;
     if (jsonSchema.minimum === Number.MIN_SAFE_INTEGER) delete jsonSchema.minimum; // what JavaScript can count, no limit
@@ -184,6 +186,13 @@ const conversion = {
       jsonSchema.format = 'int64';
   },
 } as const;
+
+/** A list of at most one file looks like a file in a form, and Swagger UI has no field for a list of files. */
+function oneFile(list: JsonSchema) {
+  const { items, minItems, maxItems, ...others } = list;
+  for (const key of Object.keys(list)) delete list[key];
+  Object.assign(list, items, others, { type: 'string' });
+}
 
 function jsonSchema(schema: unknown, io: 'input' | 'output'): JsonSchema {
   const registry = io === 'input' ? requestSchemas : responseSchemas;

@@ -86,8 +86,11 @@ export interface components {
             }[];
         };
         ImageEditForm: {
-            /** @description The picture; `image[]` is accepted too */
-            image: string[];
+            /**
+             * Format: binary
+             * @description The picture; `image[]` is accepted too
+             */
+            image: string;
             /**
              * Format: binary
              * @description The hole is transparent (alpha below 128); colours do not count. When absent, the transparent pixels of the image are the hole

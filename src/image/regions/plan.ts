@@ -49,7 +49,7 @@ const OVERLAP = { base: 0.5, refiner: 0.25 };
  * A region whose parts are all up to this thick, in pixels, takes few steps at the picture's own resolution: little texture
  * fits into it, and the more steps, the further a sample lies from the mean of what is likely there.
  */
-const THIN = 8;
+const thinFor = (window: number) => Math.min(8, window / 8);
 const THIN_STEPS = 3;
 /** Levels that a refiner may add: it was trained for the first, and each repeats its mistakes. */
 const MAX_DOUBLINGS = 4;
@@ -103,7 +103,7 @@ function merge(parts: readonly HolePart[], mask: Mask, window: number): Group[] 
   let groups: Group[] = parts.map((part) => ({
     parts: [part.box],
     start: startLevel(part, mask, window),
-    thin: part.thickness <= THIN,
+    thin: part.thickness <= thinFor(window),
   }));
   for (let merged = true; merged; ) {
     merged = false;

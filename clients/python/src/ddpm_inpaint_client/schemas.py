@@ -60,7 +60,7 @@ class InferRequest(TypedDict):
 
 
 class ImageEditForm(TypedDict):
-    image: list[bytes]
+    image: bytes
     mask: NotRequired[bytes]
     mask_image: NotRequired[bytes]
     model: NotRequired[str]
