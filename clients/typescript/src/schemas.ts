@@ -191,8 +191,6 @@ export interface components {
              * @default 0
              */
             mask_blur?: number;
-            /** @description Not supported */
-            markup?: unknown;
         };
         ImageEditJson: {
             images: {
@@ -308,8 +306,6 @@ export interface components {
              * @default 0
              */
             mask_blur?: number;
-            /** @description Not supported */
-            markup?: unknown;
         };
         ImageGenerationJson: {
             /**

@@ -82,7 +82,6 @@ class ImageEditForm(TypedDict):
     strategy: NotRequired[Literal['auto', 'windows', 'crop', 'resize']]
     padding: NotRequired[int]
     mask_blur: NotRequired[int]
-    markup: NotRequired[Any]
 
 
 class Image(TypedDict):
@@ -120,7 +119,6 @@ class ImageEditJson(TypedDict):
     strategy: NotRequired[Literal['auto', 'windows', 'crop', 'resize']]
     padding: NotRequired[int]
     mask_blur: NotRequired[int]
-    markup: NotRequired[Any]
 
 
 class ImageGenerationJson(TypedDict):

@@ -78,17 +78,19 @@ const editing = {
   strategy: inpainting.strategy,
   padding: inpainting.padding,
   mask_blur: inpainting.mask_blur,
-  markup: z
-    .undefined({ error: 'is not supported: send the hole as mask' })
-    .optional()
-    .meta({ description: 'Not supported' }),
 };
 
-/** Either mask, but not both. */
+/** Either mask, but not both; and no `markup`, which would be ignored otherwise. */
 function oneMask(
-  body: { mask?: unknown; mask_image?: unknown },
+  body: { mask?: unknown; mask_image?: unknown; markup?: unknown },
   context: { addIssue(issue: { code: 'custom'; path: string[]; message: string }): void },
 ) {
+  if (body.markup !== undefined)
+    context.addIssue({
+      code: 'custom',
+      path: ['markup'],
+      message: 'is not supported: send the hole as mask',
+    });
   if (body.mask === undefined || body.mask_image === undefined) return;
   context.addIssue({ code: 'custom', path: ['mask_image'], message: 'send mask or mask_image, not both' });
 }
