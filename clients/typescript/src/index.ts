@@ -153,6 +153,8 @@ export class InpaintClient {
     const { apiKey, retries } = this.#options;
     const headers = { ...init.headers, ...(apiKey && { authorization: `Bearer ${apiKey}` }) };
     for (let attempt = 0; ; attempt++) {
+      // Node 24's fetch also rejects a promise that nobody holds when a form meets a signal that has aborted before.
+      init.signal?.throwIfAborted();
       const answer = await fetch(this.#base + path, { ...init, headers });
       if (answer.ok) return answer;
       const problem = await problemOf(answer);
