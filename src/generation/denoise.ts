@@ -64,13 +64,13 @@ export async function denoise(
         total,
         elapsedMs: performance.now() - started,
         level: trajectories[0].level,
-        fills: () => fillsOf(trajectories[0]),
-        noisy: () => noisyOf(trajectories[0]),
+        fills: () => canvasesOf(trajectories[0], 'fills'),
+        noisy: () => canvasesOf(trajectories[0], 'noisy'),
       }),
   });
   try {
     await run;
-    const candidates = await Promise.all(trajectories.map(fillsOf));
+    const candidates = await Promise.all(trajectories.map((each) => canvasesOf(each, 'fills')));
     return {
       candidates,
       timings: { queueMs: started - arrived, denoiseMs: performance.now() - started },
@@ -103,10 +103,9 @@ function pixelsOf(spec: TrajectorySpec): number {
   return largest;
 }
 
-function fillsOf(trajectory: DenoisingTrajectory | ThreadedTrajectory): Canvas[] | Promise<Canvas[]> {
-  return trajectory instanceof ThreadedTrajectory ? trajectory.fills() : trajectory.fills;
-}
-
-function noisyOf(trajectory: DenoisingTrajectory | ThreadedTrajectory): Canvas[] | Promise<Canvas[]> {
-  return trajectory instanceof ThreadedTrajectory ? trajectory.noisy() : trajectory.noisy;
+function canvasesOf(
+  trajectory: DenoisingTrajectory | ThreadedTrajectory,
+  which: 'fills' | 'noisy',
+): Canvas[] | Promise<Canvas[]> {
+  return trajectory instanceof ThreadedTrajectory ? trajectory[which]() : trajectory[which];
 }

@@ -87,6 +87,7 @@ test('regions that take few steps are filled first; only regions that have been 
   const trajectory = createTrajectory(spec({ stages: [thin, thick] }));
   expect(trajectory.total).toBe(2 * 2 + 2 * 4);
   expect(trajectory.fills.map(({ level }) => level)).toEqual([0]);
+  expect(trajectory.noisy.map(({ level }) => level)).toEqual([0]);
   run(trajectory, forwards, () => 0);
   expect(trajectory.fills.map(({ level }) => level)).toEqual([1, 0]);
 });

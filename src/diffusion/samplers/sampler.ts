@@ -8,6 +8,10 @@ export interface SamplerState {
   readonly x0?: Float32Array;
 }
 
+/** What a state says of x_0: the result after the last step, else the last step's estimate; before the first step, x_T. */
+export const estimateOf = ({ step, x, x0 }: SamplerState, { timesteps }: Sampler): Float32Array =>
+  step === timesteps.length ? x : (x0 ?? x);
+
 /** Returns standard normal noise of x's length for the current step. Only steps that add noise call it. */
 export type DrawNoise = () => Float32Array;
 

@@ -1,5 +1,5 @@
 import { gaussian } from '../../diffusion/noise.ts';
-import type { Sampler, SamplerState } from '../../diffusion/samplers/sampler.ts';
+import { estimateOf, type Sampler, type SamplerState } from '../../diffusion/samplers/sampler.ts';
 import type { Schedule } from '../../diffusion/schedule.ts';
 import { square } from '../../image/picture.ts';
 import type { Trajectory } from '../../scheduler/trajectory.ts';
@@ -79,9 +79,7 @@ export class ConditionalTrajectory implements Trajectory {
    * The network is not trained on known pixels, so its output there must not reach the seam.
    */
   get x0(): Float32Array {
-    return this.#withKnown(
-      this.#state.step === this.total ? this.#state.x : (this.#state.x0 ?? this.#state.x),
-    );
+    return this.#withKnown(estimateOf(this.#state, this.#sampler));
   }
 
   get fills() {

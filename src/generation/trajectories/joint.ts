@@ -1,6 +1,6 @@
 import { gaussianPixel } from '../../diffusion/noise.ts';
 import { type PredictionType, predictX0 } from '../../diffusion/prediction.ts';
-import type { Sampler, SamplerState } from '../../diffusion/samplers/sampler.ts';
+import { estimateOf, type Sampler, type SamplerState } from '../../diffusion/samplers/sampler.ts';
 import type { Schedule } from '../../diffusion/schedule.ts';
 import { cropTensor } from '../../image/regions/crop.ts';
 import type { LevelPixels } from '../../image/regions/level.ts';
@@ -75,7 +75,7 @@ export class JointDenoising {
 
   /** The level's canvas with the current estimate of x_0 in the hole; the result when all steps are done. */
   get canvas(): Canvas {
-    return this.#filledWith(this.isFinished ? this.#state.x : (this.#state.x0 ?? this.#state.x));
+    return this.#filledWith(estimateOf(this.#state, this.#options.sampler));
   }
 
   /** The same with x_t of the last step: what the network saw. */

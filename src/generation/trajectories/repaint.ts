@@ -1,6 +1,6 @@
 import { qSample } from '../../diffusion/forward.ts';
 import { gaussian } from '../../diffusion/noise.ts';
-import type { Sampler, SamplerState } from '../../diffusion/samplers/sampler.ts';
+import { estimateOf, type Sampler, type SamplerState } from '../../diffusion/samplers/sampler.ts';
 import type { Schedule } from '../../diffusion/schedule.ts';
 import type { Trajectory } from '../../scheduler/trajectory.ts';
 import { type Conditioning, type NoiseLevel, noiseLevel, wholeFill } from './conditional.ts';
@@ -66,7 +66,7 @@ export class RepaintTrajectory implements Trajectory {
 
   /** The current estimate of the clean picture, [3, R, R] in -1..1: the result when all steps are done. */
   get x0(): Float32Array {
-    return this.step === this.total ? this.#state.x : (this.#state.x0 ?? this.#state.x);
+    return estimateOf(this.#state, this.#sampler);
   }
 
   get fills() {

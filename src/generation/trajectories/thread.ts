@@ -8,8 +8,7 @@ import type { Canvas } from './enlarge.ts';
 export type Message =
   | { type: 'create'; id: number; spec: TrajectorySpec }
   | { type: 'advance'; id: number; prediction: Float32Array; row: number }
-  | { type: 'fills'; id: number }
-  | { type: 'noisy'; id: number }
+  | { type: 'fills' | 'noisy'; id: number }
   | { type: 'close'; id: number };
 
 /** Messages are answered in order, except `close`, which has no answer. */
@@ -51,8 +50,7 @@ function answer(message: Exclude<Message, { type: 'close' }>): Answer {
   }
   const trajectory = trajectories.get(message.id);
   if (!trajectory) throw new Error(`there is no trajectory ${message.id}`);
-  if (message.type === 'fills') return { fills: trajectory.fills };
-  if (message.type === 'noisy') return { fills: trajectory.noisy };
+  if (message.type !== 'advance') return { fills: trajectory[message.type] };
   left.set(message.id, (left.get(message.id) ?? trajectory.rows) - 1);
   trajectory.advance(message.prediction, message.row);
   if (left.get(message.id)) return { step: trajectory.step };

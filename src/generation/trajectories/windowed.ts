@@ -14,19 +14,25 @@ export interface Stage {
   levels: { region: number; input: LevelInput }[];
 }
 
+/** A stage that has been begun. */
+interface BegunStage {
+  levels: Stage['levels'];
+  /** One for each of them. */
+  running: JointDenoising[];
+}
+
 /**
- * Fills the regions of a plan, from coarse levels to fine ones. All regions are filled by the base model first, together;
- * then each stage refines those that have a further level.
+ * Fills the regions of a plan, from coarse levels to fine ones. All regions are filled by the base model first; then each
+ * stage refines those that have a further level.
  */
 export class WindowedTrajectory implements Trajectory {
   readonly total: number;
   step = 0;
   readonly #stages: readonly Stage[];
   #stage = 0;
-  /** Of the current stage. */
-  #running: JointDenoising[];
-  /** That in which the last step was: the current stage, or the one before, which has just been finished. */
-  #shown: { stage: number; running: JointDenoising[] };
+  #current: BegunStage;
+  /** That in which the last step was: the current one, or the one before, which has just been finished. */
+  #shown: BegunStage;
   /** The latest fill of each region that a stage has finished. */
   readonly #filled: Canvas[] = [];
 
@@ -36,8 +42,8 @@ export class WindowedTrajectory implements Trajectory {
       const windows = levels.reduce((count, { input }) => count + input.windows.length, 0);
       return sum + windows * options.sampler.timesteps.length;
     }, 0);
-    this.#running = this.#begin();
-    this.#shown = { stage: 0, running: this.#running };
+    this.#current = this.#begin();
+    this.#shown = this.#current;
   }
 
   get network(): NetworkName {
@@ -45,7 +51,7 @@ export class WindowedTrajectory implements Trajectory {
   }
 
   get rows(): number {
-    return this.#running.reduce((sum, { rows }) => sum + rows, 0);
+    return this.#current.running.reduce((sum, { rows }) => sum + rows, 0);
   }
 
   input(row: number): { x: Float32Array; t: number } {
@@ -57,50 +63,51 @@ export class WindowedTrajectory implements Trajectory {
     const [denoising, window] = this.#find(row);
     denoising.advance(prediction, window);
     this.step++;
-    this.#shown = { stage: this.#stage, running: this.#running };
-    if (this.#running.every(({ isFinished }) => isFinished)) this.#finishStage();
+    this.#shown = this.#current;
+    if (this.#current.running.every(({ isFinished }) => isFinished)) this.#finishStage();
   }
 
   /** The current estimate of x_0 of every region that has been begun, at the level that it has reached. */
   get fills(): Canvas[] {
-    const fills = [...this.#filled];
-    for (const [i, { region }] of this.#levels.entries()) fills[region] = this.#running[i].canvas;
-    return fills.filter((fill) => fill !== undefined);
+    return this.#begun(this.#current, ({ canvas }) => canvas);
   }
 
+  /** The same with x_t of the last step. */
   get noisy(): Canvas[] {
-    const { stage, running } = this.#shown;
-    const noisy = [...this.#filled];
-    for (const [i, { region }] of this.#stages[stage].levels.entries()) noisy[region] = running[i].noisy;
-    return noisy;
+    return this.#begun(this.#shown, ({ noisy }) => noisy);
   }
 
   get level(): NoiseLevel {
     return this.#shown.running[0].noiseLevel;
   }
 
-  get #levels() {
-    return this.#stages[this.#stage].levels;
+  /** The canvases of a stage's regions, and the fills of others; none for regions that no stage has begun yet. */
+  #begun({ levels, running }: BegunStage, canvasOf: (denoising: JointDenoising) => Canvas): Canvas[] {
+    const canvases = [...this.#filled];
+    for (const [i, { region }] of levels.entries()) canvases[region] = canvasOf(running[i]);
+    return canvases.filter((canvas) => canvas !== undefined);
   }
 
-  #begin(): JointDenoising[] {
+  #begin(): BegunStage {
     const { options, augmentation, levels } = this.#stages[this.#stage];
-    return levels.map(({ region, input }) => {
+    const running = levels.map(({ region, input }) => {
       const coarse = augmentation && { canvas: this.#filled[region], ...augmentation };
       return new JointDenoising(input, { ...options, coarse });
     });
+    return { levels, running };
   }
 
   #finishStage() {
-    for (const [i, { region }] of this.#levels.entries()) this.#filled[region] = this.#running[i].canvas;
+    const { levels, running } = this.#current;
+    for (const [i, { region }] of levels.entries()) this.#filled[region] = running[i].canvas;
     if (this.#stage === this.#stages.length - 1) return;
     this.#stage++;
-    this.#running = this.#begin();
+    this.#current = this.#begin();
   }
 
   #find(row: number): [JointDenoising, window: number] {
     let window = row;
-    for (const denoising of this.#running) {
+    for (const denoising of this.#current.running) {
       if (window < denoising.rows) return [denoising, window];
       window -= denoising.rows;
     }
