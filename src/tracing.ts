@@ -2,7 +2,6 @@
  * Tracing with OpenTelemetry, configured by its standard environment variables. It is off unless an endpoint is set; the
  * functions here then cost almost nothing, because the API creates no-op spans and the SDK is not loaded.
  */
-import { createRequire } from 'node:module';
 import {
   type Attributes,
   type Context,
@@ -16,12 +15,9 @@ import {
   trace,
 } from '@opentelemetry/api';
 import type { Logger } from 'pino';
+import { NAME, VERSION } from './version.ts';
 
-const { name, version } = createRequire(import.meta.url)('../package.json') as {
-  name: string;
-  version: string;
-};
-const tracer = trace.getTracer(name, version);
+const tracer = trace.getTracer(NAME, VERSION);
 
 /** The OpenTelemetry variables are invalid or ask for an unsupported protocol. */
 export class TracingError extends Error {
@@ -54,7 +50,7 @@ export async function startTracing(
     { error: warn, warn, info: silent, debug: silent, verbose: silent },
     { logLevel: DiagLogLevel.WARN, suppressOverrideMessage: true },
   );
-  const ownResource = resources.resourceFromAttributes({ 'service.name': name, 'service.version': version });
+  const ownResource = resources.resourceFromAttributes({ 'service.name': NAME, 'service.version': VERSION });
   const provider = new NodeTracerProvider({
     // Attributes from the environment take precedence.
     resource: ownResource.merge(resources.detectResources({ detectors: [resources.envDetector] })),

@@ -2,7 +2,7 @@ import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { z } from 'zod';
 import { apiKeys, parseRate } from './api-keys.ts';
-import { aliases, flag, oneOf, origins, proxies, split, wholeNumber } from './values.ts';
+import { aliases, flag, oneOf, origins, PATH_PREFIX, proxies, split, wholeNumber } from './values.ts';
 
 /** A setting: the meaning, default and range of an environment variable. */
 export interface Setting {
@@ -282,7 +282,7 @@ export const SETTINGS = {
   BASE_PATH: {
     schema: z
       .string()
-      .regex(/^(\/[\w.~-]+)+$/, 'must be a path such as /inpaint, without a slash at its end')
+      .regex(PATH_PREFIX, 'must be a path such as /inpaint, without a slash at its end')
       .optional(),
     default: undefined,
     description:

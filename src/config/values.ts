@@ -29,6 +29,9 @@ export const split = z.string().superRefine((text, context) => {
   }
 });
 
+/** A path that stands before the service's own, without a slash at its end. */
+export const PATH_PREFIX = /^(\/[\w.~-]+)+$/;
+
 /** A comma-separated list of other names of models, each as name=model. `*` stands for every other name. */
 export const aliases = z.string().transform((list, context) => {
   const pairs = list.split(',').flatMap((pair) => pair.trim() || []);

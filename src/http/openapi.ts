@@ -13,6 +13,9 @@ const uri = (id: string) => `#/components/schemas/${id}`;
 /** The service's address relative to the document's own, /openapi.json: it is right behind any proxy. */
 export const HERE = '.';
 
+/** The document's servers: this one, at an address. */
+export const serversAt = (url: string) => [{ url, description: 'This service' }];
+
 /** Converts a route's zod schemas for the document: references to the named ones, JSON Schema for the rest. */
 export const transform: SwaggerTransform = ({ schema, url }) => {
   if (!schema || schema.hide) return { schema: { hide: true }, url };
@@ -40,10 +43,9 @@ export const transformObject: SwaggerTransformObject = (document) => {
   const { openapiObject } = document;
   const schemas = { ...components(requestSchemas, 'input'), ...components(responseSchemas, 'output') };
   addExamples(openapiObject.paths ?? {});
-  const servers = [{ url: HERE, description: 'This service' }];
   return {
     ...openapiObject,
-    servers,
+    servers: serversAt(HERE),
     components: { ...openapiObject.components, schemas },
   } as typeof openapiObject;
 };
@@ -133,6 +135,16 @@ export function problems(...slugs: Slug[]): Record<number, unknown> {
 /** The same for operations under /v1, which need a key and are rate-limited. */
 export const apiProblems = (...slugs: Slug[]) => problems('unauthorized', ...slugs, 'rate-limited');
 
+/** A response with a body of JSON. */
+export const json = (description: string, schema: z.ZodType) => ({
+  description,
+  content: { 'application/json': { schema } },
+});
+
+/** Responses of these statuses with an error in the shape of another service's API. */
+export const refusals = (schema: z.ZodType, statuses: number[]): Record<number, unknown> =>
+  Object.fromEntries(statuses.map((status) => [status, json('Why not', schema)]));
+
 /** A response body: the bytes of a picture. */
 export const binary = z.custom<Buffer>().meta({ type: 'string', format: 'binary' });
 /** Response content: one picture in any of the output formats. */
@@ -179,7 +191,8 @@ const conversion = {
     if (items?.format === 'binary' && jsonSchema.maxItems === 1) oneFile(jsonSchema);
     if (Number.isInteger(jsonSchema.const)) jsonSchema.type = 'integer'; // zod's literals are numbers
     if (jsonSchema.type !== 'integer') return;
-    if (jsonSchema.minimum === Number.MIN_SAFE_INTEGER) delete jsonSchema.minimum; // what JavaScript can count, no limit
+    // Zod bounds every integer by what a double can count. Such a bound says nothing, and Swagger UI shows it as an example.
+    if (jsonSchema.minimum === Number.MIN_SAFE_INTEGER) delete jsonSchema.minimum;
     if (jsonSchema.maximum === Number.MAX_SAFE_INTEGER) delete jsonSchema.maximum;
     const largest = jsonSchema.const ?? jsonSchema.maximum;
     if (((largest as number | undefined) ?? Number.POSITIVE_INFINITY) > MAX_INT32)
@@ -206,17 +219,5 @@ function components(registry: typeof requestSchemas, io: 'input' | 'output'): Re
 }
 
 function clean({ $schema, $id, id, ...schema }: JsonSchema): JsonSchema {
-  return withoutSafeBounds(schema) as JsonSchema;
-}
-
-/** Zod bounds every integer by what a double can count. Such a bound says nothing, and Swagger UI shows it as an example. */
-function withoutSafeBounds(value: unknown): unknown {
-  if (Array.isArray(value)) return value.map(withoutSafeBounds);
-  if (typeof value !== 'object' || value === null) return value;
-  const kept = Object.entries(value).filter(
-    ([key, bound]) =>
-      !(key === 'minimum' && bound === Number.MIN_SAFE_INTEGER) &&
-      !(key === 'maximum' && bound === Number.MAX_SAFE_INTEGER),
-  );
-  return Object.fromEntries(kept.map(([key, each]) => [key, withoutSafeBounds(each)]));
+  return schema;
 }

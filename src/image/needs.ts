@@ -43,7 +43,7 @@ const WINDOW_BYTES = 128;
 
 export const pixelsOf = ({ width, height }: Size): number => width * height;
 
-const largest = (...sizes: Size[]) => sizes.reduce((a, b) => (pixelsOf(b) > pixelsOf(a) ? b : a));
+export const largest = (...sizes: Size[]) => sizes.reduce((a, b) => (pixelsOf(b) > pixelsOf(a) ? b : a));
 
 const channelsOf = ({ hasAlpha }: Header) => (hasAlpha ? 4 : 3);
 

@@ -12,6 +12,7 @@ import {
   decodedBytes,
   decodeWork,
   encodeWork,
+  largest,
   levelPixelsOf,
   levelWork,
   maskBytes,
@@ -177,7 +178,7 @@ export async function uncertainty(...args: Parameters<Tasks['uncertainty']>): Pr
 
 export async function encodePicture(...args: Parameters<Tasks['encodePicture']>): Promise<Uint8Array> {
   const [picture, { format, size = picture }] = args;
-  const larger = pixelsOf(size) > pixelsOf(picture) ? size : picture;
+  const larger = largest(picture, size);
   const work = encodeWork(larger, format, picture.data16 !== undefined);
   return run(costOf(pixelsOf(larger), work), 'encodePicture', args);
 }

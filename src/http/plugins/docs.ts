@@ -1,17 +1,15 @@
 import { readFile } from 'node:fs/promises';
-import { createRequire } from 'node:module';
 import swagger from '@fastify/swagger';
 import swaggerUi from '@fastify/swagger-ui';
 import type { FastifyInstance } from 'fastify';
 import fp from 'fastify-plugin';
-import { HERE, transform, transformObject } from '../openapi.ts';
+import { VERSION } from '../../version.ts';
+import { HERE, serversAt, transform, transformObject } from '../openapi.ts';
 import { policy } from './headers.ts';
-
-const { version } = createRequire(import.meta.url)('../../../package.json') as { version: string };
 
 const ICON = new URL('../../playground/icon.svg', import.meta.url);
 
-/** The service's address relative to /docs/json: see HERE. */
+/** The service's address relative to /docs/json: see HERE in openapi.ts. */
 const ABOVE = '..';
 
 /** All problems look alike: the example is shown once for each operation. */
@@ -36,7 +34,7 @@ export default fp(async function docs(app: FastifyInstance) {
       openapi: '3.1.0',
       info: {
         title: 'ddpm-inpaint',
-        version,
+        version: VERSION,
         description:
           'Fills holes in pictures with a denoising diffusion model. Errors are `application/problem+json` ' +
           '(RFC 9457); below `/v1/images` and `/v1/models` they have a member `error`, as clients of OpenAI read it. Below ' +
@@ -75,32 +73,25 @@ export default fp(async function docs(app: FastifyInstance) {
     transform,
     transformObject,
   });
+  const icon = await readFile(ICON);
   await app.register(swaggerUi, {
     routePrefix: '/docs',
     staticCSP: policy(SWAGGER_UI),
     theme: {
       title: 'ddpm-inpaint: API',
       css: [{ filename: 'ours.css', content: STYLE }],
-      favicon: [
-        {
-          filename: 'icon.svg',
-          rel: 'icon',
-          type: 'image/svg+xml',
-          sizes: 'any',
-          content: await readFile(ICON),
-        },
-      ],
+      favicon: [{ filename: 'icon.svg', rel: 'icon', type: 'image/svg+xml', sizes: 'any', content: icon }],
     },
-    logo: { type: 'image/svg+xml', content: await readFile(ICON), href: '../', target: '_self' },
+    logo: { type: 'image/svg+xml', content: icon, href: '../', target: '_self' },
     transformSpecification: (document, request) => ({
       ...document,
-      servers: [{ url: request.pathPrefix || ABOVE, description: 'This service' }],
+      servers: serversAt(request.pathPrefix || ABOVE),
     }),
   });
 
   app.get('/openapi.json', { schema: { hide: true } as never }, ({ pathPrefix }) => ({
     ...app.swagger(),
-    servers: [{ url: pathPrefix || HERE, description: 'This service' }],
+    servers: serversAt(pathPrefix || HERE),
   }));
   app.get('/openapi.yaml', { schema: { hide: true } as never }, ({ pathPrefix }, reply) => {
     const text = app.swagger({ yaml: true });

@@ -3,6 +3,7 @@ import proxyAddr from '@fastify/proxy-addr';
 import type { FastifyInstance, FastifyRequest } from 'fastify';
 import fp from 'fastify-plugin';
 import type { Config } from '../../config/settings.ts';
+import { PATH_PREFIX } from '../../config/values.ts';
 
 declare module 'fastify' {
   interface FastifyRequest {
@@ -10,8 +11,6 @@ declare module 'fastify' {
     pathPrefix: string;
   }
 }
-
-const PREFIX = /^(\/[\w.~-]+)+$/;
 
 /** Lets a request with BASE_PATH in its path be routed like one without: proxies strip it, or do not. */
 export function withoutBasePath(basePath: string | undefined) {
@@ -42,6 +41,6 @@ export default fp(async function prefix(app: FastifyInstance, { config }: { conf
     const value = headers['x-forwarded-prefix'];
     if (typeof value !== 'string' || !trusted(socket.remoteAddress ?? '', 0)) return undefined;
     const path = value.replace(/\/$/, '');
-    return path === '' || PREFIX.test(path) ? path : undefined;
+    return path === '' || PATH_PREFIX.test(path) ? path : undefined;
   }
 });

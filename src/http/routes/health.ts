@@ -1,13 +1,13 @@
 import type { FastifyInstance } from 'fastify';
 import type { Dependencies } from '../dependencies.ts';
-import { problems } from '../openapi.ts';
+import { json, problems } from '../openapi.ts';
 import { health } from '../schemas/responses.ts';
 import { assertServing } from '../serving.ts';
 
 /** The liveness, readiness and startup probes of Kubernetes. */
 export default async function healthRoutes(app: FastifyInstance, { registry }: Dependencies) {
   let started = false;
-  const ok = { 200: { description: 'Yes', content: { 'application/json': { schema: health } } } };
+  const ok = { 200: json('Yes', health) };
   const operation = (operationId: string, summary: string, description: string) => ({
     operationId,
     tags: ['operations'],

@@ -12,7 +12,7 @@ import type { Dependencies } from '../dependencies.ts';
 import { disconnectSignal } from '../disconnect.ts';
 import { jobView } from '../job-view.ts';
 import { openJobs } from '../open-jobs.ts';
-import { apiProblems, events, pictureContent } from '../openapi.ts';
+import { apiProblems, events, json, pictureContent } from '../openapi.ts';
 import { fieldProblem } from '../problem.ts';
 import { type JobBody, jobForm, jobJson } from '../schemas/requests.ts';
 import { jobList, job as jobSchema } from '../schemas/responses.ts';
@@ -22,10 +22,7 @@ import { limitStreams } from '../stream-limit.ts';
 const idParams = z.object({ id: z.string().max(100).meta({ description: 'The id of a job' }) });
 const tags = ['jobs'];
 const location = { location: { type: 'string', description: 'Path of the job' } };
-const one = (description: string) => ({
-  description,
-  content: { 'application/json': { schema: jobSchema } },
-});
+const one = (description: string) => json(description, jobSchema);
 
 export default async function jobRoutes(app: FastifyInstance, dependencies: Dependencies) {
   const { config, registry, metrics } = dependencies;
@@ -138,7 +135,7 @@ export default async function jobRoutes(app: FastifyInstance, dependencies: Depe
             .meta({ description: 'At most so many jobs' }),
         }),
         response: {
-          200: { description: 'The jobs', content: { 'application/json': { schema: jobList } } },
+          200: json('The jobs', jobList),
           ...apiProblems('invalid-request'),
         },
       },

@@ -5,7 +5,7 @@ import type { NetworkShape } from '../../engine/network.ts';
 import { networksOf } from '../../model/networks.ts';
 import type { ServedModel } from '../../registry/served-model.ts';
 import type { Dependencies } from '../dependencies.ts';
-import { apiProblems } from '../openapi.ts';
+import { apiProblems, json } from '../openapi.ts';
 import { type ModelResponse, modelList, model as modelSchema } from '../schemas/responses.ts';
 
 export default async function modelRoutes(app: FastifyInstance, { registry }: Dependencies) {
@@ -18,7 +18,7 @@ export default async function modelRoutes(app: FastifyInstance, { registry }: De
         summary: 'All models, newest version first',
         description: 'Every version in MODEL_DIR, loaded or not, by id.',
         response: {
-          200: { description: 'All models', content: { 'application/json': { schema: modelList } } },
+          200: json('All models', modelList),
           ...apiProblems(),
         },
       },
@@ -40,7 +40,7 @@ export default async function modelRoutes(app: FastifyInstance, { registry }: De
           'The card is the contents of model.json: architecture, noise schedule, defaults, training and metrics.',
         params: z.object({ id: z.string().meta({ description: 'id (its newest version) or id@version' }) }),
         response: {
-          200: { description: 'The model', content: { 'application/json': { schema: modelSchema } } },
+          200: json('The model', modelSchema),
           ...apiProblems('unknown-model'),
         },
       },

@@ -6,8 +6,8 @@ import { sniffFormat } from '../../../image/format.ts';
 import { isLossless } from '../../../image/lossless.ts';
 import type { OutputFormat } from '../../../image/picture.ts';
 import type { Dependencies } from '../../dependencies.ts';
-import type { JsonShape } from '../../json-body.ts';
-import { binary, generatedHeaders, pictureContent } from '../../openapi.ts';
+import { JSON_BYTES, type JsonShape } from '../../json-body.ts';
+import { binary, generatedHeaders, json, pictureContent, refusals } from '../../openapi.ts';
 import { perform } from '../../perform.ts';
 import { fieldProblem, Problem } from '../../problem.ts';
 import { sendImage } from '../../reply.ts';
@@ -18,10 +18,10 @@ import * as schemas from './schemas.ts';
 import socket from './socket.ts';
 
 /** The body's members that may be pictures. */
-const json: JsonShape = {
+const shape: JsonShape = {
   pictures: ['image', 'mask', 'paint_by_example_example_image'],
   depth: 1,
-  bytes: 65_536,
+  bytes: JSON_BYTES,
 };
 const KNOWN = new Set(Object.keys(schemas.inpaintJson.shape));
 
@@ -37,12 +37,12 @@ export default async function ioPaint(app: FastifyInstance, dependencies: Depend
 
   app.get(
     '/api/v1/server-config',
-    { schema: operation('ioPaintConfig', 'What there is', { 200: of('It', schemas.serverConfig) }) },
+    { schema: operation('ioPaintConfig', 'What there is', { 200: json('It', schemas.serverConfig) }) },
     () => answers.serverConfig(registry.get()),
   );
   app.get(
     '/api/v1/model',
-    { schema: operation('ioPaintModel', 'The model', { 200: of('It', schemas.modelInfo) }) },
+    { schema: operation('ioPaintModel', 'The model', { 200: json('It', schemas.modelInfo) }) },
     () => answers.modelInfo(registry.get()),
   );
   app.post<{ Body: { name: string } }>(
@@ -51,7 +51,7 @@ export default async function ioPaint(app: FastifyInstance, dependencies: Depend
       schema: operation(
         'ioPaintSwitchModel',
         'Switch to a model: only to the one that is served, because a switch would be for everybody',
-        { 200: of('The model', schemas.modelInfo), ...errors(400, 413, 415) },
+        { 200: json('The model', schemas.modelInfo), ...errors(400, 413, 415) },
         schemas.switchModelJson,
       ),
     },
@@ -65,7 +65,7 @@ export default async function ioPaint(app: FastifyInstance, dependencies: Depend
   );
   app.get(
     '/api/v1/samplers',
-    { schema: operation('ioPaintSamplers', 'Names of samplers', { 200: of('They', schemas.samplers) }) },
+    { schema: operation('ioPaintSamplers', 'Names of samplers', { 200: json('They', schemas.samplers) }) },
     () => SAMPLER_NAMES,
   );
   // A picture to begin with, for which the page asks at its start. Anything but a picture means that there is none.
@@ -78,7 +78,7 @@ export default async function ioPaint(app: FastifyInstance, dependencies: Depend
       schema: operation(
         'ioPaintGenInfo',
         'The prompts with which a picture was made: none',
-        { 200: of('None', schemas.genInfo), ...errors(400, 408, 413, 415) },
+        { 200: json('None', schemas.genInfo), ...errors(400, 408, 413, 415) },
         schemas.genInfoForm,
         'multipart/form-data',
       ),
@@ -89,7 +89,7 @@ export default async function ioPaint(app: FastifyInstance, dependencies: Depend
   app.post<{ Body: schemas.InpaintBody }>(
     '/api/v1/inpaint',
     {
-      config: { json },
+      config: { json: shape },
       schema: operation(
         'ioPaintInpaint',
         'Fill a hole, as IOPaint does: the answer has the format of the image',
@@ -156,11 +156,6 @@ function outputFor(image: Buffer): { format: OutputFormat; quality?: number } {
   return { format: sent as OutputFormat, quality: isLossless(image, sent) ? LOSSLESS : QUALITY };
 }
 
-const of = (description: string, schema: z.ZodType) => ({
-  description,
-  content: { 'application/json': { schema } },
-});
-
 function operation(
   operationId: string,
   summary: string,
@@ -178,6 +173,4 @@ function operation(
   };
 }
 
-function errors(...statuses: number[]): Record<number, unknown> {
-  return Object.fromEntries(statuses.map((status) => [status, of('Why not', schemas.error)]));
-}
+const errors = (...statuses: number[]) => refusals(schemas.error, statuses);

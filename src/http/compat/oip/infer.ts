@@ -3,7 +3,7 @@ import type { FastifyReply } from 'fastify';
 import { queueShares } from '../../../config/queue-shares.ts';
 import type { Config } from '../../../config/settings.ts';
 import { evaluate } from '../../../generation/evaluate.ts';
-import { generationLimits } from '../../../generation/prepare.ts';
+import { type GenerationLimits, generationLimits } from '../../../generation/prepare.ts';
 import type { InpaintRequest } from '../../../generation/request.ts';
 import { assertReady } from '../../../generation/resolve.ts';
 import { pictureBudget } from '../../../image/budget.ts';
@@ -12,7 +12,7 @@ import type { Dependencies } from '../../dependencies.ts';
 import { disconnectSignal } from '../../disconnect.ts';
 import { perform } from '../../perform.ts';
 import { fieldProblem } from '../../problem.ts';
-import { validationProblem, zodValidator } from '../../validation.ts';
+import { validated } from '../../validation.ts';
 import { nameIgnored } from '../ignored.ts';
 import { assertWritable, type Message } from './message.ts';
 import { type FoundModel, findModel, type ModelPath } from './models.ts';
@@ -54,7 +54,8 @@ export async function fill(
       format: 'png',
     }),
   );
-  const files = await performAll(dependencies, reply, requests);
+  const each = { ...limits, maxPixels: Math.floor(limits.maxPixels / count) };
+  const files = await performAll(dependencies, reply, requests, each);
   const head = { model_name: name, model_version: model.card.version, id: sent.id };
   return writeFill(head, sent.wanted, { files, datatype: sent.datatype, seed });
 }
@@ -64,16 +65,15 @@ async function performAll(
   dependencies: Dependencies,
   reply: FastifyReply,
   requests: readonly InpaintRequest[],
+  limits: GenerationLimits,
 ): Promise<Uint8Array[]> {
-  const limits = generationLimits(dependencies.config);
-  const each = { ...limits, maxPixels: Math.floor(limits.maxPixels / requests.length) };
   const controller = new AbortController();
   const signal = AbortSignal.any([disconnectSignal(reply), controller.signal]);
   reply.raw.setMaxListeners(reply.raw.getMaxListeners() + requests.length); // each waits for its end
   let failure: unknown;
   const all = await Promise.all(
     requests.map((request, i) =>
-      perform(dependencies, reply, request, undefined, { limits: each, signal }).catch((error) => {
+      perform(dependencies, reply, request, undefined, { limits, signal }).catch((error) => {
         failure ??= naming(error, i, requests.length);
         controller.abort(failure);
       }),
@@ -118,7 +118,6 @@ async function reading<T>({ bytes }: Message, read: () => Promise<T>): Promise<T
   }
 }
 
-const validate = zodValidator({ schema: fillParameters, httpPart: 'body' } as never);
 /** Names that have an effect: those of a fill, and one of the protocol. */
 const KNOWN = new Set([...Object.keys(fillParameters.shape), 'binary_data_output']);
 
@@ -126,10 +125,9 @@ const KNOWN = new Set([...Object.keys(fillParameters.shape), 'binary_data_output
 function parametersOf(reply: FastifyReply, { priority, ...rest }: Record<string, unknown>): FillParameters {
   // Triton's clients have a priority of their own: a number, of which other servers have no notion.
   const sent = typeof priority === 'number' ? rest : { priority, ...rest };
-  const result = validate(sent) as { value: FillParameters } | { error: never };
-  if ('error' in result) throw validationProblem(result.error);
+  const parameters = validated(fillParameters, sent);
   nameIgnored(reply, rest, KNOWN);
-  return result.value;
+  return parameters;
 }
 
 /** Throws Problem for more images than the queue always leaves to a request. */

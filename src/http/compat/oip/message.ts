@@ -1,5 +1,5 @@
 import { Problem } from '../../problem.ts';
-import { validationProblem, zodValidator } from '../../validation.ts';
+import { validated } from '../../validation.ts';
 import { type InferRequestBody, inferRequest } from './schemas.ts';
 import {
   checkShape,
@@ -81,8 +81,6 @@ export function readRequest(
 
 const namesOf = (specs: TensorSpec[]) => specs.map(({ name }) => name).join(', ');
 
-const validate = zodValidator({ schema: inferRequest, httpPart: 'body' } as never);
-
 function parse(json: Buffer): InferRequestBody {
   if (json.length === 0) throw new Problem('invalid-request', 'the body is empty; it must be JSON');
   assertSmall(json);
@@ -92,9 +90,7 @@ function parse(json: Buffer): InferRequestBody {
   } catch {
     throw new Problem('invalid-request', 'the body is not valid JSON');
   }
-  const result = validate(body) as { value: InferRequestBody } | { error: never };
-  if ('error' in result) throw validationProblem(result.error);
-  return result.value;
+  return validated(inferRequest, body);
 }
 
 /** Bounds what JSON.parse has to allocate, apart from strings. */

@@ -1,10 +1,10 @@
 import type { IncomingMessage } from 'node:http';
-import { createRequire } from 'node:module';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { z } from 'zod';
 import { ModelNotReadyError } from '../../../generation/errors.ts';
+import { NAME, VERSION } from '../../../version.ts';
 import type { Dependencies } from '../../dependencies.ts';
-import { binary, generatedHeaders } from '../../openapi.ts';
+import { binary, generatedHeaders, json, refusals } from '../../openapi.ts';
 import { assertServing } from '../../serving.ts';
 import { ignoredHeader } from '../ignored.ts';
 import { readBody, sendMessage } from './body.ts';
@@ -14,11 +14,6 @@ import { findModel, type ModelPath, versionsOf } from './models.ts';
 import * as schemas from './schemas.ts';
 import { describe } from './signatures.ts';
 
-const { version: VERSION } = createRequire(import.meta.url)('../../../../package.json') as {
-  version: string;
-};
-
-const NAME = 'ddpm-inpaint';
 const tags = ['open inference protocol'];
 const DESCRIPTION =
   'Open Inference Protocol, version 2: docs/open-inference-protocol.md has tensors and parameters.';
@@ -32,10 +27,6 @@ const params = z.object({
 });
 const versioned = params.extend({
   version: z.string().meta({ description: 'A version of the model', examples: ['2'] }),
-});
-const json = (description: string, schema: z.ZodType) => ({
-  description,
-  content: { 'application/json': { schema } },
 });
 
 /** The Open Inference Protocol, version 2, of KServe and Triton. */
@@ -178,5 +169,4 @@ function operation(operationId: string, summary: string, response: Record<number
   return { operationId, tags, summary, description: DESCRIPTION, response };
 }
 
-const errors = (...statuses: number[]) =>
-  Object.fromEntries(statuses.map((status) => [status, json('Why not', schemas.inferError)]));
+const errors = (...statuses: number[]) => refusals(schemas.inferError, statuses);

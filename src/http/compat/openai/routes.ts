@@ -1,5 +1,6 @@
-import type { FastifyInstance } from 'fastify';
+import type { FastifyInstance, FastifyReply } from 'fastify';
 import { z } from 'zod';
+import type { GenerationRequest } from '../../../generation/request.ts';
 import type { Dependencies } from '../../dependencies.ts';
 import type { JsonShape } from '../../json-body.ts';
 import { apiProblems, generatedHeaders } from '../../openapi.ts';
@@ -42,23 +43,32 @@ const stream = z.string().meta({
     'each result; if it fails, the last event has a member `error`.',
 });
 
-function operation(operationId: string, summary: string, description: string, streamed: boolean) {
+interface Operation {
+  operationId: string;
+  summary: string;
+  description: string;
+  /** Content of its body. */
+  body: object;
+  problems: Slug[];
+  isStreamed: boolean;
+}
+
+function operation({ description, body, problems, isStreamed, ...named }: Operation) {
   const content = { 'application/json': { schema: imagesResponse } };
-  return (body: object, problems: Slug[]) => ({
-    operationId,
+  return {
+    ...named,
     tags: ['OpenAI'],
-    summary,
     description: `${description} The header \`x-ignored-parameters\` names parameters that were sent and have no effect.`,
     body: { content: body },
     response: {
       200: {
         description: 'The pictures',
         headers: { ...generatedHeaders, ...ignoredHeader },
-        content: { ...content, ...(streamed && { 'text/event-stream': { schema: stream } }) },
+        content: { ...content, ...(isStreamed && { 'text/event-stream': { schema: stream } }) },
       },
       ...apiProblems(...PROBLEMS, ...problems),
     },
-  });
+  };
 }
 
 const known = (...schemas: z.ZodObject[]) => {
@@ -72,57 +82,58 @@ const VARIATION = known(variationForm);
 
 /** OpenAI's images API, for clients that exist. */
 export default async function openAiImages(app: FastifyInstance, dependencies: Dependencies) {
-  const edit = operation(
-    'editImage',
-    "Fill a hole, as OpenAI's clients ask for it",
-    "OpenAI's `images/edits`.",
-    true,
-  );
   app.post<{ Body: EditBody }>(
     '/v1/images/edits',
     {
-      schema: edit(
-        { 'application/json': { schema: editJson }, 'multipart/form-data': { schema: editForm } },
-        [...PICTURES, ...MASKS],
-      ),
+      schema: operation({
+        operationId: 'editImage',
+        summary: "Fill a hole, as OpenAI's clients ask for it",
+        description: "OpenAI's `images/edits`.",
+        body: { 'application/json': { schema: editJson }, 'multipart/form-data': { schema: editForm } },
+        problems: [...PICTURES, ...MASKS],
+        isStreamed: true,
+      }),
       config: { json },
       preValidation: (request) => request.readForm(editForm, FORM),
     },
     ({ body }, reply) => {
       nameIgnored(reply, body, EDIT);
-      const request = editRequest(body);
-      if (body.stream) return streamImages(dependencies, reply, request, body, 'image_edit');
-      return replyWithImages(dependencies, reply, request, body);
+      return answer(reply, editRequest(body), body, 'image_edit');
     },
   );
 
-  const generate = operation(
-    'generateImage',
-    "Generate pictures, as OpenAI's clients ask for them",
-    "OpenAI's `images/generations`. The model draws what it was trained on, whatever the prompt.",
-    true,
-  );
   app.post<{ Body: GenerateBody }>(
     '/v1/images/generations',
-    { schema: generate({ 'application/json': { schema: generateJson } }, []), config: { json } },
+    {
+      schema: operation({
+        operationId: 'generateImage',
+        summary: "Generate pictures, as OpenAI's clients ask for them",
+        description:
+          "OpenAI's `images/generations`. The model draws what it was trained on, whatever the prompt.",
+        body: { 'application/json': { schema: generateJson } },
+        problems: [],
+        isStreamed: true,
+      }),
+      config: { json },
+    },
     ({ body }, reply) => {
       nameIgnored(reply, body, GENERATE);
-      const request = generateRequest(body);
-      if (body.stream) return streamImages(dependencies, reply, request, body, 'image_generation');
-      return replyWithImages(dependencies, reply, request, body);
+      return answer(reply, generateRequest(body), body, 'image_generation');
     },
   );
 
-  const vary = operation(
-    'varyImage',
-    "Variations of a picture, as OpenAI's clients ask for them",
-    "OpenAI's `images/variations`: the picture is noised in part and denoised again (SDEdit), at the model's resolution.",
-    false,
-  );
   app.post<{ Body: VariationBody }>(
     '/v1/images/variations',
     {
-      schema: vary({ 'multipart/form-data': { schema: variationForm } }, PICTURES),
+      schema: operation({
+        operationId: 'varyImage',
+        summary: "Variations of a picture, as OpenAI's clients ask for them",
+        description:
+          "OpenAI's `images/variations`: the picture is noised in part and denoised again (SDEdit), at the model's resolution.",
+        body: { 'multipart/form-data': { schema: variationForm } },
+        problems: PICTURES,
+        isStreamed: false,
+      }),
       preValidation: (request) => request.readForm(variationForm, FORM),
     },
     ({ body }, reply) => {
@@ -130,4 +141,14 @@ export default async function openAiImages(app: FastifyInstance, dependencies: D
       return replyWithImages(dependencies, reply, variationRequest(body), body);
     },
   );
+
+  function answer(
+    reply: FastifyReply,
+    request: GenerationRequest,
+    body: EditBody | GenerateBody,
+    event: 'image_edit' | 'image_generation',
+  ) {
+    if (body.stream) return streamImages(dependencies, reply, request, body, event);
+    return replyWithImages(dependencies, reply, request, body);
+  }
 }
