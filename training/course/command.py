@@ -1,7 +1,8 @@
-"""What the commands of the course share: options, a progress bar, the bump readout, figures, and the last line of output."""
+"""What the commands of the course share: options, a progress bar, training, the bump readout, figures, and the last line of output."""
 
 import argparse
 import json
+import math
 import sys
 from pathlib import Path
 
@@ -67,6 +68,27 @@ class BumpReadout(nn.Module):
         """z: [N, c_in]; t: [N] in 0..T; result: [N, c_out]."""
         g = torch.softmax(-((t[:, None] - self.centres) ** 2) / (2 * self.width**2), 1)
         return (self.readouts(z).view(len(z), len(self.centres), -1) * g[:, :, None]).sum(1)
+
+
+def optimise(parameters, loss, steps: int, bar: tqdm, *, lr: float, betas=(0.9, 0.999), clip: float | None = None, bits: float | None = None):
+    """Adam on `loss()`, with a learning rate that is constant and then falls to 0.
+
+    clip: largest norm of the gradient. bits: the bar shows -`bits` loss() / log 2 as the bound.
+    """
+    parameters = list(parameters)
+    optimiser = torch.optim.Adam(parameters, lr=lr, betas=betas)
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda step: decayed(step, steps))
+    for step in range(steps):
+        value = loss()
+        optimiser.zero_grad()
+        value.backward()
+        if clip is not None:
+            nn.utils.clip_grad_norm_(parameters, clip)
+        optimiser.step()
+        schedule.step()
+        bar.update()
+        if bits is not None and step % 50 == 0:
+            bar.set_postfix(bound_bits=f"{-float(value.detach()) * bits / math.log(2):.3f}")
 
 
 def decayed(step: int, steps: int) -> float:

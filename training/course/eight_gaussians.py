@@ -11,7 +11,7 @@ import math
 
 import torch
 import torch.nn.functional as F
-from command import decayed, finish, options, plt, progress, save
+from command import finish, optimise, options, plt, progress, save
 from torch import nn
 
 import bound
@@ -50,19 +50,6 @@ def perceptron(c_in: int, hidden: int, c_out: int) -> nn.Sequential:
     widths = [c_in, hidden, hidden, hidden, c_out]
     layers = [layer for a, b in zip(widths, widths[1:], strict=False) for layer in (nn.Linear(a, b), nn.SiLU())]
     return nn.Sequential(*layers[:-1])
-
-
-def optimise(parameters, loss, steps: int, bar, lr: float = LEARNING_RATE):
-    """Adam on `loss()` with a learning rate that falls to 0."""
-    optimiser = torch.optim.Adam(parameters, lr=lr)
-    schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda step: decayed(step, steps))
-    for _ in range(steps):
-        value = loss()
-        optimiser.zero_grad()
-        value.backward()
-        optimiser.step()
-        schedule.step()
-        bar.update()
 
 
 class Gan(nn.Module):
@@ -105,7 +92,7 @@ class Vae(nn.Module):
 
     def fit(self, steps: int, bar, lr: float = LEARNING_RATE, rows: int = 256):
         """Maximises the evidence lower bound (eq. 10 of the paper)."""
-        optimise(self.parameters(), lambda: -self._weights(draw(rows), 1).mean(), steps, bar, lr)
+        optimise(self.parameters(), lambda: -self._weights(draw(rows), 1).mean(), steps, bar, lr=lr)
 
     def _weights(self, x: torch.Tensor, draws: int) -> torch.Tensor:
         """log p(x, z) - log q(z | x) for `draws` of z ~ q(z | x), in nats: [draws, N]. The mean is the evidence lower bound."""
@@ -134,7 +121,7 @@ class Flow(nn.Module):
 
     def fit(self, steps: int, bar, lr: float = LEARNING_RATE, rows: int = 256):
         """Maximises the likelihood itself."""
-        optimise(self.parameters(), lambda: -self.log_likelihood(draw(rows)).mean(), steps, bar, lr)
+        optimise(self.parameters(), lambda: -self.log_likelihood(draw(rows)).mean(), steps, bar, lr=lr)
 
     def log_likelihood(self, x: torch.Tensor) -> torch.Tensor:
         """log N(f(x); 0, I) + log |det df / dx| in nats, [N] (eq. 2 and 6 of the paper). f takes the data to the noise."""
@@ -185,7 +172,7 @@ class Diffusion(nn.Module):
             x = diffusion.q_sample(self.schedule, _points(draw(rows) / self.SCALE), t, _points(eps))
             return (self.eps(x[:, :, 0, 0], t) - eps).square().mean()
 
-        optimise(self.parameters(), loss, steps, bar, lr)
+        optimise(self.parameters(), loss, steps, bar, lr=lr)
 
     def x0(self, x: torch.Tensor, t: torch.Tensor) -> torch.Tensor:
         """The estimate of x_0. x and result: [N, 2, 1, 1]."""

@@ -9,8 +9,8 @@ target class is told by the nearest centre, without the classifier.
 
 import torch
 import torch.nn.functional as F
-from command import finish, options, plt, progress, save
-from eight_gaussians import CENTRES, MODES, SD, Diffusion, modes_and_stray, optimise, perceptron
+from command import finish, optimise, options, plt, progress, save
+from eight_gaussians import CENTRES, LEARNING_RATE, MODES, SD, Diffusion, modes_and_stray, perceptron
 from torch import nn
 
 import diffusion
@@ -40,7 +40,7 @@ class Classifier(nn.Module):
             x = diffusion.q_sample(self.schedule, x0[:, :, None, None], t, torch.randn(rows, 2, 1, 1))[:, :, 0, 0]
             return F.nll_loss(self(x, t), y)
 
-        optimise(self.parameters(), loss, steps, bar)
+        optimise(self.parameters(), loss, steps, bar, lr=LEARNING_RATE)
 
 
 def gradient(classifier, x: torch.Tensor, t: torch.Tensor, target: int) -> torch.Tensor:

@@ -12,7 +12,7 @@ Notation: timesteps t = 1..T; t = 0 is the data. A bit of x_t is 1 with probabil
 import math
 
 import torch
-from command import BumpReadout, decayed, finish, options, plt, progress, save
+from command import BumpReadout, finish, optimise, options, plt, progress, save
 from torch import nn
 
 BITS, PERIOD = 20, 5
@@ -86,20 +86,13 @@ def train(steps: int, seed: int, rows: int = 512) -> Reverse:
     """A reverse process that maximises the bound, with timesteps stratified over the rows of each batch."""
     torch.manual_seed(seed)
     model, generator = Reverse(), torch.Generator().manual_seed(seed)
-    optimiser = torch.optim.Adam(model.parameters(), lr=2e-3)
-    schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda step: decayed(step, steps))
+
+    def loss() -> torch.Tensor:
+        t = 1 + torch.floor((torch.arange(rows) + torch.rand(rows, generator=generator)) * T / rows).clamp(max=T - 1)
+        return terms(model, draw(rows, generator), t, generator).mean()
+
     with progress(steps, "heartbeat") as bar:
-        for step in range(steps):
-            t = 1 + torch.floor((torch.arange(rows) + torch.rand(rows, generator=generator)) * T / rows).clamp(max=T - 1)
-            loss = terms(model, draw(rows, generator), t, generator).mean()
-            optimiser.zero_grad()
-            loss.backward()
-            nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-            optimiser.step()
-            schedule.step()
-            bar.update()
-            if step % 50 == 0:
-                bar.set_postfix(bound_bits=f"{-float(loss.detach()) * T / math.log(2):.3f}")
+        optimise(model.parameters(), loss, steps, bar, lr=2e-3, clip=1.0, bits=T)
     return model.eval()
 
 

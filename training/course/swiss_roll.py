@@ -15,7 +15,7 @@ Notation: timesteps t = 1..T; t = 0 is the data. x_t = sqrt(abar_t) x_0 + sqrt(1
 import math
 
 import torch
-from command import decayed, finish, options, plt, progress, save
+from command import finish, optimise, options, plt, progress, save
 from torch import nn
 
 T = 40
@@ -118,19 +118,9 @@ def train(steps: int, seed: int, units: int = 64, rows: int = 128) -> Model:
     torch.manual_seed(seed)
     generator = torch.Generator().manual_seed(seed)
     model = Model(draw(units, generator))
-    optimiser = torch.optim.Adam(model.parameters(), lr=0.01, betas=(0.9, 0.99))
-    schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda step: decayed(step, steps))
+    loss = lambda: negative_bound(model, draw(rows, generator), generator)  # noqa: E731
     with progress(steps, "swiss roll") as bar:
-        for step in range(steps):
-            loss = negative_bound(model, draw(rows, generator), generator)
-            optimiser.zero_grad()
-            loss.backward()
-            nn.utils.clip_grad_norm_(model.parameters(), 10.0)
-            optimiser.step()
-            schedule.step()
-            bar.update()
-            if step % 50 == 0:
-                bar.set_postfix(bound_bits=f"{-float(loss.detach()) / math.log(2):.3f}")
+        optimise(model.parameters(), loss, steps, bar, lr=0.01, betas=(0.9, 0.99), clip=10.0, bits=1)
     return model.eval()
 
 
