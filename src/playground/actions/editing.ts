@@ -1,6 +1,7 @@
 import { randomId } from '../service/fill.ts';
 import { pushed, redone, undone } from '../state/history.ts';
 import { currentRun, shownRun } from '../state/select.ts';
+import { NO_FRAME } from '../state/store.ts';
 import type { Document, MaskOperation, MaskRef, Shape } from '../state/types.ts';
 import { fitted } from '../view/viewport.ts';
 import { type App, complain, settle } from './app.ts';
@@ -162,7 +163,7 @@ export class Editing {
       };
       this.push('extend', { picture, mask });
       store.set({
-        frame: { left: 0, top: 0, right: 0, bottom: 0 },
+        frame: NO_FRAME,
         viewport: fitted(picture, stage.size),
         message: `The picture is ${size.width} × ${size.height} px now. Its new border will be filled.`,
       });

@@ -1,5 +1,5 @@
 import type { AcceptedJob } from '../service/fill.ts';
-import { hasUnsavedWork } from '../state/select.ts';
+import { defaultBrush, hasUnsavedWork } from '../state/select.ts';
 import type { Answer, Document, Frame, Picture, Run, Settings, State } from '../state/types.ts';
 import { fitted } from '../view/viewport.ts';
 import type { App } from './app.ts';
@@ -145,10 +145,7 @@ export class Keeping {
       runs,
       settings: record.settings,
       viewport: fitted(picture, stage.size),
-      brush: {
-        ...store.state.brush,
-        size: Math.max(1, Math.round(Math.min(picture.width, picture.height) / 8)),
-      },
+      brush: { ...store.state.brush, size: defaultBrush(picture) },
       message: 'Your work is back as you left it.',
     });
     if (record.job) void this.#filling.resume({ picture, mask }, record.job);

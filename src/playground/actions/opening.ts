@@ -1,17 +1,14 @@
 import { randomId } from '../service/fill.ts';
 import { ask } from '../service/http.ts';
 import { sentenceFor } from '../service/sentences.ts';
-import { hasUnsavedWork } from '../state/select.ts';
-import { NO_SETTINGS } from '../state/store.ts';
+import { defaultBrush, hasUnsavedWork } from '../state/select.ts';
+import { NO_FRAME, NO_SETTINGS } from '../state/store.ts';
 import type { Document, Settings } from '../state/types.ts';
 import { fitted } from '../view/viewport.ts';
 import { type App, askUser, complain, settle } from './app.ts';
 import type { Editing } from './editing.ts';
 import type { Filling } from './filling.ts';
 import { checkLimits } from './limits.ts';
-
-/** Share of the shorter side of the picture. */
-const BRUSH = 1 / 8;
 
 /** Opens pictures: files, examples, and faces that the model generates. */
 export class Opening {
@@ -86,12 +83,11 @@ export class Opening {
     const { store, stage } = this.#app;
     const { picture, mask } = opened;
     this.#editing.push('open a picture', opened);
-    const short = Math.min(picture.width, picture.height);
     store.set({
       choosing: false,
       viewport: fitted(picture, stage.size),
-      brush: { ...store.state.brush, size: Math.max(1, Math.round(short * BRUSH)) },
-      frame: { left: 0, top: 0, right: 0, bottom: 0 },
+      brush: { ...store.state.brush, size: defaultBrush(picture) },
+      frame: NO_FRAME,
       show: { uncertainty: false, windows: false, before: false },
       cursor: undefined,
       message:

@@ -1,7 +1,7 @@
 import { type Schedule, scheduleFrom } from '../../diffusion/schedule.ts';
 import type { App } from '../actions/app.ts';
 import type { Opening } from '../actions/opening.ts';
-import { currentRun, shownRun } from '../state/select.ts';
+import { currentRun, defaultModel, shownRun } from '../state/select.ts';
 import type { ModelInfo, State } from '../state/types.ts';
 import { byId, setText } from '../view/dom.ts';
 import { Curve } from './curve.ts';
@@ -51,7 +51,7 @@ export class Lesson {
   #render(state: State): void {
     const run = currentRun(state) ?? state.runs[0];
     const used = state.models.find(({ ref }) => ref === run?.answer.model);
-    const model = used ?? state.models.find((each) => each.default) ?? state.models[0];
+    const model = used ?? defaultModel(state);
     this.#play(state.lesson.playing);
     setText(byId('lesson-waiting'), model ? '' : 'Waiting for the service…');
     if (!model) return;

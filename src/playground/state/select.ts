@@ -1,4 +1,4 @@
-import type { Run, State } from './types.ts';
+import type { ModelInfo, Run, State } from './types.ts';
 
 /** The run whose candidate is on display. */
 export function shownRun({ document, runs }: State): Run | undefined {
@@ -10,6 +10,14 @@ export function shownRun({ document, runs }: State): Run | undefined {
 export function currentRun(state: State): Run | undefined {
   return shownRun(state) ?? state.runs.find(({ picture }) => picture.id === state.document?.picture.id);
 }
+
+/** The model that serves most of the requests that name none; any one while there is no default. */
+export const defaultModel = ({ models }: Pick<State, 'models'>): ModelInfo | undefined =>
+  models.find((each) => each.default) ?? models[0];
+
+/** Size of the brush that suits a picture: an eighth of its shorter side. */
+export const defaultBrush = ({ width, height }: { width: number; height: number }): number =>
+  Math.max(1, Math.round(Math.min(width, height) / 8));
 
 /** Feather that suits a picture: nothing for small ones, up to 8 px for photographs. */
 export function defaultFeather({ width, height }: { width: number; height: number }): number {

@@ -47,6 +47,9 @@ export const NO_SETTINGS: Settings = {
   mask_blur: '',
 };
 
+/** No side of the picture is extended. */
+export const NO_FRAME: State['frame'] = { left: 0, top: 0, right: 0, bottom: 0 };
+
 export const INITIAL: State = {
   tab: 'editor',
   past: [],
@@ -56,7 +59,7 @@ export const INITIAL: State = {
   key: '',
   tool: 'brush',
   brush: { size: 30, hardness: 0.8 },
-  frame: { left: 0, top: 0, right: 0, bottom: 0 },
+  frame: NO_FRAME,
   show: { uncertainty: false, windows: false, before: false },
   divider: 0.5,
   message: '',

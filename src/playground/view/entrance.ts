@@ -1,5 +1,6 @@
 import type { App } from '../actions/app.ts';
 import type { Opening } from '../actions/opening.ts';
+import { defaultModel } from '../state/select.ts';
 import type { State } from '../state/types.ts';
 import { byId, create } from './dom.ts';
 
@@ -66,7 +67,7 @@ function listenToQuestions({ store }: App): void {
 }
 
 function render(app: App, opening: Opening, state: State, before: State): void {
-  const { document: current, question, models, service } = state;
+  const { document: current, question, service } = state;
   byId('empty').hidden = current !== undefined && !state.choosing;
   byId('close').textContent = state.choosing ? 'Back to the picture' : 'Examples';
   if (before.choosing && !state.choosing && document.activeElement === document.body)
@@ -76,7 +77,7 @@ function render(app: App, opening: Opening, state: State, before: State): void {
   byId('stage').ariaBusy = String(state.opening);
   if (!before.document && current) queueMicrotask(() => focusIfLost(app));
   if (question !== before.question) renderQuestion(app, question);
-  const model = models.find((each) => each.default) ?? models[0];
+  const model = defaultModel(state);
   const states = {
     asking: '',
     loading: 'The model is loading; this takes a few seconds. You can already open a picture and paint.',

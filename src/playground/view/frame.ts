@@ -10,7 +10,8 @@ const OUTWARDS: Record<Side, { x: number; y: number }> = {
   right: { x: 1, y: 0 },
   bottom: { x: 0, y: 1 },
 };
-const ARROWS: Record<string, { x: number; y: number }> = {
+/** The direction of each arrow key. */
+export const ARROWS: Record<string, { x: number; y: number }> = {
   ArrowLeft: OUTWARDS.left,
   ArrowRight: OUTWARDS.right,
   ArrowUp: OUTWARDS.top,

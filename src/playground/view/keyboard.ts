@@ -3,8 +3,9 @@ import type { Editing } from '../actions/editing.ts';
 import type { Filling } from '../actions/filling.ts';
 import type { Point, Tool } from '../state/types.ts';
 import { byId, create } from './dom.ts';
+import { ARROWS } from './frame.ts';
 import { begun, extended, type Pointer } from './pointer.ts';
-import { centred, fitted, toStage, zoomed } from './viewport.ts';
+import { centred, fitted, toStage, zoomedInMiddle } from './viewport.ts';
 
 const TOOLS: Record<string, Tool> = {
   b: 'brush',
@@ -13,12 +14,6 @@ const TOOLS: Record<string, Tool> = {
   l: 'lasso',
   x: 'frame',
   m: 'pan',
-};
-const ARROWS: Record<string, [x: number, y: number]> = {
-  ArrowLeft: [-1, 0],
-  ArrowRight: [1, 0],
-  ArrowUp: [0, -1],
-  ArrowDown: [0, 1],
 };
 const SHORTCUTS = [
   ['B E R L X M', 'brush, eraser, rectangle, lasso, extend, move'],
@@ -97,8 +92,7 @@ export class Keyboard {
     const { store, stage } = this.#app;
     const { brush, viewport, document: current, show } = store.state;
     if (!current) return false;
-    const middle = { x: stage.size.width / 2, y: stage.size.height / 2 };
-    const zoom = (factor: number) => store.set({ viewport: zoomed(viewport, factor, middle) });
+    const zoom = (factor: number) => store.set({ viewport: zoomedInMiddle(viewport, factor, stage.size) });
     if (letter in TOOLS) return this.#do(() => store.set({ tool: TOOLS[letter] }));
     switch (letter) {
       case '[':
@@ -145,8 +139,8 @@ export class Keyboard {
     if (arrow) {
       const step = shiftKey ? 1 : Math.max(1, Math.round(brush.size / 3));
       const next = {
-        x: Math.min(width, Math.max(0, at.x + arrow[0] * step)),
-        y: Math.min(height, Math.max(0, at.y + arrow[1] * step)),
+        x: Math.min(width, Math.max(0, at.x + arrow.x * step)),
+        y: Math.min(height, Math.max(0, at.y + arrow.y * step)),
         keyboard: true,
       };
       store.set({

@@ -60,7 +60,7 @@ export class Results {
 
   #shown() {
     const { state } = this.#app.store;
-    const run = shownRun(state) ?? currentRun(state);
+    const run = currentRun(state);
     const index = shownRun(state) ? (state.document?.shown?.candidate ?? 0) : 0;
     return run && { run, index, candidate: run.candidates[index] };
   }

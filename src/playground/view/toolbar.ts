@@ -3,7 +3,7 @@ import type { Editing } from '../actions/editing.ts';
 import type { State, Tool } from '../state/types.ts';
 import { byId, setText } from './dom.ts';
 import { largestBrush } from './keyboard.ts';
-import { centred, fitted, zoomed } from './viewport.ts';
+import { centred, fitted, zoomedInMiddle } from './viewport.ts';
 
 const SIDES = ['left', 'top', 'right', 'bottom'] as const;
 
@@ -62,10 +62,8 @@ export class Toolbar {
 
   #listenToZoom(): void {
     const { store, stage } = this.#app;
-    const zoom = (factor: number) => {
-      const middle = { x: stage.size.width / 2, y: stage.size.height / 2 };
-      store.set({ viewport: zoomed(store.state.viewport, factor, middle) });
-    };
+    const zoom = (factor: number) =>
+      store.set({ viewport: zoomedInMiddle(store.state.viewport, factor, stage.size) });
     byId('zoom-in').addEventListener('click', () => zoom(1.25));
     byId('zoom-out').addEventListener('click', () => zoom(0.8));
     const picture = () => store.state.document?.picture ?? { width: 1, height: 1 };

@@ -34,6 +34,10 @@ export function zoomed({ scale, x, y }: Viewport, factor: number, at: Point): Vi
   return { scale: next, x: at.x - (at.x - x) * by, y: at.y - (at.y - y) * by, fitted: false };
 }
 
+/** Zooms so that the point in the middle of the stage stays where it is. */
+export const zoomedInMiddle = (viewport: Viewport, factor: number, { width, height }: Size): Viewport =>
+  zoomed(viewport, factor, { x: width / 2, y: height / 2 });
+
 /** Moves the picture; a part of it always stays in sight. */
 export function panned(viewport: Viewport, dx: number, dy: number, picture: Size, stage: Size): Viewport {
   const { scale } = viewport;

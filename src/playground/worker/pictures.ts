@@ -84,9 +84,15 @@ export async function openMask(
   return createMask({ width, height, data: mask });
 }
 
-function drawn(bitmap: ImageBitmap, width: number, height: number, left = 0, top = 0) {
-  const context = new OffscreenCanvas(width, height).getContext('2d', { willReadFrequently: true });
+/** An empty canvas to draw on, whose pixels are read afterwards, unless it says otherwise. */
+function blank(width: number, height: number, willReadFrequently = true) {
+  const context = new OffscreenCanvas(width, height).getContext('2d', { willReadFrequently });
   if (!context) throw new Error('This browser cannot draw pictures.');
+  return context;
+}
+
+function drawn(bitmap: ImageBitmap, width: number, height: number, left = 0, top = 0) {
+  const context = blank(width, height);
   context.drawImage(bitmap, left, top, bitmap.width, bitmap.height);
   return context;
 }
@@ -112,12 +118,10 @@ export async function shrink(file: Blob, { max_pixels, max_side, max_upload_byte
 function copy(bitmap: ImageBitmap, scale: number, type: string): Promise<Blob> {
   const width = Math.max(1, Math.floor(bitmap.width * scale));
   const height = Math.max(1, Math.floor(bitmap.height * scale));
-  const canvas = new OffscreenCanvas(width, height);
-  const context = canvas.getContext('2d');
-  if (!context) throw new Error('This browser cannot draw pictures.');
+  const context = blank(width, height, false);
   context.imageSmoothingQuality = 'high';
   context.drawImage(bitmap, 0, 0, width, height);
-  return canvas.convertToBlob({ type, quality: 0.92 });
+  return context.canvas.convertToBlob({ type, quality: 0.92 });
 }
 
 /** The picture in a larger frame, whose border is transparent. */
@@ -141,8 +145,7 @@ export async function square(file: Blob, side: number): Promise<{ size: number; 
   const bitmap = await createImageBitmap(file);
   const short = Math.min(bitmap.width, bitmap.height);
   const size = Math.min(short, side);
-  const context = new OffscreenCanvas(size, size).getContext('2d', { willReadFrequently: true });
-  if (!context) throw new Error('This browser cannot draw pictures.');
+  const context = blank(size, size);
   context.imageSmoothingQuality = 'high';
   const left = (bitmap.width - short) >> 1;
   context.drawImage(bitmap, left, (bitmap.height - short) >> 1, short, short, 0, 0, size, size);
@@ -170,9 +173,8 @@ export function decodeBase64(base64: string, type: string): Blob {
 export async function heatmap(base64: string): Promise<ImageBitmap> {
   const bitmap = await createImageBitmap(decodeBase64(base64, 'image/png'));
   const scale = Math.min(1, 1536 / Math.max(bitmap.width, bitmap.height));
-  const canvas = new OffscreenCanvas(Math.ceil(bitmap.width * scale), Math.ceil(bitmap.height * scale));
-  const context = canvas.getContext('2d', { willReadFrequently: true });
-  if (!context) throw new Error('This browser cannot draw pictures.');
+  const context = blank(Math.ceil(bitmap.width * scale), Math.ceil(bitmap.height * scale));
+  const { canvas } = context;
   context.drawImage(bitmap, 0, 0, canvas.width, canvas.height);
   const image = context.getImageData(0, 0, canvas.width, canvas.height);
   for (let i = 0; i < image.data.length; i += 4) {
