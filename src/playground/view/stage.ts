@@ -75,6 +75,7 @@ export class Stage {
     const { state } = this.#store;
     const canvas = this.#canvas;
     const { width, height } = this.size;
+    if (width === 0 || height === 0) return; // the other tab is open
     const ratio = devicePixelRatio;
     if (canvas.width !== Math.round(width * ratio) || canvas.height !== Math.round(height * ratio)) {
       canvas.width = this.#layer.width = Math.round(width * ratio);
