@@ -122,6 +122,18 @@ describe.skipIf(!hasChromium)('the page for everybody', () => {
     expect(await violations(page)).toEqual([]);
   });
 
+  test('Fill stays in sight on a small phone', async () => {
+    const page = await pages.open({ viewport: { width: 320, height: 560 }, hasTouch: true, isMobile: true });
+    await openFile(page, FACE);
+    const bottom = () =>
+      page.evaluate(() => document.getElementById('fill')?.getBoundingClientRect().bottom ?? Number.NaN);
+    expect(await bottom()).toBeLessThanOrEqual(560);
+    for (const menu of ['#mask-menu', '#details']) await page.locator(`${menu} summary`).click();
+    await page.evaluate(() => scrollTo(0, 500));
+    expect(await bottom()).toBeLessThanOrEqual(560);
+    expect(await page.evaluate(() => document.documentElement.scrollWidth)).toBe(320);
+  });
+
   test('on a phone the picture comes first, Fill is in sight, and targets are at least 24 px', async () => {
     const page = await pages.open({ viewport: { width: 390, height: 800 }, hasTouch: true, isMobile: true });
     await page.tap('[data-example=face-1]');

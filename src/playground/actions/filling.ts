@@ -28,8 +28,9 @@ export class Filling {
     if (store.state.fill) return;
     await this.#editing.extend();
     await this.#editing.settled;
-    const { document: current } = store.state;
-    if (!current || store.state.fill) return;
+    const { document: current, frame } = store.state;
+    const refused = Object.values(frame).some((side) => side > 0); // the extended picture would be too large
+    if (!current || store.state.fill || refused) return;
     if (current.mask.fraction === 0)
       return complain(this.#app, 'fill', 'There is no hole yet. Paint over what you want replaced.');
     this.#finished = this.#run(current);
