@@ -10,10 +10,12 @@ import torch
 from importing.source import T_COMPARED, Source
 from onnx_files import HALVED_FROM
 
-PROTOBUF_BYTES = 1_900_000_000  # a file of 2 GiB or more cannot be read: its weights go to a file of their own
+# Weights of so many bytes go to a file of their own: the service maps it into memory rather than copying it, which takes as
+# much memory again. An ONNX file of 2 GiB or more could not be read at all.
+EXTERNAL_FROM_BYTES = 64_000_000
 
 
-def write_onnx(source: Source, path: Path, halved: bool, external_from: int = PROTOBUF_BYTES) -> list[Path]:
+def write_onnx(source: Source, path: Path, halved: bool, external_from: int = EXTERNAL_FROM_BYTES) -> list[Path]:
     """Write the network as `path`: inputs x [N, 3, R, R] and t [N], output prediction [N, C, R, R], float32, dynamic N.
 
     halved: store large weights as fp16; runtimes convert them to fp32 when they load the model. If the weights take

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from importing.measure import compare, gflop, report
-from importing.onnx_export import PROTOBUF_BYTES, write_onnx
+from importing.onnx_export import EXTERNAL_FROM_BYTES, write_onnx
 from importing.source import STEPS, Source, UnsupportedModel
 from onnx_files import TOLERANCE, listed
 
@@ -31,7 +31,7 @@ def write_version(
     out: Path,
     force: bool = False,
     halved_from: int = HALVED_FROM_BYTES,
-    external_from: int = PROTOBUF_BYTES,
+    external_from: int = EXTERNAL_FROM_BYTES,
 ) -> tuple[Path, str]:
     """Write <out>/<id>/<version>, and return it with a report for people to read.
 

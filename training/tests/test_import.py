@@ -40,7 +40,7 @@ def from_diffusers(folder, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def from_guided(guided, tmp_path_factory):
-    """Stored as networks are that are too large for protobuf."""
+    """Stored as large networks are."""
     out = tmp_path_factory.mktemp("models")
     return write_version(read_checkpoint(guided, FLAGS), Description("tiny", "1", "none", "here"), out, halved_from=0, external_from=0)
 
