@@ -145,7 +145,7 @@ def ddim_step(abar: float, abar_prev: float, x0: torch.Tensor, eps: torch.Tensor
     """One DDIM step (Song et al. 2021, eq. 12 and 16): x_s = sqrt(abar_s) x_0 + sqrt(1 - abar_s - sigma^2) eps + sigma noise.
 
     abar: of the current timestep t; abar_prev: of the next visited timestep s < t, or 1; x0, eps: estimates at t. The
-    tensors have one shape. eta 0..1: sigma = 0 (deterministic) to the posterior variance of DDPM.
+    tensors have one shape. eta 0..1: sigma = 0 (deterministic) to that of DDPM's posterior, sqrt(btilde).
     """
     sigma = eta * math.sqrt((1 - abar_prev) / (1 - abar) * (1 - abar / abar_prev))
     return math.sqrt(abar_prev) * x0 + math.sqrt(max(0.0, 1 - abar_prev - sigma**2)) * eps + sigma * noise

@@ -1,5 +1,6 @@
 import { DEADLINES, type Deadlines } from './deadlines.ts';
 import { type Batch, type Engine, EngineError, type EngineInfo, type EvaluateOptions } from './engine.ts';
+import { isLarge } from './large.ts';
 import type { NetworkSpec } from './network.ts';
 import type { Loaded } from './protocol.ts';
 import { workerCount } from './worker-count.ts';
@@ -59,7 +60,7 @@ export class WorkerPool implements Engine {
   static async start(options: PoolOptions): Promise<WorkerPool> {
     const first = await startWorker(options);
     const { spec, workers } = options;
-    const chosen = workers ? { workers } : workerCount(spec.device, first.loaded.rssBytes);
+    const chosen = workers ? { workers } : workerCount(spec.device, first.loaded.rssBytes, isLarge(spec));
     const pool = new WorkerPool(options, first.loaded, chosen);
     pool.#add(first);
     try {
