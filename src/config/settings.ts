@@ -64,6 +64,13 @@ export const SETTINGS = {
     description:
       'Milliseconds between checks of MODEL_DIR and SERVING_FILE for changes; `0` checks only on SIGHUP',
   },
+  CACHE_DIR: {
+    schema: z.string().optional(),
+    default: undefined,
+    description:
+      'Folder where what a start measures (memory of a worker, batch size on a GPU) is kept, so that the next start is ' +
+      "faster; `ddpm-inpaint` in the user's cache folder if unset. It need not be writable",
+  },
   MODEL_IDLE_MS: {
     schema: wholeNumber(0, 7 * 24 * 3_600_000),
     default: '300000',
