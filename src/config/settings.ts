@@ -200,7 +200,9 @@ export const SETTINGS = {
   MAX_PIXELS: {
     schema: wholeNumber(1, 1000 * MEGA),
     default: String(25 * MEGA),
-    description: 'Maximum size of a picture in pixels (width × height); larger ones get 413',
+    description:
+      'Maximum size of a picture in pixels (width × height); larger ones get 413. In pictures with a long side, one ' +
+      'below 64 pixels counts as 64',
   },
   MAX_SIDE: {
     schema: wholeNumber(1, 10_000_000),
