@@ -22,7 +22,7 @@ import {
   pixelsOf,
   WORK,
 } from './needs.ts';
-import { type Mask, type Picture, PictureError } from './picture.ts';
+import { countedPixels, type Mask, type Picture, PictureError } from './picture.ts';
 import type { LevelPixels } from './regions/level.ts';
 import { type Refusal, type Tasks, tasks } from './tasks.ts';
 
@@ -109,7 +109,7 @@ export async function inspect(
 /** Decodes a picture; `room` must have been reserved for it (needs.ts). */
 export async function decodePicture(file: EncodedPicture, room: Room): Promise<Picture> {
   const { bytes, field, limits, header } = file;
-  const cost = costOf(pixelsOf(header), decodeWork(header), bytes.length);
+  const cost = costOf(countedPixels(header), decodeWork(header), bytes.length);
   return decode(file, room, decodedBytes(header), (start) =>
     run(cost, 'decodePicture', [bytes, field, limits, header], start),
   );
@@ -118,7 +118,7 @@ export async function decodePicture(file: EncodedPicture, room: Room): Promise<P
 /** Decodes a mask; `room` must have been reserved for it (needs.ts). */
 export async function decodeMask(file: EncodedPicture, room: Room, reading?: MaskReading): Promise<Mask> {
   const { bytes, field, limits, header } = file;
-  const cost = costOf(pixelsOf(header), maskWork(header), bytes.length);
+  const cost = costOf(countedPixels(header), maskWork(header), bytes.length);
   return decode(file, room, maskBytes(header), (start) =>
     run(cost, 'decodeMask', [bytes, field, limits, header, reading], start),
   );
@@ -214,10 +214,10 @@ export async function encodePicture(...args: Parameters<Tasks['encodePicture']>)
   const [picture, { format, size = picture }] = args;
   const larger = largest(picture, size);
   const work = encodeWork(larger, format, picture.data16 !== undefined);
-  return run(costOf(pixelsOf(larger), work), 'encodePicture', args);
+  return run(costOf(countedPixels(larger), work), 'encodePicture', args);
 }
 
 export async function encodeMask(...args: Parameters<Tasks['encodeMask']>): Promise<Uint8Array> {
   const [mask] = args;
-  return run(costOf(pixelsOf(mask), encodeWork(mask, 'png')), 'encodeMask', args);
+  return run(costOf(countedPixels(mask), encodeWork(mask, 'png')), 'encodeMask', args);
 }
