@@ -1,5 +1,12 @@
 import { DEADLINES, type Deadlines } from './deadlines.ts';
-import { type Batch, type Engine, EngineError, type EngineInfo, type EvaluateOptions } from './engine.ts';
+import {
+  type Batch,
+  type Engine,
+  EngineError,
+  type EngineInfo,
+  type EvaluateOptions,
+  type RowSeconds,
+} from './engine.ts';
 import { isLarge } from './large.ts';
 import type { NetworkSpec } from './network.ts';
 import type { Loaded } from './protocol.ts';
@@ -30,6 +37,8 @@ export interface PoolOptions {
 const RESTART_DELAY_MS = 200;
 const MAX_RESTART_DELAY_MS = 60_000;
 const REPLACEMENT_TIMEOUT_MS = 30_000;
+/** Share of the newest evaluation in the measured time of a row: an exponential average. */
+const NEWEST_SHARE = 0.1;
 /** Failed starts and deaths without a result in between, after which the pool reports that its workers keep failing. */
 const MAX_FAILURES = 3;
 /** Workers that may be lost while they evaluate the same batch before it fails. */
@@ -41,6 +50,7 @@ const MAX_LOSSES = 3;
  */
 export class WorkerPool implements Engine {
   readonly info: EngineInfo;
+  readonly rowSeconds: RowSeconds;
   onAliveChange: (() => void) | undefined;
   readonly #options: PoolOptions;
   readonly #alive = new Set<WorkerProcess>();
@@ -74,7 +84,7 @@ export class WorkerPool implements Engine {
 
   private constructor(
     options: PoolOptions,
-    { deviceName, deviceMemoryBytes, precision, networks, bestBatch }: Loaded,
+    { deviceName, deviceMemoryBytes, precision, networks, bestBatch, rowSeconds }: Loaded,
     { workers, reason }: { workers: number; reason?: string },
   ) {
     const { spec, restartDelayMs = RESTART_DELAY_MS } = options;
@@ -82,6 +92,7 @@ export class WorkerPool implements Engine {
     // The other workers and replacements get the same batch size: nothing is measured twice.
     this.#options = { ...options, spec: { ...spec, maxBatch: bestBatch } };
     this.#restartDelayMs = restartDelayMs;
+    this.rowSeconds = { ...rowSeconds };
     this.info = {
       engine,
       device,
@@ -157,9 +168,15 @@ export class WorkerPool implements Engine {
   async #evaluateOn(worker: WorkerProcess, batch: Batch, exclusive: boolean): Promise<Float32Array> {
     const { prediction, seconds } = await worker.evaluate(batch, exclusive);
     this.#options.onEvaluation?.(batch, seconds);
+    this.#measured(batch, exclusive ? seconds : seconds / this.info.workers);
     this.#restartDelayMs = this.#options.restartDelayMs ?? RESTART_DELAY_MS;
     this.#failures = 0;
     return prediction;
+  }
+
+  #measured({ network, rows }: Batch, seconds: number) {
+    const before = this.rowSeconds[network] ?? seconds / rows;
+    this.rowSeconds[network] = before + NEWEST_SHARE * (seconds / rows - before);
   }
 
   async #startAnother(): Promise<void> {

@@ -1178,6 +1178,11 @@ export interface components {
                 step: number;
                 of: number;
             };
+            /**
+             * @description Seconds that the whole job takes on this machine if it does nothing else, as estimated from the measured speed of its model; absent until that has been loaded once, and when the job has ended
+             * @example 310
+             */
+            estimate_seconds?: number;
             /** Format: date-time */
             created_at: string;
             /** Format: date-time */
@@ -1258,6 +1263,18 @@ export interface components {
                 /** @description How the number of workers was chosen */
                 workers_reason?: string;
             };
+            /** @description How long it takes on this machine, once it has been loaded */
+            speed?: {
+                /** @description Of each network, as measured here lately */
+                seconds_per_evaluation: {
+                    base: number;
+                    refiner?: number;
+                };
+                /** @description Of the base network, for one image at its resolution with the default steps */
+                evaluations_per_fill: number;
+                /** @description The product of both */
+                seconds_per_fill: number;
+            };
             card: {
                 id: string;
                 version: string;
@@ -1287,7 +1304,7 @@ export interface components {
                     /** @default 0.02 */
                     beta_end: number;
                 };
-                architecture: {
+                architecture?: {
                     patch: number;
                     channels: number[];
                     blocks: number;
@@ -1321,6 +1338,18 @@ export interface components {
                      * @enum {string}
                      */
                     variance: "fixed_small" | "fixed_large" | "learned";
+                    /** @default true */
+                    clip: boolean;
+                    /**
+                     * @default {
+                     *       "jump": 5,
+                     *       "times": 3
+                     *     }
+                     */
+                    resampling: {
+                        jump: number;
+                        times: number;
+                    };
                 };
                 refiner?: {
                     resolution: number;
@@ -1376,6 +1405,8 @@ export interface components {
                          * @enum {string}
                          */
                         variance: "fixed_small" | "fixed_large" | "learned";
+                        /** @default true */
+                        clip: boolean;
                     };
                     data: {
                         name: string;
@@ -1391,13 +1422,14 @@ export interface components {
                     precision: {
                         /** @enum {string} */
                         weights: "fp32" | "fp16";
+                        /** @default 0 */
                         max_difference: number;
                     };
                 };
                 data: {
                     name: string;
                     terms: string;
-                    pictures: number;
+                    pictures?: number;
                     photographs?: {
                         name: string;
                         licence: string;
@@ -1410,15 +1442,18 @@ export interface components {
                         };
                     };
                 };
+                /** @default {} */
                 training: {
                     [key: string]: unknown;
                 };
+                /** @default {} */
                 metrics: {
                     [key: string]: unknown;
                 };
                 precision: {
                     /** @enum {string} */
                     weights: "fp32" | "fp16";
+                    /** @default 0 */
                     max_difference: number;
                 };
                 files: {
