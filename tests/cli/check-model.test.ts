@@ -2,7 +2,7 @@ import { cp, mkdtemp, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import os from 'node:os';
 import path from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { IMPORTED_DIR } from '../helpers/model.ts';
+import { IMPORTED_DIR, MODEL_DIR } from '../helpers/model.ts';
 import { npmRun } from './run.ts';
 
 let root: string;
@@ -31,6 +31,15 @@ test('a good folder can be served; a network that is not trained is unusual', ()
     /tiny-guided@1 can be served\. An evaluation takes [\d.e-]+ s here.*140 evaluations/,
   );
   expect(status).toBe(0);
+});
+
+test('a trained network has nothing unusual, unless its card says that it predicts something else', async () => {
+  const real = path.join(MODEL_DIR, 'celeba-inpaint-64/2');
+  expect(check(real).stdout).toMatch(/^celeba-inpaint-64@2 can be served/);
+  folder = path.join(root, 'celeba-inpaint-64/2');
+  await cp(real, folder, { recursive: true });
+  await edit((card) => Object.assign(card, { prediction: 'epsilon' }));
+  expect(check(folder).stdout).toContain('unusual for a network that predicts epsilon');
 });
 
 test('everything that is wrong with a card is named, and its files are listed as they should be', async () => {
