@@ -45,6 +45,7 @@ function zeroEngine(resolution: number): Engine {
   const networks: NetworkName[] = ['base'];
   return {
     info: { ...info, networks, bestBatch: 1, workers: 1 },
+    rowSeconds: {},
     alive: 1,
     onAliveChange: undefined,
     evaluate: async ({ rows }) => new Float32Array(rows * 3 * resolution ** 2),

@@ -230,6 +230,13 @@ export const SETTINGS = {
       'Maximum number of network evaluations for an image whose hole is filled in windows. `strategy=auto` fills ' +
       'a hole that needs more at a coarser scale; `strategy=windows` gets 400',
   },
+  MAX_SYNC_MS: {
+    schema: wholeNumber(100, 24 * 3_600_000),
+    default: '60000',
+    description:
+      'Maximum time of a request whose client waits for the answer, in milliseconds, as estimated from the measured ' +
+      'speed of its model; longer ones get 422 and the advice to send a job',
+  },
   MAX_CONNECTIONS: {
     schema: wholeNumber(1, 1_000_000),
     default: '1000',

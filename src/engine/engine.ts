@@ -20,6 +20,9 @@ export interface Batch {
 export type EngineName = 'onnx' | 'tfjs';
 export type DeviceName = 'cpu' | 'webgpu' | 'cuda' | 'tensorrt';
 
+/** For each network, the time of an evaluation per row, in seconds. */
+export type RowSeconds = Partial<Record<NetworkName, number>>;
+
 export interface EngineInfo {
   engine: EngineName;
   device: DeviceName;
@@ -50,6 +53,8 @@ export interface Engine {
   readonly info: EngineInfo;
   /** Workers that can evaluate now, 0..info.workers. */
   readonly alive: number;
+  /** As measured lately, with all workers busy or with one evaluation on every core: what a row takes of the machine's time. */
+  readonly rowSeconds: RowSeconds;
   /** Called after every change of `alive`. */
   onAliveChange: (() => void) | undefined;
   /**

@@ -1,4 +1,4 @@
-import type { Batch, Engine, EngineInfo, EvaluateOptions } from './engine.ts';
+import type { Batch, Engine, EngineInfo, EvaluateOptions, RowSeconds } from './engine.ts';
 import type { Runtime } from './network.ts';
 import type { PoolOptions, WorkerPool } from './pool.ts';
 import { startFirst } from './runtimes.ts';
@@ -38,6 +38,10 @@ export class FallbackEngine implements Engine {
 
   get info(): EngineInfo {
     return this.#pool.info;
+  }
+
+  get rowSeconds(): RowSeconds {
+    return this.#pool.rowSeconds;
   }
 
   get alive(): number {

@@ -1,5 +1,12 @@
 import { DEADLINES, type Deadlines } from './deadlines.ts';
-import { type Batch, type Engine, EngineError, type EngineInfo, type EvaluateOptions } from './engine.ts';
+import {
+  type Batch,
+  type Engine,
+  EngineError,
+  type EngineInfo,
+  type EvaluateOptions,
+  type RowSeconds,
+} from './engine.ts';
 import { isLarge } from './large.ts';
 import type { NetworkSpec } from './network.ts';
 import type { Loaded } from './protocol.ts';
@@ -33,6 +40,8 @@ export interface PoolOptions {
 const RESTART_DELAY_MS = 200;
 const MAX_RESTART_DELAY_MS = 60_000;
 const REPLACEMENT_TIMEOUT_MS = 30_000;
+/** Share of the newest evaluation in the measured time of a row: an exponential average. */
+const NEWEST_SHARE = 0.1;
 /** Failed starts and deaths without a result in between, after which the pool reports that its workers keep failing. */
 const MAX_FAILURES = 3;
 /** Workers that may be lost while they evaluate the same batch before it fails. */
@@ -46,6 +55,7 @@ export class WorkerPool implements Engine {
   readonly info: EngineInfo;
   /** What the workers have measured while they loaded. */
   readonly tuning: Tuning;
+  readonly rowSeconds: RowSeconds;
   onAliveChange: (() => void) | undefined;
   readonly #options: PoolOptions;
   readonly #alive = new Set<WorkerProcess>();
@@ -86,7 +96,7 @@ export class WorkerPool implements Engine {
 
   private constructor(
     options: PoolOptions,
-    { deviceName, deviceMemoryBytes, precision, networks, bestBatch, rssBytes }: Loaded,
+    { deviceName, deviceMemoryBytes, precision, networks, bestBatch, rssBytes, rowSeconds }: Loaded,
     { workers, reason }: { workers: number; reason?: string },
   ) {
     const { spec, restartDelayMs = RESTART_DELAY_MS } = options;
@@ -95,6 +105,7 @@ export class WorkerPool implements Engine {
     this.#options = { ...options, spec: { ...spec, maxBatch: bestBatch } };
     this.#restartDelayMs = restartDelayMs;
     this.tuning = { bestBatch, rssBytes };
+    this.rowSeconds = { ...rowSeconds };
     this.info = {
       engine,
       device,
@@ -170,9 +181,15 @@ export class WorkerPool implements Engine {
   async #evaluateOn(worker: WorkerProcess, batch: Batch, exclusive: boolean): Promise<Float32Array> {
     const { prediction, seconds } = await worker.evaluate(batch, exclusive);
     this.#options.onEvaluation?.(batch, seconds);
+    this.#measured(batch, exclusive ? seconds : seconds / this.info.workers);
     this.#restartDelayMs = this.#options.restartDelayMs ?? RESTART_DELAY_MS;
     this.#failures = 0;
     return prediction;
+  }
+
+  #measured({ network, rows }: Batch, seconds: number) {
+    const before = this.rowSeconds[network] ?? seconds / rows;
+    this.rowSeconds[network] = before + NEWEST_SHARE * (seconds / rows - before);
   }
 
   async #startAnother(): Promise<void> {

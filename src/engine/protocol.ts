@@ -1,8 +1,5 @@
-import type { Batch, EngineInfo, NetworkName } from './engine.ts';
+import type { Batch, EngineInfo, RowSeconds } from './engine.ts';
 import type { NetworkSpec } from './network.ts';
-
-/** For each network, the time of an evaluation per row, in seconds. */
-export type RowSeconds = Partial<Record<NetworkName, number>>;
 
 /** What a worker reports once its networks are loaded and warm. */
 export interface Loaded

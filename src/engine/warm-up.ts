@@ -1,7 +1,6 @@
-import { EngineError, type NetworkName } from './engine.ts';
+import { EngineError, type NetworkName, type RowSeconds } from './engine.ts';
 import { inputLength, type NetworkSpec, type Networks, shapeOf } from './network.ts';
 import { batchSizes, padded } from './padded.ts';
-import type { RowSeconds } from './protocol.ts';
 
 /**
  * Rows of an evaluation on a CPU. Larger batches cost as much per row or more (bench/README.md) and delay the other

@@ -8,10 +8,10 @@ import {
   Silence,
   slowestRecently,
 } from './deadlines.ts';
-import { type Batch, EngineError, type NetworkName } from './engine.ts';
+import { type Batch, EngineError, type NetworkName, type RowSeconds } from './engine.ts';
 import { isLarge, LARGE_NICENESS } from './large.ts';
 import type { NetworkSpec } from './network.ts';
-import type { FromWorker, Loaded, RowSeconds, ToWorker } from './protocol.ts';
+import type { FromWorker, Loaded, ToWorker } from './protocol.ts';
 
 /** When the parent runs from the TypeScript sources (tests, scripts), so does the worker, with the same loader. */
 const FROM_SOURCE = import.meta.url.endsWith('.ts');

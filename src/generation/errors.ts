@@ -13,3 +13,19 @@ export class InvalidParameterError extends Error {
 export class ModelNotReadyError extends Error {
   override name = 'ModelNotReadyError';
 }
+
+/** A client would have to wait too long for the answer. */
+export class TakesTooLongError extends Error {
+  override name = 'TakesTooLongError';
+
+  constructor(model: string, evaluations: number, seconds: number) {
+    super(
+      `it takes ${evaluations} evaluations of ${model}, about ${inWords(seconds)} on this machine, and this service does not ` +
+        'let a request wait so long: send it to /v1/jobs, or use fewer steps or images',
+    );
+  }
+}
+
+function inWords(seconds: number): string {
+  return seconds < 90 ? `${Math.max(1, Math.round(seconds))} seconds` : `${Math.round(seconds / 60)} minutes`;
+}

@@ -2,6 +2,7 @@ import { EngineError } from '../engine/engine.ts';
 import { distance } from '../image/drift.ts';
 import type { Metrics } from '../metrics.ts';
 import { QueueFullError } from '../scheduler/admission.ts';
+import { evaluationsOf, workOf } from './estimate.ts';
 import type { PreparedInpaint, PreparedRequest } from './prepare.ts';
 import type { InpaintResult, SampleResult } from './types.ts';
 
@@ -14,25 +15,19 @@ export async function withMetrics<Result extends SampleResult>(
 ): Promise<Result> {
   const { request, model, parameters } = prepared;
   const { task } = request;
-  const { sampler, numImages } = parameters;
+  const { sampler } = parameters;
   const started = performance.now();
   const result = await work().catch((error) => {
     const reason = signal?.aborted ? 'cancelled' : failureReason(error);
     metrics.requestFailures.inc({ task, model: model.ref, reason });
     throw error;
   });
-  metrics.steps.inc({ model: model.ref, sampler }, evaluationsOf(prepared) * numImages);
+  metrics.steps.inc({ model: model.ref, sampler }, evaluationsOf(workOf(prepared)));
   metrics.requestSeconds.observe(
     { task, model: model.ref, sampler, engine: model.engine?.engine },
     (performance.now() - started) / 1000,
   );
   return result;
-}
-
-/** Evaluations of the networks for one image. */
-function evaluationsOf(prepared: PreparedRequest): number {
-  const region = 'region' in prepared ? prepared.region : undefined;
-  return region?.strategy === 'windows' ? region.plan.evaluations : prepared.parameters.steps;
 }
 
 function failureReason(error: unknown): string {

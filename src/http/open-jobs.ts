@@ -59,6 +59,6 @@ function openQueue(
     modelWaitMs: config.JOB_MODEL_WAIT_MS,
     perform: runner.perform,
     describeError: (error) => toProblem(error, log).toJSON('/v1/jobs'),
-    notify: (job) => post(job.webhook, job.id, jobView(job, config.BASE_PATH ?? ''), webhooks),
+    notify: (job) => post(job.webhook, job.id, jobView(job, config.BASE_PATH ?? '', registry), webhooks),
   });
 }

@@ -1,4 +1,5 @@
 import type { FastifyReply } from 'fastify';
+import { assertSoon } from '../generation/estimate.ts';
 import { type Generated, generate } from '../generation/generate.ts';
 import {
   type GenerationLimits,
@@ -48,6 +49,7 @@ export async function perform(
   try {
     const prepared = await prepare(resolved, limits);
     room = prepared.room;
+    await assertSoon(prepared, config.MAX_SYNC_MS);
     reply.header('x-seed', parameters.seed).header('x-model', model.ref).header('x-steps', parameters.steps);
     const onProgress = onPrepared?.(prepared);
     const generated = await generate(metrics, prepared, { signal, reservation, onProgress });

@@ -13,6 +13,7 @@ export const PROBLEMS = {
   'idempotency-conflict': [409, 'The Idempotency-Key belongs to another request'],
   'upload-too-large': [413, 'The request body is too large'],
   'picture-too-large': [413, 'A picture is too large'],
+  'takes-too-long': [422, 'The request takes too long to wait for its answer'],
   'picture-too-slow': [422, 'A picture takes too long to decode'],
   'request-timeout': [408, 'The request took too long to arrive'],
   'unsupported-media-type': [415, 'The content type is not supported'],

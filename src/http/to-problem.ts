@@ -1,6 +1,6 @@
 import type { FastifyBaseLogger, FastifyError } from 'fastify';
 import { EngineError } from '../engine/engine.ts';
-import { InvalidParameterError, ModelNotReadyError } from '../generation/errors.ts';
+import { InvalidParameterError, ModelNotReadyError, TakesTooLongError } from '../generation/errors.ts';
 import { MemoryFullError } from '../image/budget.ts';
 import { PictureError } from '../image/picture.ts';
 import { IdempotencyConflictError, JobLimitError, JobStoreError, UnknownJobError } from '../jobs/job.ts';
@@ -57,6 +57,7 @@ function domainProblem(error: unknown): Problem | undefined {
   }
   if (error instanceof InvalidParameterError)
     return fieldProblem('invalid-request', error.field, error.message);
+  if (error instanceof TakesTooLongError) return new Problem('takes-too-long', error.message);
   if (error instanceof UnknownModelError) return fieldProblem('unknown-model', 'model', error.message);
   if (error instanceof ModelNotReadyError)
     return new Problem('not-ready', error.message, { retryAfterS: RETRY_AFTER_S });

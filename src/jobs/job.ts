@@ -1,3 +1,4 @@
+import type { Work } from '../generation/estimate.ts';
 import type { ProgressEvent } from '../generation/progress.ts';
 import type { GenerationRequest } from '../generation/request.ts';
 
@@ -10,6 +11,8 @@ export interface JobRequest {
   fields: Record<string, unknown>;
   image?: Buffer;
   mask?: Buffer;
+  /** The evaluations that it takes. */
+  work?: Work;
   /** URL that is told when the job has ended. */
   webhook?: string;
   /** Name of the API key that it was made with. */
@@ -29,6 +32,8 @@ export interface Job {
   startedAt?: Date;
   finishedAt?: Date;
   parameters: Record<string, unknown>;
+  /** The evaluations that it takes. */
+  work?: Work;
   /** A problem document, when it failed. */
   error?: object;
   /** Number of encoded pictures, when it succeeded. */

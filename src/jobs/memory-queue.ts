@@ -95,7 +95,7 @@ export class MemoryJobQueue implements JobQueue {
   }
 
   async submit(request: JobRequest, key?: IdempotencyKey): Promise<{ job: Job; known: boolean }> {
-    const { id, task, owner, webhook } = request;
+    const { id, task, work, owner, webhook } = request;
     const known = key && (await this.find(key, owner));
     if (known) return { job: known, known: true };
     const claim = { owner, bytes: inputBytesOf(request) };
@@ -105,7 +105,7 @@ export class MemoryJobQueue implements JobQueue {
     const createdAt = this.#options.date();
     const parameters = request.fields;
     const entry: Entry = {
-      job: { id, task, status: 'queued', progress, createdAt, parameters, images: 0, webhook, owner },
+      job: { id, task, status: 'queued', progress, createdAt, parameters, work, images: 0, webhook, owner },
       request,
       release: this.#loads.add(owner, claim.bytes),
       controller: new AbortController(),

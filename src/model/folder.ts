@@ -70,7 +70,7 @@ export async function readModelCard(folder: string): Promise<ModelCard> {
   const parsed = modelCard.safeParse(json);
   if (!parsed.success)
     throw new ModelFolderError(
-      `${file} is not a valid model card; export the model with training/export.py of this release\n${z.prettifyError(parsed.error)}`,
+      `${file} is not a valid model card (docs/models.md); export or import the model again, or correct it\n${z.prettifyError(parsed.error)}`,
     );
   const card = parsed.data;
   const { id, version, files } = card;

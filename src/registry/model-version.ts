@@ -3,7 +3,7 @@ import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { whyAbsent } from '../engine/absent.ts';
 import { usableCores } from '../engine/cores.ts';
-import { type Batch, EngineError, type EngineInfo } from '../engine/engine.ts';
+import { type Batch, EngineError, type EngineInfo, type RowSeconds } from '../engine/engine.ts';
 import { FallbackEngine } from '../engine/fallback.ts';
 import type { Runtime } from '../engine/network.ts';
 import { type PoolOptions, WorkerPool } from '../engine/pool.ts';
@@ -66,6 +66,8 @@ export class ModelVersion implements ServedModel {
   lastUsedMs = performance.now();
   readonly #settings: EngineSettings;
   readonly #hooks: ModelHooks;
+  /** Its rowSeconds when it was unloaded. */
+  #measured: RowSeconds | undefined;
   #opening: Promise<{ scheduler: Scheduler; engine: EngineInfo }> | undefined;
 
   constructor(folder: string, card: ModelCard, settings: EngineSettings, hooks: ModelHooks) {
@@ -87,6 +89,10 @@ export class ModelVersion implements ServedModel {
 
   get engine(): EngineInfo | undefined {
     return this.pool?.info;
+  }
+
+  get rowSeconds(): RowSeconds | undefined {
+    return this.pool?.rowSeconds ?? this.#measured;
   }
 
   get workers(): { alive: number; total: number; pids: number[] } | undefined {
@@ -121,6 +127,7 @@ export class ModelVersion implements ServedModel {
   async unload(): Promise<void> {
     const { pool } = this;
     this.#opening = undefined;
+    this.#measured = pool?.rowSeconds;
     this.pool = undefined;
     this.scheduler = undefined;
     this.state = 'available';

@@ -1,4 +1,4 @@
-import type { EngineInfo } from '../engine/engine.ts';
+import type { EngineInfo, RowSeconds } from '../engine/engine.ts';
 import type { ModelCard } from '../model/card.ts';
 import type { Scheduler } from '../scheduler/scheduler.ts';
 
@@ -21,6 +21,8 @@ export interface ServedModel {
   readonly engine?: EngineInfo;
   readonly workers?: { alive: number; total: number };
   readonly scheduler?: Scheduler;
+  /** Seconds of an evaluation on this machine, per row, as measured lately; undefined until it has been loaded once. */
+  readonly rowSeconds?: RowSeconds;
   /** Loads it unless it is loaded. Rejects with EngineError when that fails. */
   open(): Promise<{ scheduler: Scheduler; engine: EngineInfo }>;
 }

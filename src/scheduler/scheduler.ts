@@ -83,7 +83,7 @@ export class Scheduler {
     this.#engine = engine;
     this.#now = now;
     this.#onBatch = onBatch;
-    this.#pace = new Pace(now);
+    this.#pace = new Pace(now, engine.rowSeconds.base);
     engine.onAliveChange = () => {
       clearTimeout(this.#outage);
       if (engine.alive === 0) this.#outage = setTimeout(() => this.#failAll(), outageMs).unref();
@@ -176,7 +176,7 @@ export class Scheduler {
 
   async #evaluate(rows: Row<Image>[]) {
     const exclusive = this.#images.size === 1 && rows[0].image.left === 1;
-    this.#inFlight++;
+    if (this.#inFlight++ === 0) this.#pace.resume();
     for (const { image } of rows) {
       const { request } = image;
       if (!request.started) {

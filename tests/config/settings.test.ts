@@ -58,6 +58,7 @@ const VALUES: Record<keyof typeof SETTINGS, { good: string[]; bad: string[] }> =
   DECODE_TIMEOUT_MS: { good: ['100'], bad: ['99', '30s'] },
   MAX_DECODED_BYTES: { good: ['auto', '10000000'], bad: ['0', '9999999', '2GB'] },
   MAX_EVALUATIONS: { good: ['100'], bad: ['99', 'all'] },
+  MAX_SYNC_MS: { good: ['100', '86400000'], bad: ['99', 'never'] },
   MAX_CONNECTIONS: { good: ['1'], bad: ['0', 'many'] },
   MAX_EVENT_STREAMS: { good: ['1'], bad: ['0', 'all'] },
   REQUEST_TIMEOUT_MS: { good: ['1000'], bad: ['0', '999', '30s'] },

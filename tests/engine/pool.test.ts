@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
 import { gaussian } from '../../src/diffusion/noise.ts';
 import { type Batch, EngineError } from '../../src/engine/engine.ts';
 import { inputLength, type NetworkSpec, outputLength } from '../../src/engine/network.ts';
@@ -48,6 +48,21 @@ describe('the real model in worker processes', () => {
       expect(await pool.evaluate(batchOf(1, i))).toEqual(expected);
       expect(await pool.evaluate(batchOf(1, i), { exclusive: true })).toEqual(expected);
     }
+  });
+
+  test('says how long a row takes, as measured: per worker where each has its own rows', async () => {
+    const seconds: number[] = [];
+    const measured = await WorkerPool.start({ spec, workers: 2, onEvaluation: (_, s) => seconds.push(s) });
+    onTestFinished(() => measured.close());
+    const { base: before = 0, refiner } = measured.rowSeconds;
+    expect(before).toBeGreaterThan(0);
+    expect(refiner).toBeGreaterThan(0);
+    await measured.evaluate(batchOf(2));
+    const after = before + 0.1 * (seconds[0] / 2 / 2 - before);
+    expect(measured.rowSeconds.base).toBeCloseTo(after, 10);
+    await measured.evaluate(batchOf(1), { exclusive: true });
+    expect(measured.rowSeconds.base).toBeCloseTo(after + 0.1 * (seconds[1] - after), 10);
+    expect(measured.rowSeconds.refiner).toBe(refiner);
   });
 
   test('the timestep matters', async () => {
@@ -103,7 +118,7 @@ test('a pool that knows what a worker takes starts as many as fit, and corrects 
   const wrong = { rssBytes: Number.MAX_SAFE_INTEGER, bestBatch: 1 }; // one worker at first
   const corrected = await WorkerPool.start({ spec, tuned: wrong });
   const { workers } = corrected.info;
-  expect(workers).toBe(workerCount('cpu', corrected.tuning.rssBytes).workers);
+  expect(workers).toBe(workerCount('cpu', corrected.tuning.rssBytes, false).workers);
   expect(corrected.alive).toBe(workers);
   await corrected.close();
 });

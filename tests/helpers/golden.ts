@@ -88,6 +88,7 @@ function served(card: Model['card'], network: Networks): Model {
   const info: EngineInfo = { ...runtime, ...network, bestBatch: 1, workers: 1 };
   const engine: Engine = {
     info,
+    rowSeconds: {},
     alive: 1,
     onAliveChange: undefined,
     evaluate: (batch) => network.evaluate(batch, true),

@@ -2,7 +2,13 @@ import { buildApp } from '../../src/app.ts';
 import { queueShares } from '../../src/config/queue-shares.ts';
 import { readConfig } from '../../src/config/read.ts';
 import { secretsIn } from '../../src/config/secrets.ts';
-import { type Batch, type Engine, EngineError, type EngineInfo } from '../../src/engine/engine.ts';
+import {
+  type Batch,
+  type Engine,
+  EngineError,
+  type EngineInfo,
+  type RowSeconds,
+} from '../../src/engine/engine.ts';
 import { createLog, redactor } from '../../src/log.ts';
 import { createMetrics } from '../../src/metrics.ts';
 import { modelCard } from '../../src/model/card.ts';
@@ -42,6 +48,7 @@ class FakeEngine implements Engine {
     bestBatch: 4,
     workers: 1,
   };
+  rowSeconds: RowSeconds = { base: 0.001 };
   alive = 1;
   onAliveChange: (() => void) | undefined;
   delayMs = 0;
@@ -104,6 +111,9 @@ export class FakeRegistry implements ModelRegistry {
       engine: engine.info,
       workers: { alive: 1, total: 1 },
       scheduler,
+      get rowSeconds() {
+        return engine.rowSeconds;
+      },
       open: async () => ({ scheduler, engine: engine.info }),
     };
   }

@@ -167,4 +167,11 @@ export function limitsSuite(open: (options: Options) => Promise<JobQueue>) {
     expect(refused.retryAfterS).toBeGreaterThan(10); // 20 ms for the first of 1000 steps
     await queue.cancel(job.id);
   });
+
+  test('the evaluations that a job takes are kept with it', async () => {
+    const queue = await open({});
+    const work = { base: 140, refiner: 6 };
+    const { job } = await queue.submit({ ...newRequest(1), work });
+    expect((await queue.get(job.id)).work).toEqual(work);
+  });
 }

@@ -75,7 +75,8 @@ const editCard = (more: object) => () =>
     }
   });
 
-const CARD = 'model.json is not a valid model card; export the model with training/export.py of this release';
+const CARD =
+  'model.json is not a valid model card (docs/models.md); export or import the model again, or correct it';
 
 test.each<[name: string, damage: () => Promise<void>, ...sentence: string[]]>([
   [

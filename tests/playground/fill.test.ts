@@ -82,6 +82,36 @@ describe.skipIf(!hasChromium)('filling on the page', () => {
     },
   );
 
+  test('says before and when it starts how long a slow model takes', async () => {
+    const page = await pages.open();
+    await page.route('**/v1/models', async (route) => {
+      const response = await route.fetch();
+      const { models, ...rest } = await response.json();
+      const slow = { ...models[0], default: true, speed: { seconds_per_fill: 155 } };
+      await route.fulfill({ json: { ...rest, models: [slow] } });
+    });
+    const job = { id: 'slow', parameters: { seed: 1, model: 'slow@1' }, images: [], estimate_seconds: 310 };
+    await page.route('**/v1/jobs', (route) => route.fulfill({ status: 202, json: job }));
+    await page.route('**/v1/jobs/slow', (route) => route.fulfill({ json: job }));
+    await page.route('**/v1/jobs/slow/events', () => {}); // it waits
+    await page.reload();
+    await openFile(page, FACE);
+    await page.fill('[name=num_images]', '2');
+    await expect.poll(() => page.textContent('#estimate')).toBe('About 5 min on this machine.');
+    await page.click('#details summary');
+    await page.fill('[name=steps]', '1');
+    await expect
+      .poll(() => page.locator('#estimate').textContent())
+      .toMatch(/^About \d+ s on this machine\.$/);
+    await page.fill('[name=steps]', '');
+    await drag(page, [0.3, 0.5], [0.7, 0.5]);
+    await page.click('#fill');
+    await expect.poll(() => status(page)).toBe('Starting… The fill takes about 5 min on this machine.');
+    expect(await page.isVisible('#estimate')).toBe(false);
+    await page.keyboard.press('Escape');
+    await expect.poll(() => status(page)).toBe('Cancelled.');
+  });
+
   test('shows the picture coming out of the noise, and is cancelled with Esc', async () => {
     const page = await pages.open();
     await openFile(page, FACE);

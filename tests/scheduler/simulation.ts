@@ -48,6 +48,7 @@ export class SimulatedEngine implements Engine {
   readonly batches: number[][] = [];
   /** The network of each batch. */
   readonly networks: NetworkName[] = [];
+  readonly rowSeconds = {};
   alive: number;
   onAliveChange: (() => void) | undefined;
   nowMs = 0;

@@ -1178,6 +1178,11 @@ export interface components {
                 step: number;
                 of: number;
             };
+            /**
+             * @description Seconds that the whole job takes on this machine if it does nothing else, as estimated from the measured speed of its model; absent until that has been loaded once, and when the job has ended
+             * @example 310
+             */
+            estimate_seconds?: number;
             /** Format: date-time */
             created_at: string;
             /** Format: date-time */
@@ -1257,6 +1262,18 @@ export interface components {
                 workers_alive: number;
                 /** @description How the number of workers was chosen */
                 workers_reason?: string;
+            };
+            /** @description How long it takes on this machine, once it has been loaded */
+            speed?: {
+                /** @description Of each network, as measured here lately */
+                seconds_per_evaluation: {
+                    base: number;
+                    refiner?: number;
+                };
+                /** @description Of the base network, for one image at its resolution with the default steps */
+                evaluations_per_fill: number;
+                /** @description The product of both */
+                seconds_per_fill: number;
             };
             card: {
                 id: string;

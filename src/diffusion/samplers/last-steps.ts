@@ -8,7 +8,7 @@ import type { Sampler } from './sampler.ts';
  */
 export function lastSteps(sampler: Sampler, strength: number): Sampler {
   const { timesteps } = sampler;
-  const skipped = timesteps.length - Math.max(1, Math.round(strength * timesteps.length));
+  const skipped = timesteps.length - stepsOf(timesteps.length, strength);
   return {
     timesteps: timesteps.slice(skipped),
     next(state, prediction, noise) {
@@ -16,4 +16,9 @@ export function lastSteps(sampler: Sampler, strength: number): Sampler {
       return { ...rest, step: step - skipped };
     },
   };
+}
+
+/** The number of steps that lastSteps() leaves of `steps`. */
+export function stepsOf(steps: number, strength: number): number {
+  return Math.max(1, Math.round(strength * steps));
 }

@@ -117,6 +117,11 @@ export class RepaintTrajectory implements Trajectory {
   }
 }
 
+/** The number of evaluations of repaintPlan(). */
+export function repaintEvaluations(steps: number, { jump, times }: Resampling): number {
+  return steps + Math.ceil(Math.max(0, steps - jump) / jump) * (times - 1) * jump;
+}
+
 /**
  * The sampler's steps, 0 being the noisiest, in the order in which they are evaluated: the schedule of the published code
  * (get_schedule_jump). Levels are numbered from 0, just before the last step, to `steps` - 1, pure noise. When level 0,

@@ -27,6 +27,7 @@ export default async function inpaintRoute(app: FastifyInstance, dependencies: D
       'unsupported-picture',
       'queue-full',
       'memory-full',
+      'takes-too-long',
       'engine-failure',
       'not-ready',
     ],

@@ -2,6 +2,7 @@ import { createHash, randomUUID } from 'node:crypto';
 import { Readable } from 'node:stream';
 import type { FastifyInstance, FastifyRequest } from 'fastify';
 import { z } from 'zod';
+import { workOf } from '../../generation/estimate.ts';
 import { generationLimits, prepare } from '../../generation/prepare.ts';
 import type { GenerationRequest } from '../../generation/request.ts';
 import { assertReady, reproducibilityFields, resolve } from '../../generation/resolve.ts';
@@ -96,7 +97,8 @@ export default async function jobRoutes(app: FastifyInstance, dependencies: Depe
         const fixed = { ...fields, model: model.ref, seed: parameters.seed };
         runner.preparedInputs.put(id, prepared);
         reservation.release(); // from here on the queue counts the job itself
-        const wanted = { id, task, fields: fixed, image, mask, webhook, owner };
+        const work = workOf(prepared);
+        const wanted = { id, task, fields: fixed, work, image, mask, webhook, owner };
         const { job, known } = await jobs.submit(wanted, key);
         accepted = !known;
         return send(job, known ? 200 : 202);
@@ -111,7 +113,7 @@ export default async function jobRoutes(app: FastifyInstance, dependencies: Depe
         return reply
           .code(status)
           .header('location', `${prefix}/v1/jobs/${job.id}`)
-          .send(jobView(job, prefix));
+          .send(jobView(job, prefix, registry));
       }
     },
   );
@@ -141,7 +143,9 @@ export default async function jobRoutes(app: FastifyInstance, dependencies: Depe
       },
     },
     async ({ query, apiKey, pathPrefix }) => ({
-      jobs: (await jobs.list({ ...query, owner: apiKey?.name })).map((job) => jobView(job, pathPrefix)),
+      jobs: (await jobs.list({ ...query, owner: apiKey?.name })).map((job) =>
+        jobView(job, pathPrefix, registry),
+      ),
     }),
   );
 
@@ -158,7 +162,7 @@ export default async function jobRoutes(app: FastifyInstance, dependencies: Depe
         response: { 200: one('The job'), ...apiProblems('unknown-job') },
       },
     },
-    async (request) => jobView(await own(request), request.pathPrefix),
+    async (request) => jobView(await own(request), request.pathPrefix, registry),
   );
 
   app.delete<{ Params: { id: string } }>(
@@ -174,7 +178,7 @@ export default async function jobRoutes(app: FastifyInstance, dependencies: Depe
         response: { 200: one('The job in its last state'), ...apiProblems('unknown-job') },
       },
     },
-    async (request) => jobView(await jobs.cancel((await own(request)).id), request.pathPrefix),
+    async (request) => jobView(await jobs.cancel((await own(request)).id), request.pathPrefix, registry),
   );
 
   app.get<{ Params: { id: string; n: number } }>(

@@ -2,6 +2,7 @@ import type { FastifyInstance } from 'fastify';
 import { z } from 'zod';
 import type { NetworkName } from '../../engine/engine.ts';
 import type { NetworkShape } from '../../engine/network.ts';
+import { evaluationsOfFill, secondsOfFill } from '../../generation/estimate.ts';
 import { networksOf } from '../../model/networks.ts';
 import type { ServedModel } from '../../registry/served-model.ts';
 import type { Dependencies } from '../dependencies.ts';
@@ -78,9 +79,22 @@ export default async function modelRoutes(app: FastifyInstance, { registry }: De
         workers_alive: workers?.alive ?? 0,
         workers_reason: engine.workersReason,
       },
+      speed: speed(model),
       card,
     };
   }
+}
+
+/** How long the model takes here, where that has been measured. */
+function speed(model: ServedModel): ModelResponse['speed'] {
+  const { rowSeconds: { base, refiner } = {}, card } = model;
+  const seconds = secondsOfFill(model);
+  if (base === undefined || seconds === undefined) return undefined;
+  return {
+    seconds_per_evaluation: { base, refiner },
+    evaluations_per_fill: evaluationsOfFill(card, card.defaults.steps),
+    seconds_per_fill: seconds,
+  };
 }
 
 /** The networks of a version, and whether its engine serves them. */

@@ -143,6 +143,16 @@ export const job = response(
     task: z.enum(['inpaint', 'sample']),
     status: z.enum(JOB_STATUSES),
     progress: z.object({ step: count, of: count }),
+    estimate_seconds: z
+      .number()
+      .min(0)
+      .optional()
+      .meta({
+        description:
+          'Seconds that the whole job takes on this machine if it does nothing else, as estimated from the measured ' +
+          'speed of its model; absent until that has been loaded once, and when the job has ended',
+        examples: [310],
+      }),
     created_at: z.iso.datetime(),
     started_at: z.iso.datetime().optional(),
     finished_at: z.iso.datetime().optional(),
@@ -217,6 +227,18 @@ export const model = response(
       })
       .optional()
       .meta({ description: 'Where it runs, once loaded' }),
+    speed: z
+      .object({
+        seconds_per_evaluation: z
+          .object({ base: z.number().min(0), refiner: z.number().min(0).optional() })
+          .meta({ description: 'Of each network, as measured here lately' }),
+        evaluations_per_fill: count.meta({
+          description: 'Of the base network, for one image at its resolution with the default steps',
+        }),
+        seconds_per_fill: z.number().min(0).meta({ description: 'The product of both' }),
+      })
+      .optional()
+      .meta({ description: 'How long it takes on this machine, once it has been loaded' }),
     card: modelCard,
   }),
 );

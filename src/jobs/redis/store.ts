@@ -77,10 +77,11 @@ export class JobStore {
     key: IdempotencyKey | undefined,
     held: Held,
   ): Promise<Ticket & { known: boolean }> {
-    const { id, task, fields, image, mask, webhook, owner } = request;
+    const { id, task, fields, work, image, mask, webhook, owner } = request;
     const record = {
       task,
       fields: JSON.stringify(fields),
+      work: work && JSON.stringify(work),
       model: String(fields.model ?? ''),
       key: key && ownedKey(key, owner),
       webhook,
@@ -249,6 +250,7 @@ function read(id: string, record: Record<string, string>): Job | undefined {
     startedAt: date(record.startedAt),
     finishedAt: date(record.finishedAt),
     parameters: JSON.parse(record.fields),
+    work: record.work ? JSON.parse(record.work) : undefined,
     error: record.error ? JSON.parse(record.error) : undefined,
     images: Number(record.images ?? 0),
     webhook: record.webhook,

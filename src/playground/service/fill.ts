@@ -26,6 +26,7 @@ export interface Reports {
 
 interface JobView {
   id: string;
+  estimate_seconds?: number;
   parameters: Record<string, unknown>;
   images: string[];
 }
@@ -52,6 +53,7 @@ export async function fill(
 ): Promise<{ answer: Answer; files: Blob[] }> {
   const { key } = request;
   let current = job;
+  let estimate: number | undefined;
   const cancel = () => {
     const path = current && `v1/jobs/${current.id}`;
     if (path) ask(path, { method: 'DELETE', key, keepalive: true }).catch(() => {});
@@ -78,7 +80,9 @@ export async function fill(
     body.set('mask', mask, 'mask.png');
     const headers = { 'idempotency-key': randomId() }; // sent twice, it is still one job
     const send = () => ask('v1/jobs', { method: 'POST', body, headers, key, signal });
-    const { id, parameters } = (await (await patiently(send)).json()) as JobView;
+    const { id, parameters, estimate_seconds } = (await (await patiently(send)).json()) as JobView;
+    estimate = estimate_seconds;
+    reports.phase({ name: 'queued', position: 0, seconds: estimate });
     const { seed, model } = parameters;
     return { id, fields: { ...fields, seed: String(seed), model: String(model) } };
   }
@@ -117,7 +121,8 @@ export async function fill(
   }
 
   function handle({ event, data }: ServiceEvent): Answer | undefined {
-    if (event === 'queued') reports.phase({ name: 'queued', position: Number(data.position) });
+    if (event === 'queued')
+      reports.phase({ name: 'queued', position: Number(data.position), seconds: estimate });
     if (event === 'error') throw new ServiceError(Number(data.status), data);
     if (event === 'cancelled') throw new ServiceError(410, { type: 'cancelled' });
     if (event === 'result') return data as unknown as Answer;

@@ -15,6 +15,30 @@ export function currentRun(state: State): Run | undefined {
 export const defaultModel = ({ models }: Pick<State, 'models'>): ModelInfo | undefined =>
   models.find((each) => each.default) ?? models[0];
 
+/** The model that the settings name, else the default. */
+export const chosenModel = (state: Pick<State, 'models' | 'settings'>): ModelInfo | undefined =>
+  state.models.find(({ ref }) => ref === state.settings.model) ?? defaultModel(state);
+
+/** Estimates that are shorter are not worth a word. */
+const WORTH_SAYING_S = 10;
+
+/**
+ * Seconds that a fill with these settings takes, where that is known and long. Where a hole is filled in windows, of each
+ * of them.
+ */
+export function secondsOfFill({ models, settings }: Pick<State, 'models' | 'settings'>): number | undefined {
+  const { speed, card } = chosenModel({ models, settings }) ?? {};
+  if (!speed || !card) return undefined;
+  const steps = Number(settings.steps) || card.defaults.steps;
+  const seconds = (speed.seconds_per_fill * steps * (Number(settings.num_images) || 1)) / card.defaults.steps;
+  return seconds >= WORTH_SAYING_S ? seconds : undefined;
+}
+
+/** A duration for people to read. */
+export function inWords(seconds: number): string {
+  return seconds < 90 ? `${Math.ceil(seconds)} s` : `${Math.round(seconds / 60)} min`;
+}
+
 /** Size of the brush that suits a picture: an eighth of its shorter side. */
 export const defaultBrush = ({ width, height }: { width: number; height: number }): number =>
   Math.max(1, Math.round(Math.min(width, height) / 8));

@@ -137,7 +137,8 @@ export interface Run {
 /** What a fill in progress is doing. */
 export type Phase =
   | { name: 'preparing' | 'sending' | 'receiving' }
-  | { name: 'queued'; position: number }
+  /** seconds: what the fill takes, where the service can tell. */
+  | { name: 'queued'; position: number; seconds?: number }
   | { name: 'running'; step: number; of: number; endsAt: number }
   /** Waits until `until` (milliseconds since 1970) and tries again. */
   | { name: 'waiting'; reason: 'busy' | 'loading' | 'unreachable'; until: number };
@@ -170,6 +171,8 @@ export interface ModelInfo {
     sampling?: { spacing: Spacing; final_timestep: number };
     defaults: { sampler: string; steps: number; eta: number };
   };
+  /** Once it has been loaded. */
+  speed?: { seconds_per_fill: number };
 }
 
 export interface Limits {

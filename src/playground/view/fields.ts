@@ -1,4 +1,4 @@
-import { defaultFeather } from '../state/select.ts';
+import { chosenModel, defaultFeather } from '../state/select.ts';
 import type { Settings, State } from '../state/types.ts';
 import { byId, create } from './dom.ts';
 
@@ -98,9 +98,7 @@ export function renderFields(state: State, before: State): void {
     if (input instanceof HTMLInputElement || input instanceof HTMLSelectElement)
       if (input.value !== value && (document.activeElement !== input || value === '')) input.value = value;
   }
-  const chosen =
-    state.models.find(({ ref }) => ref === state.settings.model) ?? state.models.find((m) => m.default);
-  const defaults = chosen?.card.defaults;
+  const defaults = chosenModel(state)?.card.defaults;
   const feather = state.document ? defaultFeather(state.document.picture) : 0;
   const placeholders: Partial<Record<keyof Settings, string>> = {
     steps: defaults ? String(defaults.steps) : 'model default',

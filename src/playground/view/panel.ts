@@ -1,7 +1,7 @@
 import { type App, complain, settle } from '../actions/app.ts';
 import type { Editing } from '../actions/editing.ts';
 import type { Filling } from '../actions/filling.ts';
-import { curlCommand } from '../state/select.ts';
+import { curlCommand, inWords, secondsOfFill } from '../state/select.ts';
 import { NO_SETTINGS } from '../state/store.ts';
 import type { Place, Settings, State } from '../state/types.ts';
 import { byId, saveFile, setText } from './dom.ts';
@@ -102,6 +102,9 @@ export class Panel {
     byId('fill').title = state.fill ? 'Esc' : 'Ctrl+Enter';
     byId('fill').classList.toggle('primary', !state.fill);
     renderFields(state, before);
+    const seconds = state.fill ? undefined : secondsOfFill(state);
+    byId('estimate').hidden = seconds === undefined;
+    if (seconds !== undefined) setText(byId('estimate'), `About ${inWords(seconds)} on this machine.`);
     byId('key-row').hidden = !(state.key || state.errors.key || state.service === 'locked');
     const key = byId<HTMLInputElement>('key');
     if (document.activeElement !== key) key.value = state.key;

@@ -1,3 +1,4 @@
+import { inWords } from '../state/select.ts';
 import type { ActiveFill, State } from '../state/types.ts';
 import { byId, setText } from './dom.ts';
 
@@ -60,23 +61,23 @@ function inProgress({ phase }: ActiveFill): string {
       return 'Preparing…';
     case 'sending':
       return 'Sending the picture…';
-    case 'queued':
-      return phase.position > 0 ? `Waiting: ${phase.position} before this one.` : 'Starting…';
+    case 'queued': {
+      const begun = phase.position > 0 ? `Waiting: ${phase.position} before this one.` : 'Starting…';
+      return phase.seconds
+        ? `${begun} The fill takes about ${inWords(phase.seconds)} on this machine.`
+        : begun;
+    }
     case 'receiving':
       return 'Finishing the pictures…';
     case 'running': {
       const seconds = Math.max(1, Math.ceil((phase.endsAt - Date.now()) / 1000));
-      return `Drawing: ${Math.floor((100 * phase.step) / phase.of)} %, about ${duration(seconds)} left.`;
+      return `Drawing: ${Math.floor((100 * phase.step) / phase.of)} %, about ${inWords(seconds)} left.`;
     }
     case 'waiting': {
       const seconds = Math.max(1, Math.ceil((phase.until - Date.now()) / 1000));
       if (phase.reason === 'loading') return 'The model is loading. The fill starts by itself.';
-      if (phase.reason === 'busy') return `The service is busy. Trying again in ${duration(seconds)}.`;
-      return `The service does not answer. Trying again in ${duration(seconds)}.`;
+      if (phase.reason === 'busy') return `The service is busy. Trying again in ${inWords(seconds)}.`;
+      return `The service does not answer. Trying again in ${inWords(seconds)}.`;
     }
   }
-}
-
-function duration(seconds: number): string {
-  return seconds < 90 ? `${seconds} s` : `${Math.round(seconds / 60)} min`;
 }

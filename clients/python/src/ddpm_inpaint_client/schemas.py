@@ -392,6 +392,7 @@ class Job(TypedDict, closed=True):
     task: Literal['inpaint', 'sample']
     status: Literal['queued', 'running', 'succeeded', 'failed', 'cancelled']
     progress: Progress
+    estimate_seconds: NotRequired[float]
     created_at: str
     started_at: NotRequired[str]
     finished_at: NotRequired[str]
@@ -426,6 +427,17 @@ class Engine(TypedDict, closed=True):
     workers: int
     workers_alive: int
     workers_reason: NotRequired[str]
+
+
+class SecondsPerEvaluation(TypedDict, closed=True):
+    base: float
+    refiner: NotRequired[float]
+
+
+class Speed(TypedDict, closed=True):
+    seconds_per_evaluation: SecondsPerEvaluation
+    evaluations_per_fill: int
+    seconds_per_fill: float
 
 
 class Schedule(TypedDict, closed=True):
@@ -466,10 +478,17 @@ class Defaults(TypedDict, closed=True):
     eta: float
 
 
+class Resampling(TypedDict, closed=True):
+    jump: int
+    times: int
+
+
 class Sampling(TypedDict, closed=True):
     spacing: Literal['leading', 'trailing', 'linspace', 'log_snr']
     final_timestep: int
     variance: Literal['fixed_small', 'fixed_large', 'learned']
+    clip: bool
+    resampling: Resampling
 
 
 class Schedule2(TypedDict, closed=True):
@@ -490,6 +509,13 @@ class Architecture1(TypedDict, closed=True):
     patch: int
     channels: list[Channel]
     embedding: int
+
+
+class Sampling1(TypedDict, closed=True):
+    spacing: Literal['leading', 'trailing', 'linspace', 'log_snr']
+    final_timestep: int
+    variance: Literal['fixed_small', 'fixed_large', 'learned']
+    clip: bool
 
 
 class Datum(TypedDict, closed=True):
@@ -513,7 +539,7 @@ class Refiner(TypedDict, closed=True):
     level: float
     level_max: float
     defaults: Defaults
-    sampling: Sampling
+    sampling: Sampling1
     data: list[Datum]
     training: dict[str, Any]
     metrics: dict[str, Any]
@@ -534,7 +560,7 @@ class Statistics(TypedDict, closed=True):
 class Data(TypedDict, closed=True):
     name: str
     terms: str
-    pictures: int
+    pictures: NotRequired[int]
     photographs: NotRequired[list[Photograph]]
     statistics: NotRequired[dict[Literal['luma', 'red_green', 'green_blue', 'luma_contrast', 'red_green_contrast', 'green_blue_contrast', 'detail_x', 'detail_y'], Statistics]]
 
@@ -555,7 +581,7 @@ class Card(TypedDict, closed=True):
     out_channels: int
     prediction: Literal['epsilon', 'v', 'sample']
     schedule: Schedule | Schedule1
-    architecture: Architecture
+    architecture: NotRequired[Architecture]
     defaults: Defaults
     sampling: Sampling
     refiner: NotRequired[Refiner]
@@ -579,6 +605,7 @@ class Model(TypedDict, closed=True):
     digest: str
     stages: list[Stage]
     engine: NotRequired[Engine]
+    speed: NotRequired[Speed]
     card: Card
 
 

@@ -31,6 +31,7 @@ const PROBLEMS: Slug[] = [
   'upload-too-large',
   'queue-full',
   'memory-full',
+  'takes-too-long',
   'engine-failure',
   'not-ready',
 ];

@@ -1,0 +1,128 @@
+import { createHash } from 'node:crypto';
+import { createReadStream } from 'node:fs';
+import { readdir, readFile, stat } from 'node:fs/promises';
+import path from 'node:path';
+import { pipeline } from 'node:stream/promises';
+import { gaussian } from '../diffusion/noise.ts';
+import { usableCores } from '../engine/cores.ts';
+import type { Batch } from '../engine/engine.ts';
+import { inputLength, type Networks, outputLength } from '../engine/network.ts';
+import { loadOnnx } from '../engine/onnx.ts';
+import type { ModelCard } from '../model/card.ts';
+import { NETWORK_FILES, networksOf } from '../model/networks.ts';
+
+/** What the service loads from a version's folder. */
+const LOADED = /\.(onnx|onnx\.data|safetensors)$/;
+/** Largest difference of a row's output in a batch from its output alone. */
+const SAME = 1e-3;
+/** Correlation with the noise, at the noisiest timestep, above and below which a network surely predicts the noise, or does not. */
+const NOISE = { above: 0.9, below: 0.5 };
+
+export type Files = Record<string, { sha256: string; bytes: number }>;
+
+/** Sizes and digests of the files in the folder that the service would load: the section `files` of model.json. */
+export async function filesIn(folder: string): Promise<Files> {
+  const files: Files = {};
+  for (const name of (await readdir(folder)).filter((each) => LOADED.test(each)).sort()) {
+    const hash = createHash('sha256');
+    await pipeline(createReadStream(path.join(folder, name)), hash);
+    files[name] = { sha256: hash.digest('hex'), bytes: (await stat(path.join(folder, name))).size };
+  }
+  return files;
+}
+
+/** What is wrong with the section `files` of model.json, valid or not. */
+export async function wrongFiles(folder: string, found: Files): Promise<string[]> {
+  const card = await readFile(path.join(folder, 'model.json'), 'utf8').then(JSON.parse, () => ({}));
+  const listed: Partial<Files> = card?.files ?? {};
+  const wrong: string[] = [];
+  if (!found[NETWORK_FILES.base]) wrong.push(`${NETWORK_FILES.base} is missing`);
+  for (const [name, { sha256, bytes }] of Object.entries(found)) {
+    if (!listed[name]) wrong.push(`${name} is not listed in files`);
+    else if (listed[name].bytes !== bytes || listed[name].sha256 !== sha256)
+      wrong.push(`${name} has another size or digest than files says`);
+  }
+  for (const name of Object.keys(listed))
+    if (!found[name]) wrong.push(`${name} is listed in files and missing`);
+  return wrong;
+}
+
+export interface Checked {
+  /** What keeps the version from being served properly. */
+  wrong: string[];
+  /** What is unusual for a trained network. */
+  unusual: string[];
+  /** Of the base network, on every core. */
+  secondsPerEvaluation: number;
+}
+
+/** Loads the networks of a version in this process, and evaluates the base network. Rejects with EngineError. */
+export async function checkNetworks(folder: string, card: ModelCard): Promise<Checked> {
+  const networks = networksOf(card);
+  const runtime = { engine: 'onnx', device: 'cpu', library: 'onnxruntime-node' } as const;
+  const loaded = await loadOnnx({ ...runtime, folder, networks, threads: usableCores() });
+  const last = card.schedule.T - 1;
+  const t = [last, Math.round(last / 2)];
+  const row = noiseFor(card);
+  const length = inputLength(networks.base);
+  const x = new Float32Array(t.length * length);
+  t.forEach((_, i) => void x.set(row, i * length));
+  const together = await loaded.evaluate(
+    { network: 'base', rows: t.length, x, t: Float32Array.from(t) },
+    true,
+  );
+  const started = performance.now();
+  const alone = await evaluateRow(loaded, row, last);
+  const secondsPerEvaluation = (performance.now() - started) / 1000;
+
+  const size = outputLength(networks.base);
+  const [first, second] = [together.subarray(0, size), together.subarray(size)];
+  const wrong: string[] = [];
+  if (!together.every(Number.isFinite)) wrong.push('some outputs are not finite');
+  if (largestDifference(first, alone) > SAME) wrong.push('a row has other outputs in a batch than alone');
+  if (last > 0 && largestDifference(first, second) === 0) wrong.push('the outputs do not depend on t');
+  return { wrong, unusual: unusual(card, row, first), secondsPerEvaluation };
+}
+
+/** Noise where the whole picture is the hole: [3, R, R], and the mask for a network that is conditioned on it. */
+function noiseFor({ conditioning, resolution }: ModelCard): Float32Array {
+  const noise = gaussian({ seed: 1, candidate: 0, step: 0 }, 3 * resolution ** 2);
+  if (conditioning === 'none') return noise;
+  const row = new Float32Array(4 * resolution ** 2).fill(1);
+  row.set(noise);
+  return row;
+}
+
+function evaluateRow(networks: Networks, x: Float32Array, t: number): Promise<Float32Array> {
+  const batch: Batch = { network: 'base', rows: 1, x, t: Float32Array.of(t) };
+  return networks.evaluate(batch, true);
+}
+
+function largestDifference(a: Float32Array, b: Float32Array): number {
+  return a.reduce((largest, value, i) => Math.max(largest, Math.abs(value - b[i])), 0);
+}
+
+/** At the noisiest timestep x is nearly the noise itself: a network that predicts it returns its input, and others do not. */
+function unusual({ prediction, resolution }: ModelCard, x: Float32Array, output: Float32Array): string[] {
+  const length = 3 * resolution ** 2;
+  const correlation = correlate(x.subarray(0, length), output.subarray(0, length));
+  const isNoise = correlation > NOISE.above;
+  const isOther = correlation < NOISE.below;
+  if (prediction === 'epsilon' ? !isOther : !isNoise) return [];
+  return [
+    `at t = T - 1 the outputs correlate ${correlation.toFixed(2)} with the noise, which is unusual for a network that predicts ` +
+      `${prediction}: about 1 is usual for epsilon, and about 0 for v and sample`,
+  ];
+}
+
+function correlate(a: Float32Array, b: Float32Array): number {
+  const mean = (values: Float32Array) => values.reduce((sum, value) => sum + value, 0) / values.length;
+  const [meanA, meanB] = [mean(a), mean(b)];
+  let [ab, aa, bb] = [0, 0, 0];
+  for (let i = 0; i < a.length; i++) {
+    ab += (a[i] - meanA) * (b[i] - meanB);
+    aa += (a[i] - meanA) ** 2;
+    bb += (b[i] - meanB) ** 2;
+  }
+  return aa * bb > 0 ? ab / Math.sqrt(aa * bb) : 0;
+}

@@ -1,0 +1,94 @@
+import fc from 'fast-check';
+import { expect, test } from 'vitest';
+import { lastSteps, stepsOf } from '../../src/diffusion/samplers/last-steps.ts';
+import { assertSoon, evaluationsOf, secondsOf, type Work, workOf } from '../../src/generation/estimate.ts';
+import type { PreparedRequest } from '../../src/generation/prepare.ts';
+import { repaintEvaluations, repaintPlan } from '../../src/generation/trajectories/repaint.ts';
+import { FakeRegistry } from '../http/fake-app.ts';
+
+/** A prepared request to a model of this conditioning, for two images in 20 steps. */
+function prepared(conditioning: 'inpaint' | 'none', parts: object, rowSeconds?: object): PreparedRequest {
+  const { card, ...model } = new FakeRegistry().get();
+  return {
+    model: { ...model, ref: 'fake@1', card: { ...card, conditioning }, rowSeconds },
+    parameters: { numImages: 2, steps: 20 },
+    ...parts,
+  } as unknown as PreparedRequest;
+}
+
+const hole = (fraction: number) => ({ region: { strategy: 'resize' }, input: { hole: { fraction } } });
+const level = (network: string, count: number, steps: number) => ({ network, steps, windows: Array(count) });
+const windows = {
+  region: {
+    strategy: 'windows',
+    plan: {
+      regions: [
+        { levels: [level('base', 3, 20), level('refiner', 5, 6)] },
+        { levels: [level('base', 1, 20)] },
+      ],
+    },
+  },
+  input: { hole: { fraction: 0.1 } },
+};
+
+test.each<[string, 'inpaint' | 'none', object, Work]>([
+  ['a sample', 'none', {}, { base: 40 }],
+  ['a variation', 'inpaint', { start: { strength: 0.6 } }, { base: 24 }],
+  ['a fill by a conditional model', 'inpaint', hole(0.1), { base: 40 }],
+  ['a fill with RePaint', 'none', hole(0.1), { base: 100 }],
+  ['RePaint where nothing is known', 'none', hole(1), { base: 40 }],
+  ['a fill in windows', 'inpaint', windows, { base: 160, refiner: 60 }],
+])('what it takes: %s', (_, conditioning, parts, work) => {
+  expect(workOf(prepared(conditioning, parts))).toEqual(work);
+});
+
+test('the evaluations of RePaint and of the last steps are those of the plans', () => {
+  const steps = fc.integer({ min: 1, max: 60 });
+  fc.assert(
+    fc.property(
+      steps,
+      fc.integer({ min: 1, max: 70 }),
+      fc.integer({ min: 1, max: 5 }),
+      (steps, jump, times) => {
+        expect(repaintEvaluations(steps, { jump, times })).toBe(repaintPlan(steps, { jump, times }).length);
+      },
+    ),
+  );
+  fc.assert(
+    fc.property(steps, fc.double({ min: 0.01, max: 1, noNaN: true }), (steps, strength) => {
+      const sampler = {
+        timesteps: Array.from({ length: steps }, (_, i) => i),
+        next: () => ({ step: 0, x: new Float32Array() }),
+      };
+      expect(stepsOf(steps, strength)).toBe(lastSteps(sampler, strength).timesteps.length);
+    }),
+  );
+});
+
+test('seconds are known where the speed of every network is', () => {
+  expect(secondsOf({ base: 10, refiner: 4 }, { base: 0.5, refiner: 0.25 })).toBe(6);
+  expect(secondsOf({ base: 10, refiner: 4 }, { base: 0.5 })).toBeUndefined();
+  expect(secondsOf({ base: 10 }, undefined)).toBeUndefined();
+  expect(evaluationsOf({ base: 10, refiner: 4 })).toBe(14);
+});
+
+test('a request that takes longer than the limit is refused, and the sentence says how long', async () => {
+  const request = prepared('none', hole(0.1), { base: 3 });
+  await expect(assertSoon(request, 299_999)).rejects.toThrow(
+    /100 evaluations of fake@1, about 5 minutes on this machine.*\/v1\/jobs/,
+  );
+  await assertSoon(request, 300_000);
+});
+
+test('a model whose speed is not known is loaded first', async () => {
+  const request = prepared('none', hole(0.1));
+  let opened = 0;
+  const model = request.model as { rowSeconds?: object; open: () => Promise<unknown> };
+  model.open = async () => {
+    opened++;
+    model.rowSeconds = { base: 3 };
+  };
+  await expect(assertSoon(request, 60_000)).rejects.toThrow('5 minutes');
+  await expect(assertSoon(request, 60_000)).rejects.toThrow('5 minutes');
+  expect(opened).toBe(1);
+});
