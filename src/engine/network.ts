@@ -26,6 +26,8 @@ export interface Architecture {
 export interface NetworkShape {
   /** Name of its ONNX file in the version's folder. */
   file: string;
+  /** Size of that file, with the weights that are stored beside it; small when absent. */
+  bytes?: number;
   inChannels: number;
   outChannels: number;
   /** R: the network's pictures are R x R. */

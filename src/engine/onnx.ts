@@ -3,6 +3,7 @@ import path from 'node:path';
 import { InferenceSession, Tensor } from 'onnxruntime-node';
 import { type Batch, DeviceError, EngineError, NETWORK_NAMES, type NetworkName } from './engine.ts';
 import { gpuInUse } from './gpu.ts';
+import { isLarge } from './large.ts';
 import type { NetworkShape, NetworkSpec, Networks } from './network.ts';
 import { explainProviderError, type GpuDevice, PROVIDERS } from './onnx-providers.ts';
 
@@ -13,20 +14,25 @@ export function loadOnnx(spec: NetworkSpec): Promise<Networks> {
 
 /**
  * Two sessions for each network: a single-threaded one, which is best while every core has a busy worker of its own, and
- * one of all threads for exclusive evaluations. Both give the same bits.
+ * one of all threads for exclusive evaluations. Both give the same bits. A large network has the latter alone.
  */
 async function loadOnCpu(spec: NetworkSpec): Promise<Networks> {
+  const large = isLarge(spec);
   return {
     deviceName: os.cpus()[0]?.model.trim() ?? 'unknown CPU',
     precision: 'fp32',
     ...(await loadEach(spec, async (shape) => {
       const file = modelFile(spec, shape);
-      const single = await createSession(file, ['cpu'], 1).catch(({ message }: Error) => {
+      const options = { threads: large ? spec.threads : 1, keepMemory: !large };
+      const session = await createSession(file, ['cpu'], options).catch(({ message }: Error) => {
         throw new EngineError(`${file} cannot be loaded (${message.trim()}): export the model again`);
       });
-      checkContract(single, file, shape);
-      const parallel = spec.threads > 1 ? await createSession(file, ['cpu'], spec.threads) : single;
-      return (batch, exclusive) => run(exclusive ? parallel : single, batch, shape);
+      checkContract(session, file, shape);
+      const parallel =
+        spec.threads > options.threads
+          ? await createSession(file, ['cpu'], { ...options, threads: spec.threads })
+          : session;
+      return (batch, exclusive) => run(exclusive ? parallel : session, batch, shape);
     })),
   };
 }
@@ -39,7 +45,7 @@ async function loadOnCpu(spec: NetworkSpec): Promise<Networks> {
 async function loadOnGpu(spec: NetworkSpec, device: GpuDevice): Promise<Networks> {
   const loaded = await loadEach(spec, async (shape) => {
     const file = modelFile(spec, shape);
-    const session = await createSession(file, PROVIDERS[device], 1).catch((error: Error) => {
+    const session = await createSession(file, PROVIDERS[device]).catch((error: Error) => {
       throw new EngineError(explainProviderError(device, error.message), { cause: error });
     });
     checkContract(session, file, shape);
@@ -108,7 +114,8 @@ function shapeFits(shape: Shape, expected: Shape | undefined): boolean {
 function createSession(
   file: string,
   executionProviders: InferenceSession.SessionOptions['executionProviders'],
-  threads: number,
+  /** keepMemory: whether the memory of an evaluation is kept for the next one. */
+  { threads = 1, keepMemory = true } = {},
 ): Promise<InferenceSession> {
   return InferenceSession.create(file, {
     executionProviders,
@@ -116,6 +123,7 @@ function createSession(
     interOpNumThreads: 1,
     executionMode: 'sequential',
     graphOptimizationLevel: 'all',
+    enableCpuMemArena: keepMemory, // an evaluation of 114 M weights at 256 px takes 0.5 GB, and the arena keeps up to twice that
     logSeverityLevel: 3,
     // A thread that spins while it waits would take CPU time from the other workers.
     extra: { session: { intra_op: { allow_spinning: '0' } } },

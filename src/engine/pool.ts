@@ -1,5 +1,6 @@
 import { DEADLINES, type Deadlines } from './deadlines.ts';
 import { type Batch, type Engine, EngineError, type EngineInfo, type EvaluateOptions } from './engine.ts';
+import { isLarge } from './large.ts';
 import type { NetworkSpec } from './network.ts';
 import type { Loaded } from './protocol.ts';
 import type { Tuning } from './tuning.ts';
@@ -64,11 +65,12 @@ export class WorkerPool implements Engine {
    */
   static async start(options: PoolOptions): Promise<WorkerPool> {
     const { spec, workers, tuned } = options;
+    const counted = (workerBytes: number) => workerCount(spec.device, workerBytes, isLarge(spec));
     const maxBatch = spec.maxBatch ?? tuned?.bestBatch;
-    const atOnce = tuned ? (workers ?? workerCount(spec.device, tuned.rssBytes).workers) : 1;
+    const atOnce = tuned ? (workers ?? counted(tuned.rssBytes).workers) : 1;
     const started = await startAll(atOnce, { ...options, spec: { ...spec, maxBatch } });
     const [{ loaded }] = started;
-    const chosen = workers ? { workers } : workerCount(spec.device, loaded.rssBytes);
+    const chosen = workers ? { workers } : counted(loaded.rssBytes);
     const pool = new WorkerPool(options, loaded, chosen);
     for (const each of started.slice(0, chosen.workers)) pool.#add(each);
     try {

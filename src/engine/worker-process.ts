@@ -1,4 +1,5 @@
 import { type ChildProcess, fork } from 'node:child_process';
+import os from 'node:os';
 import {
   type Deadlines,
   evaluationDeadlineMs,
@@ -8,6 +9,7 @@ import {
   slowestRecently,
 } from './deadlines.ts';
 import { type Batch, EngineError, type NetworkName } from './engine.ts';
+import { isLarge, LARGE_NICENESS } from './large.ts';
 import type { NetworkSpec } from './network.ts';
 import type { FromWorker, Loaded, RowSeconds, ToWorker } from './protocol.ts';
 
@@ -61,6 +63,15 @@ interface PendingEvaluation {
   reject(error: EngineError): void;
 }
 
+/** Lowers the priority of a large network's worker. */
+function lowerPriority({ pid }: ChildProcess) {
+  try {
+    if (pid !== undefined) os.setPriority(pid, LARGE_NICENESS);
+  } catch {
+    // It has ended already, or this system does not allow it: then the cores are shared equally.
+  }
+}
+
 /** The parent's side of one worker process. A worker that does not answer before its deadline is killed. */
 export class WorkerProcess {
   /** Resolves once the networks are loaded and warm. Rejects with EngineError when one cannot be loaded. */
@@ -92,6 +103,7 @@ export class WorkerProcess {
       env: { ORT_DISABLE_TELEMETRY: '1', ...process.env },
     });
     running.add(this.#child);
+    if (spec.device === 'cpu' && isLarge(spec)) lowerPriority(this.#child);
     const megabytes = megabytesIn(spec.folder);
     const check = () => this.#check(loadDeadlineMs(spec.device, megabytes, deadlines));
     const checks = setInterval(check, deadlines.checkIntervalMs).unref();

@@ -36,6 +36,7 @@ export function wholeSpecs(
     method: card.conditioning,
     ...sampledAs(card, parameters),
     conditioning,
+    resampling: card.sampling.resampling,
     start,
     seed,
     candidate,

@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { PREDICTIONS } from '../diffusion/prediction.ts';
 import { FEATURES } from '../image/drift.ts';
-import { defaults, MAX_SOURCES, precision, sampling, schedule, source } from './fields.ts';
+import { baseSampling, defaults, MAX_SOURCES, precision, schedule, source } from './fields.ts';
 import { refiner } from './refiner.ts';
 
 const fields = z.object({
@@ -19,36 +19,38 @@ const fields = z.object({
   out_channels: z.int().min(3).max(6),
   prediction: z.enum(PREDICTIONS),
   schedule,
-  /** Dimensions of the U-Net, for engines that build it from weights.safetensors. */
-  architecture: z.object({
-    /** Side in pixels of the squares that the first layer combines. */
-    patch: z.int().min(1).max(16),
-    /** Channels of each level, from the finest to the coarsest; the side is halved between levels. */
-    channels: z.array(z.int().min(1).max(4096)).min(1).max(8),
-    /** Residual blocks of each level. */
-    blocks: z.int().min(1).max(16),
-    /** Sides of the feature maps that have self-attention; the coarsest level always has it. */
-    attention: z.array(z.int().min(1).max(1024)).max(8),
-    /** Channels of each attention head. */
-    head_dim: z.int().min(1).max(1024),
-    /** Groups of the group normalisation. */
-    groups: z.int().min(1).max(1024),
-    /** Attention heads, in place of head_dim channels for each. */
-    heads: z.int().min(1).max(1024).optional(),
-    /** Between levels: a convolution, or a residual block as in BigGAN. */
-    resample: z.enum(['conv', 'biggan']).optional(),
-    /** Whether the timestep scales and shifts the second norm of a block; it is added before that norm otherwise. */
-    adaptive_norm: z.boolean().optional(),
-  }),
+  /** Dimensions of the U-Net, for engines that build it from weights.safetensors. Without them, unet.onnx alone is served. */
+  architecture: z
+    .object({
+      /** Side in pixels of the squares that the first layer combines. */
+      patch: z.int().min(1).max(16),
+      /** Channels of each level, from the finest to the coarsest; the side is halved between levels. */
+      channels: z.array(z.int().min(1).max(4096)).min(1).max(8),
+      /** Residual blocks of each level. */
+      blocks: z.int().min(1).max(16),
+      /** Sides of the feature maps that have self-attention; the coarsest level always has it. */
+      attention: z.array(z.int().min(1).max(1024)).max(8),
+      /** Channels of each attention head. */
+      head_dim: z.int().min(1).max(1024),
+      /** Groups of the group normalisation. */
+      groups: z.int().min(1).max(1024),
+      /** Attention heads, in place of head_dim channels for each. */
+      heads: z.int().min(1).max(1024).optional(),
+      /** Between levels: a convolution, or a residual block as in BigGAN. */
+      resample: z.enum(['conv', 'biggan']).optional(),
+      /** Whether the timestep scales and shifts the second norm of a block; it is added before that norm otherwise. */
+      adaptive_norm: z.boolean().optional(),
+    })
+    .optional(),
   defaults,
-  sampling,
+  sampling: baseSampling,
   /** The second network, which doubles the resolution of a fill. */
   refiner: refiner.optional(),
   data: z.object({
     name: z.string(),
     terms: z.string(),
-    /** Number of training pictures. */
-    pictures: z.int32().min(0),
+    /** Number of training pictures, where it is known. */
+    pictures: z.int32().min(0).optional(),
     /** Other training pictures, by source: their number and licence. */
     photographs: z.array(source).max(MAX_SOURCES).optional(),
     /**
@@ -59,9 +61,9 @@ const fields = z.object({
       .record(z.enum(FEATURES), z.object({ mean: z.number(), std: z.number().positive() }))
       .optional(),
   }),
-  training: z.record(z.string(), z.unknown()),
-  metrics: z.record(z.string(), z.unknown()),
-  precision,
+  training: z.record(z.string(), z.unknown()).default({}),
+  metrics: z.record(z.string(), z.unknown()).default({}),
+  precision: precision.prefault({ weights: 'fp32' }),
   /** Size and digest of every other file of the folder that is loaded, by name; a name is no path. */
   files: z.record(
     z.string().regex(/^[A-Za-z0-9][\w.-]*$/),

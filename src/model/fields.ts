@@ -48,19 +48,36 @@ export const defaults = z.object({
   eta: z.number().min(0).max(1),
 });
 
-/** Timesteps that samplers visit: how they are spread, and where they end (below T). And the variance of ddpm's steps. */
-export const sampling = z
-  .object({
-    spacing: z.enum(SPACINGS).default('trailing'),
-    final_timestep: z.int().min(0).lt(MAX_TIMESTEPS).default(0),
-    variance: z.enum(VARIANCES).default('fixed_small'),
-  })
+/**
+ * Timesteps that samplers visit: how they are spread, and where they end (below T). The variance of ddpm's steps. And
+ * whether samplers clip their estimates of x_0 to -1..1.
+ */
+const samplingFields = z.object({
+  spacing: z.enum(SPACINGS).default('trailing'),
+  final_timestep: z.int().min(0).lt(MAX_TIMESTEPS).default(0),
+  variance: z.enum(VARIANCES).default('fixed_small'),
+  clip: z.boolean().default(true),
+});
+export const sampling = samplingFields.prefault({});
+
+/**
+ * RePaint's jumps, for unconditional models (Lugmayr et al. 2022): `jump` steps back, `times` times for each stretch. They
+ * use j = r = 10 with 250 steps; the default is a compromise between quality and time.
+ */
+const resampling = z.object({
+  jump: z.int().min(1).max(MAX_TIMESTEPS),
+  times: z.int().min(1).max(100),
+});
+
+/** The same for the base network, which may be unconditional. */
+export const baseSampling = samplingFields
+  .extend({ resampling: resampling.default({ jump: 5, times: 3 }) })
   .prefault({});
 
 /** Number format of the weights, and the largest difference of an output from that of the trained fp32 weights. */
 export const precision = z.object({
   weights: z.enum(['fp32', 'fp16']),
-  max_difference: z.number().min(0),
+  max_difference: z.number().min(0).default(0),
 });
 
 /** A source of training pictures. */

@@ -11,12 +11,24 @@ export function namesOf(card: ModelCard): NetworkName[] {
   return NETWORK_NAMES.filter((name) => name === 'base' || card.refiner);
 }
 
+/** Added to the name of a network's file for that of its weights, where they are stored apart (ONNX's external data). */
+const EXTERNAL_DATA = '.data';
+
+/** The files of a network: the ONNX file and, where its weights are stored apart, those. */
+function filesOf({ files }: ModelCard, name: NetworkName): string[] {
+  const file = NETWORK_FILES[name];
+  return [file, file + EXTERNAL_DATA].filter((each) => files[each]);
+}
+
 /** What a worker needs to know of the networks of a version. */
 export function networksOf(card: ModelCard): NetworkSpec['networks'] {
   const { refiner } = card;
+  const bytes = (name: NetworkName) =>
+    filesOf(card, name).reduce((sum, file) => sum + card.files[file].bytes, 0);
   return {
     base: {
       file: NETWORK_FILES.base,
+      bytes: bytes('base'),
       inChannels: card.in_channels,
       outChannels: card.out_channels,
       resolution: card.resolution,
@@ -24,6 +36,7 @@ export function networksOf(card: ModelCard): NetworkSpec['networks'] {
     },
     refiner: refiner && {
       file: NETWORK_FILES.refiner,
+      bytes: bytes('refiner'),
       inChannels: refiner.in_channels,
       outChannels: refiner.out_channels,
       resolution: refiner.resolution,
@@ -32,11 +45,13 @@ export function networksOf(card: ModelCard): NetworkSpec['networks'] {
 }
 
 /**
- * What identifies the networks of a version, in hexadecimal: the SHA-256 of unet.onnx or, where there is a refiner, the
- * SHA-256 of the digests of unet.onnx and refiner.onnx (in hexadecimal, one after the other).
+ * What identifies the networks of a version, in hexadecimal: the SHA-256 of unet.onnx or, where there are more files, the
+ * SHA-256 of the digests of unet.onnx, unet.onnx.data, refiner.onnx and refiner.onnx.data (in hexadecimal, one after the
+ * other, without those that there are not).
  */
 export function networksDigest(card: ModelCard): string {
-  const [base, ...others] = namesOf(card).map((name) => card.files[NETWORK_FILES[name]].sha256);
+  const files = namesOf(card).flatMap((name) => filesOf(card, name));
+  const [base, ...others] = files.map((file) => card.files[file].sha256);
   if (others.length === 0) return base;
   return createHash('sha256')
     .update([base, ...others].join(''))

@@ -8,12 +8,15 @@ const MB = 1e6;
 describe('the number of workers', () => {
   test('on a CPU there is one worker per usable core', () => {
     const machine = { cores: 6, memoryBytes: 8000 * MB };
-    expect(workerCount('cpu', 150 * MB, machine)).toEqual({ workers: 6, reason: 'one per usable core' });
+    expect(workerCount('cpu', 150 * MB, false, machine)).toEqual({
+      workers: 6,
+      reason: 'one per usable core',
+    });
   });
 
   test('where half of the memory does not hold them all there are as many as it holds, and the reason says so', () => {
     const machine = { cores: 6, memoryBytes: 1000 * MB };
-    expect(workerCount('cpu', 150 * MB, machine)).toEqual({
+    expect(workerCount('cpu', 150 * MB, false, machine)).toEqual({
       workers: 3,
       reason: 'each takes 150 MB, and half of 1000 MB of memory is for workers',
     });
@@ -21,7 +24,13 @@ describe('the number of workers', () => {
 
   test('on a GPU there is one worker', () => {
     const machine = { cores: 16, memoryBytes: 64_000 * MB };
-    expect(workerCount('cuda', 900 * MB, machine)).toEqual({ workers: 1, reason: 'one per GPU' });
+    expect(workerCount('cuda', 900 * MB, false, machine)).toEqual({ workers: 1, reason: 'one per GPU' });
+  });
+
+  test('on a CPU a large network has one, which uses every core', () => {
+    const machine = { cores: 6, memoryBytes: 64_000 * MB };
+    const expected = { workers: 1, reason: 'one for a large network, on every core' };
+    expect(workerCount('cpu', 900 * MB, true, machine)).toEqual(expected);
   });
 
   test('there is always one, never more than cores, and never more than fit', () => {
@@ -29,7 +38,7 @@ describe('the number of workers', () => {
     const machines = fc.record({ ...sizes, memoryBytes: fc.integer({ min: 1, max: 100_000 }) });
     fc.assert(
       fc.property(machines, ({ cores, workerBytes, memoryBytes }) => {
-        const { workers } = workerCount('cpu', workerBytes, { cores, memoryBytes });
+        const { workers } = workerCount('cpu', workerBytes, false, { cores, memoryBytes });
         expect(workers).toBeGreaterThanOrEqual(1);
         expect(workers).toBeLessThanOrEqual(cores);
         if (workers > 1) expect(workers * workerBytes).toBeLessThanOrEqual(memoryBytes / 2);

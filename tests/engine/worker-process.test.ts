@@ -1,5 +1,6 @@
 import { fork } from 'node:child_process';
 import { EventEmitter } from 'node:events';
+import os from 'node:os';
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import { DEADLINES } from '../../src/engine/deadlines.ts';
 import type { Batch } from '../../src/engine/engine.ts';
@@ -11,6 +12,7 @@ vi.mock('node:child_process', () => ({ fork: vi.fn() }));
 
 /** The parent's view of a process: what it was sent, and what the test lets it answer. */
 class FakeChild extends EventEmitter {
+  pid = 2 ** 30;
   connected = true;
   stderr = new EventEmitter();
   sent: ToWorker[] = [];
@@ -40,7 +42,9 @@ let child: FakeChild;
 let lost: WorkerLostError[];
 let worker: WorkerProcess;
 
-const spec = { folder: '/nowhere', device: 'cpu' } as NetworkSpec;
+const specOf = (bytes: number, device = 'cpu') =>
+  ({ folder: '/nowhere', device, networks: { base: { bytes } } }) as NetworkSpec;
+const spec = specOf(1e6);
 const batch: Batch = { network: 'base', rows: 1, x: new Float32Array(1), t: new Float32Array(1) };
 const prediction = new Float32Array(1);
 const { loadMs, evaluationMs, evaluationFactor, idleMs, checkIntervalMs, exitGraceMs, killGraceMs } =
@@ -216,4 +220,17 @@ test('closing: one that exits in time is not killed', async () => {
   await closing;
   await pass(exitGraceMs);
   expect(child.signals).toEqual([]);
+});
+
+test.each([
+  ['a large network', specOf(65e6), 1],
+  ['a small network', specOf(63e6), 0],
+  ['a large network on a GPU', specOf(65e6, 'cuda'), 0],
+])('whether the worker has a lower priority: %s', async (_, spec, calls) => {
+  const setPriority = vi.spyOn(os, 'setPriority').mockImplementation(() => {
+    throw new Error('no such process'); // which must not matter
+  });
+  new WorkerProcess({ spec, deadlines: DEADLINES, onLost: () => {} });
+  expect(setPriority).toHaveBeenCalledTimes(calls);
+  if (calls > 0) expect(setPriority).toHaveBeenCalledWith(child.pid, 5);
 });

@@ -2,7 +2,9 @@ import { afterEach, expect, test, vi } from 'vitest';
 import { scheduleFrom } from '../../src/diffusion/schedule.ts';
 import { timesteps } from '../../src/diffusion/timesteps.ts';
 import { denoise } from '../../src/generation/denoise.ts';
+import type { RepaintTrajectory } from '../../src/generation/trajectories/repaint.ts';
 import { wholeSpecs } from '../../src/generation/whole.ts';
+import { baseSampling } from '../../src/model/fields.ts';
 import type { ServedModel } from '../../src/registry/served-model.ts';
 import type { RunOptions, Scheduler } from '../../src/scheduler/scheduler.ts';
 import type { Trajectory } from '../../src/scheduler/trajectory.ts';
@@ -63,10 +65,30 @@ test.each([
   const pixels = resolution ** 2;
   const known = { x0: new Float32Array(3 * pixels), mask: new Float32Array(pixels).fill(1) };
   const parameters = { seed: 1, numImages: 1, sampler: 'dpmpp_2m', steps: 4, eta: 0 } as const;
-  const sampling = { spacing: 'log_snr', final_timestep: 3, variance: 'fixed_small' } as const;
+  const sampling = baseSampling.parse({ spacing: 'log_snr', final_timestep: 3 });
   const model = modelWith(run, { conditioning, resolution, sampling });
   await denoise(model, wholeSpecs(model, known, parameters), {});
   expect(visited).toEqual(
     timesteps(scheduleFrom({ type: 'cosine', T: 100, s: 0.008, abar_min: 1e-5 }), 4, 'log_snr', 3),
   );
+});
+
+test("an unconditional model fills holes with its card's resampling, and clips as its card says", async () => {
+  const totals: number[] = [];
+  const largest: number[] = [];
+  const run = async ([trajectory]: readonly Trajectory[]) => {
+    totals.push(trajectory.total);
+    const prediction = new Float32Array(3 * 64).fill(-9);
+    while (trajectory.step < trajectory.total) await trajectory.advance(prediction, 0);
+    largest.push(Math.max(...(trajectory as RepaintTrajectory).x0));
+  };
+  const known = { x0: new Float32Array(3 * 64), mask: new Float32Array(64).fill(1, 0, 32) };
+  const parameters = { seed: 1, numImages: 1, sampler: 'ddpm', steps: 8, eta: 0 } as const;
+  for (const given of [{}, { resampling: { jump: 2, times: 4 } }, { clip: false }]) {
+    const sampling = baseSampling.parse(given);
+    const model = modelWith(run, { conditioning: 'none', resolution: 8, sampling });
+    await denoise(model, wholeSpecs(model, known, parameters), {});
+  }
+  expect(totals).toEqual([18, 26, 18]);
+  expect(largest.map((value) => value > 1)).toEqual([false, false, true]);
 });

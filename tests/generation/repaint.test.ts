@@ -2,7 +2,10 @@ import { expect, test } from 'vitest';
 import { gaussian } from '../../src/diffusion/noise.ts';
 import { createSampler } from '../../src/diffusion/samplers/index.ts';
 import { cosine, linear } from '../../src/diffusion/schedule.ts';
-import { RESAMPLING, RepaintTrajectory, repaintPlan } from '../../src/generation/trajectories/repaint.ts';
+import { RepaintTrajectory, repaintPlan } from '../../src/generation/trajectories/repaint.ts';
+
+/** That of a card which does not say. */
+const RESAMPLING = { jump: 5, times: 3 };
 
 /**
  * Test data with a known score: Gaussian pairs (a, b) with unit variance and correlation RHO. Given a, b has the
@@ -89,7 +92,7 @@ test('at equal evaluations it comes closer to the conditional distribution than 
 test('where nothing is known, x is not resampled', () => {
   const nothing = { x0: new Float32Array(12), mask: new Float32Array(12).fill(1) };
   const sampler = createSampler('ddpm', { schedule, prediction: 'v', steps: 50 });
-  expect(new RepaintTrajectory(sampler, schedule, nothing, 3, 0).total).toBe(50);
+  expect(new RepaintTrajectory(sampler, schedule, nothing, 3, 0, RESAMPLING).total).toBe(50);
 });
 
 test('the same seed gives the same result', () => {

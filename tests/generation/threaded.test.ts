@@ -19,6 +19,7 @@ function spec(changes: Partial<WholeSpec> = {}): WholeSpec {
     prediction: 'v',
     sampler: { name: 'ddpm', steps: 6, eta: 0 },
     conditioning: { x0: new Float32Array(3 * R * R).fill(0.5), mask },
+    resampling: { jump: 2, times: 2 },
     seed: 7,
     candidate: 2,
     ...changes,

@@ -15,10 +15,10 @@ export interface TestApp {
   url: string;
 }
 
-/** Starts the whole service with the real model on a free port. env: settings, as environment variables. */
+/** Starts the whole service with the real model, or those of MODEL_DIR, on a free port. env: settings, as environment variables. */
 export async function startApp(env: Record<string, string> = {}): Promise<TestApp> {
   const config = readConfig(env);
-  const registry = await openRealRegistry(config.QUEUE_LIMIT, queueShares(config));
+  const registry = await openRealRegistry(config.QUEUE_LIMIT, queueShares(config), env.MODEL_DIR);
   const metrics = createMetrics();
   const app = await buildApp({ config, registry, metrics });
   await registry.get().open();

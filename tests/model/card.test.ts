@@ -38,6 +38,7 @@ test('a card with a refiner is accepted, with the usual sampling where it gives 
     spacing: 'trailing',
     final_timestep: 0,
     variance: 'fixed_small',
+    clip: true,
   });
 });
 
@@ -53,15 +54,44 @@ test('the digest of a version covers every network', () => {
   for (const digest of [a, b]) expect(digest).toMatch(/^[0-9a-f]{64}$/);
 });
 
+const USUAL = {
+  spacing: 'trailing',
+  final_timestep: 0,
+  variance: 'fixed_small',
+  clip: true,
+  resampling: { jump: 5, times: 3 },
+};
+
 test('a card without sampling is sampled at trailing timesteps, and its fields have defaults', () => {
   expect(card.sampling).toBeUndefined();
-  expect(modelCard.parse(card).sampling).toEqual({
-    spacing: 'trailing',
-    final_timestep: 0,
-    variance: 'fixed_small',
-  });
+  expect(modelCard.parse(card).sampling).toEqual(USUAL);
   const { sampling } = modelCard.parse({ ...card, sampling: { spacing: 'log_snr' } });
-  expect(sampling).toEqual({ spacing: 'log_snr', final_timestep: 0, variance: 'fixed_small' });
+  expect(sampling).toEqual({ ...USUAL, spacing: 'log_snr' });
+});
+
+test('a card written by hand needs no more than what the network and its files are', () => {
+  const { id, version, description, licence, in_channels, out_channels, files, prediction } = card;
+  const { name, terms } = data;
+  const written = {
+    ...{ id, version, description, licence, in_channels, out_channels, files, prediction },
+    ...{ conditioning: 'inpaint', resolution: 64, schedule: linear, defaults, data: { name, terms } },
+  };
+  expect(modelCard.parse(written)).toMatchObject({
+    sampling: USUAL,
+    precision: { weights: 'fp32', max_difference: 0 },
+    training: {},
+  });
+  for (const field of Object.keys(written))
+    expect(modelCard.safeParse({ ...written, [field]: undefined }).success).toBe(false);
+});
+
+test('the digest covers weights that are stored beside a network', () => {
+  const withData = (sha256: string) =>
+    networksDigest(
+      modelCard.parse({ ...card, files: { ...card.files, 'unet.onnx.data': { sha256, bytes: 1 } } }),
+    );
+  const [a, b] = [withData('a'.repeat(64)), withData('b'.repeat(64))];
+  expect(new Set([a, b, onnx.sha256]).size).toBe(3);
 });
 
 test.each(SPACINGS)('spacing %s is accepted', (spacing) => {
@@ -81,6 +111,9 @@ test.each(SAMPLER_NAMES)('sampler %s is accepted', (sampler) => {
 });
 
 test.each([
+  [{ sampling: { resampling: { jump: 0, times: 3 } } }, 'sampling.resampling.jump'],
+  [{ sampling: { resampling: { jump: 5, times: 101 } } }, 'sampling.resampling.times'],
+  [{ sampling: { clip: 'no' } }, 'sampling.clip'],
   [{ prediction: 'score' }, 'prediction'],
   [{ defaults: { ...defaults, sampler: 'euler' } }, 'defaults.sampler'],
   [{ defaults: { ...defaults, steps: 0 } }, 'defaults.steps'],

@@ -7,6 +7,7 @@ import pytest
 import vectors
 import vectors_diffusers
 import vectors_golden
+import vectors_imported
 from philox import philox
 
 
@@ -21,7 +22,7 @@ def leaves(node, path=""):
         yield path, node
 
 
-@pytest.mark.parametrize("module", [vectors, vectors_diffusers, vectors_golden])
+@pytest.mark.parametrize("module", [vectors, vectors_diffusers, vectors_golden, vectors_imported])
 def test_committed_vectors_are_what_this_code_gives(module):
     committed, now = (dict(leaves(json.loads(text))) for text in (module.FILE.read_text(), module.text()))
     assert committed.keys() == now.keys()

@@ -1287,7 +1287,7 @@ export interface components {
                     /** @default 0.02 */
                     beta_end: number;
                 };
-                architecture: {
+                architecture?: {
                     patch: number;
                     channels: number[];
                     blocks: number;
@@ -1321,6 +1321,18 @@ export interface components {
                      * @enum {string}
                      */
                     variance: "fixed_small" | "fixed_large" | "learned";
+                    /** @default true */
+                    clip: boolean;
+                    /**
+                     * @default {
+                     *       "jump": 5,
+                     *       "times": 3
+                     *     }
+                     */
+                    resampling: {
+                        jump: number;
+                        times: number;
+                    };
                 };
                 refiner?: {
                     resolution: number;
@@ -1376,6 +1388,8 @@ export interface components {
                          * @enum {string}
                          */
                         variance: "fixed_small" | "fixed_large" | "learned";
+                        /** @default true */
+                        clip: boolean;
                     };
                     data: {
                         name: string;
@@ -1391,13 +1405,14 @@ export interface components {
                     precision: {
                         /** @enum {string} */
                         weights: "fp32" | "fp16";
+                        /** @default 0 */
                         max_difference: number;
                     };
                 };
                 data: {
                     name: string;
                     terms: string;
-                    pictures: number;
+                    pictures?: number;
                     photographs?: {
                         name: string;
                         licence: string;
@@ -1410,15 +1425,18 @@ export interface components {
                         };
                     };
                 };
+                /** @default {} */
                 training: {
                     [key: string]: unknown;
                 };
+                /** @default {} */
                 metrics: {
                     [key: string]: unknown;
                 };
                 precision: {
                     /** @enum {string} */
                     weights: "fp32" | "fp16";
+                    /** @default 0 */
                     max_difference: number;
                 };
                 files: {

@@ -12,6 +12,11 @@ import { readSafetensors } from './safetensors.ts';
  * TensorFlow's number of threads is fixed for the process, so an exclusive evaluation is no different from any other.
  */
 export async function loadTfjs(spec: NetworkSpec): Promise<Networks> {
+  const { inChannels, resolution, architecture } = spec.networks.base;
+  if (!architecture)
+    throw new EngineError(
+      'TensorFlow.js cannot build this network, because its model.json has no architecture: use ENGINE=onnx',
+    );
   const tf = await loadBackend(spec.library);
   const onGpu = (tf.backend() as { isUsingGpuDevice?: boolean }).isUsingGpuDevice ?? false;
   if (spec.device === 'cuda' && !onGpu) throw new EngineError(`${spec.library} finds no GPU`);
@@ -20,8 +25,6 @@ export async function loadTfjs(spec: NetworkSpec): Promise<Networks> {
   const { unet } = await import('./unet.ts');
 
   const parameters = await readSafetensors(path.join(spec.folder, 'weights.safetensors'));
-  const { inChannels, resolution, architecture } = spec.networks.base;
-  if (!architecture) throw new EngineError('the base network has no architecture: export the model again');
   const base = unet(Parameters.load(parameters), architecture);
   return {
     deviceName: `${onGpu ? 'NVIDIA GPU' : (os.cpus()[0]?.model.trim() ?? 'unknown CPU')}, ${spec.library}`,

@@ -4,12 +4,12 @@ import { createSampler, type SamplerName, type SamplerOptions } from '../../diff
 import { lastSteps } from '../../diffusion/samplers/last-steps.ts';
 import { type ScheduleConfig, scheduleFrom } from '../../diffusion/schedule.ts';
 import type { NetworkName } from '../../engine/engine.ts';
-import type { ModelCard } from '../../model/card.ts';
+import type { RefinerCard } from '../../model/refiner.ts';
 import type { Trajectory } from '../../scheduler/trajectory.ts';
 import { ConditionalTrajectory, type Conditioning, type NoiseLevel } from './conditional.ts';
 import type { Canvas } from './enlarge.ts';
 import type { LevelInput } from './joint.ts';
-import { RepaintTrajectory } from './repaint.ts';
+import { RepaintTrajectory, type Resampling } from './repaint.ts';
 import { WindowedTrajectory } from './windowed.ts';
 
 /** What a trajectory is made from, as plain data, so that it can be made in another thread. */
@@ -21,17 +21,17 @@ export interface Sampling {
   prediction: PredictionType;
   sampler: { name: SamplerName } & Pick<
     SamplerOptions,
-    'steps' | 'eta' | 'spacing' | 'finalTimestep' | 'variance'
+    'steps' | 'eta' | 'spacing' | 'finalTimestep' | 'variance' | 'clip'
   >;
 }
 
 /** How a network of a model card is sampled with these parameters. */
 export function sampledAs(
-  { schedule, prediction, sampling }: Pick<ModelCard, 'schedule' | 'prediction' | 'sampling'>,
+  { schedule, prediction, sampling }: Pick<RefinerCard, 'schedule' | 'prediction' | 'sampling'>,
   { sampler: name, steps, eta }: { sampler: SamplerName; steps: number; eta: number },
 ): Sampling {
-  const { spacing, final_timestep: finalTimestep, variance } = sampling;
-  return { schedule, prediction, sampler: { name, steps, eta, spacing, finalTimestep, variance } };
+  const { spacing, final_timestep: finalTimestep, variance, clip } = sampling;
+  return { schedule, prediction, sampler: { name, steps, eta, spacing, finalTimestep, variance, clip } };
 }
 
 /** A picture at the model's resolution. */
@@ -39,6 +39,8 @@ export interface WholeSpec extends Sampling {
   /** inpaint: the network is conditioned on the known pixels; none: an unconditional network, with RePaint. */
   method: 'inpaint' | 'none';
   conditioning: Conditioning;
+  /** RePaint's jumps. */
+  resampling: Resampling;
   start?: Start;
   seed: number;
   candidate: number;
@@ -85,18 +87,22 @@ export function createTrajectory(spec: TrajectorySpec): DenoisingTrajectory {
         // The sampler is given the average of the windows' estimates of x_0, whatever the network predicts.
         const sampler = samplerOf({ ...sampling, prediction: 'sample' });
         const schedule = scheduleFrom(sampling.schedule);
-        const options = { sampler, schedule, prediction: sampling.prediction, seed, candidate };
+        const {
+          prediction,
+          sampler: { clip },
+        } = sampling;
+        const options = { sampler, schedule, prediction, clip, seed, candidate };
         return { network, augmentation, levels, options };
       }),
     );
   }
-  const { method, conditioning, start } = spec;
+  const { method, conditioning, resampling, start } = spec;
   const schedule = scheduleFrom(spec.schedule);
   const sampler = start ? lastSteps(samplerOf(spec), start.strength) : samplerOf(spec);
   const noised = start && ((noise: Float32Array) => qSample(schedule, start.x0, sampler.timesteps[0], noise));
   return method === 'inpaint'
     ? new ConditionalTrajectory(sampler, schedule, conditioning, seed, candidate, noised)
-    : new RepaintTrajectory(sampler, schedule, conditioning, seed, candidate, undefined, noised);
+    : new RepaintTrajectory(sampler, schedule, conditioning, seed, candidate, resampling, noised);
 }
 
 function samplerOf({ schedule, prediction, sampler: { name, ...options } }: Sampling) {

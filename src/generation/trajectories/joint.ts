@@ -18,6 +18,8 @@ export interface JointOptions {
   schedule: Schedule;
   /** What the network predicts. */
   prediction: PredictionType;
+  /** Whether the windows' estimates of x_0 are clipped to -1..1. */
+  clip?: boolean;
   seed: number;
   candidate: number;
   /** The fill of the next coarser level, and the noise in it as the refiner knows it; absent for the base model. */
@@ -129,7 +131,7 @@ export class JointDenoising {
 
   /** Takes the network's output for a window, [3, R, R] or [6, R, R] with variances. The last window of a step moves all pixels one step on. */
   advance(prediction: Float32Array, row: number): void {
-    const { schedule, sampler, prediction: type } = this.#options;
+    const { schedule, sampler, prediction: type, clip } = this.#options;
     const { slots, places } = this.#windows[row];
     const area = this.#level.windows[row].width ** 2;
     const abar = schedule.abar[sampler.timesteps[this.#state.step]];
@@ -139,7 +141,7 @@ export class JointDenoising {
     for (let c = 0; c < predicted.length / m; c++)
       for (let i = 0; i < m; i++) predicted[c * m + i] = prediction[c * area + places[i]];
     for (let c = 0; c < 3; c++) for (let i = 0; i < m; i++) x[c * m + i] = this.#state.x[c * n + slots[i]];
-    predicted.set(predictX0(type, abar, x, predicted));
+    predicted.set(predictX0(type, abar, x, predicted, clip));
     this.#found[row] = predicted;
     if (--this.#left > 0) return;
     this.#seen = this.#state;

@@ -12,9 +12,6 @@ export interface Resampling {
   times: number;
 }
 
-/** A compromise between quality and time; Lugmayr et al. use j = r = 10 with 250 steps. */
-export const RESAMPLING: Resampling = { jump: 5, times: 3 };
-
 /**
  * Inpainting with an unconditional model (RePaint, Lugmayr et al. 2022, algorithm 1). After every step the known
  * pixels are put in as the forward process would have them at that level,
@@ -46,7 +43,7 @@ export class RepaintTrajectory implements Trajectory {
     conditioning: Conditioning,
     seed: number,
     candidate: number,
-    resampling = RESAMPLING,
+    resampling: Resampling,
     /** Makes the first x from noise; the noise itself when absent. */
     noised = (noise: Float32Array) => noise,
   ) {
