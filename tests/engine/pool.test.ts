@@ -103,7 +103,7 @@ test('a pool that knows what a worker takes starts as many as fit, and corrects 
   const wrong = { rssBytes: Number.MAX_SAFE_INTEGER, bestBatch: 1 }; // one worker at first
   const corrected = await WorkerPool.start({ spec, tuned: wrong });
   const { workers } = corrected.info;
-  expect(workers).toBe(workerCount('cpu', corrected.tuning.rssBytes).workers);
+  expect(workers).toBe(workerCount('cpu', corrected.tuning.rssBytes, false).workers);
   expect(corrected.alive).toBe(workers);
   await corrected.close();
 });
