@@ -51,8 +51,9 @@ export async function compositeAll(
   for (const { filled, box } of patches) {
     const hole = boundingBox(mask, box);
     if (hole === undefined) continue;
-    const patch = await resizeRgb(withoutAlpha(filled), filled, box);
-    paste(result, mask, patch, box, hole, keepAlpha);
+    const part = { ...hole, left: hole.left - box.left, top: hole.top - box.top };
+    const patch = await resizeRgb(withoutAlpha(filled), filled, box, part);
+    paste(result, mask, patch, hole, keepAlpha);
     if (maskBlur > 0 || mask.weights) feather(picture, mask, result, hole, maskBlur);
     if (picture.grey) makeGrey(result, mask, hole);
     if (result.data16) writeHole16(result.data16, result, mask, hole);
@@ -94,19 +95,13 @@ function withoutAlpha({ channels, data, width, height }: Picture): Uint8Array {
   return rgb;
 }
 
-function paste(
-  result: Picture,
-  mask: Mask,
-  patch: Uint8Array,
-  box: Box,
-  hole: Box,
-  keepAlpha: boolean,
-): void {
+/** `patch`: the fill of the hole's bounding box, three bytes a pixel. */
+function paste(result: Picture, mask: Mask, patch: Uint8Array, hole: Box, keepAlpha: boolean): void {
   const { width, channels, data } = result;
   for (let y = hole.top; y < hole.top + hole.height; y++) {
     for (let x = hole.left; x < hole.left + hole.width; x++) {
       if (mask.data[y * width + x] === 0) continue;
-      const from = ((y - box.top) * box.width + (x - box.left)) * 3;
+      const from = ((y - hole.top) * hole.width + (x - hole.left)) * 3;
       const to = (y * width + x) * channels;
       data[to] = patch[from];
       data[to + 1] = patch[from + 1];

@@ -16,8 +16,9 @@ import torch
 from PIL import Image
 
 sys.path.append(str(Path(__file__).parents[3] / "training"))
-import diffusion
 from unet import load_unet
+
+import diffusion
 
 
 @dataclass
