@@ -85,6 +85,12 @@ test('a card written by hand needs no more than what the network and its files a
     expect(modelCard.safeParse({ ...written, [field]: undefined }).success).toBe(false);
 });
 
+test('the example of docs/models.md is a valid card', async () => {
+  const [, example] = (await readFile('docs/models.md', 'utf8')).match(/```json\n([^]*?)```/) ?? [];
+  const written = JSON.parse(example.replace('<64 hexadecimal digits>', 'a'.repeat(64)));
+  expect(modelCard.parse(written)).toMatchObject(written);
+});
+
 test('the digest covers weights that are stored beside a network', () => {
   const withData = (sha256: string) =>
     networksDigest(
