@@ -6,6 +6,7 @@ import { readConfig } from '../../src/config/read.ts';
 import { createMetrics, type Metrics } from '../../src/metrics.ts';
 import type { FolderRegistry } from '../../src/registry/registry.ts';
 import { openRealRegistry } from './model.ts';
+import { PATIENT } from './process.ts';
 
 export interface TestApp {
   app: FastifyInstance;
@@ -17,7 +18,7 @@ export interface TestApp {
 
 /** Starts the whole service with the real model, or those of MODEL_DIR, on a free port. env: settings, as environment variables. */
 export async function startApp(env: Record<string, string> = {}): Promise<TestApp> {
-  const config = readConfig(env);
+  const config = readConfig({ ...PATIENT, ...env });
   const registry = await openRealRegistry(config.QUEUE_LIMIT, queueShares(config), env.MODEL_DIR);
   const metrics = createMetrics();
   const app = await buildApp({ config, registry, metrics });

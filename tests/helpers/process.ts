@@ -3,10 +3,13 @@ import { once } from 'node:events';
 import { onTestFinished } from 'vitest';
 import { MODEL_DIR } from './model.ts';
 
+/** So that no request of a test is refused because this machine is busy. */
+export const PATIENT = { MAX_SYNC_MS: '86400000' };
+
 /** The service as a process of its own, as an operator runs it; killed when the test is over. */
 export function startProcess(env: Record<string, string> = {}) {
   const child = spawn(process.execPath, ['--import', 'tsx', 'src/main.ts'], {
-    env: { ...process.env, MODEL_DIR, HOST: '127.0.0.1', PORT: '0', ...env },
+    env: { ...process.env, MODEL_DIR, HOST: '127.0.0.1', PORT: '0', ...PATIENT, ...env },
     stdio: ['ignore', 'pipe', 'pipe'],
   });
   onTestFinished(() => void child.kill('SIGKILL'));
