@@ -1,12 +1,12 @@
 import { inspect } from 'node:util';
 import type { FastifyInstance } from 'fastify';
 import type { Logger } from 'pino';
-import { buildApp, buildMetricsApp } from './app.ts';
 import { queueShares } from './config/queue-shares.ts';
 import { ConfigError, readConfig } from './config/read.ts';
 import { forgetSecrets, maskSecrets, secretsIn } from './config/secrets.ts';
 import type { Config } from './config/settings.ts';
 import { EngineError, type EngineInfo, type NetworkName } from './engine/engine.ts';
+import { defaultCacheDir } from './engine/tuning.ts';
 import { JobStoreError } from './jobs/job.ts';
 import { createLog, describeError, redactor } from './log.ts';
 import { createMetrics, type Metrics } from './metrics.ts';
@@ -56,6 +56,7 @@ async function start() {
       engine: config.ENGINE,
       device: config.DEVICE,
       maxBatch: config.MAX_BATCH,
+      cacheDir: config.CACHE_DIR ?? defaultCacheDir(),
       fallback: config.ENGINE_FALLBACK,
       queueLimit: config.QUEUE_LIMIT,
       queueShares: queueShares(config),
@@ -63,6 +64,10 @@ async function start() {
     hooks: modelHooks(metrics, log),
     log,
   });
+  const loading = registry.start();
+  loading.catch(() => {}); // awaited below
+  // The workers start while this process reads the app's files, which takes most of its time until it listens.
+  const { buildApp, buildMetricsApp } = await import('./app.ts');
   const dependencies = { config, registry, metrics };
   const app = await buildApp(dependencies, log);
 
@@ -73,9 +78,9 @@ async function start() {
     await listen(scrapes, config, 'METRICS_PORT');
     log.info(`metrics at http://localhost:${portOf(scrapes)}/metrics`);
   }
-  await listen(app, config, 'PORT'); // before the model loads, so that probes are answered
+  await listen(app, config, 'PORT'); // before the model is loaded, so that probes are answered
   followFolder(registry, config.RELOAD_INTERVAL_MS);
-  await registry.start();
+  await loading;
   const model = registry.get();
   const { engine } = await model.open();
   log.info(

@@ -46,8 +46,7 @@ def main():
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
     card = json.loads((args.folder / "model.json").read_text())
-    schedule = dict(card["schedule"])
-    schedule = diffusion.SCHEDULES[schedule.pop("type")](**schedule)
+    schedule = diffusion.schedule_of(card)
     faces = load_faces(args.data, card["resolution"], "test")[: args.faces]
     x0 = torch.from_numpy(faces).permute(0, 3, 1, 2).float() / 127.5 - 1
     network = onnx_network(args.folder, args.threads)

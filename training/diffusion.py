@@ -45,6 +45,12 @@ def linear(T: int = 1000, beta_start: float = 1e-4, beta_end: float = 0.02) -> S
 SCHEDULES = {"cosine": cosine, "linear": linear}
 
 
+def schedule_of(config: dict) -> Schedule:
+    """The noise schedule of a training config or of a model card, whose member "schedule" names its type and parameters."""
+    parameters = dict(config["schedule"])
+    return SCHEDULES[parameters.pop("type")](**parameters)
+
+
 def coefficients(schedule: Schedule, t: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     """(sqrt(abar_t), sqrt(1 - abar_t)) for t int64 [N], each float32 [N, 1, 1, 1]."""
     a = schedule.abar[t].view(-1, 1, 1, 1)
@@ -139,10 +145,15 @@ def ddim_step(abar: float, abar_prev: float, x0: torch.Tensor, eps: torch.Tensor
     """One DDIM step (Song et al. 2021, eq. 12 and 16): x_s = sqrt(abar_s) x_0 + sqrt(1 - abar_s - sigma^2) eps + sigma noise.
 
     abar: of the current timestep t; abar_prev: of the next visited timestep s < t, or 1; x0, eps: estimates at t. The
-    tensors have one shape. eta 0..1: sigma = 0 (deterministic) to the posterior variance of DDPM.
+    tensors have one shape. eta 0..1: sigma = 0 (deterministic) to that of DDPM's posterior, sqrt(btilde).
     """
     sigma = eta * math.sqrt((1 - abar_prev) / (1 - abar) * (1 - abar / abar_prev))
     return math.sqrt(abar_prev) * x0 + math.sqrt(max(0.0, 1 - abar_prev - sigma**2)) * eps + sigma * noise
+
+
+def posterior_variance(abar: float, abar_prev: float) -> float:
+    """btilde, the variance of q(x_s | x_t, x_0) (Ho et al. 2020, eq. 7). abar, abar_prev: of t and of s < t, the next visited timestep."""
+    return (1 - abar_prev) / (1 - abar) * (1 - abar / abar_prev)
 
 
 def ddpm_step(
@@ -155,7 +166,7 @@ def ddpm_step(
     """
     alpha = abar / abar_prev
     mean = math.sqrt(abar_prev) * (1 - alpha) / (1 - abar) * x0 + math.sqrt(alpha) * (1 - abar_prev) / (1 - abar) * x
-    variance = (1 - abar_prev) / (1 - abar) * (1 - alpha)
+    variance = posterior_variance(abar, abar_prev)
     if learned is None or variance == 0:
         return mean + math.sqrt(variance) * noise
     share = (learned + 1) / 2

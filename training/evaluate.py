@@ -67,8 +67,7 @@ class Sampler:
     def __init__(self, folder: Path, name: str, steps: int, eta: float, spacing: str, final: int, device: str, batch: int, threads: int = 2):
         self.card = json.loads((folder / "model.json").read_text())
         self.network = onnx_network(folder, threads) if device == "cpu" else torch_network(folder, self.card, device)
-        schedule = dict(self.card["schedule"])
-        self.schedule = diffusion.SCHEDULES[schedule.pop("type")](**schedule)
+        self.schedule = diffusion.schedule_of(self.card)
         self.name, self.steps, self.eta, self.spacing, self.final = name, steps, eta, spacing, final
         self.device, self.batch = device, batch
 

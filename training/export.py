@@ -25,16 +25,13 @@ import photos
 from data import load_faces
 from drift import statistics
 from export_refiner import CELEBA, Refiner, add_refiner, with_refiner
-from losses import Loss
 from onnx_files import listed, write_network
 from register import next_version, read_card
-from stages import schedule_of
-from train import build
+from stages import BaseStage
+from train import stage_of
 from training_log import summary
 from unet import UNetConfig
 
-DEFAULTS = {"sampler": "dpmpp_2m", "steps": 12, "eta": 0}
-SAMPLING = {"spacing": "log_snr", "final_timestep": 8}
 MAX_BYTES = 64_000_000  # all files of a version
 NOT_EVALUATED = "<!-- metrics -->\nNot evaluated yet.\n<!-- /metrics -->"
 HERE = Path(__file__).parent
@@ -55,24 +52,24 @@ def export(
     """Export a checkpoint as <out>/<id>/<version> and return this folder.
 
     pictures: number of training pictures; drift: statistics of the training pictures for the model card; sampling: that
-    section of the model card (default: SAMPLING); photographs: those that it was trained on too, from photos.listed; force:
+    section of the model card (default: that of the stage); photographs: those that it was trained on too, from photos.listed; force:
     replace an existing version. Raises FileExistsError if the version exists; ValueError if `version` is not a whole number,
     if the timesteps of `sampling` are undefined, if an exported network differs from the trained one by more than
     onnx_files.TOLERANCE, or if the files are larger than MAX_BYTES.
     """
     state = torch.load(checkpoint, map_location="cpu", weights_only=True)
     config = state["config"]
-    if config.get("stage", "base") != "base":
-        raise ValueError(f"{checkpoint} is a {config['stage']}: use --refiner for it, with --checkpoint or --base for the base model")
-    sampling = sampling or SAMPLING
-    model, schedule = build(config)
-    diffusion.timesteps(schedule, DEFAULTS["steps"], sampling["spacing"], sampling["final_timestep"])  # raises ValueError
+    if config.get("stage") == "refiner":
+        raise ValueError(f"{checkpoint} is a refiner: use --refiner for it, with --checkpoint or --base for the base model")
+    stage = stage_of(config)
+    sampling, model = {**stage.sampling, **(sampling or {})}, stage.network()
+    diffusion.timesteps(stage.schedule, stage.defaults["steps"], sampling["spacing"], sampling["final_timestep"])  # raises ValueError
     with new_version(out, config["id"], version, force) as part:
         model.load_state_dict(state["ema"])
         files = [part / "unet.onnx", part / "weights.safetensors"]
         difference = write_network(model.eval(), *files)
         run = summary(checkpoint.with_name("log.jsonl"), state["step"])
-        card = model_card(state, run, version, pictures, difference, sampling, files)
+        card = model_card(stage, state, run, version, pictures, difference, sampling, files)
         if drift:
             card["data"]["statistics"] = drift
         if photographs:
@@ -90,10 +87,11 @@ def reuse(base: Path, out: Path, version: str, refiner: Refiner | None, force: b
     card = {**read_card(base), "version": version}
     text = (base / "README.md").read_text()
     if sampling:
-        schedule = schedule_of(card)
-        diffusion.timesteps(schedule, card["defaults"]["steps"], sampling["spacing"], sampling["final_timestep"])  # raises ValueError
-        learned = {k: v for k, v in card["sampling"].items() if k == "variance"} if "sampling" in card else {}
-        card |= {"sampling": {**sampling, **learned}, "metrics": {}}
+        sampling = {**BaseStage.sampling, **card.get("sampling", {}), **sampling}
+        diffusion.timesteps(
+            diffusion.schedule_of(card), card["defaults"]["steps"], sampling["spacing"], sampling["final_timestep"]
+        )  # raises ValueError
+        card |= {"sampling": sampling, "metrics": {}}
         text = re.sub("<!-- metrics -->.*<!-- /metrics -->", NOT_EVALUATED, text, flags=re.DOTALL)
         text = re.sub(r"\| sampling \|.*\n", "", text).replace("| training |", f"{sampling_row(card)}\n| training |", 1)
     with new_version(out, card["id"], version, force) as part:
@@ -138,11 +136,14 @@ def finish(part: Path, card: dict, text: str, refiner: Refiner | None):
     (part / "model.json").write_text(json.dumps(card, indent=2) + "\n")
 
 
-def model_card(state: dict, run: dict, version: str, pictures: int, difference: float, sampling: dict, files: list[Path]) -> dict:
-    """The contents of model.json. state: the checkpoint; run: from `summary`; difference: from `max_difference`; sampling: see `export`."""
+def model_card(stage, state: dict, run: dict, version: str, pictures: int, difference: float, sampling: dict, files: list[Path]) -> dict:
+    """The contents of model.json.
+
+    stage: of the checkpoint's config; state: the checkpoint; run: from `summary`; difference: from `max_difference`; sampling: see `export`.
+    """
     config = state["config"]
     train = config["train"]
-    network, _ = build(config)
+    network = stage.network()
     c = network.config
     return {
         "id": config["id"],
@@ -153,10 +154,10 @@ def model_card(state: dict, run: dict, version: str, pictures: int, difference: 
         "resolution": c.resolution,
         "in_channels": c.in_channels,
         "out_channels": c.out_channels,
-        "prediction": Loss(**config["loss"]).prediction,
+        "prediction": stage.objective.prediction,
         "schedule": config["schedule"],
         "architecture": architecture(c),
-        "defaults": DEFAULTS,
+        "defaults": stage.defaults,
         "sampling": sampling if c.out_channels == 3 else {**sampling, "variance": "learned"},
         "data": {**CELEBA, "pictures": pictures},
         "training": {
@@ -222,8 +223,8 @@ def main():
     parser.add_argument("--version", help="a whole number (default: the next free one)")
     parser.add_argument("--data", type=Path, help="the training pictures (default: from the config)")
     parser.add_argument("--photos", type=Path, help="the training photographs (default: from the config)")
-    parser.add_argument("--spacing", choices=diffusion.SPACINGS, help=f"how samplers spread their timesteps (default: {SAMPLING['spacing']})")
-    parser.add_argument("--final-timestep", type=int, help=f"where linspace and log_snr end (default: {SAMPLING['final_timestep']})")
+    parser.add_argument("--spacing", choices=diffusion.SPACINGS, help="how samplers spread their timesteps (default: as the stage or --base has it)")
+    parser.add_argument("--final-timestep", type=int, help="where linspace and log_snr end (default: as the stage or --base has it)")
     parser.add_argument("--force", action="store_true", help="replace an existing version")
     args = parser.parse_args()
     if args.base and not (args.refiner or sampling_of(args)):
@@ -255,8 +256,7 @@ def reuse_base(args: argparse.Namespace) -> Path:
 def sampling_of(args: argparse.Namespace) -> dict | None:
     """The section of the card from --spacing and --final-timestep; None if neither is given."""
     given = {"spacing": args.spacing, "final_timestep": args.final_timestep}
-    given = {key: value for key, value in given.items() if value is not None}
-    return {**SAMPLING, **given} if given else None
+    return {key: value for key, value in given.items() if value is not None} or None
 
 
 def refiner_of(args: argparse.Namespace) -> Refiner | None:

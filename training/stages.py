@@ -1,9 +1,11 @@
 """What a training run of each stage needs: its network, its batches, its loss, its validation and its sheet of pictures.
 
-A model has two stages: the base model fills a hole at 64 px, and the refiner doubles the resolution of a fill.
-train.py trains either; `stage` in the config says which.
+A model has two stages: the base model fills a hole at 64 px, and the refiner doubles the resolution of a fill. A student is a
+base model that needs fewer evaluations. train.py trains each; `stage` in the config says which.
 """
 
+import copy
+import json
 from pathlib import Path
 
 import numpy as np
@@ -13,11 +15,13 @@ import diffusion
 import refiner_batches
 from batches import Sources, batch_at, to_device
 from data import load_faces
+from distil import Distillation
 from losses import Loss
 from refiner import Refiner, RefinerConfig
 from sheet import refiner_sheet, sample_sheet
-from unet import UNet, UNetConfig
+from unet import UNet, UNetConfig, load_unet
 
+HERE = Path(__file__).parent
 VALIDATION_ROWS = 512
 
 
@@ -25,20 +29,17 @@ def _values(section: dict) -> dict:
     return {k: tuple(v) if isinstance(v, list) else v for k, v in section.items()}
 
 
-def schedule_of(config: dict) -> diffusion.Schedule:
-    """The noise schedule of a config."""
-    schedule = dict(config["schedule"])
-    return diffusion.SCHEDULES[schedule.pop("type")](**schedule)
-
-
 class BaseStage:
     """The base model: rows are whole pictures at the resolution R, or windows of that size."""
 
     weights_file = "weights.safetensors"  # in the folder of an exported version
-    mix_keys = {"zoom", "zoom_from", "photos", "photos_data"}
+    keys = {"mix": {"zoom", "zoom_from", "photos", "photos_data"}, "loss": {"snr_cap", "weight_floor"}}
+    # Of an exported version's card. The last timestep must be one of little noise: the estimate of x_0 there is the result.
+    defaults = {"sampler": "dpmpp_2m", "steps": 12, "eta": 0}
+    sampling = {"spacing": "log_snr", "final_timestep": 8}
 
     def __init__(self, config: dict):
-        self.config, self.schedule, self.objective = config, schedule_of(config), Loss(**config["loss"])
+        self.config, self.schedule, self.objective = config, diffusion.schedule_of(config), Loss(**config["loss"])
 
     def network(self) -> UNet:
         """The network with new weights, mapping x [N, C, R, R] and t [N] to the prediction [N, 3, R, R], or 6 channels with variances."""
@@ -99,10 +100,10 @@ class RefinerStage:
     """The refiner: rows are windows of larger faces and of photographs."""
 
     weights_file = "refiner.safetensors"
-    mix_keys = {"faces_side", "photos", "photos_side", "photos_data", "soften"}
+    keys = {"mix": {"faces_side", "photos", "photos_side", "photos_data", "soften"}, "loss": {"snr_cap", "weight_floor"}}
 
     def __init__(self, config: dict):
-        self.config, self.schedule = config, schedule_of(config)
+        self.config, self.schedule = config, diffusion.schedule_of(config)
 
     def network(self) -> Refiner:
         """The network with new weights, mapping x [N, 8, R, R] and t [N] to v [N, 3, R, R]."""
@@ -136,4 +137,41 @@ class RefinerStage:
         refiner_sheet(model, self.schedule, refiner_batches.batch_at(0, sources, self.config, self.schedule.T).to(device), path)
 
 
-STAGES = {"base": BaseStage, "refiner": RefinerStage}
+class StudentStage(BaseStage):
+    """The student: the network of an exported base model, and its weights at the start, for fewer evaluations."""
+
+    keys = {"mix": BaseStage.keys["mix"], "distil": {"teacher", "steps", "substeps", "final"}}
+    sampling = {"spacing": "trailing", "final_timestep": 0}
+
+    def __init__(self, config: dict):
+        super().__init__({**config, "loss": {}})
+        self.distillation = Distillation(**config["distil"])
+        self.defaults = {"sampler": "ddim", "steps": self.distillation.steps, "eta": 0}
+        folder = HERE / self.distillation.teacher
+        self.teacher = load_unet(folder, json.loads((folder / "model.json").read_text()))
+
+    def network(self) -> UNet:
+        """A copy of the teacher."""
+        return copy.deepcopy(self.teacher).train()
+
+    def loss(self, model, sources: Sources, step: int, device: str) -> torch.Tensor:
+        """The loss of each row of the batch of this step, float32 [N]."""
+        return self._loss(model, to_device(batch_at(step, sources, self.config, self.schedule.T), device), device)
+
+    def _loss(self, model, batch: list[torch.Tensor], device: str) -> torch.Tensor:
+        teacher = self.teacher.to(device)
+        return self.distillation.rows(model, teacher, self.schedule, self.objective.prediction, *batch)
+
+    def validate(self, model, sources: Sources, device: str) -> dict:
+        """validation: the mean loss on fixed faces, masks and noise."""
+        batch = min(32, len(sources.faces))
+        fixed = {**self.config, "mix": {"zoom": 0, "photos": 0}, "train": {**self.config["train"], "seed": 0, "batch": batch}}
+        rows = [self._loss(model, to_device(batch_at(i, sources, fixed, self.schedule.T), device), device) for i in range(4)]
+        return {"validation": float(torch.cat(rows).mean())}
+
+    def sheet(self, model, sources: Sources, device: str, path: Path):
+        """Write a PNG of fills in as many steps as the student is made for."""
+        sample_sheet(model, self.schedule, sources.faces, device, path, self.distillation.steps, self.objective.prediction)
+
+
+STAGES = {"base": BaseStage, "refiner": RefinerStage, "student": StudentStage}

@@ -1,9 +1,10 @@
-"""Train a stage of an inpainting model: the base U-Net or the refiner.
+"""Train a stage of an inpainting model: the base U-Net, the refiner, or a student of the base U-Net.
 
     python train.py configs/celeba-64.toml                     # start, or resume from runs/<id>/last.pt
     python train.py configs/celeba-64.toml --steps 20000       # train longer
     python train.py configs/celeba-64.toml --init ../models/celeba-inpaint-64/1   # start from an exported model
     python train.py configs/refiner-64.toml                    # the refiner
+    python train.py configs/student-64.toml                    # a student, which needs four evaluations
 
 All random numbers are derived from (seed, step), so a resumed run repeats the loss curve of an uninterrupted one.
 Ctrl-C and SIGTERM save a checkpoint first. runs/<id>/ holds last.pt, before-decay.pt, log.jsonl, loss.png, samples.png.
@@ -30,11 +31,8 @@ from stages import STAGES
 
 HERE = Path(__file__).parent
 LOG_EVERY = 50
-KEYS = {
-    "loss": {"snr_cap", "weight_floor"},
-    "train": {"steps", "batch", "muon_lr", "adam_lr", "warmup", "decay", "clip", "ema", "seed"},
-}
-"""The required keys of these sections of a config. Those of [mix] depend on the stage."""
+KEYS = {"train": {"steps", "batch", "muon_lr", "adam_lr", "warmup", "decay", "clip", "ema", "seed"}}
+"""The required keys of this section of a config. Those of other sections depend on the stage."""
 OPTIONAL = {"loss": {"prediction", "weighting", "vlb_weight"}}
 """Keys that only the base model has, with their defaults in losses.Loss. All other keys are errors."""
 
@@ -42,12 +40,13 @@ OPTIONAL = {"loss": {"prediction", "weighting", "vlb_weight"}}
 def load_config(path: Path) -> dict:
     """Read a TOML config as a dict. Exits with an error that names the missing or unknown key."""
     config = tomllib.loads(path.read_text())
-    for part in ("id", "data", "model", "schedule", "mix", *KEYS):
-        if part not in config:
-            raise SystemExit(f"{path}: {part} is missing; see configs/ for examples")
     if (stage := config.setdefault("stage", "base")) not in STAGES:
         raise SystemExit(f"{path}: stage must be one of {', '.join(STAGES)}, not {stage!r}")
-    for part, keys in {**KEYS, "mix": STAGES[stage].mix_keys}.items():
+    sections = {**KEYS, **STAGES[stage].keys}
+    for part in ("id", "data", "model", "schedule", *sections):
+        if part not in config:
+            raise SystemExit(f"{path}: {part} is missing; see configs/ for examples")
+    for part, keys in sections.items():
         optional = OPTIONAL.get(part, set()) if stage == "base" else set()
         if wrong := keys ^ (config[part].keys() - optional):
             raise SystemExit(f"{path}: [{part}] must have exactly the keys {sorted(keys)}; missing or unknown: {sorted(wrong)}")

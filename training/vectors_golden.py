@@ -61,8 +61,7 @@ def rows(network, card: dict) -> list[dict]:
 def run(network, card: dict) -> torch.Tensor:
     """[3, R, R]: the example with its hole filled by DDPM (fixed-small variance) from the noise of candidate 0."""
     x0, mask = example(card["resolution"])
-    parameters = dict(card["schedule"])
-    schedule = diffusion.SCHEDULES[parameters.pop("type")](**parameters)
+    schedule = diffusion.schedule_of(card)
     draw = lambda step: torch.from_numpy(gaussian(RUN["seed"], 0, step, x0.numel()).reshape(x0.shape))  # noqa: E731
     sampling = card.get("sampling", {})
     ts = diffusion.timesteps(schedule, RUN["steps"], sampling.get("spacing", "trailing"), sampling.get("final_timestep", 0))

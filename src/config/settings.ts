@@ -64,6 +64,13 @@ export const SETTINGS = {
     description:
       'Milliseconds between checks of MODEL_DIR and SERVING_FILE for changes; `0` checks only on SIGHUP',
   },
+  CACHE_DIR: {
+    schema: z.string().optional(),
+    default: undefined,
+    description:
+      'Folder where what a start measures (memory of a worker, batch size on a GPU) is kept, so that the next start is ' +
+      "faster; `ddpm-inpaint` in the user's cache folder if unset. It need not be writable",
+  },
   MODEL_IDLE_MS: {
     schema: wholeNumber(0, 7 * 24 * 3_600_000),
     default: '300000',
@@ -193,7 +200,9 @@ export const SETTINGS = {
   MAX_PIXELS: {
     schema: wholeNumber(1, 1000 * MEGA),
     default: String(25 * MEGA),
-    description: 'Maximum size of a picture in pixels (width × height); larger ones get 413',
+    description:
+      'Maximum size of a picture in pixels (width × height); larger ones get 413. In pictures with a long side, one ' +
+      'below 64 pixels counts as 64',
   },
   MAX_SIDE: {
     schema: wholeNumber(1, 10_000_000),

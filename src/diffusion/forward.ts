@@ -16,5 +16,7 @@ export function qSample(
 ): Float32Array {
   const signal = Math.sqrt(schedule.abar[t]);
   const noise = Math.sqrt(1 - schedule.abar[t]);
-  return x0.map((x, i) => signal * x + noise * epsilon[i]);
+  const x = new Float32Array(x0.length);
+  for (let i = 0; i < x.length; i++) x[i] = signal * x0[i] + noise * epsilon[i];
+  return x;
 }

@@ -23,11 +23,18 @@ export function predictX0(
   const a = Math.sqrt(abar);
   const b = Math.sqrt(1 - abar);
   const x0 = new Float32Array(x.length);
-  for (let i = 0; i < x.length; i++) {
-    const p = prediction[i];
-    const value = type === 'v' ? a * x[i] - b * p : type === 'epsilon' ? (x[i] - b * p) / a : p;
-    x0[i] = clip ? Math.min(1, Math.max(-1, value)) : value;
+  // A loop for each type: a choice for every entry would take half of the time.
+  switch (type) {
+    case 'v':
+      for (let i = 0; i < x.length; i++) x0[i] = a * x[i] - b * prediction[i];
+      break;
+    case 'epsilon':
+      for (let i = 0; i < x.length; i++) x0[i] = (x[i] - b * prediction[i]) / a;
+      break;
+    case 'sample':
+      x0.set(prediction.subarray(0, x.length));
   }
+  if (clip) for (let i = 0; i < x.length; i++) x0[i] = Math.min(1, Math.max(-1, x0[i]));
   return x0;
 }
 

@@ -49,7 +49,7 @@ export function explainProviderError(device: GpuDevice, message: string, folder 
 }
 
 /** Where onnxruntime-node has its native libraries. */
-function libraryFolder(): string {
+export function libraryFolder(): string {
   const root = path.dirname(createRequire(import.meta.url).resolve('onnxruntime-node/package.json'));
   return path.join(root, 'bin/napi-v6', process.platform, process.arch);
 }

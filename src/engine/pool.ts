@@ -10,6 +10,7 @@ import {
 import { isLarge } from './large.ts';
 import type { NetworkSpec } from './network.ts';
 import type { Loaded } from './protocol.ts';
+import type { Tuning } from './tuning.ts';
 import { workerCount } from './worker-count.ts';
 import { type LossCause, WorkerLostError, WorkerProcess } from './worker-process.ts';
 
@@ -17,6 +18,8 @@ export interface PoolOptions {
   spec: NetworkSpec;
   /** Number of workers; chosen by workerCount() when absent. */
   workers?: number;
+  /** What an earlier start has measured: all workers start at once then. */
+  tuned?: Tuning;
   /** Delay before a dead worker is replaced, in milliseconds. It doubles, up to a minute, while replacements fail. */
   restartDelayMs?: number;
   /** After how long a worker that does not answer is killed and replaced. Tests change them while workers run. */
@@ -51,6 +54,8 @@ const MAX_LOSSES = 3;
 export class WorkerPool implements Engine {
   readonly info: EngineInfo;
   readonly rowSeconds: RowSeconds;
+  /** What the workers have measured while they loaded. */
+  readonly tuning: Tuning;
   onAliveChange: (() => void) | undefined;
   readonly #options: PoolOptions;
   readonly #alive = new Set<WorkerProcess>();
@@ -65,16 +70,23 @@ export class WorkerPool implements Engine {
 
   /**
    * Starts the workers and waits until all of them are warm. The first one tells how much memory a worker takes and the
-   * best batch size, for all. Rejects with EngineError when a network cannot be loaded.
+   * best batch size, for all, unless that is known from an earlier start. Rejects with EngineError when a network cannot be
+   * loaded.
    */
   static async start(options: PoolOptions): Promise<WorkerPool> {
-    const first = await startWorker(options);
-    const { spec, workers } = options;
-    const chosen = workers ? { workers } : workerCount(spec.device, first.loaded.rssBytes, isLarge(spec));
-    const pool = new WorkerPool(options, first.loaded, chosen);
-    pool.#add(first);
+    const { spec, workers, tuned } = options;
+    const counted = (workerBytes: number) => workerCount(spec.device, workerBytes, isLarge(spec));
+    const maxBatch = spec.maxBatch ?? tuned?.bestBatch;
+    const atOnce = tuned ? (workers ?? counted(tuned.rssBytes).workers) : 1;
+    const started = await startAll(atOnce, { ...options, spec: { ...spec, maxBatch } });
+    const [{ loaded }] = started;
+    const chosen = workers ? { workers } : counted(loaded.rssBytes);
+    const pool = new WorkerPool(options, loaded, chosen);
+    for (const each of started.slice(0, chosen.workers)) pool.#add(each);
     try {
-      await Promise.all(Array.from({ length: chosen.workers - 1 }, () => pool.#startAnother()));
+      await Promise.all(started.slice(chosen.workers).map(({ worker }) => worker.close()));
+      const missing = Math.max(0, chosen.workers - atOnce);
+      await Promise.all(Array.from({ length: missing }, () => pool.#startAnother()));
     } catch (error) {
       await pool.close(); // all or none: no process is left behind
       throw error;
@@ -84,7 +96,7 @@ export class WorkerPool implements Engine {
 
   private constructor(
     options: PoolOptions,
-    { deviceName, deviceMemoryBytes, precision, networks, bestBatch, rowSeconds }: Loaded,
+    { deviceName, deviceMemoryBytes, precision, networks, bestBatch, rowSeconds, rssBytes }: Loaded,
     { workers, reason }: { workers: number; reason?: string },
   ) {
     const { spec, restartDelayMs = RESTART_DELAY_MS } = options;
@@ -93,6 +105,7 @@ export class WorkerPool implements Engine {
     this.#options = { ...options, spec: { ...spec, maxBatch: bestBatch } };
     this.#restartDelayMs = restartDelayMs;
     this.rowSeconds = { ...rowSeconds };
+    this.tuning = { bestBatch, rssBytes };
     this.info = {
       engine,
       device,
@@ -229,6 +242,16 @@ interface Started {
   loaded: Loaded;
   /** Resolves to why and how it ended. */
   exited: Promise<WorkerLostError>;
+}
+
+/** Starts workers at once; all or none. Rejects as startWorker does. */
+async function startAll(count: number, options: PoolOptions): Promise<Started[]> {
+  const all = await Promise.allSettled(Array.from({ length: count }, () => startWorker(options)));
+  const started = all.flatMap((each) => (each.status === 'fulfilled' ? each.value : []));
+  const failed = all.find((each) => each.status === 'rejected');
+  if (!failed) return started;
+  await Promise.all(started.map(({ worker }) => worker.close()));
+  throw failed.reason;
 }
 
 /** Starts a worker and waits until it is warm; it is in `starting` until then. Rejects with EngineError. */

@@ -207,11 +207,20 @@ async function decode(
   { mask_reading, mask_grow }: InpaintRequest,
   room: Room,
 ): Promise<HoledPicture> {
-  const picture = await decodePicture(image, room);
-  const sent = mask ? await decodeMask(mask, room, mask_reading) : await maskOf(picture);
+  const [picture, decoded] = await both(
+    decodePicture(image, room),
+    mask && decodeMask(mask, room, mask_reading),
+  );
+  const sent = decoded ?? (await maskOf(picture));
   assertSameSize(picture, sent);
   const hole = mask_grow ? await growMask(sent, mask_grow) : sent;
   return { picture, mask: hole, hole: await measureHole(hole) };
+}
+
+/** Both results. Rejects with the error of the first where both fail, whichever fails earlier. */
+async function both<A, B>(first: Promise<A>, second: B | Promise<B>): Promise<[A, B]> {
+  await Promise.allSettled([first, second]);
+  return [await first, await second];
 }
 
 /** The transparent pixels of a picture that came without a mask. */

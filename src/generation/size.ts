@@ -1,4 +1,4 @@
-import { type Size, square } from '../image/picture.ts';
+import { exceeds, type Size, square } from '../image/picture.ts';
 import { InvalidParameterError } from './errors.ts';
 import type { PreparedRequest } from './prepare.ts';
 
@@ -19,7 +19,7 @@ const text = ({ width, height }: Size) => `${width}x${height}`;
 export function assertWithin(wanted: Size | undefined, { maxPixels, maxSide }: SizeLimits): void {
   if (!wanted) return;
   const { width, height } = wanted;
-  if (width * height <= maxPixels && Math.max(width, height) <= maxSide) return;
+  if (!exceeds(wanted, maxPixels) && Math.max(width, height) <= maxSide) return;
   const limits = `at most ${maxPixels} pixels, and ${maxSide} on each side, are accepted`;
   throw new InvalidParameterError('size', `size is ${text(wanted)}; ${limits}`);
 }

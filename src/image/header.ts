@@ -2,11 +2,11 @@ import type { Metadata, SharpOptions } from 'sharp';
 import { type InputFormat, isSequence, sniffFormat } from './format.ts';
 import { withoutBombs } from './inflated.ts';
 import { repairJpeg } from './jpeg.ts';
-import { PictureError } from './picture.ts';
+import { exceeds, PictureError } from './picture.ts';
 import sharp from './sharp.ts';
 
 export interface Limits {
-  /** Maximum number of pixels (width * height); checked against the header, before decoding. */
+  /** Maximum number of pixels; see exceeds(). Checked against the header, before decoding. */
   maxPixels: number;
   /** Maximum width and height in pixels; no limit when absent. */
   maxSide?: number;
@@ -101,8 +101,9 @@ export async function headerOf(
     const message = `${field} is ${width} x ${height} pixels; each side may have at most ${maxSide}`;
     throw new PictureError(field, 'too-large', message);
   }
-  if (width * height > maxPixels) {
-    const message = `${field} is ${width} x ${height} pixels; at most ${maxPixels} pixels are accepted`;
+  if (exceeds({ width, height }, maxPixels)) {
+    const thin = width * height > maxPixels ? '' : ', and a side below 64 counts as 64';
+    const message = `${field} is ${width} x ${height} pixels; at most ${maxPixels} pixels are accepted${thin}`;
     throw new PictureError(field, 'too-large', message);
   }
   const { hasAlpha, space, depth, icc, exif, density, resolutionUnit } = metadata;

@@ -241,6 +241,7 @@ export function clip(box: Box, size: { width: number; height: number }): Box | u
 /** Share of the pixels that belong to the hole, 0..1. */
 export function maskFraction(mask: Mask): number {
   let count = 0;
-  for (const value of mask.data) if (value !== 0) count++;
-  return count / mask.data.length;
+  const { data } = mask;
+  for (let p = 0; p < data.length; p++) if (data[p] !== 0) count++; // an iterator takes several times as long
+  return count / data.length;
 }

@@ -42,6 +42,19 @@ export interface Box {
   height: number;
 }
 
+/** A row of one pixel takes decoders and encoders as long as this many pixels. */
+const LEAST_SIDE = 64;
+/** Up to this many, counted pixels are no reason to refuse a picture. */
+const FREE_PIXELS = 1_000_000;
+
+/** Pixels that the work on a picture is in proportion to: a side below 64 pixels counts as 64. */
+export const countedPixels = ({ width, height }: Pick<Box, 'width' | 'height'>): number =>
+  Math.max(width, LEAST_SIDE) * Math.max(height, LEAST_SIDE);
+
+/** Whether a picture has more than `maxPixels`, or is so thin that it takes as much work as one that has. */
+export const exceeds = (size: Pick<Box, 'width' | 'height'>, maxPixels: number): boolean =>
+  size.width * size.height > maxPixels || countedPixels(size) > Math.max(maxPixels, FREE_PIXELS);
+
 export type OutputFormat = 'png' | 'jpeg' | 'webp';
 
 /** An uploaded picture cannot be used. `field` names the field of the request that contained it. */

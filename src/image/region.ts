@@ -30,9 +30,8 @@ export async function pictureToTensor(
   const rgb = await resizeRgb(crop, box, { width, height });
   const plane = width * height;
   const tensor = new Float32Array(3 * plane);
-  for (let p = 0; p < plane; p++) {
-    for (let c = 0; c < 3; c++) tensor[c * plane + p] = rgb[p * 3 + c] / 127.5 - 1;
-  }
+  for (let c = 0; c < 3; c++)
+    for (let p = 0, at = c * plane; p < plane; p++) tensor[at + p] = rgb[p * 3 + c] / 127.5 - 1;
   return tensor;
 }
 
@@ -63,9 +62,8 @@ export function maskToTensor(mask: Mask, box: Box, { width, height }: Size): Flo
 export function tensorToPicture(tensor: Float32Array, { width, height }: Size): Picture {
   const plane = width * height;
   const data = new Uint8ClampedArray(plane * 3);
-  for (let p = 0; p < plane; p++) {
-    for (let c = 0; c < 3; c++) data[p * 3 + c] = (tensor[c * plane + p] + 1) * 127.5;
-  }
+  for (let c = 0; c < 3; c++)
+    for (let p = 0, at = c * plane; p < plane; p++) data[p * 3 + c] = (tensor[at + p] + 1) * 127.5;
   return { width, height, channels: 3, data: new Uint8Array(data.buffer) };
 }
 

@@ -1,6 +1,8 @@
 /**
  * The image functions, run in a thread pool. A pass over a picture of 12 megapixels takes tens of milliseconds, and must
- * not block health probes, progress events and other requests. Names and errors are the same as in tasks.ts.
+ * not block health probes, progress events and other requests. For tiny pictures the way to a thread and back costs more
+ * than the work, so that is done here; codecs run in threads of their own in any case. Names and errors are the same as in
+ * tasks.ts.
  */
 import { Piscina } from 'piscina';
 import { usableCores } from '../engine/cores.ts';
@@ -20,9 +22,9 @@ import {
   pixelsOf,
   WORK,
 } from './needs.ts';
-import { type Mask, type Picture, PictureError } from './picture.ts';
+import { countedPixels, type Mask, type Picture, PictureError } from './picture.ts';
 import type { LevelPixels } from './regions/level.ts';
-import type { Refusal, Tasks } from './tasks.ts';
+import { type Refusal, type Tasks, tasks } from './tasks.ts';
 
 const FROM_SOURCE = import.meta.url.endsWith('.ts');
 /** libvips runs in the threads of libuv's pool, which has four. */
@@ -33,6 +35,10 @@ const SLOW_THREADS = Math.min(MAX_THREADS - 1, usableCores());
 const FAST_PIXELS = 1_000_000;
 /** Files up to this size, in bytes: the header of a larger one may contain much to skip or to inflate. */
 const FAST_FILE_BYTES = 1_000_000;
+/** Pictures up to this size, in pixels, are processed without a thread: in about a millisecond at most. */
+const TINY_PIXELS = 128 ** 2;
+/** Files up to this size, in bytes, are read without a thread. A profile in a PNG may inflate to 4 MB, in about 10 ms. */
+const TINY_FILE_BYTES = 32_768;
 
 const threads = SLOW_THREADS + 1;
 const pool = new Piscina({
@@ -44,12 +50,22 @@ const pool = new Piscina({
 });
 const lanes = new Lanes({ threads, slowThreads: SLOW_THREADS, workable: () => pictureBudget.workable });
 
+/** What a task costs, and whether it is done without a thread. */
+interface TaskCost extends Cost {
+  tiny: boolean;
+}
+
 async function run<Name extends keyof Tasks>(
-  cost: Cost,
+  cost: TaskCost,
   name: Name,
   args: Parameters<Tasks[Name]>,
   onStart?: () => void,
 ): Promise<Awaited<ReturnType<Tasks[Name]>>> {
+  if (cost.tiny) {
+    onStart?.();
+    const task = tasks[name] as (...args: unknown[]) => ReturnType<Tasks[Name]>;
+    return await task(...args);
+  }
   const answer = await lanes.run(cost, (): Promise<{ value: unknown } | Refusal> => {
     onStart?.();
     return pool.run({ name, args });
@@ -59,7 +75,12 @@ async function run<Name extends keyof Tasks>(
   throw new PictureError(field, code, message);
 }
 
-const costOf = (pixels: number, bytes: number): Cost => ({ slow: pixels > FAST_PIXELS, bytes });
+/** `fileBytes`: of the file that is read. */
+const costOf = (pixels: number, bytes: number, fileBytes = 0): TaskCost => ({
+  slow: pixels > FAST_PIXELS,
+  tiny: pixels <= TINY_PIXELS && fileBytes <= TINY_FILE_BYTES,
+  bytes,
+});
 
 /** A file whose header has been read and checked. */
 export interface EncodedPicture {
@@ -77,7 +98,8 @@ export async function inspect(
   limits: Required<Limits>,
 ): Promise<EncodedPicture> {
   // The thread has a copy of the file, and another one if it repairs it.
-  const cost = { slow: bytes.length > FAST_FILE_BYTES, bytes: 2 * bytes.length };
+  const { length } = bytes;
+  const cost = { slow: length > FAST_FILE_BYTES, tiny: length <= TINY_FILE_BYTES, bytes: 2 * length };
   const header = await within(field, limits, (start) =>
     run(cost, 'readHeader', [bytes, field, limits], start),
   );
@@ -87,7 +109,7 @@ export async function inspect(
 /** Decodes a picture; `room` must have been reserved for it (needs.ts). */
 export async function decodePicture(file: EncodedPicture, room: Room): Promise<Picture> {
   const { bytes, field, limits, header } = file;
-  const cost = costOf(pixelsOf(header), decodeWork(header));
+  const cost = costOf(countedPixels(header), decodeWork(header), bytes.length);
   return decode(file, room, decodedBytes(header), (start) =>
     run(cost, 'decodePicture', [bytes, field, limits, header], start),
   );
@@ -96,7 +118,7 @@ export async function decodePicture(file: EncodedPicture, room: Room): Promise<P
 /** Decodes a mask; `room` must have been reserved for it (needs.ts). */
 export async function decodeMask(file: EncodedPicture, room: Room, reading?: MaskReading): Promise<Mask> {
   const { bytes, field, limits, header } = file;
-  const cost = costOf(pixelsOf(header), maskWork(header));
+  const cost = costOf(countedPixels(header), maskWork(header), bytes.length);
   return decode(file, room, maskBytes(header), (start) =>
     run(cost, 'decodeMask', [bytes, field, limits, header, reading], start),
   );
@@ -140,7 +162,7 @@ async function within<T>(
 }
 
 /** Work on pictures and masks whose working memory is at most WORK for each of their pixels. */
-const passOver = (size: { width: number; height: number }): Cost =>
+const passOver = (size: { width: number; height: number }): TaskCost =>
   costOf(pixelsOf(size), pixelsOf(size) * WORK);
 
 /** The image functions whose first parameter is a picture or a mask, and that pass over it. */
@@ -154,22 +176,34 @@ function offload<
     | 'knownRegion'
     | 'planRegions'
     | 'compositeAll',
->(name: Name) {
-  return (...args: Parameters<Tasks[Name]>): ReturnType<Tasks[Name]> =>
-    run(passOver(args[0]), name, args) as ReturnType<Tasks[Name]>;
+>(name: Name, isTiny: (...args: Parameters<Tasks[Name]>) => boolean = () => true) {
+  return (...args: Parameters<Tasks[Name]>): ReturnType<Tasks[Name]> => {
+    const cost = passOver(args[0]);
+    return run({ ...cost, tiny: cost.tiny && isTiny(...args) }, name, args) as ReturnType<Tasks[Name]>;
+  };
 }
 export const growMask = offload('growMask');
 export const adjustMask = offload('adjustMask');
 export const maskFromAlpha = offload('maskFromAlpha');
 export const measureHole = offload('measureHole');
-export const pictureToTensor = offload('pictureToTensor');
-export const knownRegion = offload('knownRegion');
-export const planRegions = offload('planRegions');
-export const compositeAll = offload('compositeAll');
+export const pictureToTensor = offload(
+  'pictureToTensor',
+  (_picture, _box, size) => pixelsOf(size) <= TINY_PIXELS,
+);
+export const knownRegion = offload(
+  'knownRegion',
+  (_picture, _hole, _box, resolution) => resolution ** 2 <= TINY_PIXELS,
+);
+/** The windows of a thin picture extend beyond it, and have many more pixels. */
+export const planRegions = offload('planRegions', () => false);
+export const compositeAll = offload('compositeAll', (_picture, _mask, patches) =>
+  patches.every(({ filled }) => pixelsOf(filled) <= TINY_PIXELS),
+);
 
 export async function levelPixels(...args: Parameters<Tasks['levelPixels']>): Promise<LevelPixels> {
   const [picture, , level] = args;
-  return run(costOf(levelPixelsOf(level, picture), levelWork(level)), 'levelPixels', args);
+  const cost = costOf(levelPixelsOf(level, picture), levelWork(level));
+  return run({ ...cost, tiny: false }, 'levelPixels', args); // see planRegions
 }
 
 export async function uncertainty(...args: Parameters<Tasks['uncertainty']>): Promise<Mask> {
@@ -180,10 +214,10 @@ export async function encodePicture(...args: Parameters<Tasks['encodePicture']>)
   const [picture, { format, size = picture }] = args;
   const larger = largest(picture, size);
   const work = encodeWork(larger, format, picture.data16 !== undefined);
-  return run(costOf(pixelsOf(larger), work), 'encodePicture', args);
+  return run(costOf(countedPixels(larger), work), 'encodePicture', args);
 }
 
 export async function encodeMask(...args: Parameters<Tasks['encodeMask']>): Promise<Uint8Array> {
   const [mask] = args;
-  return run(costOf(pixelsOf(mask), encodeWork(mask, 'png')), 'encodeMask', args);
+  return run(costOf(countedPixels(mask), encodeWork(mask, 'png')), 'encodeMask', args);
 }

@@ -9,6 +9,7 @@ import { Lesson } from './lesson/lesson.ts';
 import { masksInUse } from './state/history.ts';
 import { INITIAL, Store } from './state/store.ts';
 import { listenForPictures } from './view/entrance.ts';
+import { keepFocus } from './view/focus.ts';
 import { Frame } from './view/frame.ts';
 import { Keyboard } from './view/keyboard.ts';
 import { Panel } from './view/panel.ts';
@@ -38,6 +39,7 @@ new Results(app, editing);
 listenForPictures(app, opening);
 listenToTabs(app);
 new Lesson(app, opening);
+keepFocus(app);
 
 store.onChange((state, before) => {
   const lists = ['past', 'future', 'runs'] as const;

@@ -1,12 +1,14 @@
 import { statSync } from 'node:fs';
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { whyAbsent } from '../engine/absent.ts';
 import { usableCores } from '../engine/cores.ts';
 import { type Batch, EngineError, type EngineInfo, type RowSeconds } from '../engine/engine.ts';
 import { FallbackEngine } from '../engine/fallback.ts';
 import type { Runtime } from '../engine/network.ts';
 import { type PoolOptions, WorkerPool } from '../engine/pool.ts';
 import { fallbacks, type RuntimeChoice, runtimes } from '../engine/runtimes.ts';
+import { readTuning, tuningKey, writeTuning } from '../engine/tuning.ts';
 import type { LossCause } from '../engine/worker-process.ts';
 import type { ModelCard } from '../model/card.ts';
 import { verifyDigests } from '../model/folder.ts';
@@ -41,6 +43,8 @@ export interface EngineSettings extends RuntimeChoice {
   maxBatch?: number;
   /** Whether to switch to the next runtime when the workers keep failing. */
   fallback?: boolean;
+  /** Folder where what a start measures is kept for the next one; nothing is kept when absent. */
+  cacheDir?: string;
   /** Maximum number of images waiting or running. */
   queueLimit: number;
   /** How jobs and owners share it. */
@@ -169,7 +173,13 @@ export class ModelVersion implements ServedModel {
 
   async #start(runtime: Runtime, options: Partial<PoolOptions>): Promise<WorkerPool> {
     const { card, folder } = this;
+    const { device, maxBatch, cacheDir } = this.#settings;
+    const absent = device === 'auto' ? whyAbsent(runtime) : undefined;
+    if (absent) throw new EngineError(absent);
+    const key = tuningKey(runtime, this.digest, maxBatch);
+    const tuned = cacheDir ? await readTuning(cacheDir, key) : undefined;
     const pool = await WorkerPool.start({
+      tuned,
       ...this.#settings.workers,
       ...options,
       spec: {
@@ -177,13 +187,14 @@ export class ModelVersion implements ServedModel {
         folder,
         networks: networksOf(card),
         threads: usableCores(),
-        maxBatch: this.#settings.maxBatch,
+        maxBatch,
       },
       // If a file has changed since the version was loaded, a new worker would evaluate a different network.
       beforeReplacing: () => verifyDigests(folder, card),
       onEvaluation: (batch, seconds) => this.#hooks.onEvaluation?.(card, pool.info, batch, seconds),
       onRestart: (reason, cause) => this.#hooks.onRestart?.(card, reason, cause),
     });
+    if (cacheDir) await writeTuning(cacheDir, key, pool.tuning);
     return pool;
   }
 }

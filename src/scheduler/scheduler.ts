@@ -210,6 +210,12 @@ export class Scheduler {
 
   /** The inputs of the rows as one batch: x [N, C, R, R] and t [N]. */
   async #gather(rows: Row<Image>[]): Promise<Batch> {
+    const [{ image: first, index }] = rows;
+    const { network } = first.trajectory;
+    if (rows.length === 1) {
+      const { x, t } = first.trajectory.input(index); // not copied
+      return { network, rows: 1, x, t: Float32Array.of(t) };
+    }
     let x = new Float32Array();
     const t = new Float32Array(rows.length);
     await forEachInSlices(rows, this.#now, ({ image, index }, i) => {
@@ -218,7 +224,7 @@ export class Scheduler {
       x.set(input.x, i * input.x.length);
       t[i] = input.t;
     });
-    return { network: rows[0].image.trajectory.network, rows: rows.length, x, t };
+    return { network, rows: rows.length, x, t };
   }
 
   #advance(row: Row<Image>, prediction: Float32Array) {

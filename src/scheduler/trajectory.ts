@@ -13,7 +13,10 @@ export interface Trajectory {
   readonly rows: number;
   /** The network that evaluates the current step. */
   readonly network: NetworkName;
-  /** The network's input for a row of the current step: x [C, R, R] and its timestep t. `row`: 0..rows-1. */
+  /**
+   * The network's input for a row of the current step: x [C, R, R] and its timestep t. `row`: 0..rows-1. x does not change
+   * until that row has been advanced.
+   */
   input(row: number): { x: Float32Array; t: number };
   /**
    * Takes the network's output [C_out, R, R] for that row. The last row of a step moves the trajectory one step on: at

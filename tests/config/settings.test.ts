@@ -21,6 +21,7 @@ const VALUES: Record<keyof typeof SETTINGS, { good: string[]; bad: string[] }> =
   },
   SERVING_FILE: { good: ['/run/serving.json'], bad: [] },
   RELOAD_INTERVAL_MS: { good: ['0', '60000'], bad: ['-1', '3600001', 'often'] },
+  CACHE_DIR: { good: ['/var/cache/ddpm-inpaint'], bad: [] },
   MODEL_IDLE_MS: { good: ['0'], bad: ['never', '-1'] },
   ENGINE: { good: ['onnx', 'tfjs'], bad: ['torch', 'ONNX'] },
   DEVICE: { good: ['cpu', 'cuda'], bad: ['gpu', 'cuda:0'] },

@@ -3,6 +3,7 @@ import { gaussian } from '../../src/diffusion/noise.ts';
 import { type Batch, EngineError } from '../../src/engine/engine.ts';
 import { inputLength, type NetworkSpec, outputLength } from '../../src/engine/network.ts';
 import { WorkerPool } from '../../src/engine/pool.ts';
+import { workerCount } from '../../src/engine/worker-count.ts';
 import { realModelSpec } from '../helpers/model.ts';
 
 const spec = await realModelSpec();
@@ -106,4 +107,18 @@ test('closing leaves no process behind', async () => {
   const [pid] = pool.pids;
   await pool.close();
   expect(() => process.kill(pid, 0)).toThrow('ESRCH');
+});
+
+test('a pool that knows what a worker takes starts as many as fit, and corrects itself', async () => {
+  const few = await WorkerPool.start({ spec, workers: 2, tuned: { rssBytes: 1, bestBatch: 3 } });
+  expect(few.alive).toBe(2);
+  expect(few.info.bestBatch).toBe(3); // not measured again
+  expect(few.tuning.rssBytes).toBeGreaterThan(10_000_000);
+  await few.close();
+  const wrong = { rssBytes: Number.MAX_SAFE_INTEGER, bestBatch: 1 }; // one worker at first
+  const corrected = await WorkerPool.start({ spec, tuned: wrong });
+  const { workers } = corrected.info;
+  expect(workers).toBe(workerCount('cpu', corrected.tuning.rssBytes, false).workers);
+  expect(corrected.alive).toBe(workers);
+  await corrected.close();
 });

@@ -30,6 +30,15 @@ function hole(width: number, height: number, left: number, top: number, w: numbe
   return { width, height, data };
 }
 
+function disc(width: number, height: number, x: number, y: number, radius: number): Mask {
+  const inside = (p: number) => Math.hypot((p % width) - x, Math.floor(p / width) - y) <= radius;
+  return {
+    width,
+    height,
+    data: Uint8Array.from({ length: width * height }, (_, p) => (inside(p) ? 255 : 0)),
+  };
+}
+
 function expectKnownUntouched(before: Picture, after: Picture, mask: Mask) {
   expect([after.width, after.height, after.channels]).toEqual([before.width, before.height, before.channels]);
   let changed = 0;
@@ -61,7 +70,7 @@ describe('with the real model', () => {
     ]) {
       for (const channels of [3, 4] as const) {
         const before = picture(width, height, channels);
-        const [w, h] = [Math.ceil(width / 5), Math.ceil(height / 4)];
+        const [w, h] = [Math.min(150, Math.ceil(width / 5)), Math.min(150, Math.ceil(height / 4))];
         const mask = hole(width, height, width >> 1, height >> 2, w, h);
         const { pictures, box } = await fill(model(), holed(before, mask), PARAMETERS);
         expectKnownUntouched(before, pictures[0], mask);
@@ -107,6 +116,21 @@ describe('with the real model', () => {
       [one, other].map((before) => fill(model(), holed(before, mask), PARAMETERS)),
     );
     expect(a.pictures[0].data).toEqual(b.pictures[0].data);
+  });
+
+  test('two holes far apart are filled as each is alone, with the same seed', async () => {
+    const before = picture(600, 300);
+    const discs = [150, 450].map((x) => disc(600, 300, x, 150, 14));
+    const both = { ...discs[0], data: discs[0].data.map((value, p) => value | discs[1].data[p]) };
+    const filled = async (mask: Mask) =>
+      (await fill(model(), holed(before, mask), PARAMETERS)).pictures[0].data;
+    const [first, second, together] = [await filled(discs[0]), await filled(discs[1]), await filled(both)];
+    const expected = before.data.map((value, i) => {
+      const p = Math.floor(i / 3);
+      if (discs[0].data[p]) return first[i];
+      return discs[1].data[p] ? second[i] : value;
+    });
+    expect(Buffer.compare(together, expected)).toBe(0);
   });
 
   test('the same seed gives the same bytes: alone, together with seven others, and after a restart', async () => {

@@ -178,3 +178,21 @@ describe('decompression bombs are refused from their header', () => {
     expect((await decodePicture(file, 'image', { maxPixels: 200 })).width).toBe(10);
   });
 });
+
+test('a thin picture is too large when its rows alone are as much work as a picture of maxPixels', async () => {
+  const strip = (width: number, height: number) =>
+    sharp({ create: { width, height, channels: 3, background: 'grey' } })
+      .png()
+      .toBuffer();
+  const limits = { maxPixels: 2_000_000 };
+  for (const [width, height] of [
+    [1, 31_251],
+    [31_251, 1],
+  ]) {
+    const error = await refusal(await strip(width, height), limits);
+    expect(error.code).toBe('too-large');
+    expect(error.message).toContain('a side below 64 counts as 64');
+  }
+  await expect(decodePicture(await strip(1, 31_250), 'image', limits)).resolves.toMatchObject({ width: 1 });
+  await expect(decodePicture(await strip(1, 1000), 'image', { maxPixels: 1000 })).resolves.toBeDefined();
+});

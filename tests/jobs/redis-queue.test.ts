@@ -99,19 +99,18 @@ describe.skipIf(!hasRedis)('jobs on Redis', () => {
   });
 
   test('a job that reports no step hears at once that it was cancelled', async () => {
-    let stopped = false;
-    const perform: RedisQueueOptions['perform'] = (_, { signal }) =>
-      new Promise((_resolve, reject) => {
-        signal.addEventListener('abort', () => {
-          stopped = true;
-          reject(signal.reason);
-        });
+    let started: AbortSignal | undefined;
+    const perform: RedisQueueOptions['perform'] = (_, { signal }) => {
+      started = signal;
+      return new Promise((_resolve, reject) => {
+        signal.addEventListener('abort', () => reject(signal.reason));
       });
+    };
     const running = await replica({ perform });
     const { job } = await running.submit(newRequest());
-    await expect.poll(async () => (await running.get(job.id)).status).toBe('running');
+    await expect.poll(() => started).toBeDefined(); // later than its status: Redis answers the replica in between
     await (await replica()).cancel(job.id);
-    await expect.poll(() => stopped).toBe(true);
+    await expect.poll(() => started?.aborted).toBe(true);
   });
 
   test.each([
@@ -185,7 +184,9 @@ describe.skipIf(!hasRedis)('jobs on Redis', () => {
     let stopped = 0;
     const [a, b] = [await busy(() => stopped++), await busy(() => stopped++)];
     const jobs = await Promise.all([1, 2, 3].map(async () => (await a.submit(newRequest())).job));
-    await expect.poll(async () => (await a.list({ status: 'running', limit: 9 })).length).toBe(3);
+    await expect
+      .poll(async () => (await a.list({ status: 'running', limit: 9 })).map(({ progress }) => progress.step))
+      .toEqual([1, 1, 1]);
     const last = jobs.map(({ id }) => follow(a, id).then((events) => events.at(-1)?.event));
     for (const { id } of jobs) expect(await b.cancel(id)).toMatchObject({ status: 'cancelled', images: 0 });
     expect(await Promise.all(last)).toEqual(Array(3).fill('cancelled'));

@@ -37,6 +37,38 @@ describe.skipIf(!hasChromium)('the page for everybody', () => {
     await expect.poll(focus).toBe('surface');
   });
 
+  test('the focus stays on the page when what has it is hidden, and Space paints as soon as the picture has it', async () => {
+    const page = await pages.open();
+    const focus = () => page.evaluate(() => document.activeElement?.id || document.activeElement?.tagName);
+    await openFile(page, FACE);
+    await page.locator('[name=tool]:checked').focus();
+    await page.keyboard.press('Shift+Tab');
+    expect(await focus()).toBe('zoom-full');
+    for (let i = 0; i < 4; i++) await page.keyboard.press('Shift+Tab');
+    expect(await focus()).toBe('surface');
+    await page.keyboard.press('Space');
+    await expect.poll(() => page.getAttribute('#undo', 'title')).toBe('Undo: stroke (Ctrl+Z)');
+    await page.locator('#size').focus();
+    await page.keyboard.press('r'); // the rectangle has no size
+    await expect.poll(focus).toBe('surface');
+    await page.keyboard.press('x');
+    await page.locator('[data-side=left]').focus();
+    await page.keyboard.press('Control+Enter'); // while it is filled, it has no frame
+    await expect.poll(focus).toBe('surface');
+    await filled(page, 4);
+    await page.locator('#close').click();
+    await page.locator('[data-example=face-2]').focus();
+    await page.keyboard.press('Enter');
+    await page.locator('#question').waitFor();
+    await page.keyboard.press('Enter');
+    await expect.poll(focus).toBe('surface');
+    await filled(page, 8);
+    await page.locator('#compare').click();
+    await page.locator('#divider-range').focus();
+    await page.keyboard.press('Control+z'); // before the fill, there is nothing to compare
+    await expect.poll(focus).toBe('surface');
+  });
+
   test('the live region speaks at most once a second during a fill', async () => {
     const page = await pages.open();
     await openFile(page, FACE);
@@ -88,6 +120,18 @@ describe.skipIf(!hasChromium)('the page for everybody', () => {
     await page.click('#tab-lesson');
     await page.locator('#strip img').first().waitFor();
     expect(await violations(page)).toEqual([]);
+  });
+
+  test('Fill stays in sight on a small phone', async () => {
+    const page = await pages.open({ viewport: { width: 320, height: 560 }, hasTouch: true, isMobile: true });
+    await openFile(page, FACE);
+    const bottom = () =>
+      page.evaluate(() => document.getElementById('fill')?.getBoundingClientRect().bottom ?? Number.NaN);
+    expect(await bottom()).toBeLessThanOrEqual(560);
+    for (const menu of ['#mask-menu', '#details']) await page.locator(`${menu} summary`).click();
+    await page.evaluate(() => scrollTo(0, 500));
+    expect(await bottom()).toBeLessThanOrEqual(560);
+    expect(await page.evaluate(() => document.documentElement.scrollWidth)).toBe(320);
   });
 
   test('on a phone the picture comes first, Fill is in sight, and targets are at least 24 px', async () => {

@@ -75,11 +75,14 @@ describe.skipIf(!hasChromium)('Swagger UI', () => {
       'generateImage',
       'listJobs',
       'listModels',
+      'getModel',
+      'modelInfer',
+      'ioPaintSwitchModel',
     ]) {
       const block = await tryOut(page, id);
       const type = block.locator('.opblock-section-request-body .content-type');
       if ((await type.locator('option').count()) > 1) await type.selectOption('application/json');
       expect([id, await execute(block)]).toEqual([id, id === 'createJob' ? 202 : 200]);
     }
-  }, 300_000);
+  }, 480_000);
 });

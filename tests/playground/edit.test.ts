@@ -1,7 +1,18 @@
 import sharp from 'sharp';
 import { describe, expect, test } from 'vitest';
 import { hasChromium } from '../helpers/browser.ts';
-import { download, drag, FACE, filled, holeOf, onScreen, openFile, status, usePages } from './open.ts';
+import {
+  download,
+  drag,
+  FACE,
+  filled,
+  holeOf,
+  onScreen,
+  openFile,
+  pixels,
+  status,
+  usePages,
+} from './open.ts';
 
 describe.skipIf(!hasChromium)('the editor', () => {
   const pages = usePages();
@@ -27,6 +38,22 @@ describe.skipIf(!hasChromium)('the editor', () => {
     await page.keyboard.press('Control+Shift+z');
     await page.keyboard.press('Control+Shift+z');
     expect(await holeOf(page)).toBe(lasso);
+  });
+
+  test('a stroke that Esc takes away leaves nothing on the picture', async () => {
+    const page = await pages.open();
+    await openFile(page, FACE);
+    await page.mouse.move(600, 10); // off the canvas, without the brush's outline
+    const before = await page.locator('#canvas').screenshot();
+    const { x, y } = await onScreen(page, [0.3, 0.3]);
+    await page.mouse.move(x, y);
+    await page.mouse.down();
+    await page.mouse.move(x + 200, y, { steps: 5 });
+    await page.keyboard.press('Escape');
+    await page.mouse.up();
+    await page.mouse.move(600, 10);
+    await expect.poll(async () => (await page.locator('#canvas').screenshot()).equals(before)).toBe(true);
+    expect(await holeOf(page)).toBe(0);
   });
 
   test('grow, shrink, invert and clear can be undone', async () => {
@@ -61,6 +88,7 @@ describe.skipIf(!hasChromium)('the editor', () => {
   test('a mask is downloaded, opened again and used again; one of another size is refused in a sentence', async () => {
     const page = await pages.open();
     await openFile(page, FACE);
+    await page.fill('#hardness', '0'); // the edge has all shades of grey
     await drag(page, [0.3, 0.4], [0.7, 0.6]);
     const before = await holeOf(page);
     const mask = await download(page, '#mask-save');
@@ -74,6 +102,7 @@ describe.skipIf(!hasChromium)('the editor', () => {
     await page.setInputFiles('#mask-file', { name: 'mask.png', mimeType: 'image/png', buffer: mask });
     await expect.poll(() => status(page)).toMatch(/^The hole covers \d/);
     expect(await holeOf(page)).toBe(before);
+    expect((await pixels(await download(page, '#mask-save'))).data).toEqual((await pixels(mask)).data);
     await page.fill('[name=num_images]', '1');
     await page.click('#fill');
     await filled(page, 1);

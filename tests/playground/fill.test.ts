@@ -1,8 +1,19 @@
+import { execFile, spawnSync } from 'node:child_process';
+import { copyFile, mkdtemp, readFile, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { promisify } from 'node:util';
 import sharp from 'sharp';
 import { describe, expect, test } from 'vitest';
 import { readMetadata } from '../../src/image/metadata.ts';
 import { hasChromium } from '../helpers/browser.ts';
+import { available } from '../helpers/optional.ts';
 import { download, drag, FACE, filled, openFile, pixels, status, usePages } from './open.ts';
+
+const hasCurl = available(
+  ['curl', 'jq'].every((command) => spawnSync(command, ['--version']).status === 0),
+  'curl or jq is not installed',
+);
 
 describe.skipIf(!hasChromium)('filling on the page', () => {
   const pages = usePages();
@@ -40,6 +51,9 @@ describe.skipIf(!hasChromium)('filling on the page', () => {
     await expect.poll(() => page.inputValue('[name=seed]')).toBe(String(parameters?.seed));
     expect(await page.inputValue('[name=steps]')).toBe(String(parameters?.steps));
     expect(await page.locator('#curl').inputValue()).toContain(`seed=${parameters?.seed}`);
+    expect(
+      await page.evaluate(() => [...document.querySelectorAll('select')].map((each) => each.selectedIndex)),
+    ).not.toContain(-1);
   });
 
   test('says before and when it starts how long a slow model takes', async () => {
@@ -71,6 +85,32 @@ describe.skipIf(!hasChromium)('filling on the page', () => {
     await page.keyboard.press('Escape');
     await expect.poll(() => status(page)).toBe('Cancelled.');
   });
+
+  test.skipIf(!hasCurl)(
+    'the command makes the variation on display, whatever the settings have become',
+    async () => {
+      const page = await pages.open();
+      const name = `a, b;c "d' e.png`;
+      await openFile(page, { name, mimeType: 'image/png', buffer: await readFile(FACE) });
+      await drag(page, [0.3, 0.5], [0.7, 0.5]);
+      await page.fill('[name=num_images]', '2');
+      for (const menu of ['#mask-menu', '#details']) await page.click(`${menu} summary`);
+      await page.fill('[name=steps]', '6');
+      await page.click('#fill');
+      await filled(page, 2);
+      await page.fill('[name=steps]', '3');
+      const folder = await mkdtemp(path.join(tmpdir(), 'curl-'));
+      await writeFile(path.join(folder, 'mask.png'), await download(page, '#mask-save'));
+      await copyFile(FACE, path.join(folder, name));
+      for (const index of [1, 0]) {
+        await page.locator('#runs button').nth(index).click();
+        await expect.poll(() => page.inputValue('#curl')).toContain(`num_images=${index + 1}`);
+        const wanted = await pixels(await download(page, '#download'));
+        await promisify(execFile)('sh', ['-c', await page.inputValue('#curl')], { cwd: folder });
+        expect((await pixels(path.join(folder, 'filled.png'))).data.equals(wanted.data)).toBe(true);
+      }
+    },
+  );
 
   test('shows the picture coming out of the noise, and is cancelled with Esc', async () => {
     const page = await pages.open();

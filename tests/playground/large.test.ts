@@ -52,6 +52,19 @@ describe.skipIf(!hasChromium)('large photographs', () => {
     expect(tasks.filter((ms) => ms > LONG_MS)).toEqual([]);
   });
 
+  test('an extension that would be too large is refused at once, and nothing is filled', async () => {
+    const page = await pages.open();
+    await openFile(page, await photo());
+    await page.keyboard.press('x');
+    await page.fill('#frame-left', '4000');
+    await page.click('#fill');
+    await expect
+      .poll(() => page.textContent('#error-fill'))
+      .toBe('This picture has 24 megapixels. The service accepts up to 20.');
+    await page.waitForTimeout(500);
+    expect(await page.textContent('#fill')).toBe('Fill');
+  });
+
   test('a picture that is too large is refused when it is opened, and a smaller copy is offered', async () => {
     const page = await pages.open();
     const buffer = await sharp({ create: { width: 6000, height: 5000, channels: 3, background: '#888' } })

@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs';
 import sharp from 'sharp';
 import { describe, expect, test } from 'vitest';
 import { hasChromium } from '../helpers/browser.ts';
-import { FACE, filled, usePages } from './open.ts';
+import { drag, FACE, filled, holeOf, openFile, status, usePages } from './open.ts';
 
 describe.skipIf(!hasChromium)('the lesson', () => {
   const pages = usePages();
@@ -32,6 +32,17 @@ describe.skipIf(!hasChromium)('the lesson', () => {
     await page.click('#play');
     await expect.poll(() => page.inputValue('#t')).not.toBe(t);
     await page.click('#play');
+  });
+
+  test('opens while a hole is on display', async () => {
+    const page = await pages.open();
+    await openFile(page, FACE);
+    await drag(page, [0.3, 0.5], [0.7, 0.5]);
+    await expect.poll(() => status(page)).toMatch(/^The hole covers/);
+    await page.click('#tab-lesson');
+    await page.waitForTimeout(500); // the canvas has no size now; drawing on it would be an error, which fails the test
+    await page.click('#tab-editor');
+    expect(await holeOf(page)).toBeGreaterThan(0.02);
   });
 
   test('x_t is what POST /v1/diffuse answers with the same seed', async () => {

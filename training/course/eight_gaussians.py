@@ -91,7 +91,7 @@ class Vae(nn.Module):
         self.log_variance = nn.Parameter(torch.tensor(0.0))  # of p(x | z), the same everywhere
 
     def fit(self, steps: int, bar, lr: float = LEARNING_RATE, rows: int = 256):
-        """Maximises the evidence lower bound (eq. 10 of the paper)."""
+        """Maximises the evidence lower bound (eq. 6 of the paper, with one draw of z)."""
         optimise(self.parameters(), lambda: -self._weights(draw(rows), 1).mean(), steps, bar, lr=lr)
 
     def _weights(self, x: torch.Tensor, draws: int) -> torch.Tensor:
@@ -124,7 +124,7 @@ class Flow(nn.Module):
         optimise(self.parameters(), lambda: -self.log_likelihood(draw(rows)).mean(), steps, bar, lr=lr)
 
     def log_likelihood(self, x: torch.Tensor) -> torch.Tensor:
-        """log N(f(x); 0, I) + log |det df / dx| in nats, [N] (eq. 2 and 6 of the paper). f takes the data to the noise."""
+        """log N(f(x); 0, I) + log |det df / dx| in nats, [N] (eq. 3 and 6 of the paper). f takes the data to the noise."""
         log_det = torch.zeros(len(x))
         for i, network in enumerate(self.couplings):
             log_scale, shift = self._affine(network, x[:, i % 2, None])
@@ -148,7 +148,7 @@ class Flow(nn.Module):
 
 
 class Diffusion(nn.Module):
-    """DDPM (Ho et al. 2020) with 200 timesteps: the schedule, the loss and the sampler of the face model, in two dimensions."""
+    """DDPM (Ho et al. 2020) in two dimensions, with 200 timesteps: epsilon prediction, L_simple, and samples with the variance btilde."""
 
     SCALE = RADIUS / math.sqrt(2)  # standard deviation of the data: the model sees x / SCALE
 

@@ -59,11 +59,10 @@ def guided(model: Diffusion, classifier, target: int, scale: float, rows: int, s
     for step in reversed(range(model.schedule.T)):
         abar, before = abars[step + 1], abars[step]
         t = torch.full((rows,), step)
-        variance = (1 - before) / (1 - abar) * (1 - abar / before)
         moved = diffusion.ddpm_step(abar, before, x, model.x0(x, t), torch.randn(x.shape))
         with torch.enable_grad():
             shift = gradient(classifier, x[:, :, 0, 0], t, target)
-        x = moved + scale * variance * shift[:, :, None, None]
+        x = moved + scale * diffusion.posterior_variance(abar, before) * shift[:, :, None, None]
     return x[:, :, 0, 0] * model.SCALE
 
 

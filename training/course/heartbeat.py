@@ -27,7 +27,10 @@ def abar(t: torch.Tensor) -> torch.Tensor:
 
 
 def noised(x0: torch.Tensor, t: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
-    """A draw from q(x_t | x_0), [N, BITS]. Its kernel q(x_t | x_{t-1}) = B(x_{t-1} (1 - beta_t) + RATE beta_t) is that of table App.1."""
+    """A draw from q(x_t | x_0), [N, BITS].
+
+    Its kernel is q(x_t | x_{t-1}) = B(x_{t-1} (1 - beta_t) + RATE beta_t), which is that of table App.1 for a RATE of 0.5.
+    """
     rate = abar(t)[:, None] * x0 + (1 - abar(t)[:, None]) * RATE
     return (torch.rand(x0.shape, generator=generator) < rate).float()
 

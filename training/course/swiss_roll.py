@@ -60,7 +60,10 @@ class Model(nn.Module):
         self.log_betas = nn.Parameter(torch.linspace(math.log(0.004), math.log(0.6), T))
 
     def abar(self) -> torch.Tensor:
-        """[T + 1], abar_0 = 1. The betas are learned too, with the noise eps held fixed (section 2.4.1: "frozen noise")."""
+        """[T + 1], abar_0 = 1.
+
+        The betas are learned too, with the noise eps held fixed (section 2.4.1: "frozen noise"). The paper leaves beta_1 out.
+        """
         betas = torch.exp(self.log_betas).clamp(1e-4, 0.95)
         return torch.cat([torch.ones(1), torch.cumprod(1 - betas, 0)])
 

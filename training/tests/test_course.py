@@ -6,15 +6,18 @@ import subprocess
 import sys
 from pathlib import Path
 
+import ablation
+import brightness
 import eight_gaussians
 import guidance
 import heartbeat
 import pytest
 import swiss_roll
 import torch
-from command import BumpReadout
+from command import BumpReadout, progress
 
 HERE = Path(__file__).parent.parent
+MODEL = HERE.parent / "models" / "celeba-inpaint-64" / "3"
 
 
 def command(name: str, tmp_path: Path, *options: str) -> dict:
@@ -153,6 +156,29 @@ def test_guidance_of_scale_0_is_plain_sampling_and_the_shift_is_the_gradient_of_
     assert torch.equal(guidance.gradient(linear, x, t, 0), torch.tensor([[2.0, -3.0]]).expand(5, 2))
     assert torch.equal(guidance.guided(model, linear, 0, 0.0, 50, seed=3), plain)
     assert not torch.equal(guidance.guided(model, linear, 0, 1.0, 50, seed=3), plain)
+
+
+def test_a_classifier_that_prefers_bright_pictures_makes_them_brighter():
+    model = brightness.Denoiser(MODEL, threads=1)
+
+    def likes_bright(x, t):
+        """log p(2 | x) grows with the mean of x."""
+        return 50 * x.mean((1, 2, 3))[:, None].expand(-1, 3)
+
+    drawn = [model.guided(likes_bright, 2, scale, 2, 3, 7, progress(0, "")) for scale in (0.0, 50.0)]
+    dim, bright = (brightness.brightness(faces) for faces in drawn)
+    assert drawn[0].shape == (2, 64, 64, 3) and (bright > dim + 20).all()
+
+
+def test_an_ablation_claims_only_what_exceeds_twice_the_spread():
+    runs = {
+        "first": [{"validation": 1.0, "x0_error": 0.2}, {"validation": 1.2, "x0_error": 0.4}],
+        "second": [{"validation": 0.8, "x0_error": 0.2}, {"validation": 0.8, "x0_error": 0.4}],
+    }
+    found = ablation.compared(runs)
+    assert found["spread"] == pytest.approx({"validation": 0.1, "x0_error": 0.02**0.5})
+    assert found["first"]["validation"] == pytest.approx(1.1) and found["first"]["claim"] == []
+    assert found["second"]["claim"] == ["validation"]
 
 
 @pytest.mark.parametrize(

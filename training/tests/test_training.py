@@ -192,3 +192,20 @@ def test_a_config_with_a_wrong_key_is_refused_by_name(tmp_path):
     file.write_text(CONFIG.format(steps=1).replace("warmup", "warm_up"))
     with pytest.raises(SystemExit, match="warm_up"):
         train.load_config(file)
+
+
+def test_a_student_starts_as_its_teacher_learns_and_is_exported_with_its_own_defaults(tmp_path, pictures):
+    run(tmp_path / "run", pictures, 2)
+    teacher = export.export(tmp_path / "run" / "last.pt", tmp_path / "models", "1", 78)
+    config = CONFIG.replace("[loss]\nsnr_cap = 5.0\nweight_floor = 0.4\n", f'[distil]\nteacher = "{teacher}"\nsteps = 2\nsubsteps = 3\nfinal = 8\n')
+    (tmp_path / "student.toml").write_text(config.format(steps=2).replace('id = "toy"', 'id = "student"\nstage = "student"'))
+    options = ["--data", pictures, "--photos", pictures, "--run", tmp_path / "student", "--no-compile", "--precision", "fp32", "--device", "cpu"]
+    subprocess.run([sys.executable, "train.py", tmp_path / "student.toml", *options], cwd=HERE, check=True, capture_output=True)
+    stage = train.stage_of(train.load_config(tmp_path / "student.toml"))
+    weights = load_file(teacher / "weights.safetensors")
+    assert all(torch.equal(value, weights[name].float()) for name, value in stage.network().state_dict().items())
+    folder = export.export(tmp_path / "student" / "last.pt", tmp_path / "models", "1", 78)
+    card = json.loads((folder / "model.json").read_text())
+    assert card["id"] == "student" and card["defaults"] == {"sampler": "ddim", "steps": 2, "eta": 0}
+    assert card["sampling"] == {"spacing": "trailing", "final_timestep": 0} and card["prediction"] == "v"
+    assert not torch.equal(load_file(folder / "weights.safetensors")["head.bias"], weights["head.bias"])

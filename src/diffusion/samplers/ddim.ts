@@ -19,9 +19,14 @@ export function ddimStep(
   const sigma = eta * Math.sqrt(((1 - abarNext) / (1 - abar)) * (1 - abar / abarNext));
   const signal = Math.sqrt(abarNext);
   const direction = Math.sqrt(Math.max(0, 1 - abarNext - sigma ** 2));
-  const z = sigma > 0 ? noise() : undefined;
-  return x.map(
-    (xi, i) =>
-      signal * x0[i] + direction * impliedEpsilon(abar, xi, x0[i]) + (z === undefined ? 0 : sigma * z[i]),
-  );
+  const next = new Float32Array(x.length);
+  if (sigma > 0) {
+    const z = noise();
+    for (let i = 0; i < x.length; i++)
+      next[i] = signal * x0[i] + direction * impliedEpsilon(abar, x[i], x0[i]) + sigma * z[i];
+  } else {
+    for (let i = 0; i < x.length; i++)
+      next[i] = signal * x0[i] + direction * impliedEpsilon(abar, x[i], x0[i]);
+  }
+  return next;
 }

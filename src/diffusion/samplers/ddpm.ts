@@ -33,17 +33,23 @@ export function ddpmStep(
   const posterior = ((1 - abarNext) / (1 - abar)) * beta;
   const fromX0 = (Math.sqrt(abarNext) * beta) / (1 - abar);
   const fromX = (Math.sqrt(alpha) * (1 - abarNext)) / (1 - abar);
-  if (posterior === 0) return x.map((xi, i) => fromX0 * x0[i] + fromX * xi);
+  const next = new Float32Array(x.length);
+  if (posterior === 0) {
+    for (let i = 0; i < x.length; i++) next[i] = fromX0 * x0[i] + fromX * x[i];
+    return next;
+  }
   const z = noise();
   if (variance === 'learned') {
     if (learned?.length !== x.length) throw new RangeError('the network has no variance output');
     const low = Math.log(posterior);
     const span = Math.log(beta) - low;
-    return x.map((xi, i) => {
+    for (let i = 0; i < x.length; i++) {
       const sigma = Math.exp(0.5 * (low + ((learned[i] + 1) / 2) * span));
-      return fromX0 * x0[i] + fromX * xi + sigma * z[i];
-    });
+      next[i] = fromX0 * x0[i] + fromX * x[i] + sigma * z[i];
+    }
+    return next;
   }
   const sigma = Math.sqrt(variance === 'fixed_large' ? beta : posterior);
-  return x.map((xi, i) => fromX0 * x0[i] + fromX * xi + sigma * z[i]);
+  for (let i = 0; i < x.length; i++) next[i] = fromX0 * x0[i] + fromX * x[i] + sigma * z[i];
+  return next;
 }

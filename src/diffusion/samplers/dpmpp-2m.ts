@@ -25,10 +25,14 @@ export function dpmpp2mStep(
   const half = hLast > 0 ? h / (2 * hLast) : 0;
   const keep = Math.sqrt((1 - abarNext) / (1 - abar));
   const add = -Math.sqrt(abarNext) * Math.expm1(-h);
-  return x.map((xi, i) => {
-    const d = last && half > 0 ? (1 + half) * x0[i] - half * last.x0[i] : x0[i];
-    return keep * xi + add * d;
-  });
+  const next = new Float32Array(x.length);
+  if (last && half > 0) {
+    const before = last.x0;
+    for (let i = 0; i < x.length; i++) next[i] = keep * x[i] + add * ((1 + half) * x0[i] - half * before[i]);
+  } else {
+    for (let i = 0; i < x.length; i++) next[i] = keep * x[i] + add * x0[i];
+  }
+  return next;
 }
 
 /** Half the logarithm of the signal-to-noise ratio. */

@@ -41,6 +41,8 @@ export class ConditionalTrajectory implements Trajectory {
   readonly #conditioning: Conditioning;
   readonly #seed: number;
   readonly #candidate: number;
+  /** [4, R, R], the same memory at every step: only the hole changes. */
+  readonly #input: Float32Array;
   #state: SamplerState;
   /** The state of the last step: what the network saw. */
   #seen: SamplerState;
@@ -62,6 +64,10 @@ export class ConditionalTrajectory implements Trajectory {
     this.#conditioning = conditioning;
     this.#seed = seed;
     this.#candidate = candidate;
+    const { x0, mask } = conditioning;
+    this.#input = new Float32Array(x0.length + mask.length);
+    this.#input.set(x0);
+    for (let p = 0; p < mask.length; p++) this.#input[x0.length + p] = 2 * mask[p] - 1;
     this.#state = { step: 0, x: noised(this.#noise(0)) };
     this.#seen = this.#state;
   }
@@ -95,12 +101,10 @@ export class ConditionalTrajectory implements Trajectory {
   }
 
   input(): { x: Float32Array; t: number } {
-    const { x0, mask } = this.#conditioning;
-    const pixels = mask.length;
-    const x = new Float32Array(x0.length + pixels);
-    for (let i = 0; i < x0.length; i++) x[i] = mask[i % pixels] === 1 ? this.#state.x[i] : x0[i];
-    for (let i = 0; i < pixels; i++) x[x0.length + i] = 2 * mask[i] - 1;
-    return { x, t: this.#sampler.timesteps[this.#state.step] };
+    const [{ mask }, { x, step }] = [this.#conditioning, this.#state];
+    for (let from = 0; from < x.length; from += mask.length)
+      for (let p = 0; p < mask.length; p++) if (mask[p] === 1) this.#input[from + p] = x[from + p];
+    return { x: this.#input, t: this.#sampler.timesteps[step] };
   }
 
   advance(prediction: Float32Array): void {
@@ -110,7 +114,10 @@ export class ConditionalTrajectory implements Trajectory {
 
   #withKnown(found: Float32Array): Float32Array {
     const { x0, mask } = this.#conditioning;
-    return found.map((value, i) => (mask[i % mask.length] === 1 ? value : x0[i]));
+    const mixed = new Float32Array(x0.length);
+    for (let from = 0; from < mixed.length; from += mask.length)
+      for (let p = 0; p < mask.length; p++) mixed[from + p] = mask[p] === 1 ? found[from + p] : x0[from + p];
+    return mixed;
   }
 
   #noise(step: number): Float32Array {

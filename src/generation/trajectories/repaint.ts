@@ -95,7 +95,10 @@ export class RepaintTrajectory implements Trajectory {
     const { x0, mask } = this.#conditioning;
     const t = this.#sampler.timesteps[step];
     const known = t === undefined ? x0 : qSample(this.#schedule, x0, t, this.#noise());
-    return x.map((xi, i) => (mask[i % mask.length] === 1 ? xi : known[i]));
+    const mixed = new Float32Array(x.length);
+    for (let from = 0; from < x.length; from += mask.length)
+      for (let p = 0; p < mask.length; p++) mixed[from + p] = mask[p] === 1 ? x[from + p] : known[from + p];
+    return mixed;
   }
 
   #jumpBack(step: number) {
@@ -103,7 +106,10 @@ export class RepaintTrajectory implements Trajectory {
     const a = abar[this.#sampler.timesteps[step]] / abar[this.#sampler.timesteps[this.#state.step]];
     const z = this.#noise();
     // Without x0: a multistep sampler must not combine estimates from before and after the jump.
-    this.#state = { step, x: this.#state.x.map((xi, i) => Math.sqrt(a) * xi + Math.sqrt(1 - a) * z[i]) };
+    const [signal, noise] = [Math.sqrt(a), Math.sqrt(1 - a)];
+    const x = new Float32Array(z.length);
+    for (let i = 0; i < x.length; i++) x[i] = signal * this.#state.x[i] + noise * z[i];
+    this.#state = { step, x };
   }
 
   #noise(): Float32Array {

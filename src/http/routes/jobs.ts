@@ -190,7 +190,12 @@ export default async function jobRoutes(app: FastifyInstance, dependencies: Depe
         summary: 'A picture of a job that has succeeded',
         description: 'In the format of the job. Before the job has succeeded there is none: 404.',
         params: idParams.extend({
-          n: z.coerce.number().int().min(0).max(7).meta({ description: 'Index of the candidate' }),
+          n: z.coerce
+            .number()
+            .int()
+            .min(0)
+            .max(7)
+            .meta({ description: 'Index of the candidate', examples: [0] }),
         }),
         response: {
           200: {

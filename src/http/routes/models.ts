@@ -39,7 +39,11 @@ export default async function modelRoutes(app: FastifyInstance, { registry }: De
         summary: 'One model: its card, metrics, digest, state and where it runs',
         description:
           'The card is the contents of model.json: architecture, noise schedule, defaults, training and metrics.',
-        params: z.object({ id: z.string().meta({ description: 'id (its newest version) or id@version' }) }),
+        params: z.object({
+          id: z
+            .string()
+            .meta({ description: 'id (its newest version) or id@version', examples: ['celeba-inpaint-64'] }),
+        }),
         response: {
           200: json('The model', modelSchema),
           ...apiProblems('unknown-model'),

@@ -124,6 +124,9 @@ export class Editing {
     const { shown, picture } = store.state.document ?? {};
     if (!run || !shown || !picture || this.#busy) return;
     const { file } = run.candidates[shown.candidate];
+    const { limits } = store.state;
+    const tooLarge = limits && checkLimits({ ...picture, bytes: file.size }, limits);
+    if (tooLarge) return complain(this.#app, 'fill', tooLarge);
     const mask = await studio.emptyMask(picture.width, picture.height);
     const id = randomId();
     const next = {
@@ -153,6 +156,8 @@ export class Editing {
       const tooLarge = limits && checkLimits(size, limits);
       if (tooLarge) return complain(this.#app, 'fill', tooLarge);
       const { file, mask } = await studio.extend(current.picture, current.mask, by);
+      const tooMuch = limits && checkLimits({ ...size, bytes: file.size }, limits);
+      if (tooMuch) return complain(this.#app, 'fill', tooMuch); // now, rather than when it is filled
       const picture = {
         ...current.picture,
         ...size,

@@ -28,8 +28,9 @@ export class Filling {
     if (store.state.fill) return;
     await this.#editing.extend();
     await this.#editing.settled;
-    const { document: current } = store.state;
-    if (!current || store.state.fill) return;
+    const { document: current, frame } = store.state;
+    const refused = Object.values(frame).some((side) => side > 0); // the extended picture would be too large
+    if (!current || store.state.fill || refused) return;
     if (current.mask.fraction === 0)
       return complain(this.#app, 'fill', 'There is no hole yet. Paint over what you want replaced.');
     this.#finished = this.#run(current);
@@ -57,7 +58,7 @@ export class Filling {
     store.set({
       errors: {},
       document: { picture, mask },
-      fill: { id, picture, mask, before, phase: { name: 'preparing' }, frames: [], job },
+      fill: { id, picture, mask, before, phase: { name: 'preparing' }, frames: [], visits: [], job },
       show: { ...store.state.show, before: false },
     });
     const change = (part: Partial<ActiveFill>) => {
@@ -65,9 +66,8 @@ export class Filling {
       if (active?.id === id) store.set({ fill: { ...active, ...part } });
     };
     try {
-      const fields = { ...requestFields(store.state), preview_every: '1', preview_noisy: 'true' };
       const request = {
-        fields,
+        fields: requestFields(store.state),
         image: picture.file,
         mask: await studio.maskFile(mask.version),
         key: store.state.key,
@@ -75,12 +75,26 @@ export class Filling {
       const reports = {
         phase: (phase: ActiveFill['phase']) => change({ phase }),
         frame: (frame: Frame) => change({ frames: thinned([...(store.state.fill?.frames ?? []), frame]) }),
+        visited: (timestep: number) => {
+          const { visits = [] } = store.state.fill ?? {};
+          if (!visits.includes(timestep)) change({ visits: [...visits, timestep] });
+        },
         accepted: (accepted: AcceptedJob) => change({ job: accepted }),
       };
       const { answer, files } = await fill(request, reports, stop.signal, job);
       const candidates = await Promise.all(files.map((file) => this.#candidate(file)));
       stop.signal.throwIfAborted();
-      this.#show(before, { id, picture, mask, answer, candidates, frames: store.state.fill?.frames ?? [] });
+      const { frames = [], visits = [], job: done } = store.state.fill ?? {};
+      this.#show(before, {
+        id,
+        picture,
+        mask,
+        answer,
+        candidates,
+        frames,
+        visits,
+        fields: done?.fields ?? {},
+      });
     } catch (error) {
       store.set({ document: before, fill: undefined, message: stop.signal.aborted ? 'Cancelled.' : '' });
       if (stop.signal.aborted) return;

@@ -20,6 +20,9 @@ interface Stored {
     answer: Answer;
     files: StoredFile[];
     frames: Frame[];
+    /** Absent in records of an earlier version of the page. */
+    fields?: Run['fields'];
+    visits?: Run['visits'];
   }[];
   settings: Settings;
   job?: AcceptedJob;
@@ -99,6 +102,8 @@ export class Keeping {
         mask: mask(run.mask),
         answer: run.answer,
         frames: run.frames,
+        fields: run.fields,
+        visits: run.visits,
         files: run.candidates.map((candidate, i) => {
           const keys = { file: `run/${run.id}/${i}`, small: `run/${run.id}/${i}/small` };
           files.set(keys.file, () => candidate.file);
@@ -132,9 +137,10 @@ export class Keeping {
           return { file: await file(key), small, thumbnail: URL.createObjectURL(small), saved };
         }),
       );
-      const { id, answer, frames } = run;
+      const { id, answer, frames, fields = {}, visits = [] } = run;
       const picture = await pictureOf(run.picture);
-      runs.push({ id, answer, frames, candidates, picture, mask: await maskOf(run.mask, run.picture) });
+      const mask = await maskOf(run.mask, run.picture);
+      runs.push({ id, answer, frames, fields, visits, candidates, picture, mask });
     }
     const picture = await pictureOf(record.picture);
     const mask = await maskOf(record.mask, record.picture);

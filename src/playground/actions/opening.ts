@@ -1,7 +1,7 @@
 import { randomId } from '../service/fill.ts';
 import { ask } from '../service/http.ts';
 import { sentenceFor } from '../service/sentences.ts';
-import { defaultBrush, hasUnsavedWork } from '../state/select.ts';
+import { defaultBrush, defaultFeather, hasUnsavedWork } from '../state/select.ts';
 import { NO_FRAME, NO_SETTINGS } from '../state/store.ts';
 import type { Document, Settings } from '../state/types.ts';
 import { fitted } from '../view/viewport.ts';
@@ -101,11 +101,18 @@ export class Opening {
   /** Takes over the seed and the settings of a picture that the service made. */
   #adopt(parameters: Record<string, unknown>): void {
     const { store } = this.#app;
-    const settings: Settings = { ...NO_SETTINGS, num_images: store.state.settings.num_images };
+    const settings: Settings = { ...NO_SETTINGS };
     for (const name of Object.keys(NO_SETTINGS) as (keyof Settings)[]) {
       const value = parameters[name];
-      if (value !== undefined && value !== null && name !== 'num_images') settings[name] = String(value);
+      if (value !== undefined && value !== null && value !== 'auto') settings[name] = String(value);
     }
+    // At least as many variations as the picture has before it, so that it is among them again.
+    const { candidate = 0 } = parameters;
+    settings.num_images = String(
+      Math.max(Number(store.state.settings.num_images) || 1, Number(candidate) + 1),
+    );
+    const { picture } = store.state.document ?? {};
+    if (picture && settings.mask_blur === String(defaultFeather(picture))) settings.mask_blur = ''; // not for the next picture
     store.set({
       settings,
       message: `This picture was made with seed ${settings.seed}; its settings are set again. Paint over what you want replaced.`,

@@ -61,8 +61,8 @@ export class Curve {
       label(LEFT - 6, y(0) + 4, '0', 'end'),
       label(LEFT, HEIGHT - 6, '0'),
       label(WIDTH - 10, HEIGHT - 6, `t = ${T - 1}`, 'end'),
-      label(this.#x(T * 0.06), y(0.86), '√ᾱ, signal', 'start', 'signal'),
-      label(this.#x(T * 0.94), y(0.86), '√(1 − ᾱ), noise', 'end', 'noise'),
+      label(this.#x(T * 0.06), y(0.8), '√ᾱ, signal', 'start', 'signal'),
+      label(this.#x(T * 0.94), y(0.8), '√(1 − ᾱ), noise', 'end', 'noise'),
     ];
     const signal = svg('path', { class: 'signal', d: path(Math.sqrt) });
     const noise = svg('path', { class: 'noise', d: path((share) => Math.sqrt(1 - share)) });

@@ -15,12 +15,10 @@ export interface Still {
   noisy: string | undefined;
 }
 
-/** The timesteps that a run's sampler visited, as far as they are known, noisiest first. */
+/** The timesteps that a run's sampler visited, noisiest first. */
 export function visited(run: Run | undefined, model: ModelInfo | undefined): number[] {
   if (!run || !model) return [];
-  const told = run.frames.flatMap(({ timestep }) => timestep ?? []);
-  // A busy service leaves previews out. Parts of a hole can take fewer steps, so that a plan's are known from them only.
-  if (run.answer.plan && told.length > 0) return [...new Set(told)];
+  if (run.visits.length > 0) return run.visits;
   const { spacing, final_timestep } = model.card.sampling ?? { spacing: 'trailing', final_timestep: 0 };
   return timesteps(scheduleFrom(model.card.schedule), run.answer.steps, spacing, final_timestep);
 }

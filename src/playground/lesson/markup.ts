@@ -84,7 +84,7 @@ function reverse(): HTMLElement {
     {},
     create('h2', { textContent: '3. Reverse: your last fill, step by step' }),
     paragraph(
-      'The network sees x_t and t, and tells the noise. With the equation of part 1, that gives an estimate of the clean ' +
+      'The network sees x_t and t, and predicts the noise. With the equation of part 1, that gives an estimate of the clean ' +
         'picture. The sampler moves a little towards it, to the next smaller t, and asks again. Early estimates are blurred: ' +
         'they are the mean of all pictures that are still possible. To fill a hole, the network also sees the known pixels and ' +
         'the mask, and only the hole begins as noise.',

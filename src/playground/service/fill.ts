@@ -19,6 +19,8 @@ export interface AcceptedJob {
 export interface Reports {
   phase(phase: Phase): void;
   frame(frame: Frame): void;
+  /** A step of the first candidate has been taken, at this timestep. */
+  visited(timestep: number): void;
   accepted(job: AcceptedJob): void;
 }
 
@@ -33,6 +35,7 @@ interface JobView {
 const PATIENCE_MS = 15 * 60_000;
 /** Connections that may break while one job is followed. */
 const MAX_BROKEN = 200;
+const PREVIEWS = { preview_every: '1', preview_noisy: 'true' };
 const RETRY_S = { busy: 10, loading: 3, unreachable: 2 };
 
 /**
@@ -72,7 +75,7 @@ export async function fill(
   async function submit({ fields, image, mask }: FillRequest): Promise<AcceptedJob> {
     reports.phase({ name: 'sending' });
     const body = new FormData();
-    for (const [name, value] of Object.entries(fields)) body.set(name, value);
+    for (const [name, value] of Object.entries({ ...fields, ...PREVIEWS })) body.set(name, value);
     body.set('image', image, 'picture');
     body.set('mask', mask, 'mask.png');
     const headers = { 'idempotency-key': randomId() }; // sent twice, it is still one job
@@ -124,9 +127,10 @@ export async function fill(
     if (event === 'cancelled') throw new ServiceError(410, { type: 'cancelled' });
     if (event === 'result') return data as unknown as Answer;
     if (event !== 'progress') return undefined;
-    const { step, of, eta_ms } = data as unknown as { step: number; of: number; eta_ms: number };
+    const { step, of, eta_ms, timestep } = data as { [name: string]: number };
     if (step >= of) reports.phase({ name: 'receiving' });
     else reports.phase({ name: 'running', step, of, endsAt: Date.now() + eta_ms });
+    reports.visited(timestep);
     if (data.preview) reports.frame(data as unknown as Frame);
     return undefined;
   }

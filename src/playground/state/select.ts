@@ -66,19 +66,21 @@ export function hasUnsavedWork({ runs, document, fill }: State): boolean {
   );
 }
 
-/** The command that sends the same request. */
+/** The command that makes the picture on display again; while the hole is on display, the one that fills it. */
 export function curlCommand(state: State, base: string): string {
   const quote = (text: string) => (/^[\w./:@-]+$/.test(text) ? text : `'${text.replaceAll("'", `'\\''`)}'`);
-  const fields = { ...requestFields(state), num_images: '1' };
+  // curl splits a name at these characters, unless it is quoted for curl too.
+  const quoteName = (name: string) => (/[,;"\\]/.test(name) ? `"${name.replace(/["\\]/g, '\\$&')}"` : name);
   const run = shownRun(state);
-  if (run) Object.assign(fields, { seed: String(run.answer.seed), model: run.answer.model });
+  const candidate = state.document?.shown?.candidate ?? 0;
+  const fields = { ...(run?.fields ?? requestFields(state)), num_images: String(candidate + 1) };
   return [
     `curl -sS --fail-with-body ${quote(`${base}v1/inpaint`)}`,
     ...(state.key ? ['-H "authorization: Bearer $API_KEY"'] : []),
-    "-H 'accept: image/png'",
-    `-F image=@${quote(state.document?.picture.name ?? 'picture.png')}`,
+    `-H 'accept: ${candidate > 0 ? 'application/json' : 'image/png'}'`,
+    `-F image=@${quote(quoteName(state.document?.picture.name ?? 'picture.png'))}`,
     '-F mask=@mask.png',
     ...Object.entries(fields).map(([name, value]) => `-F ${quote(`${name}=${value}`)}`),
-    '-o filled.png',
+    candidate > 0 ? `| jq -r '.images[${candidate}].data' | base64 -d > filled.png` : '-o filled.png',
   ].join(' \\\n  ');
 }

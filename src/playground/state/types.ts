@@ -128,6 +128,10 @@ export interface Run {
   answer: Answer;
   candidates: Candidate[];
   frames: Frame[];
+  /** The request's parameters, with the seed and the version of the model that the service chose. */
+  fields: Record<string, string>;
+  /** The timesteps that the first candidate's sampler visited, noisiest first. */
+  visits: number[];
 }
 
 /** What a fill in progress is doing. */
@@ -149,6 +153,7 @@ export interface ActiveFill {
   /** Once the service has accepted it. */
   job?: { id: string; fields: Record<string, string> };
   frames: Frame[];
+  visits: number[];
 }
 
 export type Tool = 'brush' | 'eraser' | 'rectangle' | 'lasso' | 'pan' | 'frame';

@@ -54,7 +54,7 @@ export function listenForPictures(app: App, opening: Opening): void {
     if (pasted) void opening.open(pasted, pasted.name || 'pasted.png');
   });
   listenToQuestions(app);
-  app.store.onChange((state, before) => render(app, opening, state, before));
+  app.store.onChange((state, before) => render(opening, state, before));
 }
 
 function listenToQuestions({ store }: App): void {
@@ -66,17 +66,14 @@ function listenToQuestions({ store }: App): void {
   });
 }
 
-function render(app: App, opening: Opening, state: State, before: State): void {
+function render(opening: Opening, state: State, before: State): void {
   const { document: current, question, service } = state;
   byId('empty').hidden = current !== undefined && !state.choosing;
   byId('close').textContent = state.choosing ? 'Back to the picture' : 'Examples';
-  if (before.choosing && !state.choosing && document.activeElement === document.body)
-    app.stage.surface.focus();
   byId('shrink-row').hidden = !opening.canShrink || !state.errors.open;
   byId('editor').classList.toggle('working', current !== undefined);
   byId('stage').ariaBusy = String(state.opening);
-  if (!before.document && current) queueMicrotask(() => focusIfLost(app));
-  if (question !== before.question) renderQuestion(app, question);
+  if (question !== before.question) renderQuestion(question);
   const model = defaultModel(state);
   const states = {
     asking: '',
@@ -90,7 +87,7 @@ function render(app: App, opening: Opening, state: State, before: State): void {
   byId('model-hint').textContent = states[service];
 }
 
-function renderQuestion(app: App, question: State['question']): void {
+function renderQuestion(question: State['question']): void {
   const dialog = byId<HTMLDialogElement>('question');
   if (question) {
     byId('question-text').textContent = question.text;
@@ -99,12 +96,5 @@ function renderQuestion(app: App, question: State['question']): void {
     dialog.showModal();
   } else if (dialog.open) {
     dialog.close(); // the focus returns to where it was
-    focusIfLost(app);
   }
-}
-
-/** The button that was pressed may be hidden by now. */
-function focusIfLost({ stage }: App): void {
-  const { activeElement } = document;
-  if (activeElement === document.body || !activeElement?.checkVisibility()) stage.surface.focus();
 }

@@ -90,12 +90,14 @@ function numberInput({ min, max, step = '1', label }: NumberField): HTMLInputEle
 /** Shows the settings, and what the empty ones stand for. */
 export function renderFields(state: State, before: State): void {
   const form = byId<HTMLFormElement>('panel');
+  if (state.models !== before.models) renderModels(state.models);
   for (const [name, value] of Object.entries(state.settings)) {
     const input = form.elements.namedItem(name);
+    if (input instanceof HTMLSelectElement && ![...input.options].some((option) => option.value === value))
+      input.add(new Option(value, value)); // a model that is not served any more: it is shown, rather than nothing
     if (input instanceof HTMLInputElement || input instanceof HTMLSelectElement)
       if (input.value !== value && (document.activeElement !== input || value === '')) input.value = value;
   }
-  if (state.models !== before.models) renderModels(state);
   const defaults = chosenModel(state)?.card.defaults;
   const feather = state.document ? defaultFeather(state.document.picture) : 0;
   const placeholders: Partial<Record<keyof Settings, string>> = {
@@ -110,15 +112,13 @@ export function renderFields(state: State, before: State): void {
     byId<HTMLInputElement>(`field-${name}`).placeholder = placeholder;
 }
 
-function renderModels({ models, settings }: State): void {
+function renderModels(models: State['models']): void {
   const options = models.map(({ ref, card }) => {
     const option = new Option(ref, ref);
     option.title = card.description ?? '';
     return option;
   });
-  const select = byId<HTMLSelectElement>('field-model');
-  select.replaceChildren(new Option('Default', ''), ...options);
-  select.value = settings.model;
+  byId('field-model').replaceChildren(new Option('Default', ''), ...options);
 }
 
 /** What is wrong with a field, as a sentence; undefined if it may be sent. */

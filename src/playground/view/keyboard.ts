@@ -47,6 +47,7 @@ export class Keyboard {
       if (this.#pressed(event)) event.preventDefault();
     });
     document.addEventListener('keyup', (event) => {
+      if (event.key === 'Tab' && event.target === app.stage.surface) this.#showBrush();
       if (event.key !== ' ') return;
       pointer.space = false;
       if (this.#app.store.state.cursor?.keyboard) pointer.finish();
@@ -126,6 +127,14 @@ export class Keyboard {
       default:
         return false;
     }
+  }
+
+  /** Where there is no pointer, the brush begins in the middle of the picture. */
+  #showBrush(): void {
+    const { document: current, cursor } = this.#app.store.state;
+    if (!current || cursor) return;
+    const { width, height } = current.picture;
+    this.#app.store.set({ cursor: { x: width / 2, y: height / 2, keyboard: true } });
   }
 
   /** Painting without a pointer. */

@@ -98,7 +98,8 @@ export class Panel {
 
   #render(state: State, before: State): void {
     this.#form.hidden = !state.document;
-    setText(byId('fill'), state.fill ? 'Cancel (Esc)' : 'Fill');
+    setText(byId('fill'), state.fill ? 'Cancel' : 'Fill');
+    byId('fill').title = state.fill ? 'Esc' : 'Ctrl+Enter';
     byId('fill').classList.toggle('primary', !state.fill);
     renderFields(state, before);
     const seconds = state.fill ? undefined : secondsOfFill(state);

@@ -104,10 +104,9 @@ export class Pointer {
     if (!drawing) return;
     this.#app.store.set({ drawing: undefined });
     if (cancelled || isNothing(drawing)) return;
-    void this.#editing.commit(
-      normalised(drawing),
-      drawing.erase ? `erase ${NAMES[drawing.kind]}` : NAMES[drawing.kind],
-    );
+    const shape = normalised(drawing);
+    const name = NAMES[shape.kind];
+    void this.#app.stage.settle(shape, this.#editing.commit(shape, shape.erase ? `erase ${name}` : name));
   }
 
   #wheel(event: WheelEvent): void {

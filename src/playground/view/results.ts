@@ -30,7 +30,7 @@ export class Results {
     this.#dragDivider();
     byId('keep').addEventListener('click', () => {
       void editing.keep();
-      app.stage.surface.focus(); // the button is gone
+      app.stage.surface.focus(); // to paint on
     });
     byId('download').addEventListener('click', () => this.#markSaved());
     byId('copy').addEventListener('click', () => void this.#copy());
@@ -46,7 +46,10 @@ export class Results {
 
   #dragDivider(): void {
     const divider = byId('divider');
-    divider.addEventListener('pointerdown', (event) => divider.setPointerCapture(event.pointerId));
+    divider.addEventListener('pointerdown', (event) => {
+      event.preventDefault(); // the focus stays where it is
+      divider.setPointerCapture(event.pointerId);
+    });
     divider.addEventListener('pointermove', (event) => {
       if (!divider.hasPointerCapture(event.pointerId)) return;
       const { store, stage } = this.#app;

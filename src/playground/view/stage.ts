@@ -21,8 +21,8 @@ export class Stage {
   readonly #context = this.#canvas.getContext('2d') as CanvasRenderingContext2D;
   /** Mask and drawn shapes are joined here, so that erasing a part of the mask can be shown. */
   readonly #layer = new OffscreenCanvas(1, 1);
-  /** Shapes that are part of the mask by now, but not of its drawing. */
-  #settling: { shape: Shape; before: number }[] = [];
+  /** Shapes that become part of the mask, with its version from then on, until they are part of its drawing too. */
+  #settling: { shape: Shape; version?: number }[] = [];
   #scheduled = false;
 
   constructor(store: Store, studio: Studio) {
@@ -32,9 +32,6 @@ export class Stage {
     this.#overlays = new Overlays(studio, redraw);
     store.onChange((state, before) => {
       this.surface.hidden = !state.document; // at once, so that it can take the focus
-      const { drawing } = before;
-      if (drawing && !state.drawing && before.document)
-        this.#settling.push({ shape: drawing, before: before.document.mask.version });
       if (state.document?.picture !== before.document?.picture && state.viewport.fitted) this.#fitted();
       redraw();
     });
@@ -58,6 +55,17 @@ export class Stage {
     });
   }
 
+  /** Keeps a shape on display until the mask's drawing contains it. */
+  async settle(shape: Shape, committed: Promise<void>): Promise<void> {
+    const settling: { shape: Shape; version?: number } = { shape };
+    this.#settling.push(settling);
+    try {
+      await committed;
+    } finally {
+      settling.version = this.#store.state.document?.mask.version ?? 0;
+    }
+  }
+
   #fitted(): void {
     const { document: shown } = this.#store.state;
     if (shown) this.#store.set({ viewport: fitted(shown.picture, this.size) });
@@ -67,6 +75,7 @@ export class Stage {
     const { state } = this.#store;
     const canvas = this.#canvas;
     const { width, height } = this.size;
+    if (width === 0 || height === 0) return; // the other tab is open
     const ratio = devicePixelRatio;
     if (canvas.width !== Math.round(width * ratio) || canvas.height !== Math.round(height * ratio)) {
       canvas.width = this.#layer.width = Math.round(width * ratio);
@@ -114,7 +123,10 @@ export class Stage {
 
   #drawMask(state: State, { mask, part, ratio }: Document & { part: Box; ratio: number }): void {
     const drawing = this.#maskDrawing(mask.version, 'tint', part, state.viewport.scale * ratio);
-    if (drawing) this.#settling = this.#settling.filter(({ before }) => drawing.version <= before);
+    const drawn = drawing?.version ?? 0;
+    this.#settling = this.#settling.filter(
+      ({ version }) => version === undefined || (drawn < version && version <= mask.version), // else drawn, or undone
+    );
     const shapes = [...this.#settling.map(({ shape }) => shape), ...(state.drawing ? [state.drawing] : [])];
     if (!drawing && shapes.length === 0) return;
     this.#onLayer((layer) => {

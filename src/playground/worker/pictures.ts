@@ -79,7 +79,7 @@ export async function openMask(
   const mask = new Uint8Array(width * height);
   for (let i = 0; i < mask.length; i++) {
     const luma = 0.299 * data[4 * i] + 0.587 * data[4 * i + 1] + 0.114 * data[4 * i + 2];
-    mask[i] = (luma * data[4 * i + 3]) / 255;
+    mask[i] = Math.round((luma * data[4 * i + 3]) / 255);
   }
   return createMask({ width, height, data: mask });
 }

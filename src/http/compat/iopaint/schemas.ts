@@ -42,6 +42,7 @@ export const genInfoForm = request(
 export const switchModelJson = request(
   'IOPaintSwitchModel',
   z.looseObject({ name: z.string().max(200).meta({ description: 'The model that is served' }) }),
+  { name: 'celeba-inpaint-64' },
 );
 
 const never = z.literal(false);

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { inpainting } from '../../schemas/fields.ts';
+import { EXAMPLE_PICTURE, inpainting } from '../../schemas/fields.ts';
 import { request, response } from '../../schemas/named.ts';
 
 const name = z.string().min(1).max(200);
@@ -58,6 +58,10 @@ export const inferRequest = request(
       .optional()
       .meta({ description: 'The outputs that are wanted; all when absent' }),
   }),
+  {
+    parameters: { seed: 7 },
+    inputs: [{ name: 'image', shape: [1], datatype: 'BYTES', data: [EXAMPLE_PICTURE.split(',')[1]] }],
+  },
 );
 export type InferRequestBody = z.output<typeof inferRequest>;
 

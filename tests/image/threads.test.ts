@@ -1,0 +1,39 @@
+import { expect, test } from 'vitest';
+import { pictureBudget } from '../../src/image/budget.ts';
+import { tasks } from '../../src/image/tasks.ts';
+import { compositeAll, decodePicture, inspect } from '../../src/image/threads.ts';
+import { noise, raw } from './make.ts';
+
+const LIMITS = { maxPixels: 1e6, maxSide: 4096, timeoutMs: 60_000 };
+
+/** 100 x 100 is processed in this thread, 129 x 129 in another one. */
+const SIDES = [100, 129];
+
+test.each(SIDES)('%i px give what the image functions give', async (side) => {
+  const file = await raw(noise(side, side, 3))
+    .png({ compressionLevel: 0 })
+    .toBuffer();
+  const encoded = await inspect(file, 'image', LIMITS);
+  const picture = await decodePicture(encoded, pictureBudget.reserve(1e6));
+  const expected = await tasks.decodePicture(file, 'image', LIMITS);
+  expect(Buffer.from(picture.data).equals(Buffer.from(expected.data))).toBe(true);
+  const hole = { width: side, height: side, data: new Uint8Array(side * side).fill(255, 0, side) };
+  const box = { left: 0, top: 0, width: side, height: side };
+  const black = { width: 1, height: 1, channels: 3 as const, data: new Uint8Array(3) };
+  const filled = await compositeAll(picture, hole, [{ filled: black, box }], { maskBlur: 0 });
+  expect(filled.data[0]).toBe(0);
+  expect(filled.data.subarray(3 * side)).toEqual(picture.data.subarray(3 * side));
+});
+
+test.each(SIDES)('a damaged file of %i px is refused by name', async (side) => {
+  const file = await raw(noise(side, side, 3))
+    .png()
+    .toBuffer();
+  const encoded = await inspect(file, 'image', LIMITS);
+  const cut = { ...encoded, bytes: file.subarray(0, file.length / 2) };
+  await expect(decodePicture(cut, pictureBudget.reserve(1e6))).rejects.toMatchObject({
+    name: 'PictureError',
+    field: 'image',
+    code: 'unreadable',
+  });
+});
