@@ -86,7 +86,7 @@ test('a card written by hand needs no more than what the network and its files a
 });
 
 test('the example of docs/models.md is a valid card', async () => {
-  const [, example] = (await readFile('docs/models.md', 'utf8')).match(/```json\n([^]*?)```/) ?? [];
+  const [, example] = (await readFile('docs/models.md', 'utf8')).match(/```json\n(.*?)```/s) ?? [];
   const written = JSON.parse(example.replace('<64 hexadecimal digits>', 'a'.repeat(64)));
   expect(modelCard.parse(written)).toMatchObject(written);
 });
