@@ -96,7 +96,7 @@ test('an invalid folder is left out and logged, with the field', async () => {
   const registry = await open();
   expect(registry.list().map(({ ref }) => ref)).toEqual([`${id}@1`]);
   expect(errors).toHaveLength(3);
-  expect(errors.join()).toMatch(/2.model\.json is not a valid model card;.*prediction/s);
+  expect(errors.join()).toMatch(/2.model\.json is not a valid model card .*prediction/s);
   expect(errors.join()).toMatch(/describes .*\/4, but its folder is .*\/3/);
   expect(errors.join()).toMatch(/5.model\.json is not valid JSON/);
 });
