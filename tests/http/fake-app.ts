@@ -49,6 +49,7 @@ class FakeEngine implements Engine {
     workers: 1,
   };
   rowSeconds: RowSeconds = { base: 0.001 };
+  readonly workers = { alive: 1, total: 1 };
   alive = 1;
   onAliveChange: (() => void) | undefined;
   delayMs = 0;
@@ -109,7 +110,7 @@ export class FakeRegistry implements ModelRegistry {
       digest: CARD.files['unet.onnx'].sha256,
       state: 'ready',
       engine: engine.info,
-      workers: { alive: 1, total: 1 },
+      workers: engine.workers,
       scheduler,
       get rowSeconds() {
         return engine.rowSeconds;
