@@ -8,7 +8,7 @@ const EXAMPLES = [
   { name: 'face-1', file: 'face-1.png', label: 'A face, drawn by the model' },
   { name: 'face-2', file: 'face-2.png', label: 'A second face, drawn by the model' },
   { name: 'face-3', file: 'face-3.png', label: 'A third face, drawn by the model' },
-  { name: 'portrait', file: 'portrait.jpg', label: 'A photograph: Grace Hopper, 1984' },
+  { name: 'portrait', file: 'portrait.jpg', label: 'A scratched photograph: Grace Hopper, 1984' },
 ];
 
 /** Ways to begin: examples, files, drops, pastes, and faces that the model generates. */
