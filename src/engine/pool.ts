@@ -5,6 +5,7 @@ import {
   EngineError,
   type EngineInfo,
   type EvaluateOptions,
+  type NetworkName,
   type RowSeconds,
 } from './engine.ts';
 import { isLarge } from './large.ts';
@@ -55,7 +56,7 @@ export class WorkerPool implements Engine {
   readonly info: EngineInfo;
   /** What the workers have measured while they loaded. */
   readonly tuning: Tuning;
-  readonly rowSeconds: RowSeconds;
+  readonly rowSeconds: RowSeconds = {};
   onAliveChange: (() => void) | undefined;
   readonly #options: PoolOptions;
   readonly #alive = new Set<WorkerProcess>();
@@ -105,7 +106,9 @@ export class WorkerPool implements Engine {
     this.#options = { ...options, spec: { ...spec, maxBatch: bestBatch } };
     this.#restartDelayMs = restartDelayMs;
     this.tuning = { bestBatch, rssBytes };
-    this.rowSeconds = { ...rowSeconds };
+    // Every worker evaluates rows of its own.
+    for (const [network, seconds] of Object.entries(rowSeconds) as [NetworkName, number][])
+      this.rowSeconds[network] = seconds / workers;
     this.info = {
       engine,
       device,

@@ -21,8 +21,8 @@ const QUICK_MS = 200;
  * plans, shaders, choice of algorithms), and chooses the best batch size of the base network unless spec.maxBatch sets it.
  *
  * A GPU repeats first-run work for each new size, so the networks returned for one pad their batches to a few sizes.
- * `rowSeconds` has the shortest time of an evaluation of each network per row: the other workers of the version, which start
- * at the same time, lengthen single evaluations. Rejects with EngineError when an evaluation fails.
+ * `rowSeconds` has the shortest time of an evaluation of each network per row, of this worker among others: they start at
+ * the same time, and lengthen single evaluations. Rejects with EngineError when an evaluation fails.
  */
 export async function warmUp(
   networks: Networks,
@@ -34,7 +34,8 @@ export async function warmUp(
     const evaluate: Evaluate = async (rows, exclusive = false) => {
       evaluated.add(rows);
       const ms = await evaluateZeros(networks, name, rows, exclusive, spec);
-      rowSeconds[name] = Math.min(rowSeconds[name] ?? Number.POSITIVE_INFINITY, ms / 1000 / rows);
+      if (!exclusive)
+        rowSeconds[name] = Math.min(rowSeconds[name] ?? Number.POSITIVE_INFINITY, ms / 1000 / rows);
       return ms;
     };
     return { evaluate, evaluated };

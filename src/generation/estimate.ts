@@ -53,18 +53,9 @@ export async function assertSoon(prepared: PreparedRequest, maxMs: number): Prom
   const { model } = prepared;
   if (!model.rowSeconds) await model.open();
   const work = workOf(prepared);
-  const alone = secondsOf(work, model.rowSeconds);
-  if (alone === undefined) return;
-  const seconds = alone / Math.min(rowsAtOnce(prepared), model.workers?.total ?? 1);
-  if (1000 * seconds > maxMs) throw new TakesTooLongError(model.ref, evaluationsOf(work), seconds);
-}
-
-/** Rows of a step, over all images: as many workers can evaluate them side by side. */
-function rowsAtOnce(prepared: PreparedRequest): number {
-  const { numImages } = prepared.parameters;
-  if (!('region' in prepared) || prepared.region.strategy !== 'windows') return numImages;
-  const levels = prepared.region.plan.regions.flatMap((region) => region.levels);
-  return numImages * Math.max(1, ...levels.map(({ windows }) => windows.length));
+  const seconds = secondsOf(work, model.rowSeconds);
+  if (seconds !== undefined && 1000 * seconds > maxMs)
+    throw new TakesTooLongError(model.ref, evaluationsOf(work), seconds);
 }
 
 /** The seconds of a fill of one image at the model's resolution, with the usual number of steps. */

@@ -25,13 +25,6 @@ test('a request whose answer would take more than a minute gets 422 and the advi
   expect((await sample({ steps: 60 })).status).toBe(200);
 });
 
-test('images are denoised side by side by as many workers as there are', async () => {
-  service.registry.engine.workers.total = 2;
-  expect((await sample({ steps: 61 })).status).toBe(422); // steps of one image follow each other
-  expect((await sample({ steps: 61, num_images: 2 })).status).toBe(422);
-  expect((await sample({ steps: 31, num_images: 2 })).status).toBe(200);
-});
-
 test('fills and requests of other clients are refused too', async () => {
   service.registry.engine.rowSeconds = { base: 100 };
   const form = request(service.url).post('/v1/inpaint');

@@ -49,7 +49,6 @@ class FakeEngine implements Engine {
     workers: 1,
   };
   rowSeconds: RowSeconds = { base: 0.001 };
-  readonly workers = { alive: 1, total: 1 };
   alive = 1;
   onAliveChange: (() => void) | undefined;
   delayMs = 0;
@@ -110,7 +109,7 @@ export class FakeRegistry implements ModelRegistry {
       digest: CARD.files['unet.onnx'].sha256,
       state: 'ready',
       engine: engine.info,
-      workers: engine.workers,
+      workers: { alive: 1, total: 1 },
       scheduler,
       get rowSeconds() {
         return engine.rowSeconds;
