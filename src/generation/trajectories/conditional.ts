@@ -114,13 +114,18 @@ export class ConditionalTrajectory implements Trajectory {
 
   #withKnown(found: Float32Array): Float32Array {
     const { x0, mask } = this.#conditioning;
-    const mixed = new Float32Array(x0.length);
-    for (let from = 0; from < mixed.length; from += mask.length)
-      for (let p = 0; p < mask.length; p++) mixed[from + p] = mask[p] === 1 ? found[from + p] : x0[from + p];
-    return mixed;
+    return merged(found, x0, mask);
   }
 
   #noise(step: number): Float32Array {
     return gaussian({ seed: this.#seed, candidate: this.#candidate, step }, this.#conditioning.x0.length);
   }
+}
+
+/** `found` in the hole and `known` outside it, all [3, R, R]. mask: [R, R], 1 in the hole. */
+export function merged(found: Float32Array, known: Float32Array, mask: Float32Array): Float32Array {
+  const both = new Float32Array(found.length);
+  for (let from = 0; from < both.length; from += mask.length)
+    for (let p = 0; p < mask.length; p++) both[from + p] = mask[p] === 1 ? found[from + p] : known[from + p];
+  return both;
 }

@@ -3,7 +3,7 @@ import { gaussian } from '../../diffusion/noise.ts';
 import { estimateOf, type Sampler, type SamplerState } from '../../diffusion/samplers/sampler.ts';
 import type { Schedule } from '../../diffusion/schedule.ts';
 import type { Trajectory } from '../../scheduler/trajectory.ts';
-import { type Conditioning, type NoiseLevel, noiseLevel, wholeFill } from './conditional.ts';
+import { type Conditioning, merged, type NoiseLevel, noiseLevel, wholeFill } from './conditional.ts';
 
 export interface Resampling {
   /** Steps that a jump goes back (the paper's j). */
@@ -95,10 +95,7 @@ export class RepaintTrajectory implements Trajectory {
     const { x0, mask } = this.#conditioning;
     const t = this.#sampler.timesteps[step];
     const known = t === undefined ? x0 : qSample(this.#schedule, x0, t, this.#noise());
-    const mixed = new Float32Array(x.length);
-    for (let from = 0; from < x.length; from += mask.length)
-      for (let p = 0; p < mask.length; p++) mixed[from + p] = mask[p] === 1 ? x[from + p] : known[from + p];
-    return mixed;
+    return merged(x, known, mask);
   }
 
   #jumpBack(step: number) {
