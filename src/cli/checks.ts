@@ -1,14 +1,12 @@
-import { createHash } from 'node:crypto';
-import { createReadStream } from 'node:fs';
 import { readdir, readFile, stat } from 'node:fs/promises';
 import path from 'node:path';
-import { pipeline } from 'node:stream/promises';
 import { gaussian } from '../diffusion/noise.ts';
 import { usableCores } from '../engine/cores.ts';
 import type { Batch } from '../engine/engine.ts';
 import { inputLength, type Networks, outputLength } from '../engine/network.ts';
 import { loadOnnx } from '../engine/onnx.ts';
 import type { ModelCard } from '../model/card.ts';
+import { digestOf } from '../model/folder.ts';
 import { NETWORK_FILES, networksOf } from '../model/networks.ts';
 
 /** What the service loads from a version's folder. */
@@ -24,9 +22,8 @@ export type Files = Record<string, { sha256: string; bytes: number }>;
 export async function filesIn(folder: string): Promise<Files> {
   const files: Files = {};
   for (const name of (await readdir(folder)).filter((each) => LOADED.test(each)).sort()) {
-    const hash = createHash('sha256');
-    await pipeline(createReadStream(path.join(folder, name)), hash);
-    files[name] = { sha256: hash.digest('hex'), bytes: (await stat(path.join(folder, name))).size };
+    const file = path.join(folder, name);
+    files[name] = { sha256: await digestOf(file), bytes: (await stat(file)).size };
   }
   return files;
 }

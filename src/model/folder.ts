@@ -92,11 +92,18 @@ async function assertInside(folder: string, file: string): Promise<void> {
   throw new ModelFolderError(`${file} is a link to ${target}, outside of its folder; copy the file into it`);
 }
 
+/** The SHA-256 of a file, in hexadecimal. Rejects when it cannot be read. */
+export async function digestOf(file: string): Promise<string> {
+  const hash = createHash('sha256');
+  await pipeline(createReadStream(file), hash);
+  return hash.digest('hex');
+}
+
 /** Compares the size and SHA-256 of every listed file with the card. Throws ModelFolderError for the first that differs. */
 export async function verifyDigests(folder: string, card: ModelCard): Promise<void> {
   for (const [name, { sha256, bytes }] of Object.entries(card.files)) {
     const file = path.join(folder, name);
-    const hash = createHash('sha256');
+    let digest: string;
     try {
       await assertInside(folder, file);
       if ((await stat(file)).size !== bytes) {
@@ -104,12 +111,12 @@ export async function verifyDigests(folder: string, card: ModelCard): Promise<vo
           `${file} does not have the size given in model.json (${bytes} bytes); wait until it is copied, or copy it again`,
         );
       }
-      await pipeline(createReadStream(file), hash);
+      digest = await digestOf(file);
     } catch (error) {
       if (error instanceof ModelFolderError) throw error;
       throw unreadable(file, error as NodeJS.ErrnoException);
     }
-    if (hash.digest('hex') !== sha256) {
+    if (digest !== sha256) {
       throw new ModelFolderError(`${file} does not match model.json (its SHA-256 differs); copy it again`);
     }
   }
