@@ -14,8 +14,6 @@ import argparse
 import json
 import re
 import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import torch
@@ -26,7 +24,7 @@ from data import load_faces
 from drift import statistics
 from export_refiner import CELEBA, Refiner, add_refiner, with_refiner
 from onnx_files import listed, write_network
-from register import next_version, read_card
+from register import new_version, next_version, read_card
 from stages import BaseStage
 from train import stage_of
 from training_log import summary
@@ -104,36 +102,14 @@ def reuse(base: Path, out: Path, version: str, refiner: Refiner | None, force: b
     return out / card["id"] / version
 
 
-@contextmanager
-def new_version(out: Path, model_id: str, version: str, force: bool) -> Iterator[Path]:
-    """A temporary folder that becomes <out>/<id>/<version> at the end. Raises as `export` does."""
-    if not re.fullmatch("[0-9]+", version):
-        raise ValueError(f"--version must be a whole number, not {version!r}")
-    folder = out / model_id / version
-    if folder.exists() and not force:
-        raise FileExistsError(f"{folder} exists: choose another --version, or --force to replace it")
-    part, replaced = folder.with_name(f".{version}.part"), folder.with_name(f".{version}.old")
-    shutil.rmtree(part, ignore_errors=True)
-    part.mkdir(parents=True)
-    try:
-        yield part
-        if (size := sum(f.stat().st_size for f in part.iterdir())) > MAX_BYTES:
-            raise ValueError(f"the files have {size / 1e6:.0f} MB together, more than {MAX_BYTES / 1e6:.0f} MB")
-        shutil.rmtree(replaced, ignore_errors=True)
-        if folder.exists():
-            folder.rename(replaced)
-        part.rename(folder)
-        shutil.rmtree(replaced, ignore_errors=True)
-    finally:
-        shutil.rmtree(part, ignore_errors=True)
-
-
 def finish(part: Path, card: dict, text: str, refiner: Refiner | None):
-    """Add the refiner, if any, and write README.md (from `text`) and model.json."""
+    """Add the refiner, if any, and write README.md (from `text`) and model.json. Raises ValueError for more than MAX_BYTES in all."""
     if refiner:
         add_refiner(part, card, refiner)
     (part / "README.md").write_text(with_refiner(text, card))
     (part / "model.json").write_text(json.dumps(card, indent=2) + "\n")
+    if (size := sum(f.stat().st_size for f in part.iterdir())) > MAX_BYTES:
+        raise ValueError(f"the files have {size / 1e6:.0f} MB together, more than {MAX_BYTES / 1e6:.0f} MB")
 
 
 def model_card(stage, state: dict, run: dict, version: str, pictures: int, difference: float, sampling: dict, files: list[Path]) -> dict:

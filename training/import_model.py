@@ -48,7 +48,7 @@ def read(args: argparse.Namespace) -> Source:
 
 
 def run(arguments: list[str]) -> tuple[Path, str]:
-    """Import what the arguments name; return the new folder and the report. Raises UnsupportedModel or OSError."""
+    """Import what the arguments name; return the new folder and the report. Raises ValueError, of which UnsupportedModel is one, or OSError."""
     args = parse(arguments)
     source = read(args)
     licence = args.licence or source.licence
@@ -63,7 +63,7 @@ def run(arguments: list[str]) -> tuple[Path, str]:
 def main():
     try:
         folder, report = run(sys.argv[1:])
-    except (UnsupportedModel, OSError) as error:
+    except (ValueError, OSError) as error:
         raise SystemExit(str(error)) from error
     print(f"{folder}: {report}")
 

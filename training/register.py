@@ -11,6 +11,9 @@ import argparse
 import hashlib
 import json
 import re
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 MODELS = Path(__file__).parent.parent / "models"
@@ -39,6 +42,31 @@ def next_version(models: Path, model_id: str) -> str:
     """The highest version number plus 1. Candidates count too, also refused ones, so no number is used twice."""
     taken = versions(models / model_id) + versions(models / CANDIDATES / model_id)
     return str(max(taken, default=0) + 1)
+
+
+@contextmanager
+def new_version(out: Path, model_id: str, version: str, force: bool) -> Iterator[Path]:
+    """A temporary folder that becomes <out>/<id>/<version> at the end; the service skips its name, which starts with a dot.
+
+    Raises FileExistsError if the version exists and `force` is not given, and ValueError if it is not a whole number.
+    """
+    if not re.fullmatch("[0-9]+", version):
+        raise ValueError(f"--version must be a whole number, not {version!r}")
+    folder = out / model_id / version
+    if folder.exists() and not force:
+        raise FileExistsError(f"{folder} exists: choose another --version, or --force to replace it")
+    part, replaced = folder.with_name(f".{version}.part"), folder.with_name(f".{version}.old")
+    shutil.rmtree(part, ignore_errors=True)
+    part.mkdir(parents=True)
+    try:
+        yield part
+        shutil.rmtree(replaced, ignore_errors=True)
+        if folder.exists():
+            folder.rename(replaced)
+        part.rename(folder)
+        shutil.rmtree(replaced, ignore_errors=True)
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
 
 
 def register(folder: Path, models: Path) -> Path:

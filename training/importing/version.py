@@ -2,7 +2,6 @@
 
 import json
 import re
-import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,6 +9,7 @@ from importing.measure import compare, gflop, report
 from importing.onnx_export import EXTERNAL_FROM_BYTES, write_onnx
 from importing.source import STEPS, Source, UnsupportedModel
 from onnx_files import TOLERANCE, listed
+from register import new_version
 
 HALVED_FROM_BYTES = 500_000_000  # networks with more bytes of fp32 weights are stored as fp16
 FP32_TOLERANCE = 1e-4
@@ -40,15 +40,7 @@ def write_version(
     """
     if not re.fullmatch("[a-z0-9][a-z0-9._-]*", about.id):
         raise UnsupportedModel(f"--id {about.id}: use lower-case letters, digits, dots, hyphens and underscores.")
-    if not re.fullmatch("[0-9]+", about.version):
-        raise UnsupportedModel(f"--version {about.version}: a version is a whole number.")
-    folder = out / about.id / about.version
-    if folder.exists() and not force:
-        raise FileExistsError(f"{folder} exists: choose another --version, or --force to replace it")
-    part = folder.with_name(f".{about.version}.part")  # the service skips names that start with a dot
-    shutil.rmtree(part, ignore_errors=True)
-    part.mkdir(parents=True)
-    try:
+    with new_version(out, about.id, about.version, force) as part:
         parameters = sum(p.numel() for p in source.network.parameters())
         halved = 4 * parameters > halved_from
         files = write_onnx(source, part / "unet.onnx", halved, external_from)
@@ -63,12 +55,7 @@ def write_version(
         card = model_card(source, about, halved, compared.difference, operations, parameters, files)
         (part / "README.md").write_text(readme(card, costs))
         (part / "model.json").write_text(json.dumps(card, indent=2) + "\n")
-        if folder.exists():
-            shutil.rmtree(folder)
-        part.rename(folder)
-    finally:
-        shutil.rmtree(part, ignore_errors=True)
-    return folder, f"{costs} It differs from its source by {compared.difference:.1g} at most."
+    return out / about.id / about.version, f"{costs} It differs from its source by {compared.difference:.1g} at most."
 
 
 def model_card(source: Source, about: Description, halved: bool, difference: float, operations: float, parameters: int, files: list[Path]) -> dict:
