@@ -4,12 +4,13 @@ Written from the paper and from the names and shapes of the parameters in publis
 are. A block's place in `input_blocks`, `middle_block` and `output_blocks` is part of a parameter's name.
 """
 
-import math
 from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
 from torch import nn
+
+from unet import RESIZE, timestep_embedding
 
 GROUPS = 32  # of every group normalisation
 
@@ -33,20 +34,12 @@ class GuidedConfig:
     t_scale: float = 1.0  # the network was trained on t times this (rescale_timesteps)
 
 
-def timestep_embedding(t: torch.Tensor, channels: int) -> torch.Tensor:
-    """Cosines, then sines, of t at geometric frequencies from 1 to 1/10000 (Vaswani et al. 2017): float32 [N, channels]."""
-    half = channels // 2
-    frequencies = torch.exp(-math.log(10000) / half * torch.arange(half, dtype=torch.float32, device=t.device))
-    angles = t.float()[:, None] * frequencies
-    return F.pad(torch.cat([angles.cos(), angles.sin()], 1), (0, channels % 2))
-
-
 class ResBlock(nn.Module):
     """norm, SiLU, conv; norm with the timestep embedding, SiLU, conv; plus the input. `resize` halves or doubles the size."""
 
     def __init__(self, c_in: int, c_out: int, c_emb: int, scale_shift: bool, resize: str = ""):
         super().__init__()
-        self.scale_shift, self.resize = scale_shift, resize
+        self.scale_shift, self.resize = scale_shift, RESIZE[resize]
         self.in_layers = nn.Sequential(nn.GroupNorm(GROUPS, c_in), nn.SiLU(), nn.Conv2d(c_in, c_out, 3, padding=1))
         self.emb_layers = nn.Sequential(nn.SiLU(), nn.Linear(c_emb, 2 * c_out if scale_shift else c_out))
         # The third layer is the dropout of training, which has no parameters.
@@ -55,7 +48,7 @@ class ResBlock(nn.Module):
 
     def forward(self, x: torch.Tensor, emb: torch.Tensor) -> torch.Tensor:
         norm, activate, convolve = self.in_layers
-        h = convolve(self._resized(activate(norm(x))))
+        h = convolve(self.resize(activate(norm(x))))
         e = self.emb_layers(emb)[:, :, None, None]
         norm, activate, _, convolve = self.out_layers
         if self.scale_shift:
@@ -63,12 +56,7 @@ class ResBlock(nn.Module):
             h = norm(h) * (1 + scale) + shift
         else:
             h = norm(h + e)
-        return self.skip_connection(self._resized(x)) + convolve(activate(h))
-
-    def _resized(self, x: torch.Tensor) -> torch.Tensor:
-        if self.resize == "down":
-            return F.avg_pool2d(x, 2)
-        return F.interpolate(x, scale_factor=2.0, mode="nearest") if self.resize == "up" else x
+        return self.skip_connection(self.resize(x)) + convolve(activate(h))
 
 
 class Attention(nn.Module):
@@ -113,7 +101,7 @@ class Up(nn.Module):
         self.conv = nn.Conv2d(channels, channels, 3, padding=1)
 
     def forward(self, x: torch.Tensor, _emb: torch.Tensor) -> torch.Tensor:
-        return self.conv(F.interpolate(x, scale_factor=2.0, mode="nearest"))
+        return self.conv(RESIZE["up"](x))
 
 
 class First(nn.Conv2d):
@@ -178,7 +166,9 @@ class GuidedUNet(nn.Module):
         return Attention(channels, heads if c.head_channels == -1 else channels // c.head_channels, c.split_heads_last)
 
     def forward(self, x: torch.Tensor, t: torch.Tensor) -> torch.Tensor:
-        emb = self.time_embed(timestep_embedding(t * self.config.t_scale, self.config.channels))
+        c = self.config.channels
+        emb = timestep_embedding(t * self.config.t_scale, c)
+        emb = self.time_embed(F.pad(emb, (0, c % 2)))
         skips = []
         for block in self.input_blocks:
             x = block(x, emb)

@@ -4,6 +4,7 @@ import math
 
 import numpy as np
 
+import diffusion
 from importing.source import UnsupportedModel
 
 AGREES = 1e-5  # relative difference of abar, at any timestep, between the section and the source's own table
@@ -22,12 +23,6 @@ def cosine(T: int) -> dict:
 
 def assert_agrees(section: dict, abar: np.ndarray):
     """Raise UnsupportedModel unless the service computes the table abar [T] of the source from the section."""
-    T = section["T"]
-    if section["type"] == "linear":
-        found = np.cumprod(1 - np.linspace(section["beta_start"], section["beta_end"], T))
-    else:
-        u = np.arange(T + 1) / T
-        f = np.cos((u + section["s"]) / (1 + section["s"]) * np.pi / 2) ** 2
-        found = np.maximum(f[1:] / f[0], section["abar_min"])
-    if len(abar) != T or not np.allclose(found, abar, rtol=AGREES, atol=1e-7):
+    found = diffusion.schedule_of({"schedule": section}).abar.numpy()
+    if len(abar) != len(found) or not np.allclose(found, abar, rtol=AGREES, atol=1e-7):
         raise UnsupportedModel("its noise schedule is not the linear or cosine one that its configuration names.")
