@@ -66,7 +66,6 @@ def checkpoint(file: Path) -> Path:
 
 
 def sources() -> dict[str, Source]:
-    torch.set_num_threads(1)  # the networks are too small to share
     with tempfile.TemporaryDirectory() as folder:
         return {
             "tiny-diffusers": read_folder(pipeline(Path(folder) / "pipeline")),
@@ -146,6 +145,7 @@ def write_models():
 
 
 if __name__ == "__main__":
+    torch.set_num_threads(1)  # the networks are too small to share
     FOLDER.mkdir(exist_ok=True)
     write_models()
     FILE.write_text(text())
