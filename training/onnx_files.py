@@ -6,9 +6,9 @@ from pathlib import Path
 
 import numpy as np
 import onnx
+import onnx_ir as ir
 import onnxruntime
 import torch
-from onnx import TensorProto, helper, numpy_helper
 from safetensors.torch import save_file
 
 TOLERANCE = 1e-2  # maximum difference of an output caused by the fp16 weights
@@ -40,48 +40,52 @@ def halve(x: torch.Tensor) -> torch.Tensor:
 
 
 def write_onnx(model: torch.nn.Module, path: Path):
-    """Write the network as ONNX: inputs x [N, C, R, R] and t [N], output prediction [N, 3, R, R], all float32, dynamic N.
-
-    Large weights are stored as fp16, see store_as_fp16.
-    """
+    """Write a network of ours as ONNX, with large weights as fp16: see `exported`. Its config gives channels and resolution."""
     c = model.config
-    x, t = torch.randn(3, c.in_channels, c.resolution, c.resolution), torch.tensor([3.0, 50.0, 900.0])
-    n = torch.export.Dim("N", min=1, max=4096)
+    written = exported(model, c.in_channels, c.resolution)
+    store_as_fp16(written.graph)
+    onnx.checker.check_model(ir.to_proto(written), full_check=True)
+    ir.save(written, path)
+
+
+def exported(network: torch.nn.Module, channels: int, resolution: int, max_rows: int = 4096) -> ir.Model:
+    """A network as ONNX: inputs x [N, channels, R, R] and t [N], output prediction [N, C, R, R], all float32, dynamic N up to max_rows."""
+    # Three rows: an example of one row would fix the size of the batch.
+    example = torch.randn(3, channels, resolution, resolution), torch.tensor([3.0, 50.0, 900.0])
+    n = torch.export.Dim("N", min=1, max=max_rows)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         program = torch.onnx.export(
-            model,
-            (x, t),
+            network,
+            example,
             input_names=["x", "t"],
             output_names=["prediction"],
-            dynamic_shapes={"x": {0: n}, "t": {0: n}},
+            dynamic_shapes=({0: n}, {0: n}),
             opset_version=20,
             dynamo=True,
             verbose=False,
         )
         program.optimize()
-    proto = program.model_proto
-    store_as_fp16(proto.graph)
-    for node in proto.graph.node:
-        del node.metadata_props[:]  # stack traces, which contain local paths
-    onnx.checker.check_model(proto, full_check=True)
-    onnx.save(proto, path)
+    for node in program.model.graph:
+        node.metadata_props.clear()  # stack traces, which contain local paths
+    return program.model
 
 
-def store_as_fp16(graph: onnx.GraphProto):
+def store_as_fp16(graph: ir.Graph):
     """Convert large initializers to fp16, each followed by a Cast to fp32. Runtimes fold the Cast when they load the model."""
-    casts = []
-    for tensor in list(graph.initializer):
-        values = numpy_helper.to_array(tensor)
-        if tensor.data_type != TensorProto.FLOAT or values.size < HALVED_FROM:
+    for name, value in list(graph.initializers.items()):
+        tensor = value.const_value
+        if tensor is None or tensor.dtype != ir.DataType.FLOAT or tensor.size < HALVED_FROM:
             continue
-        name = tensor.name
-        tensor.CopyFrom(numpy_helper.from_array(values.astype(np.float16), f"{name}.fp16"))
-        casts.append(helper.make_node("Cast", [f"{name}.fp16"], [name], to=TensorProto.FLOAT))
-    nodes = list(graph.node)
-    del graph.node[:]
-    graph.node.extend(casts + nodes)
-    del graph.value_info[:]  # it lists the initializers as fp32
+        stored = ir.tensor(tensor.numpy().astype(np.float16), name=f"{name}.fp16")
+        half = ir.Value(name=stored.name, shape=stored.shape, type=ir.TensorType(ir.DataType.FLOAT16), const_value=stored)
+        cast = ir.node("Cast", [half], attributes={"to": ir.DataType.FLOAT})
+        cast.outputs[0].shape, cast.outputs[0].type = tensor.shape, ir.TensorType(ir.DataType.FLOAT)
+        graph.insert_before(graph[0], cast)
+        ir.convenience.replace_all_uses_with(value, cast.outputs[0])
+        del graph.initializers[name]
+        cast.outputs[0].name = name
+        graph.register_initializer(half)
 
 
 @torch.no_grad()
