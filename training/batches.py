@@ -1,4 +1,4 @@
-"""Training batches: pictures, masks, timesteps and noise as a function of (seed, step) alone."""
+"""Training batches: pictures, masks, timesteps and noise as a function of (seed, step) alone, on a given device."""
 
 from dataclasses import dataclass
 
@@ -23,7 +23,7 @@ class Sources:
 
 
 def batch_at(step: int, sources: Sources, config: dict, T: int) -> list[torch.Tensor]:
-    """[x0 uint8 [N, R, R, 3], mask bool [N, 1, R, R], t int64 [N], eps float32 [N, 3, R, R]] of this step.
+    """[x0 uint8 [N, R, R, 3], mask bool [N, 1, R, R], t int64 [N], seed of the noise int64 []] of this step.
 
     Faces are shuffled anew in every epoch. The shares of rows given in [mix] are replaced by zoomed crops and photographs.
     """
@@ -37,8 +37,7 @@ def batch_at(step: int, sources: Sources, config: dict, T: int) -> list[torch.Te
     x0 = np.where(flip[:, None, None, None], x0[:, :, ::-1], x0)
     mask = np.stack([masks.training_mask(rng, x0.shape[1]) for _ in range(n)])[:, None]
     t = ((rng.permutation(n) + rng.random(n)) * T / n).astype(np.int64)  # stratified: one stratum per row, for lower variance
-    eps = torch.randn(n, 3, *x0.shape[1:3], generator=torch.Generator().manual_seed(int(rng.integers(2**31))))
-    return [torch.from_numpy(np.ascontiguousarray(x0)), torch.from_numpy(mask), torch.from_numpy(t), eps]
+    return [torch.from_numpy(np.ascontiguousarray(x0)), torch.from_numpy(mask), torch.from_numpy(t), torch.tensor(rng.integers(2**31))]
 
 
 def _picture(rng: np.random.Generator, index: int, sources: Sources, mix: dict) -> np.ndarray:
@@ -68,6 +67,18 @@ def to_device(batch: list[torch.Tensor], device: str) -> list[torch.Tensor]:
 
     Returns [x0 float32 [N, 3, R, R] in -1..1, mask float32 [N, 1, R, R], t int64 [N], eps float32 [N, 3, R, R]].
     """
-    x0, mask, t, eps = (b.to(device, non_blocking=True) for b in batch)
-    x0 = (x0.permute(0, 3, 1, 2).float() / 127.5 - 1).contiguous(memory_format=torch.channels_last)
+    x0, mask, t = (b.to(device, non_blocking=True) for b in batch[:3])
+    x0 = scaled(x0)
+    # The noise is drawn where it is needed: it is 16 times as large as the picture.
+    eps = torch.randn(x0.shape, generator=generator(batch[3], device), device=device)
     return [x0, mask.float(), t, eps.contiguous(memory_format=torch.channels_last)]
+
+
+def scaled(x0: torch.Tensor) -> torch.Tensor:
+    """Pictures uint8 [N, H, W, 3] as float32 [N, 3, H, W] in -1..1, channels last in memory."""
+    return (x0.permute(0, 3, 1, 2).float() / 127.5 - 1).contiguous(memory_format=torch.channels_last)
+
+
+def generator(seed: torch.Tensor, device: str) -> torch.Generator:
+    """A generator of the device with this seed, an integer tensor of one value on the CPU."""
+    return torch.Generator(device).manual_seed(int(seed))

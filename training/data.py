@@ -13,6 +13,7 @@ import hashlib
 import io
 import tarfile
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -136,17 +137,22 @@ def _folder(root: Path, split: str) -> Iterator[Path]:
 
 
 def _decode(sources: Iterator, resolution: int) -> np.ndarray:
-    faces = []
-    for source in sources:
-        with Image.open(source) as image:
-            rgb = image.convert("RGB")
-        side = min(rgb.size)
-        if side < resolution:
-            continue  # training on enlarged pictures would teach the model to blur
-        left, top = (rgb.width - side) // 2, (rgb.height - side) // 2
-        square = rgb.crop((left, top, left + side, top + side))
-        faces.append(np.asarray(square if side == resolution else square.resize((resolution, resolution), Image.LANCZOS)))
+    with ThreadPoolExecutor() as pool:
+        squares = pool.map(lambda source: _square(source, resolution), sources)
+        faces = [square for square in squares if square is not None]
     return np.stack(faces) if faces else np.empty((0, resolution, resolution, 3), np.uint8)
+
+
+def _square(source: Path | io.BytesIO, resolution: int) -> np.ndarray | None:
+    """The centre of a picture as uint8 [resolution, resolution, 3]. None if it is smaller: enlarged pictures would teach the model to blur."""
+    with Image.open(source) as image:
+        rgb = image.convert("RGB")
+    side = min(rgb.size)
+    if side < resolution:
+        return None
+    left, top = (rgb.width - side) // 2, (rgb.height - side) // 2
+    square = rgb.crop((left, top, left + side, top + side))
+    return np.asarray(square if side == resolution else square.resize((resolution, resolution), Image.LANCZOS))
 
 
 if __name__ == "__main__":

@@ -6,16 +6,17 @@ Notation: t in 0..T-1; abar_t = prod_{s<=t} (1 - beta_s); x_t = sqrt(abar_t) x_0
 """
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 
 
 @dataclass(frozen=True)
 class Schedule:
-    """A noise schedule. abar: float64 [T], in (0, 1), non-increasing."""
+    """A noise schedule. abar: float64 [T] on the CPU, in (0, 1), non-increasing."""
 
     abar: torch.Tensor
+    _copies: dict[torch.device, torch.Tensor] = field(default_factory=dict, repr=False, compare=False)  # abar on other devices
 
     @property
     def T(self) -> int:
@@ -23,8 +24,14 @@ class Schedule:
 
     def snr(self, t: torch.Tensor) -> torch.Tensor:
         """Signal-to-noise ratio abar_t / (1 - abar_t), float32 [N]. t: int64 [N]."""
-        a = self.abar[t]
+        a = self.at(t)
         return (a / (1 - a)).float()
+
+    def at(self, t: torch.Tensor) -> torch.Tensor:
+        """abar of each row, float64 [N]. t and result: [N], on any device."""
+        if t.device not in self._copies:
+            self._copies[t.device] = self.abar.to(t.device)
+        return self._copies[t.device][t]
 
 
 def cosine(T: int = 1000, s: float = 0.008, abar_min: float = 1e-5) -> Schedule:
@@ -53,7 +60,7 @@ def schedule_of(config: dict) -> Schedule:
 
 def coefficients(schedule: Schedule, t: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     """(sqrt(abar_t), sqrt(1 - abar_t)) for t int64 [N], each float32 [N, 1, 1, 1]."""
-    a = schedule.abar[t].view(-1, 1, 1, 1)
+    a = schedule.at(t).view(-1, 1, 1, 1)
     return a.sqrt().float(), (1 - a).sqrt().float()
 
 

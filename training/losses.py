@@ -44,7 +44,7 @@ class Loss:
         that of v with abar_t; and min-SNR weighs that of epsilon with min(SNR, snr_cap) / SNR.
         """
         if self.weighting == "simple":
-            return torch.ones(len(t), device=t.device) if self.prediction == "epsilon" else schedule.abar[t].float()
+            return torch.ones(len(t), device=t.device) if self.prediction == "epsilon" else schedule.at(t).float()
         if self.prediction == "epsilon":
             snr = schedule.snr(t)
             return snr.clamp(max=self.snr_cap) / snr

@@ -1,5 +1,7 @@
 """Muon for the weight matrices inside the network, AdamW for the rest."""
 
+from collections import defaultdict
+
 import torch
 from torch import nn
 
@@ -10,19 +12,19 @@ def fast_bf16(device: str) -> bool:
 
 
 def orthogonalise(g: torch.Tensor, iterations: int = 5) -> torch.Tensor:
-    """An approximation of the nearest semi-orthogonal matrix to g [rows, columns], by Newton-Schulz iteration (Jordan 2024).
+    """Approximations of the nearest semi-orthogonal matrices to g [..., rows, columns], by Newton-Schulz iteration (Jordan 2024).
 
     Computed in bf16 if the hardware supports it, because the iteration tolerates the rounding.
     """
     a, b, c = 3.4445, -4.7750, 2.0315
     x = g.bfloat16() if fast_bf16(g.device.type) else g.float()
-    if tall := g.shape[0] > g.shape[1]:
-        x = x.T
-    x = x / (x.norm() + 1e-7)
+    if tall := g.shape[-2] > g.shape[-1]:
+        x = x.mT
+    x = x / (x.norm(dim=(-2, -1), keepdim=True) + 1e-7)
     for _ in range(iterations):
-        gram = x @ x.T
+        gram = x @ x.mT
         x = a * x + (b * gram + c * gram @ gram) @ x
-    return x.T if tall else x
+    return x.mT if tall else x
 
 
 class Muon(torch.optim.Optimizer):
@@ -38,16 +40,22 @@ class Muon(torch.optim.Optimizer):
     @torch.no_grad()
     def step(self):
         for group in self.param_groups:
+            same_shape = defaultdict(list)  # orthogonalised together: a GPU takes as long for one small matrix as for several
             for p in group["params"]:
-                if p.grad is None:
-                    continue
-                state = self.state[p]
-                if not state:
-                    state["momentum"] = torch.zeros_like(p)
-                m = state["momentum"].mul_(group["momentum"]).add_(p.grad)
-                direction = orthogonalise((p.grad + group["momentum"] * m).flatten(1))
-                scale = 0.2 * max(direction.shape) ** 0.5
-                p.add_(direction.to(p.dtype).view(p.shape), alpha=-group["lr"] * scale)
+                if p.grad is not None:
+                    same_shape[p.shape].append(p)
+            for shape, params in same_shape.items():
+                directions = orthogonalise(torch.stack([self._direction(p, group["momentum"]) for p in params]))
+                scale = 0.2 * max(directions.shape[1:]) ** 0.5
+                updates = directions.to(params[0].dtype).view(-1, *shape).unbind()
+                torch._foreach_add_(params, updates, alpha=-group["lr"] * scale)
+
+    def _direction(self, p: nn.Parameter, momentum: float) -> torch.Tensor:
+        state = self.state[p]
+        if not state:
+            state["momentum"] = torch.zeros_like(p)
+        m = state["momentum"].mul_(momentum).add_(p.grad)
+        return (p.grad + momentum * m).flatten(1)
 
 
 def optimisers(model: nn.Module, muon_lr: float, adam_lr: float) -> list[torch.optim.Optimizer]:
@@ -57,7 +65,7 @@ def optimisers(model: nn.Module, muon_lr: float, adam_lr: float) -> list[torch.o
     """
     matrices = [p for n, p in model.named_parameters() if _inside(n, p)] if muon_lr else []
     rest = [p for n, p in model.named_parameters() if not (muon_lr and _inside(n, p))]
-    adam = torch.optim.AdamW(rest, lr=adam_lr, betas=(0.9, 0.99), weight_decay=0.01)
+    adam = torch.optim.AdamW(rest, lr=adam_lr, betas=(0.9, 0.99), weight_decay=0.01, fused=rest[0].is_cuda)
     return [Muon(matrices, lr=muon_lr), adam] if matrices else [adam]
 
 

@@ -22,6 +22,8 @@ from data import SUFFIXES, identities
 
 Image.MAX_IMAGE_PIXELS = None  # the pictures are the user's own; wallpapers exceed Pillow's default limit
 TEST_EVERY = 10
+CROPS_SIDE = 256
+"""Side of a crop, in pixels, unless --side says otherwise."""
 
 
 def scales(picture: Image.Image, side: int, largest: int) -> list[Image.Image]:
@@ -72,7 +74,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("out", type=Path, help="folder for the data set")
     parser.add_argument("sources", nargs="+", metavar="FOLDER=LICENCE", help="a folder of photographs and their licence")
-    parser.add_argument("--side", type=int, default=256, help="side of a crop, in pixels")
+    parser.add_argument("--side", type=int, default=CROPS_SIDE, help="side of a crop, in pixels")
     parser.add_argument("--crops", type=int, default=24, help="maximum number of crops per photograph and scale")
     parser.add_argument("--largest", type=int, default=4000, help="maximum longer edge of a scale, in pixels")
     args = parser.parse_args()

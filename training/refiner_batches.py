@@ -1,7 +1,7 @@
 """Training batches of the refiner: windows, their coarse fills, masks, timesteps and noise as a function of (seed, step) alone."""
 
 import io
-from dataclasses import astuple, dataclass
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -10,7 +10,7 @@ from PIL import Image, ImageFilter
 
 import diffusion
 import masks
-from batches import Sources, window
+from batches import Sources, generator, scaled, window
 from refiner import LEVEL_MAX, enlarge_coarse, refiner_input
 
 WHOLE_SHARE = 0.2
@@ -29,13 +29,12 @@ class Batch:
     coarse: torch.Tensor
     level: torch.Tensor
 
-    def to(self, device: str) -> "Batch":
-        """The batch on another device."""
-        return Batch(*(x.to(device, non_blocking=True) for x in astuple(self)))
 
+def batch_at(step: int, sources: Sources, config: dict, T: int) -> list[torch.Tensor]:
+    """[x0 uint8 [N, R, R, 3], mask bool [N, 1, R, R], t int64 [N], seed of the noise int64 []] of this step.
 
-def batch_at(step: int, sources: Sources, config: dict, T: int) -> Batch:
-    """The batch of this step. [mix] has the shares of rows that are photographs, and that are softened."""
+    [mix] has the shares of rows that are photographs, and that are softened.
+    """
     train, mix, n, size = config["train"], config["mix"], config["train"]["batch"], config["model"]["resolution"]
     rng = np.random.default_rng([train["seed"], step])
     x0 = np.stack([_picture(rng, sources, mix, size) for _ in range(n)])
@@ -43,13 +42,18 @@ def batch_at(step: int, sources: Sources, config: dict, T: int) -> Batch:
     x0 = np.where(flip[:, None, None, None], x0[:, :, ::-1], x0)
     mask = np.stack([masks.whole(rng, size) if rng.random() < WHOLE_SHARE else masks.training_mask(rng, size) for _ in range(n)])[:, None]
     t = ((rng.permutation(n) + rng.random(n)) * T / n).astype(np.int64)  # stratified, as for the base model
-    generator = torch.Generator().manual_seed(int(rng.integers(2**31)))
-    x0 = (torch.from_numpy(np.ascontiguousarray(x0)).permute(0, 3, 1, 2).float() / 127.5 - 1).contiguous(memory_format=torch.channels_last)
-    eps = torch.randn(x0.shape, generator=generator)
-    softness = torch.rand(n, 1, 1, 1, generator=generator)
-    level = torch.rand(n, 1, 1, 1, generator=generator) * LEVEL_MAX
-    coarse = coarse_of(x0, softness) + level * torch.randn(x0.shape, generator=generator)
-    return Batch(x0, torch.from_numpy(mask).float(), torch.from_numpy(t), eps, coarse, level)
+    return [torch.from_numpy(np.ascontiguousarray(x0)), torch.from_numpy(mask), torch.from_numpy(t), torch.tensor(rng.integers(2**31))]
+
+
+def to_device(batch: list[torch.Tensor], device: str) -> Batch:
+    """Move a batch of `batch_at` to the device, and add its noise and its coarse fills there."""
+    x0, mask, t = (b.to(device, non_blocking=True) for b in batch[:3])
+    x0, draws = scaled(x0), {"generator": generator(batch[3], device), "device": device}
+    eps = torch.randn(x0.shape, **draws)
+    softness = torch.rand(len(x0), 1, 1, 1, **draws)
+    level = torch.rand(len(x0), 1, 1, 1, **draws) * LEVEL_MAX
+    coarse = coarse_of(x0, softness) + level * torch.randn(x0.shape, **draws)
+    return Batch(x0, mask.float(), t, eps, coarse, level)
 
 
 def _picture(rng: np.random.Generator, sources: Sources, mix: dict, size: int) -> np.ndarray:

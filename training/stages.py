@@ -17,6 +17,7 @@ from batches import Sources, batch_at, to_device
 from data import load_faces
 from distil import Distillation
 from losses import Loss
+from photos import CROPS_SIDE
 from refiner import Refiner, RefinerConfig
 from sheet import refiner_sheet, sample_sheet
 from unet import UNet, UNetConfig, load_unet
@@ -51,13 +52,16 @@ class BaseStage:
         return Sources(
             load_faces(data, resolution, split),
             load_faces(data, mix["zoom_from"], split) if mix["zoom"] and split == "train" else None,
-            load_faces(photos, 4 * resolution, split) if mix["photos"] else None,
+            load_faces(photos, min(4 * resolution, CROPS_SIDE), split) if mix["photos"] else None,
         )
 
-    def loss(self, model, sources: Sources, step: int, device: str) -> torch.Tensor:
-        """The weighted loss of each row of the batch of this step, float32 [N]."""
-        batch = to_device(batch_at(step, sources, self.config, self.schedule.T), device)
-        return self.objective.rows(model, self.schedule, *batch)
+    def draw(self, sources: Sources, step: int) -> list[torch.Tensor]:
+        """The batch of this step on the CPU, for `loss`."""
+        return batch_at(step, sources, self.config, self.schedule.T)
+
+    def loss(self, model, batch: list[torch.Tensor], device: str) -> torch.Tensor:
+        """The weighted loss of each row of a batch, float32 [N]."""
+        return self.objective.rows(model, self.schedule, *to_device(batch, device))
 
     def validate(self, model, sources: Sources, device: str) -> dict:
         """Metrics for comparing training configurations, on fixed pictures, masks, timesteps and noise.
@@ -114,13 +118,14 @@ class RefinerStage:
         mix = self.config["mix"]
         return Sources(load_faces(data, mix["faces_side"], split), photos=load_faces(photos, mix["photos_side"], split))
 
-    def loss(self, model, sources: Sources, step: int, device: str) -> torch.Tensor:
-        """The weighted loss of each row of the batch of this step, float32 [N]."""
-        return self._loss(model, refiner_batches.batch_at(step, sources, self.config, self.schedule.T), device)
+    def draw(self, sources: Sources, step: int) -> list[torch.Tensor]:
+        """The batch of this step on the CPU, for `loss`."""
+        return refiner_batches.batch_at(step, sources, self.config, self.schedule.T)
 
-    def _loss(self, model, batch: refiner_batches.Batch, device: str) -> torch.Tensor:
+    def loss(self, model, batch: list[torch.Tensor], device: str) -> torch.Tensor:
+        """The weighted loss of each row of a batch, float32 [N]."""
         loss = self.config["loss"]
-        return refiner_batches.loss(model, self.schedule, batch.to(device), loss["snr_cap"], loss["weight_floor"])
+        return refiner_batches.loss(model, self.schedule, refiner_batches.to_device(batch, device), loss["snr_cap"], loss["weight_floor"])
 
     def validate(self, model, sources: Sources, device: str) -> dict:
         """validation and validation_photos: the mean loss on fixed windows of faces and of photographs, which are not softened."""
@@ -128,13 +133,13 @@ class RefinerStage:
         for name, photos in [("validation", 0), ("validation_photos", 1)]:
             mix = {**self.config["mix"], "photos": photos, "soften": 0}
             fixed = {**self.config, "mix": mix, "train": {**self.config["train"], "seed": 0, "batch": 32}}
-            rows = [self._loss(model, refiner_batches.batch_at(i, sources, fixed, self.schedule.T), device) for i in range(8)]
+            rows = [self.loss(model, refiner_batches.batch_at(i, sources, fixed, self.schedule.T), device) for i in range(8)]
             out[name] = float(torch.cat(rows).mean())
         return out
 
     def sheet(self, model, sources: Sources, device: str, path: Path):
         """Write a PNG of windows: the coarse fill, the refined one, the original."""
-        refiner_sheet(model, self.schedule, refiner_batches.batch_at(0, sources, self.config, self.schedule.T).to(device), path)
+        refiner_sheet(model, self.schedule, refiner_batches.to_device(self.draw(sources, 0), device), path)
 
 
 class StudentStage(BaseStage):
@@ -154,19 +159,16 @@ class StudentStage(BaseStage):
         """A copy of the teacher."""
         return copy.deepcopy(self.teacher).train()
 
-    def loss(self, model, sources: Sources, step: int, device: str) -> torch.Tensor:
-        """The loss of each row of the batch of this step, float32 [N]."""
-        return self._loss(model, to_device(batch_at(step, sources, self.config, self.schedule.T), device), device)
-
-    def _loss(self, model, batch: list[torch.Tensor], device: str) -> torch.Tensor:
+    def loss(self, model, batch: list[torch.Tensor], device: str) -> torch.Tensor:
+        """The loss of each row of a batch, float32 [N]."""
         teacher = self.teacher.to(device)
-        return self.distillation.rows(model, teacher, self.schedule, self.objective.prediction, *batch)
+        return self.distillation.rows(model, teacher, self.schedule, self.objective.prediction, *to_device(batch, device))
 
     def validate(self, model, sources: Sources, device: str) -> dict:
         """validation: the mean loss on fixed faces, masks and noise."""
         batch = min(32, len(sources.faces))
         fixed = {**self.config, "mix": {"zoom": 0, "photos": 0}, "train": {**self.config["train"], "seed": 0, "batch": batch}}
-        rows = [self._loss(model, to_device(batch_at(i, sources, fixed, self.schedule.T), device), device) for i in range(4)]
+        rows = [self.loss(model, batch_at(i, sources, fixed, self.schedule.T), device) for i in range(4)]
         return {"validation": float(torch.cat(rows).mean())}
 
     def sheet(self, model, sources: Sources, device: str, path: Path):

@@ -3,6 +3,7 @@
     python train.py configs/celeba-64.toml                     # start, or resume from runs/<id>/last.pt
     python train.py configs/celeba-64.toml --steps 20000       # train longer
     python train.py configs/celeba-64.toml --init ../models/celeba-inpaint-64/1   # start from an exported model
+    python train.py configs/celeba-128.toml --minutes 30       # train for half an hour, whatever the number of steps
     python train.py configs/refiner-64.toml                    # the refiner
     python train.py configs/student-64.toml                    # a student, which needs four evaluations
 
@@ -13,13 +14,16 @@ Ctrl-C and SIGTERM save a checkpoint first. runs/<id>/ holds last.pt, before-dec
 import argparse
 import json
 import signal
+import sys
 import time
 import tomllib
+from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
 import torch
 from torch import nn
+from torch.utils.data import DataLoader, Dataset
 from tqdm import tqdm
 
 import diffusion
@@ -92,10 +96,12 @@ def with_variances(weights: dict, wanted: dict) -> dict:
     return padded
 
 
-def learning_rate(step: int, train: dict) -> float:
-    """Factor for the learning rate, 0..1: linear warm-up, constant, then linear decay to 0. train: the [train] section."""
-    decay_from = train["steps"] * (1 - train["decay"])
-    return min(1.0, (step + 1) / train["warmup"], (train["steps"] - step) / max(1.0, train["steps"] - decay_from))
+def learning_rate(step: int, progress: float, train: dict) -> float:
+    """Factor for the learning rate, 0..1: linear warm-up, constant, then linear decay to 0.
+
+    progress: share of the training that is done, 0..1; train: the [train] section.
+    """
+    return min(1.0, (step + 1) / train["warmup"], max(0.0, 1 - progress) / max(train["decay"], 1e-9))
 
 
 class Ema:
@@ -124,6 +130,16 @@ class Ema:
             self.model.train()
 
 
+class Steps(Dataset):
+    """The batches of a stage, by step: what a DataLoader's processes draw from."""
+
+    def __init__(self, stage, sources: Sources):
+        self.stage, self.sources = stage, sources
+
+    def __getitem__(self, step: int) -> list[torch.Tensor]:
+        return self.stage.draw(self.sources, step)
+
+
 class Training:
     """The state of a training run: network, averaged weights, optimisers and current step."""
 
@@ -139,6 +155,7 @@ class Training:
         self.forward = torch.compile(self.model) if compiled else self.model
         self.autocast = torch.autocast(device.split(":")[0], torch.bfloat16) if precision == "bf16" else nullcontext()
         self.step = 0
+        self.seconds = 0.0  # of training, without the reports
 
     def resume(self, checkpoint: Path):
         """Resume from a checkpoint. Exits if its network, schedule or seed differs from the config."""
@@ -154,7 +171,7 @@ class Training:
         self.ema.shadow = state["ema"]
         for optimiser, saved in zip(self.optimisers, state["optimisers"], strict=True):
             optimiser.load_state_dict(saved)
-        self.step = state["step"]
+        self.step, self.seconds = state["step"], state.get("seconds", 0.0)
 
     def start_from(self, folder: Path):
         """Start from the weights of this stage in an exported version's folder, which may lack the output of variances."""
@@ -164,15 +181,22 @@ class Training:
         self.model.load_state_dict(with_variances(weights, self.model.state_dict()))
         self.ema.shadow = {k: v.clone() for k, v in self.model.state_dict().items()}
 
-    def train_step(self, sources: Sources) -> torch.Tensor:
-        """Update the weights with one batch, and return its mean loss (a scalar)."""
+    def batches(self, sources: Sources, workers: int) -> Iterator[list[torch.Tensor]]:
+        """The batches from the current step on, without end, drawn by this many processes (0: by this one, when needed)."""
+        on_gpu = self.device.startswith("cuda")
+        options = {"num_workers": workers, "prefetch_factor": 4, "pin_memory": on_gpu} if workers else {}
+        steps = Steps(self.stage, sources)
+        return iter(DataLoader(steps, batch_size=None, sampler=range(self.step, sys.maxsize), **options))
+
+    def train_step(self, batch: list[torch.Tensor], progress: float) -> torch.Tensor:
+        """Update the weights with one batch, and return its mean loss (a scalar). progress: see learning_rate."""
         train = self.config["train"]
         torch.manual_seed(train["seed"] * 1_000_003 + self.step)  # dropout
         with self.autocast:
-            value = self.stage.loss(self.forward, sources, self.step, self.device).mean()
+            value = self.stage.loss(self.forward, batch, self.device).mean()
         value.backward()
         torch.nn.utils.clip_grad_norm_(self.model.parameters(), train["clip"])
-        factor = learning_rate(self.step, train)
+        factor = learning_rate(self.step, progress, train)
         for optimiser, rates in zip(self.optimisers, self.base_rates, strict=True):
             for group, rate in zip(optimiser.param_groups, rates, strict=True):
                 group["lr"] = rate * factor
@@ -194,6 +218,7 @@ class Training:
         torch.save(
             {
                 "step": self.step,
+                "seconds": self.seconds,
                 "config": self.config,
                 "model": self.model.state_dict(),
                 "ema": self.ema.shadow,
@@ -213,20 +238,27 @@ class Training:
         plot(self.run / "log.jsonl", self.run / "loss.png")
         tqdm.write(f"step {self.step}: " + ", ".join(f"{k} {v:.5f}" for k, v in figures.items()))
 
-    def loop(self, sources: Sources, held_out: Sources, every_minutes: float):
-        """Train until the last step of the config, SIGINT or SIGTERM. Reports every `every_minutes` minutes and at the end."""
+    def progress(self, minutes: float | None = None) -> float:
+        """Share of the training that is done: of `minutes`, or else of the steps in the config. 1 or more when it is complete."""
+        return self.seconds / (60 * minutes) if minutes else self.step / self.config["train"]["steps"]
+
+    def loop(self, sources: Sources, held_out: Sources, every_minutes: float, minutes: float | None = None, workers: int = 0):
+        """Train until `minutes` or the last step of the config, SIGINT or SIGTERM. Reports every `every_minutes` minutes and at the end."""
         train = self.config["train"]
         stopping = []
         for s in (signal.SIGINT, signal.SIGTERM):
             signal.signal(s, lambda *_: stopping.append(True))
-        decay_from = round(train["steps"] * (1 - train["decay"]))
-        bar = tqdm(initial=self.step, total=train["steps"], unit="step", mininterval=10, dynamic_ncols=True)
+        decaying = self.progress(minutes) > 1 - train["decay"]
+        bar = tqdm(initial=self.step, total=None if minutes else train["steps"], unit="step", mininterval=10, dynamic_ncols=True)
         self.model.train()
-        recent, reported, started, since = [], time.time(), time.time(), self.step
-        while self.step < train["steps"] and not stopping:
-            if self.step == decay_from:
+        batches = self.batches(sources, workers)
+        recent, since = [], self.step
+        reported = started = before = time.time()
+        while (progress := self.progress(minutes)) < 1 and not stopping:
+            if not decaying and progress >= 1 - train["decay"]:
                 self.save("before-decay.pt")
-            recent.append(self.train_step(sources))
+                decaying = True
+            recent.append(self.train_step(next(batches), progress))
             bar.update()
             if len(recent) == LOG_EVERY:
                 speed = (self.step - since) * train["batch"] / (time.time() - started)
@@ -234,9 +266,11 @@ class Training:
                 bar.set_postfix(loss=f"{mean:.4f}", images_s=f"{speed:.1f}")
                 self.log(loss=mean, images_s=round(speed, 1))
                 recent, started, since = [], time.time(), self.step
-            if time.time() - reported > every_minutes * 60 and not stopping:
+            now = time.time()
+            self.seconds, before = self.seconds + now - before, now
+            if now - reported > every_minutes * 60 and not stopping:
                 self.report(held_out)
-                reported = started = time.time()
+                reported = started = before = time.time()
                 since = self.step
         bar.close()
         if stopping:
@@ -252,6 +286,8 @@ def main():
     parser.add_argument("--data", type=Path, help="folder of pictures, with or without manifest.csv (default: from the config)")
     parser.add_argument("--photos", type=Path, help="folder made by photos.py (default: from the config)")
     parser.add_argument("--steps", type=int, help="number of steps (default: from the config)")
+    parser.add_argument("--minutes", type=float, help="train for this long, whatever the number of steps")
+    parser.add_argument("--workers", type=int, help="processes that draw batches (default: 4 with a GPU, or else none)")
     parser.add_argument("--run", type=Path, help="folder for checkpoints and logs (default: runs/<id>)")
     parser.add_argument("--resume", type=Path, help="checkpoint to resume from (default: last.pt of the run, if it exists)")
     parser.add_argument("--init", type=Path, help="start from the weights of an exported model's folder")
@@ -269,7 +305,7 @@ def main():
     run.mkdir(parents=True, exist_ok=True)
     torch.set_num_threads(args.threads)
     torch.manual_seed(config["train"]["seed"])
-    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = True
+    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = torch.backends.cudnn.benchmark = True
 
     data, photos = args.data or HERE / config["data"], args.photos or HERE / config["mix"]["photos_data"]
     precision = args.precision or ("bf16" if fast_bf16(args.device) else "fp32")
@@ -281,11 +317,10 @@ def main():
     elif args.init:
         training.start_from(args.init)
     weights = sum(p.numel() for p in training.model.parameters()) / 1e6
-    print(
-        f"{config['id']}: {weights:.2f} M weights, {len(sources.faces)} faces, {args.device}, step {training.step} of {config['train']['steps']}",
-        flush=True,
-    )
-    training.loop(sources, held_out, args.every_minutes)
+    until = f"{args.minutes:g} minutes" if args.minutes else f"{config['train']['steps']} steps"
+    print(f"{config['id']}: {weights:.2f} M weights, {len(sources.faces)} faces, {args.device}, from step {training.step}, {until}", flush=True)
+    workers = args.workers if args.workers is not None else 4 if args.device.startswith("cuda") else 0
+    training.loop(sources, held_out, args.every_minutes, args.minutes, workers)
 
 
 if __name__ == "__main__":

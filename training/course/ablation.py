@@ -8,6 +8,7 @@ networks fill holes in faces of 32 px, see the same batches, and are compared by
 network trained with other seeds gives the spread: a difference below twice the spread says nothing.
 """
 
+import itertools
 import statistics
 import tempfile
 from pathlib import Path
@@ -58,8 +59,8 @@ def trained(variant: dict, steps: int, seed: int, sources: Sources, held_out: So
     with tempfile.TemporaryDirectory() as run:
         torch.manual_seed(seed)
         training = Training(config_of(variant, steps, seed), Path(run), "cpu", "fp32", compiled=False)
-        for _ in range(steps):
-            training.train_step(sources)
+        for batch in itertools.islice(training.batches(sources, workers=0), steps):
+            training.train_step(batch, training.progress())
             bar.update()
         with training.ema.applied(), torch.no_grad():
             return training.stage.validate(training.model, held_out, "cpu")

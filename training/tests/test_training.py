@@ -1,3 +1,4 @@
+import itertools
 import json
 import subprocess
 import sys
@@ -58,12 +59,12 @@ def pictures(tmp_path_factory):
     return folder
 
 
-def run(folder: Path, pictures: Path, steps: int) -> dict:
-    """Train up to `steps` in `folder`, resuming if possible, and return the checkpoint."""
+def run(folder: Path, pictures: Path, steps: int, *more: str) -> dict:
+    """Train up to `steps` in `folder`, resuming if possible, and return the checkpoint. more: other options of train.py."""
     folder.mkdir(exist_ok=True)
     (folder / "toy.toml").write_text(CONFIG.format(steps=steps))
     options = ["--data", pictures, "--photos", pictures, "--run", folder, "--no-compile", "--precision", "fp32", "--threads", "1", "--device", "cpu"]
-    subprocess.run([sys.executable, "train.py", folder / "toy.toml", *options], cwd=HERE, check=True, capture_output=True)
+    subprocess.run([sys.executable, "train.py", folder / "toy.toml", *options, *more], cwd=HERE, check=True, capture_output=True)
     return torch.load(folder / "last.pt", weights_only=True)
 
 
@@ -83,6 +84,25 @@ def test_a_resumed_run_gives_the_same_result_as_an_uninterrupted_one(tmp_path, p
     for figure in ("validation", "validation_photos", "x0_error"):
         assert straight_log[figure] == resumed_log[figure]
     assert (tmp_path / "straight" / "samples.png").exists() and (tmp_path / "straight" / "loss.png").exists()
+
+
+def test_batches_from_other_processes_are_the_same(tmp_path, pictures):
+    straight, workers = run(tmp_path / "straight", pictures, 3), run(tmp_path / "workers", pictures, 3, "--workers", "2")
+    for name, value in straight["model"].items():
+        assert torch.equal(value, workers["model"][name]), name
+
+
+def test_a_run_with_a_budget_of_minutes_ends_whatever_the_number_of_steps(tmp_path, pictures):
+    state = run(tmp_path / "long", pictures, 10**6, "--minutes", "0.02")
+    assert 1.2 <= state["seconds"] < 60 and state["step"] < 10**6
+    assert run(tmp_path / "short", pictures, 1, "--minutes", "0.02")["step"] > 1
+
+
+def test_progress_is_counted_in_minutes_or_in_steps(tmp_path):
+    (tmp_path / "toy.toml").write_text(CONFIG.format(steps=100))
+    training = train.Training(train.load_config(tmp_path / "toy.toml"), tmp_path, "cpu", "fp32", compiled=False)
+    training.step, training.seconds = 25, 90.0
+    assert training.progress() == 0.25 and training.progress(minutes=2) == 0.75
 
 
 def test_an_exported_model_has_the_trained_weights_and_is_not_overwritten_by_accident(tmp_path, pictures):
@@ -114,8 +134,8 @@ def test_summary_gives_hours_and_loss_up_to_the_checkpoint(tmp_path):
 
 
 def test_learning_rate_warms_up_holds_and_falls_to_zero():
-    config = {"steps": 100, "warmup": 10, "decay": 0.3}
-    rates = [train.learning_rate(step, config) for step in range(101)]
+    config = {"warmup": 10, "decay": 0.3}
+    rates = [train.learning_rate(step, step / 100, config) for step in range(101)]
     assert rates[0] == pytest.approx(0.1) and rates[9:71] == [1.0] * 62
     assert rates[85] == pytest.approx(0.5) and rates[100] == 0
 
@@ -173,8 +193,8 @@ def test_a_network_with_variances_trains_exports_and_says_so_in_its_card(tmp_pat
     training = train.Training(train.load_config(tmp_path / "learned.toml"), tmp_path, "cpu", "fp32", compiled=False)
     training.start_from(plain)
     sources = training.stage.load(pictures, pictures, "train")
-    for _ in range(2):
-        training.train_step(sources)
+    for batch in itertools.islice(training.batches(sources, workers=0), 2):
+        training.train_step(batch, progress=0)
     training.save("last.pt")
     card = json.loads((export.export(tmp_path / "last.pt", tmp_path / "models", "2", pictures=78) / "model.json").read_text())
     assert (card["out_channels"], card["sampling"]["variance"], card["prediction"]) == (6, "learned", "v")
