@@ -140,6 +140,11 @@ class Steps(Dataset):
         return self.stage.draw(self.sources, step)
 
 
+def ignore_interrupts(_worker: int):
+    """Ctrl-C reaches all processes of a terminal: those that draw batches leave it to the training to stop."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
 class Training:
     """The state of a training run: network, averaged weights, optimisers and current step."""
 
@@ -184,7 +189,7 @@ class Training:
     def batches(self, sources: Sources, workers: int) -> Iterator[list[torch.Tensor]]:
         """The batches from the current step on, without end, drawn by this many processes (0: by this one, when needed)."""
         on_gpu = self.device.startswith("cuda")
-        options = {"num_workers": workers, "prefetch_factor": 4, "pin_memory": on_gpu} if workers else {}
+        options = {"num_workers": workers, "prefetch_factor": 4, "pin_memory": on_gpu, "worker_init_fn": ignore_interrupts} if workers else {}
         steps = Steps(self.stage, sources)
         return iter(DataLoader(steps, batch_size=None, sampler=range(self.step, sys.maxsize), **options))
 

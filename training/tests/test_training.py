@@ -1,7 +1,10 @@
 import itertools
 import json
+import os
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -90,6 +93,19 @@ def test_batches_from_other_processes_are_the_same(tmp_path, pictures):
     straight, workers = run(tmp_path / "straight", pictures, 3), run(tmp_path / "workers", pictures, 3, "--workers", "2")
     for name, value in straight["model"].items():
         assert torch.equal(value, workers["model"][name]), name
+
+
+def test_an_interrupt_of_all_processes_saves_a_checkpoint(tmp_path, pictures):
+    (tmp_path / "toy.toml").write_text(CONFIG.format(steps=10**6))
+    options = ["--data", pictures, "--photos", pictures, "--run", tmp_path, "--no-compile", "--device", "cpu", "--threads", "1", "--workers", "2"]
+    command = [sys.executable, "train.py", tmp_path / "toy.toml", *options]
+    with subprocess.Popen(command, cwd=HERE, start_new_session=True, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as process:
+        log = tmp_path / "log.jsonl"
+        while not log.exists() and process.poll() is None:
+            time.sleep(0.1)
+        os.killpg(process.pid, signal.SIGINT)
+        assert "stopped and saved" in process.stdout.read()
+    assert torch.load(tmp_path / "last.pt", weights_only=True)["step"] >= 50
 
 
 def test_a_run_with_a_budget_of_minutes_ends_whatever_the_number_of_steps(tmp_path, pictures):
