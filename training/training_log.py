@@ -21,5 +21,6 @@ def took(training: dict) -> str:
     if "hours" not in training:
         return ""
     hours = training["hours"]
-    time = f"{hours:.1f} hours" if hours >= 1 else f"{60 * hours:.0f} minutes"
+    minutes = round(60 * hours)
+    time = f"{hours:.1f} hours" if hours >= 1 else f"{minutes} minute" + "s" * (minutes != 1)
     return f", {time}" + (f" on an {training['device']}" if "device" in training else "")
