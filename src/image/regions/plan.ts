@@ -54,7 +54,8 @@ const MAX_HOLE = 0.6;
 const OVERLAP = { base: 0.5, refiner: 0.25 };
 /**
  * A region whose parts are all up to this thick, in pixels, takes few steps at the picture's own resolution: little texture
- * fits into it, and the more steps, the further a sample lies from the mean of what is likely there.
+ * fits into it, and the more steps, the further a sample lies from the mean of what is likely there. Fewer than twice as
+ * many stay as they are: a student knows only the timesteps of the number of steps that it was made for.
  */
 const thinFor = (window: number) => Math.min(8, window / 8);
 const THIN_STEPS = 3;
@@ -176,7 +177,7 @@ function levelsOf(mask: Mask, group: Group, finest: number, { base, refiner }: P
       network,
       canvas,
       windows: distinct(windows),
-      steps: few ? Math.min(use.steps, THIN_STEPS) : use.steps,
+      steps: few && use.steps >= 2 * THIN_STEPS ? THIN_STEPS : use.steps,
     });
   }
   return levels;
