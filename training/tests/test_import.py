@@ -212,6 +212,14 @@ def test_a_network_that_differs_from_its_source_is_not_written(folder, tmp_path,
     assert not list(tmp_path.rglob("*.*"))
 
 
+def test_a_network_whose_outputs_are_not_finite_is_not_written(guided, tmp_path):
+    state = torch.load(guided, weights_only=True)
+    torch.save({**state, "out.2.bias": torch.full((6,), float("nan"))}, tmp_path / "nan.pt")
+    with pytest.raises(UnsupportedModel, match="not finite"):
+        write_version(read_checkpoint(tmp_path / "nan.pt", FLAGS), Description("tiny", "1", "none", "here"), tmp_path / "models")
+    assert not list((tmp_path / "models").rglob("*.*"))
+
+
 def test_a_hub_id_is_downloaded_where_huggingface_hub_is_installed(folder, monkeypatch):
     asked = []
 
