@@ -17,6 +17,13 @@ VARIANCES = {
     "fixed_large_log": "fixed_large",
     "learned_range": "learned",
 }
+# Those that sample the forward process of DDPM. Others (flow matching, score models) use a network in another way.
+SCHEDULERS = (
+    ("DDPMScheduler", "DDPMParallelScheduler", "DDIMScheduler", "DDIMParallelScheduler", "PNDMScheduler", "LMSDiscreteScheduler")
+    + ("EulerDiscreteScheduler", "EulerAncestralDiscreteScheduler", "HeunDiscreteScheduler", "KDPM2DiscreteScheduler")
+    + ("KDPM2AncestralDiscreteScheduler", "DPMSolverSinglestepScheduler", "DPMSolverMultistepScheduler", "DPMSolverSDEScheduler")
+    + ("DEISMultistepScheduler", "UniPCMultistepScheduler", "SASolverScheduler")
+)
 PARTS = {"scheduler", "unet"}
 MAX_ROWS = 63  # UNet2DModel treats larger batches differently, and the exporter can describe one way only
 
@@ -103,6 +110,9 @@ def _load(folder: Path) -> torch.nn.Module:
 def _schedule(scheduler: dict) -> dict:
     from diffusers import DDPMScheduler
 
+    named = scheduler.get("_class_name", "DDPMScheduler")
+    if named not in SCHEDULERS:
+        raise UnsupportedModel(f"its scheduler is a {named}: only models of DDPM's forward process can be imported.")
     T = scheduler.get("num_train_timesteps", 1000)
     kind = scheduler.get("beta_schedule", "linear")
     if scheduler.get("trained_betas") or scheduler.get("rescale_betas_zero_snr"):

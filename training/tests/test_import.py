@@ -139,6 +139,8 @@ def changed(folder, tmp_path, file, **values):
         ("unet/config.json", {"sample_size": [16, 32]}, "square"),
         ("unet/config.json", {"block_out_channels": [8, 32]}, "does not fit its config"),
         ("scheduler/scheduler_config.json", {"beta_schedule": "sigmoid"}, "sigmoid"),
+        ("scheduler/scheduler_config.json", {"_class_name": "FlowMatchEulerDiscreteScheduler"}, "FlowMatchEulerDiscreteScheduler"),
+        ("scheduler/scheduler_config.json", {"_class_name": "ScoreSdeVeScheduler"}, "ScoreSdeVeScheduler"),
         ("scheduler/scheduler_config.json", {"trained_betas": [0.1]}, "trained_betas"),
         ("scheduler/scheduler_config.json", {"thresholding": True}, "thresholding"),
         ("scheduler/scheduler_config.json", {"variance_type": "learned_range"}, "learned_range"),
