@@ -69,7 +69,9 @@ test('a network of another shape is described', async () => {
   await edit((card) => Object.assign(card, { out_channels: 3, sampling: {} }));
   const { status, stderr } = check(folder);
   expect(status).toBe(1);
-  expect(stderr).toContain('but model.json requires x [N,3,16,16], t [N], prediction [N,3,16,16]');
+  expect(stderr).toContain(
+    'but model.json requires x [N,3,16,16], t [N], prediction [N,3,16,16], all float32',
+  );
 });
 
 test('a folder that is not named as its card says, and one that is not there', async () => {
