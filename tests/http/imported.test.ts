@@ -1,11 +1,8 @@
 import sharp from 'sharp';
 import request from 'supertest';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { buildApp } from '../../src/app.ts';
-import { readConfig } from '../../src/config/read.ts';
-import { createMetrics } from '../../src/metrics.ts';
+import { toProblem } from '../../src/http/to-problem.ts';
 import { FolderRegistry } from '../../src/registry/registry.ts';
-import type { ServedModel } from '../../src/registry/served-model.ts';
 import { maskOf, pngOf, startApp, type TestApp } from '../helpers/app.ts';
 import { IMPORTED_DIR } from '../helpers/model.ts';
 
@@ -79,17 +76,15 @@ test('MAX_EVALUATIONS bounds fills with RePaint and samples, also those of jobs'
 test('ENGINE=tfjs refuses it, and clients are told why', async () => {
   const engine = { engine: 'tfjs', device: 'cpu', queueLimit: 8 } as const;
   const registry = await FolderRegistry.open({ modelDir: IMPORTED_DIR, engine });
-  const other = registry.list().find((model) => model !== registry.get()) as ServedModel; // the default one gets 503
-  const sentence =
-    'TensorFlow.js cannot build this network, because its model.json has no architecture: use ENGINE=onnx';
-  await expect(other.open()).rejects.toThrow(sentence);
-  const app = await buildApp({ config: readConfig({}), registry, metrics: createMetrics() });
-  const url = await app.listen({ host: '127.0.0.1', port: 0 });
-  const { status, body } = await request(url).post('/v1/sample').send({ model: other.ref });
-  expect(status).toBe(500);
-  expect(body).toMatchObject({
-    type: '/problems/engine-failure',
-    detail: `${other.ref} cannot be loaded: ${sentence}`,
+  const error = await registry
+    .get('tiny-diffusers')
+    .open()
+    .catch((thrown: unknown) => thrown);
+  expect(toProblem(error, service.app.log)).toMatchObject({
+    slug: 'engine-failure',
+    message:
+      'tiny-diffusers@1 cannot be loaded: TensorFlow.js cannot build this network, because its model.json has no ' +
+      'architecture: use ENGINE=onnx',
   });
-  await app.close();
+  await registry.close();
 });
