@@ -213,6 +213,7 @@ def write_card(folder: Path, metrics: dict, how: dict):
     card = json.loads(card_file.read_text())
     card["metrics"] = {"how": how, **metrics}
     card_file.write_text(json.dumps(card, indent=2) + "\n")
+    mean = f"; the mean of {how['candidates']} samples, drawn with {how['candidate_steps']} steps each, is closer" if how["candidates"] > 1 else ""
     text = (
         f"Measured on {how['faces']} faces of people that training never saw, with {how['sampler']} and {how['steps']} steps "
         f"(timesteps: {diffusion.described(how['spacing'], how['final_timestep'])}). Each cell gives the "
@@ -220,8 +221,7 @@ def write_card(folder: Path, metrics: dict, how: dict):
         "of the originals, and for samples the sharpness: the root mean square of the Laplacian inside the hole, as a share of the originals' "
         f"({SHARPNESS[0]} to {SHARPNESS[1]} is accepted). "
         "Lower L1 and Frechet distances, higher PSNR and a sharpness near 1 are better. One sample is one plausible answer, so where much is "
-        "missing it is further from the original than a blur would be; the mean of several samples is closer "
-        f"(here of {how['candidates']}, drawn with {how['candidate_steps']} steps each).\n\n" + table(metrics)
+        f"missing it is further from the original than a blur would be{mean}.\n\n" + table(metrics)
     )
     readme = readme_file.read_text()
     before, rest = readme.split("<!-- metrics -->")

@@ -27,7 +27,7 @@ from onnx_files import listed, write_network
 from register import new_version, next_version, read_card
 from stages import BaseStage
 from train import stage_of
-from training_log import summary
+from training_log import summary, took
 from unet import UNetConfig
 
 MAX_BYTES = 64_000_000  # all files of a version
@@ -124,7 +124,7 @@ def model_card(stage, state: dict, run: dict, version: str, pictures: int, diffe
     return {
         "id": config["id"],
         "version": version,
-        "description": f"Fills holes in aligned faces at {c.resolution} px: a conditional DDPM with an attention U-Net.",
+        "description": f"Fills holes in aligned faces at {c.resolution} px: a conditional DDPM with an attention U-Net{stage.remark}.",
         "licence": "Weights: non-commercial research only, after the terms of CelebA. Code: Apache-2.0.",
         "conditioning": "inpaint",
         "resolution": c.resolution,
@@ -140,6 +140,7 @@ def model_card(stage, state: dict, run: dict, version: str, pictures: int, diffe
             "steps": state["step"],
             "pictures_seen": state["step"] * train["batch"],
             **run,
+            **{k: state[k] for k in ("device", "init") if state.get(k)},
             "weights": sum(p.numel() for p in network.parameters()),
             **{k: train[k] for k in ("batch", "muon_lr", "adam_lr", "ema", "decay")},
         },
@@ -152,7 +153,6 @@ def model_card(stage, state: dict, run: dict, version: str, pictures: int, diffe
 def readme(card: dict) -> str:
     """The README.md of a version: card.md with the values of its model card."""
     training, c = card["training"], card["architecture"]
-    took = f", {training['hours']} hours" if "hours" in training else ""
     loss = f"; validation loss {training['validation_loss']}" if "validation_loss" in training else ""
     return CARD.read_text().format(
         **card,
@@ -165,7 +165,8 @@ def readme(card: dict) -> str:
         batch=training["batch"],
         method=method(card),
         sampling_row=sampling_row(card),
-        took=took,
+        init=f" It began with the weights of {training['init']}." if "init" in training else "",
+        took=took(training),
         loss=loss,
     )
 

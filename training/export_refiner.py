@@ -12,7 +12,7 @@ from onnx_files import listed, write_network
 from refiner import LEVEL_MAX, weights_in_millions
 from register import read_card
 from train import build
-from training_log import summary
+from training_log import summary, took
 
 TEMPLATE = Path(__file__).parent / "card_refiner.md"
 FILES = ("refiner.onnx", "refiner.safetensors")
@@ -83,6 +83,7 @@ def section(refiner: Refiner, files: list[Path]) -> dict:
             "steps": state["step"],
             "windows_seen": state["step"] * train["batch"],
             **summary(refiner.source.with_name("log.jsonl"), state["step"]),
+            **{k: state[k] for k in ("device", "init") if state.get(k)},
             "weights": round(weights_in_millions(network) * 1e6),
             **{k: train[k] for k in ("batch", "muon_lr", "adam_lr", "ema", "decay")},
         },
@@ -106,7 +107,7 @@ def with_refiner(readme: str, card: dict) -> str:
         steps=f"{training['steps']:,}",
         batch=training["batch"],
         seen=f"{training['windows_seen']:,}",
-        took=f", {training['hours']} hours" if "hours" in training else "",
+        took=took(training),
         loss=f"; validation loss {training['validation_loss']}" if "validation_loss" in training else "",
         difference=refiner["precision"]["max_difference"],
         timesteps=diffusion.described(refiner["sampling"]["spacing"], refiner["sampling"]["final_timestep"]),

@@ -55,7 +55,7 @@ class PixelNorm(nn.Module):
         if not torch.compiler.is_exporting():
             return x.square().mean(1, keepdim=True)
         channels = self.gain.shape[1]
-        return F.conv2d(x * x, torch.full((1, channels, 1, 1), 1 / channels))
+        return F.conv2d(x * x, torch.full((1, channels, 1, 1), 1 / channels, device=x.device))
 
 
 class Block(nn.Module):

@@ -34,6 +34,7 @@ class BaseStage:
     """The base model: rows are whole pictures at the resolution R, or windows of that size."""
 
     weights_file = "weights.safetensors"  # in the folder of an exported version
+    remark = ""  # on the network, for the description in the card
     keys = {"mix": {"zoom", "zoom_from", "photos", "photos_data"}, "loss": {"snr_cap", "weight_floor"}}
     # Of an exported version's card. The last timestep must be one of little noise: the estimate of x_0 there is the result.
     defaults = {"sampler": "dpmpp_2m", "steps": 12, "eta": 0}
@@ -153,7 +154,9 @@ class StudentStage(BaseStage):
         self.distillation = Distillation(**config["distil"])
         self.defaults = {"sampler": "ddim", "steps": self.distillation.steps, "eta": 0}
         folder = HERE / self.distillation.teacher
-        self.teacher = load_unet(folder, json.loads((folder / "model.json").read_text()))
+        card = json.loads((folder / "model.json").read_text())
+        self.remark = f", distilled from {card['id']}@{card['version']} to {self.distillation.steps} evaluations (Salimans & Ho 2022)"
+        self.teacher = load_unet(folder, card)
 
     def network(self) -> UNet:
         """A copy of the teacher."""

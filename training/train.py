@@ -161,6 +161,7 @@ class Training:
         self.autocast = torch.autocast(device.split(":")[0], torch.bfloat16) if precision == "bf16" else nullcontext()
         self.step = 0
         self.seconds = 0.0  # of training, without the reports
+        self.init: str | None = None  # the model whose weights it started from
 
     def resume(self, checkpoint: Path):
         """Resume from a checkpoint. Exits if its network, schedule or seed differs from the config."""
@@ -176,7 +177,7 @@ class Training:
         self.ema.shadow = state["ema"]
         for optimiser, saved in zip(self.optimisers, state["optimisers"], strict=True):
             optimiser.load_state_dict(saved)
-        self.step, self.seconds = state["step"], state.get("seconds", 0.0)
+        self.step, self.seconds, self.init = state["step"], state.get("seconds", 0.0), state.get("init")
 
     def start_from(self, folder: Path):
         """Start from the weights of this stage in an exported version's folder, which may lack the output of variances."""
@@ -185,6 +186,8 @@ class Training:
         weights = {k: v.float() for k, v in load_file(folder / self.stage.weights_file).items()}
         self.model.load_state_dict(with_variances(weights, self.model.state_dict()))
         self.ema.shadow = {k: v.clone() for k, v in self.model.state_dict().items()}
+        card = json.loads((folder / "model.json").read_text())
+        self.init = f"{card['id']}@{card['version']}"
 
     def batches(self, sources: Sources, workers: int) -> Iterator[list[torch.Tensor]]:
         """The batches from the current step on, without end, drawn by this many processes (0: by this one, when needed)."""
@@ -224,6 +227,8 @@ class Training:
             {
                 "step": self.step,
                 "seconds": self.seconds,
+                "init": self.init,
+                "device": torch.cuda.get_device_name(self.device) if self.device.startswith("cuda") else None,
                 "config": self.config,
                 "model": self.model.state_dict(),
                 "ema": self.ema.shadow,

@@ -43,7 +43,7 @@ export const SETTINGS = {
     description:
       'Model for requests that name none: `id`, `id@version` or a weighted split such as ' +
       '`id@1:90,@2:10`. If unset, SERVING_FILE decides; without that file, the newest version of the ' +
-      'first id in alphabetical order',
+      'first id in alphabetical order, with numbers by their value',
   },
   MODEL_ALIASES: {
     schema: aliases,

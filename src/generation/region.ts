@@ -66,8 +66,8 @@ async function planWindows(
   const { resolution, refiner } = model.card;
   const refine = refiner && networksOf(model).includes('refiner');
   const plan = await planRegions(mask, hole, {
-    window: resolution,
-    steps: { base: steps, refiner: refine ? refiner.defaults.steps : undefined },
+    base: { window: resolution, steps },
+    refiner: refine ? { window: refiner.resolution, steps: refiner.defaults.steps } : undefined,
     maxEvaluations: strategy === 'auto' ? maxEvaluations : Number.POSITIVE_INFINITY,
   });
   if (plan.evaluations <= maxEvaluations) return plan;

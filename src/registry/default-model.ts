@@ -31,7 +31,7 @@ export class DefaultModel {
    *
    * @param versions the versions available, by id, newest first
    * @param currentId the id that serves now. Keeping it prevents a new id from becoming the default only because it
-   * comes first in alphabetical order.
+   * comes first.
    * Rejects with ModelFolderError when there is no version, or not the one that is wanted.
    */
   async resolve(versions: ModelVersion[], currentId: string | undefined): Promise<Share[]> {

@@ -281,5 +281,5 @@ export class FolderRegistry implements ModelRegistry {
 }
 
 function byIdThenNewest({ card: a }: ServedModel, { card: b }: ServedModel): number {
-  return a.id.localeCompare(b.id) || Number(b.version) - Number(a.version);
+  return a.id.localeCompare(b.id, 'en', { numeric: true }) || Number(b.version) - Number(a.version);
 }

@@ -2,6 +2,7 @@ import type { Span } from '@opentelemetry/api';
 import { type Batch, type Engine, EngineError } from '../engine/engine.ts';
 import { activeSpan, startShared } from '../tracing.ts';
 import { Admission, type QueueLimits, type Reservation } from './admission.ts';
+import { batchSize, SPLIT_ROWS } from './batch-size.ts';
 import { Pace } from './pace.ts';
 import { type Claim, type Priority, stretch } from './policy.ts';
 import { begin, giveBack, type RequestImage, type Row, takeStrongest } from './rows.ts';
@@ -16,6 +17,8 @@ export interface SchedulerOptions extends QueueLimits {
   onBatch?: (rows: number) => void;
   /** Milliseconds that requests wait while no worker is alive, before they fail with EngineError. */
   outageMs?: number;
+  /** Rows from which on they are split between the batches of a GPU, see batch-size.ts. */
+  splitRows?: number;
 }
 
 export interface RunOptions {
@@ -64,6 +67,7 @@ export class Scheduler {
   readonly #engine: Engine;
   readonly #now: () => number;
   readonly #onBatch: (rows: number) => void;
+  readonly #splitRows: number;
   /** Every unfinished image, in order of arrival. */
   readonly #images = new Set<Image>();
   #inFlight = 0;
@@ -76,6 +80,7 @@ export class Scheduler {
       now = () => performance.now(),
       onBatch = () => {},
       outageMs = OUTAGE_MS,
+      splitRows = SPLIT_ROWS,
       ...limits
     } = options;
     const retryAfterS = (images: number, direct: boolean) => this.#secondsUntil(images, direct);
@@ -83,6 +88,7 @@ export class Scheduler {
     this.#engine = engine;
     this.#now = now;
     this.#onBatch = onBatch;
+    this.#splitRows = splitRows;
     this.#pace = new Pace(now, engine.rowSeconds.base);
     engine.onAliveChange = () => {
       clearTimeout(this.#outage);
@@ -161,12 +167,15 @@ export class Scheduler {
   /** Starts evaluations for as long as the engine has room and rows are ready. */
   #dispatch() {
     const { bestBatch } = this.#engine.info;
-    const perWorker = bestBatch > 1 ? MAX_IN_FLIGHT_PER_WORKER : 1;
-    while (this.#inFlight < this.#engine.alive * perWorker) {
-      const batch = takeStrongest(this.#images, bestBatch, this.#now());
+    const slots = this.#engine.alive * (bestBatch > 1 ? MAX_IN_FLIGHT_PER_WORKER : 1);
+    while (this.#inFlight < slots) {
+      let rows = 0;
+      for (const { left } of this.#images) rows += left;
+      const size = batchSize(bestBatch, slots, rows, this.#splitRows);
+      const batch = takeStrongest(this.#images, size, this.#now());
       if (batch.length === 0) return;
-      // A batch that is not full waits for an idle worker: more rows may join it meanwhile.
-      if (batch.length < bestBatch && this.#inFlight >= this.#engine.alive) {
+      // A smaller batch waits for an idle worker: more rows may join it meanwhile.
+      if (batch.length < size && this.#inFlight >= this.#engine.alive) {
         giveBack(batch);
         return;
       }

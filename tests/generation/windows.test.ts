@@ -21,8 +21,8 @@ test.each([
   const model: ServedModel = { ...fake, card, engine, open: fake.open };
   const mask = maskOf(64, 64, (x, y) => x >= 20 && x < 38 && y >= 20 && y < 38);
   const plan = planRegions(mask, measureHole(mask).box, {
-    window: 8,
-    steps: { base: 4, refiner: 2 },
+    base: { window: 8, steps: 4 },
+    refiner: { window: 8, steps: 2 },
     maxEvaluations: 1e6,
   });
   const parameters = { seed: 1, numImages: 1, sampler: 'ddim', steps: 4, eta: 0 } as const;

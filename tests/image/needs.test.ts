@@ -9,8 +9,9 @@ import { planRegions } from '../../src/image/regions/plan.ts';
 import { LIMITS, maskOf, noise, raw } from './make.ts';
 
 const WINDOW = 64;
-const plan = (mask: Mask, steps: { base: number; refiner?: number } = { base: 1 }) =>
-  planRegions(mask, boundingBox(mask) as Box, { window: WINDOW, steps, maxEvaluations: 1e6 });
+const use = { window: WINDOW, steps: 1 };
+const plan = (mask: Mask, refiner?: typeof use) =>
+  planRegions(mask, boundingBox(mask) as Box, { base: use, refiner, maxEvaluations: 1e6 });
 const held = ({ data, data16 }: Picture) => data.byteLength + (data16?.byteLength ?? 0);
 const heldMask = ({ data, weights }: Mask) => data.byteLength + (weights?.byteLength ?? 0);
 
@@ -46,7 +47,7 @@ describe('what is reserved covers what is held', () => {
   ])('the tensors of %s', async (_, isHole) => {
     const picture = noise(400, 400, 3);
     const mask = maskOf(400, 400, isHole);
-    const regions = plan(mask, { base: 1, refiner: 1 });
+    const regions = plan(mask, use);
     let [known, fills] = [0, 0];
     for (const { levels } of regions.regions) {
       for (const level of levels) {

@@ -1,4 +1,4 @@
-import { mkdir, writeFile } from 'node:fs/promises';
+import { mkdir, rename, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { FolderRegistry, UnknownModelError } from '../../src/registry/registry.ts';
@@ -32,6 +32,18 @@ test('finds versions, newest first by number, and resolves references', async ()
   expect(() => registry.get(`${id}@3`)).toThrow(`available: ${id}@10, ${id}@9, ${id}@2`);
   expect((await open(`${id}@9`)).get().ref).toBe(`${id}@9`);
   await expect(open('nobody')).rejects.toThrow('DEFAULT_MODEL: nobody');
+});
+
+test('the first id is the default: in alphabetical order, with numbers by their value', async () => {
+  for (const size of ['128', '64']) {
+    await models.add('1', (card) => {
+      card.id = `${id}-${size}`;
+    });
+    await rename(path.join(modelDir, id), path.join(modelDir, `${id}-${size}`));
+  }
+  const registry = await open();
+  expect(registry.list().map(({ ref }) => ref)).toEqual([`${id}-64@1`, `${id}-128@1`]);
+  expect(registry.get().ref).toBe(`${id}-64@1`);
 });
 
 test('other names of models', async () => {

@@ -55,6 +55,35 @@ describe('batches', () => {
   });
 });
 
+describe('rows that all fit in one batch', () => {
+  test('are split in halves that alternate, so that a GPU evaluates one while the other advances', async () => {
+    const { engine, sizes, submit } = simulate({ bestBatch: 64 });
+    submit(10, { images: 40 });
+    await engine.run();
+    expect(sizes).toEqual(new Array(20).fill(20));
+  });
+
+  test('are evaluated together if they are few', async () => {
+    const { engine, sizes, submit } = simulate({ bestBatch: 64 });
+    submit(10, { images: 12 });
+    await engine.run();
+    expect(sizes.slice(2)).toEqual(new Array(sizes.length - 2).fill(12));
+  });
+
+  test('stay in halves when requests end and new ones come', async () => {
+    const { engine, sizes, submit } = simulate({ bestBatch: 64 });
+    submit(4, { images: 20 });
+    submit(30, { images: 40 });
+    await engine.run(100);
+    submit(30, { images: 20 });
+    await engine.run(engine.nowMs + 20);
+    sizes.length = 0;
+    await engine.run(engine.nowMs + 100);
+    expect(Math.min(...sizes)).toBeGreaterThanOrEqual(28);
+    expect(Math.max(...sizes)).toBeLessThanOrEqual(32);
+  });
+});
+
 describe('policy', () => {
   test('equal requests are served first come, first served', async () => {
     const { engine, submit } = simulate();

@@ -1,6 +1,6 @@
 """What each improvement of Dhariwal and Nichol's U-Net is worth, on small networks and short runs.
 
-    python course/ablation.py           # half an hour on one core; writes docs/course/ablation.png
+    python course/ablation.py           # 20 minutes on one core; writes docs/course/ablation.png
 
 "Diffusion Models Beat GANs on Image Synthesis" (NeurIPS 2021), section 3. The base network is that of DDPM: attention in the
 middle alone, strided convolutions, one attention head, the embedding of t added. Each other row changes one option of [model]. All

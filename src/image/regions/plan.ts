@@ -29,11 +29,18 @@ export interface Level {
   steps: number;
 }
 
-export interface PlanOptions {
-  /** Side of the networks' windows, in pixels. */
+/** How a network is used. */
+export interface NetworkUse {
+  /** Side of its windows, in pixels. */
   window: number;
-  /** Evaluations of a window by each network, of the base model at most; `refiner` is absent where the model has none. */
-  steps: { base: number; refiner?: number };
+  /** Evaluations of a window; of the base model, at most. */
+  steps: number;
+}
+
+export interface PlanOptions {
+  base: NetworkUse;
+  /** Absent where the model has none. */
+  refiner?: NetworkUse;
   /** Evaluations that a plan may have. A plan with more stops at a coarser level. */
   maxEvaluations: number;
 }
@@ -62,14 +69,15 @@ const MAX_DOUBLINGS = 4;
  * Parts that would be seen by each other's windows share a region. `hole`: the mask's bounding box.
  */
 export function planRegions(mask: Mask, hole: Box, options: PlanOptions): Plan {
-  const groups = merge(holeParts(mask, hole), mask, options.window);
+  const { window } = options.base;
+  const groups = merge(holeParts(mask, hole), mask, window);
   let coarsest = 0;
   for (const { start } of groups) coarsest = Math.max(coarsest, start);
   // Without enough evaluations, all regions stop at a coarser level, and start no finer than it.
   for (let finest = 0; ; finest++) {
     const regions = groups.map((group) => ({ levels: levelsOf(mask, group, finest, options) }));
     const evaluations = count(regions);
-    if (evaluations <= options.maxEvaluations || finest >= wholeLevel(mask, options.window))
+    if (evaluations <= options.maxEvaluations || finest >= wholeLevel(mask, window))
       return { regions, evaluations };
   }
 }
@@ -152,23 +160,23 @@ function span(start: number, length: number, limit: number, window: number): [st
   return [Math.max(0, Math.min(centred, limit - size)), size];
 }
 
-function levelsOf(mask: Mask, group: Group, finest: number, { window, steps }: PlanOptions): Level[] {
+function levelsOf(mask: Mask, group: Group, finest: number, { base, refiner }: PlanOptions): Level[] {
   const start = Math.max(group.start, finest);
-  const end = steps.refiner === undefined ? start : Math.max(finest, start - MAX_DOUBLINGS, 0);
+  const end = refiner === undefined ? start : Math.max(finest, start - MAX_DOUBLINGS, 0);
   const levels: Level[] = [];
   for (let level = start; level >= end; level--) {
-    const canvas = canvasOf(group, level, mask, window);
-    const network = level === start ? 'base' : 'refiner';
-    const tiling = { side: window, overlap: window * OVERLAP[network] };
+    const [network, use] =
+      level === start || !refiner ? (['base', base] as const) : (['refiner', refiner] as const);
+    const canvas = canvasOf(group, level, mask, Math.max(base.window, use.window));
+    const tiling = { side: use.window, overlap: use.window * OVERLAP[network] };
     const windows = group.parts.flatMap((part) => tile(mask, level, atLevel(part, level), canvas, tiling));
     const few = network === 'base' && group.thin && level === 0;
-    const most = steps[network] ?? 0;
     levels.push({
       level,
       network,
       canvas,
       windows: distinct(windows),
-      steps: few ? Math.min(most, THIN_STEPS) : most,
+      steps: few ? Math.min(use.steps, THIN_STEPS) : use.steps,
     });
   }
   return levels;

@@ -7,7 +7,7 @@ import { type Plan, planRegions } from '../../../src/image/regions/plan.ts';
 import { toPicture } from '../../../src/image/regions/windows.ts';
 import { maskOf } from '../make.ts';
 
-const OPTIONS = { window: 64, steps: { base: 12, refiner: 6 }, maxEvaluations: 4000 };
+const OPTIONS = { base: { window: 64, steps: 12 }, refiner: { window: 64, steps: 6 }, maxEvaluations: 4000 };
 
 const plan = (mask: Mask, options = {}) =>
   planRegions(mask, measureHole(mask).box, { ...OPTIONS, ...options });
@@ -46,7 +46,7 @@ describe('the steps of a region', () => {
 
   test('are few where it is thin, and never more than were asked for', () => {
     expect(steps(plan(thin))).toEqual([[3]]);
-    expect(steps(plan(thin, { steps: { base: 2 } }))).toEqual([[2]]);
+    expect(steps(plan(thin, { base: { window: 64, steps: 2 } }))).toEqual([[2]]);
     expect(plan(thin).evaluations).toBe(3 * plan(thin).regions[0].levels[0].windows.length);
   });
 
@@ -107,7 +107,7 @@ describe('the level that a hole starts at', () => {
 
   test('without a refiner, a large hole ends at the level that it starts at', () => {
     const mask = maskOf(2048, 2048, box(900, 900, 300, 300));
-    expect(levels(plan(mask, { steps: { base: 12 } }))).toEqual([[3]]);
+    expect(levels(plan(mask, { refiner: undefined }))).toEqual([[3]]);
   });
 
   test('the refiner doubles four times at most', () => {
@@ -115,6 +115,15 @@ describe('the level that a hole starts at', () => {
       [6, 5, 4, 3, 2],
     ]);
   });
+});
+
+test('base model and refiner have windows of their own size', () => {
+  const mask = maskOf(512, 512, box(150, 150, 200, 200));
+  const found = plan(mask, { base: { window: 128, steps: 12 } });
+  expect(levels(found)).toEqual([[2, 1, 0]]);
+  const sides = found.regions[0].levels.map(({ windows }) => new Set(windows.map(({ width }) => width)));
+  expect(sides).toEqual([new Set([128]), new Set([64]), new Set([64])]);
+  expectCovered(mask, found);
 });
 
 describe('parts', () => {
@@ -185,13 +194,13 @@ test('any hole of any picture is covered by windows, within the bound', () => {
           maxLength: 4,
         },
       ),
-      fc.constantFrom(8, 64),
-      (width, height, boxes, window) => {
+      fc.constantFrom([8, 8], [64, 64], [128, 64]),
+      (width, height, boxes, [window, refiner]) => {
         const holes = boxes.map(([x, y, w, h]) => box(x % width, y % height, w, h));
         const mask = maskOf(width, height, (x, y) => holes.some((hole) => hole(x, y)));
-        const found = plan(mask, { window });
+        const found = plan(mask, { base: { window, steps: 12 }, refiner: { window: refiner, steps: 6 } });
         expectCovered(mask, found);
-        if (window === 64) expect(found.evaluations).toBeLessThanOrEqual(OPTIONS.maxEvaluations);
+        if (window >= 64) expect(found.evaluations).toBeLessThanOrEqual(OPTIONS.maxEvaluations);
       },
     ),
     { numRuns: 60 },
