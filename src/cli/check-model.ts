@@ -1,6 +1,6 @@
 import path from 'node:path';
 import { EngineError } from '../engine/engine.ts';
-import { evaluationsOfFill } from '../generation/estimate.ts';
+import { evaluationsOfFill } from '../generation/evaluations.ts';
 import { ModelFolderError, readModelCard } from '../model/folder.ts';
 import { checkNetworks, filesIn, wrongFiles } from './checks.ts';
 import { runCommand, UsageError } from './command.ts';

@@ -18,10 +18,14 @@ const NOISE = { above: 0.9, below: 0.5 };
 
 export type Files = Record<string, { sha256: string; bytes: number }>;
 
-/** Sizes and digests of the files in the folder that the service would load: the section `files` of model.json. */
+/**
+ * Sizes and digests of the files in the folder that the service would load, or that model.json lists: its section `files`.
+ * Rejects when the folder cannot be read.
+ */
 export async function filesIn(folder: string): Promise<Files> {
   const files: Files = {};
-  for (const name of (await readdir(folder)).filter((each) => LOADED.test(each)).sort()) {
+  const listed = await listedFiles(folder);
+  for (const name of (await readdir(folder)).filter((each) => LOADED.test(each) || listed[each]).sort()) {
     const file = path.join(folder, name);
     files[name] = { sha256: await digestOf(file), bytes: (await stat(file)).size };
   }
@@ -30,8 +34,7 @@ export async function filesIn(folder: string): Promise<Files> {
 
 /** What is wrong with the section `files` of model.json, valid or not. */
 export async function wrongFiles(folder: string, found: Files): Promise<string[]> {
-  const card = await readFile(path.join(folder, 'model.json'), 'utf8').then(JSON.parse, () => ({}));
-  const listed: Partial<Files> = card?.files ?? {};
+  const listed = await listedFiles(folder);
   const wrong: string[] = [];
   if (!found[NETWORK_FILES.base]) wrong.push(`${NETWORK_FILES.base} is missing`);
   for (const [name, { sha256, bytes }] of Object.entries(found)) {
@@ -42,6 +45,14 @@ export async function wrongFiles(folder: string, found: Files): Promise<string[]
   for (const name of Object.keys(listed))
     if (!found[name]) wrong.push(`${name} is listed in files and missing`);
   return wrong;
+}
+
+/** The section `files` of model.json, valid or not; empty when there is none. */
+async function listedFiles(folder: string): Promise<Partial<Files>> {
+  const card = await readFile(path.join(folder, 'model.json'), 'utf8')
+    .then(JSON.parse)
+    .catch(() => undefined);
+  return card?.files ?? {};
 }
 
 export interface Checked {
@@ -60,30 +71,30 @@ export async function checkNetworks(folder: string, card: ModelCard): Promise<Ch
   const loaded = await loadOnnx({ ...runtime, folder, networks, threads: usableCores() });
   const last = card.schedule.T - 1;
   const t = [last, Math.round(last / 2)];
-  const row = noiseFor(card);
+  const rows = t.map((_, candidate) => noiseFor(card, candidate));
   const length = inputLength(networks.base);
-  const x = new Float32Array(t.length * length);
-  t.forEach((_, i) => void x.set(row, i * length));
+  const x = new Float32Array(rows.length * length);
+  rows.forEach((row, i) => void x.set(row, i * length));
   const together = await loaded.evaluate(
     { network: 'base', rows: t.length, x, t: Float32Array.from(t) },
     true,
   );
   const started = performance.now();
-  const alone = await evaluateRow(loaded, row, last);
+  const alone = await evaluateRow(loaded, rows[0], t[0]);
   const secondsPerEvaluation = (performance.now() - started) / 1000;
+  const later = await evaluateRow(loaded, rows[0], t[1]);
 
-  const size = outputLength(networks.base);
-  const [first, second] = [together.subarray(0, size), together.subarray(size)];
+  const first = together.subarray(0, outputLength(networks.base));
   const wrong: string[] = [];
   if (!together.every(Number.isFinite)) wrong.push('some outputs are not finite');
   if (largestDifference(first, alone) > SAME) wrong.push('a row has other outputs in a batch than alone');
-  if (last > 0 && largestDifference(first, second) === 0) wrong.push('the outputs do not depend on t');
-  return { wrong, unusual: unusual(card, row, first), secondsPerEvaluation };
+  if (last > 0 && largestDifference(alone, later) === 0) wrong.push('the outputs do not depend on t');
+  return { wrong, unusual: [...notLoaded(card), ...unusual(card, rows[0], first)], secondsPerEvaluation };
 }
 
 /** Noise where the whole picture is the hole: [3, R, R], and the mask for a network that is conditioned on it. */
-function noiseFor({ conditioning, resolution }: ModelCard): Float32Array {
-  const noise = gaussian({ seed: 1, candidate: 0, step: 0 }, 3 * resolution ** 2);
+function noiseFor({ conditioning, resolution }: ModelCard, candidate: number): Float32Array {
+  const noise = gaussian({ seed: 1, candidate, step: 0 }, 3 * resolution ** 2);
   if (conditioning === 'none') return noise;
   const row = new Float32Array(4 * resolution ** 2).fill(1);
   row.set(noise);
@@ -97,6 +108,15 @@ function evaluateRow(networks: Networks, x: Float32Array, t: number): Promise<Fl
 
 function largestDifference(a: Float32Array, b: Float32Array): number {
   return a.reduce((largest, value, i) => Math.max(largest, Math.abs(value - b[i])), 0);
+}
+
+/** Listed files of other names. Where one has weights, the service would not know how large the network is. */
+function notLoaded({ files }: ModelCard): string[] {
+  const others = Object.keys(files).filter((name) => !LOADED.test(name));
+  return others.map(
+    (name) =>
+      `${name} is no file that the service looks for: weights beside unet.onnx belong in unet.onnx.data`,
+  );
 }
 
 /** At the noisiest timestep x is nearly the noise itself: a network that predicts it returns its input, and others do not. */

@@ -227,8 +227,8 @@ export const SETTINGS = {
     schema: wholeNumber(100, 1_000_000),
     default: '4000',
     description:
-      'Maximum number of network evaluations for an image whose hole is filled in windows. `strategy=auto` fills ' +
-      'a hole that needs more at a coarser scale; `strategy=windows` gets 400',
+      'Maximum number of network evaluations for an image. A request that needs more gets 400, but `strategy=auto` fills ' +
+      'a hole that needs more windows at a coarser scale',
   },
   MAX_SYNC_MS: {
     schema: wholeNumber(100, 24 * 3_600_000),

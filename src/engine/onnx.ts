@@ -85,7 +85,7 @@ async function loadEach(
 
 const modelFile = ({ folder }: NetworkSpec, { file }: NetworkShape) => path.join(folder, file);
 
-/** Throws EngineError unless the network's inputs and output have the names and shapes that model.json gives. */
+/** Throws EngineError unless the network's inputs and output are float32, with the names and shapes that model.json gives. */
 function checkContract(session: InferenceSession, file: string, shape: NetworkShape) {
   const { inChannels, outChannels, resolution: r } = shape;
   const expected: Record<string, Shape> = {
@@ -94,12 +94,17 @@ function checkContract(session: InferenceSession, file: string, shape: NetworkSh
     prediction: ['N', outChannels, r, r],
   };
   const found = [...session.inputMetadata, ...session.outputMetadata];
-  const fits = found.every((value) => value.isTensor && shapeFits(value.shape, expected[value.name]));
+  const fits = found.every(
+    (value) => value.isTensor && value.type === 'float32' && shapeFits(value.shape, expected[value.name]),
+  );
   if (fits && session.inputNames.length === 2 && session.outputNames.length === 1) return;
-  const list = (shapes: [string, Shape][]) => shapes.map(([name, shape]) => `${name} [${shape}]`).join(', ');
+  const has = found.map((value) => {
+    if (!value.isTensor) return `${value.name}, which is no tensor`;
+    return `${value.name} ${value.type === 'float32' ? '' : `${value.type} `}[${value.shape}]`;
+  });
+  const required = Object.entries(expected).map(([name, shape]) => `${name} [${shape}]`);
   throw new EngineError(
-    `${file} has ${list(found.map((value) => [value.name, value.isTensor ? value.shape : []]))}, ` +
-      `but model.json requires ${list(Object.entries(expected))}: export the model again`,
+    `${file} has ${has.join(', ')}, but model.json requires ${required.join(', ')}, all float32: export the model again`,
   );
 }
 

@@ -1,10 +1,9 @@
 import { stepsOf } from '../diffusion/samplers/last-steps.ts';
 import type { NetworkName, RowSeconds } from '../engine/engine.ts';
-import type { ModelCard } from '../model/card.ts';
 import type { ServedModel } from '../registry/served-model.ts';
 import { TakesTooLongError } from './errors.ts';
+import { evaluationsOfFill } from './evaluations.ts';
 import type { PreparedRequest } from './prepare.ts';
-import { repaintEvaluations } from './trajectories/repaint.ts';
 
 /** Evaluations of each network. */
 export type Work = Partial<Record<NetworkName, number>>;
@@ -24,11 +23,6 @@ export function workOf(prepared: PreparedRequest): Work {
   for (const { network, windows, steps } of region.plan.regions.flatMap(({ levels }) => levels))
     work[network] = (work[network] ?? 0) + numImages * windows.length * steps;
   return work;
-}
-
-/** Evaluations of the base network for one fill at the model's resolution, in `steps` steps. */
-export function evaluationsOfFill({ conditioning, sampling }: ModelCard, steps: number): number {
-  return conditioning === 'none' ? repaintEvaluations(steps, sampling.resampling) : steps;
 }
 
 /** Evaluations, over all networks. */

@@ -18,6 +18,7 @@ import {
 } from '../image/threads.ts';
 import { traced } from '../tracing.ts';
 import { InvalidParameterError } from './errors.ts';
+import { assertEvaluations } from './evaluations.ts';
 import { chooseRegion, type Region } from './region.ts';
 import type { InpaintRequest, SampleRequest } from './request.ts';
 import type { ResolvedRequest } from './resolve.ts';
@@ -53,7 +54,7 @@ export interface PreparedInpaint extends ResolvedRequest, Reserved {
 }
 
 export interface GenerationLimits extends Required<Limits> {
-  /** Evaluations for one image, where a hole is filled in windows. */
+  /** Network evaluations for one image. */
   maxEvaluations: number;
 }
 
@@ -88,6 +89,7 @@ export async function prepare(
   const { request } = resolved;
   if (request.task === 'inpaint')
     return traced('decode', () => prepareInpaint({ ...resolved, request }, limits, options));
+  assertEvaluations(resolved.parameters.steps, limits.maxEvaluations);
   const { image } = request;
   if (image)
     return traced('decode', () => prepareVariation({ ...resolved, request }, image, limits, options));

@@ -3,6 +3,7 @@ import type { Plan } from '../image/regions/plan.ts';
 import { planRegions } from '../image/threads.ts';
 import type { ServedModel } from '../registry/served-model.ts';
 import { InvalidParameterError } from './errors.ts';
+import { assertEvaluations, evaluationsOfFill } from './evaluations.ts';
 import type { HoledPicture, InpaintParameters } from './types.ts';
 import { networksOf } from './windows.ts';
 
@@ -25,8 +26,8 @@ const SQUASH = 1.5;
  * - auto: windows, except for pictures that are not larger than one, and for unconditional models; then resize for
  *   pictures that lose little by it, and crop for large and elongated ones.
  *
- * Throws InvalidParameterError where windows are not possible, or would need more than `maxEvaluations` for a candidate. With
- * auto such a hole is filled at a coarser level.
+ * Throws InvalidParameterError where windows are not possible, or where a candidate would need more than `maxEvaluations`.
+ * With auto, a hole whose windows need more is filled at a coarser level.
  */
 export async function chooseRegion(
   model: ServedModel,
@@ -50,6 +51,8 @@ export async function chooseRegion(
       plan: await planWindows(model, mask, hole.box, parameters, maxEvaluations),
     };
   }
+  const { steps } = parameters;
+  assertEvaluations(hole.fraction < 1 ? evaluationsOfFill(card, steps) : steps, maxEvaluations);
   return wholeRegion(picture, hole.box, card.resolution, parameters);
 }
 

@@ -5,6 +5,7 @@ import { MemoryFullError } from '../image/budget.ts';
 import { PictureError } from '../image/picture.ts';
 import { IdempotencyConflictError, JobLimitError, JobStoreError, UnknownJobError } from '../jobs/job.ts';
 import { UnknownModelError } from '../registry/registry.ts';
+import { ModelLoadError } from '../registry/served-model.ts';
 import { QueueFullError } from '../scheduler/admission.ts';
 import { fieldProblem, Problem, RETRY_AFTER_S, type Slug } from './problem.ts';
 import { validationProblem } from './validation.ts';
@@ -73,6 +74,8 @@ function domainProblem(error: unknown): Problem | undefined {
   }
   if (error instanceof MemoryFullError)
     return new Problem('memory-full', `${error.message}; try again in ${error.retryAfterS} s`, error);
+  if (error instanceof ModelLoadError)
+    return new Problem('engine-failure', `${error.ref} cannot be loaded: ${error.message}`);
   if (error instanceof EngineError) {
     const detail = 'the network could not be evaluated; the same request may succeed when it is sent again';
     return new Problem('engine-failure', detail);

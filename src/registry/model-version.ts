@@ -15,7 +15,7 @@ import { verifyDigests } from '../model/folder.ts';
 import { networksDigest, networksOf } from '../model/networks.ts';
 import type { QueueLimits } from '../scheduler/admission.ts';
 import { Scheduler } from '../scheduler/scheduler.ts';
-import type { ModelState, ServedModel } from './served-model.ts';
+import { ModelLoadError, type ModelState, type ServedModel } from './served-model.ts';
 
 /** Callbacks for metrics and the log; all optional. */
 export interface ModelHooks {
@@ -111,9 +111,7 @@ export class ModelVersion implements ServedModel {
       this.state = 'failed';
       this.reason = error.message;
       this.#opening = undefined; // the next request tries again
-      throw error instanceof EngineError
-        ? error
-        : new EngineError(`${this.ref}: ${error.message}`, { cause: error });
+      throw new ModelLoadError(this.ref, error);
     });
     return this.#opening;
   }

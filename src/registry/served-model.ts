@@ -1,9 +1,20 @@
-import type { EngineInfo, RowSeconds } from '../engine/engine.ts';
+import { EngineError, type EngineInfo, type RowSeconds } from '../engine/engine.ts';
 import type { ModelCard } from '../model/card.ts';
 import type { Scheduler } from '../scheduler/scheduler.ts';
 
 /** available: not loaded; loads on first use. failed: the last attempt to load it failed; the next use tries again. */
 export type ModelState = 'available' | 'loading' | 'ready' | 'failed';
+
+/** A model version cannot be loaded: its files or its network are unsuitable, or no runtime starts. */
+export class ModelLoadError extends EngineError {
+  override name = 'ModelLoadError';
+  /** id@version */
+  readonly ref: string;
+  constructor(ref: string, cause: Error) {
+    super(cause.message, { cause });
+    this.ref = ref;
+  }
+}
 
 /** A model version, as the layers above the registry use it. */
 export interface ServedModel {
@@ -23,6 +34,6 @@ export interface ServedModel {
   readonly scheduler?: Scheduler;
   /** Seconds of an evaluation on this machine, per row, as measured lately; undefined until it has been loaded once. */
   readonly rowSeconds?: RowSeconds;
-  /** Loads it unless it is loaded. Rejects with EngineError when that fails. */
+  /** Loads it unless it is loaded. Rejects with ModelLoadError when that fails. */
   open(): Promise<{ scheduler: Scheduler; engine: EngineInfo }>;
 }

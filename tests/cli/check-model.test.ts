@@ -1,9 +1,16 @@
+import { createHash } from 'node:crypto';
 import { cp, mkdtemp, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import os from 'node:os';
 import path from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { IMPORTED_DIR, MODEL_DIR } from '../helpers/model.ts';
 import { npmRun } from './run.ts';
+
+/** prediction = x + the mean of x over the batch + t. */
+const MIXES_ROWS = Buffer.from(
+  'CAg64QEKMAoBeBIBbSIKUmVkdWNlTWVhbioLCgRheGVzQACgAQcqDwoIa2VlcGRpbXMYAaABAgoOCgF4CgFtEgFzIgNBZGQKEgoBdAoBchIBdSIHUmVzaGFwZQoXCgFzCgF1EgpwcmVkaWN0aW9uIgNBZGQSAWcqFggEEAc6Df///////////wEBAQFCAXJaHAoBeBIXChUIARIRCgMSAU4KAggDCgIIEAoCCBBaEAoBdBILCgkIARIFCgMSAU5iJQoKcHJlZGljdGlvbhIXChUIARIRCgMSAU4KAggDCgIIEAoCCBBCBAoAEBE=',
+  'base64',
+);
 
 let root: string;
 let folder: string;
@@ -69,7 +76,39 @@ test('a network of another shape is described', async () => {
   await edit((card) => Object.assign(card, { out_channels: 3, sampling: {} }));
   const { status, stderr } = check(folder);
   expect(status).toBe(1);
-  expect(stderr).toContain('but model.json requires x [N,3,16,16], t [N], prediction [N,3,16,16]');
+  expect(stderr).toContain(
+    'but model.json requires x [N,3,16,16], t [N], prediction [N,3,16,16], all float32',
+  );
+});
+
+test('a network whose rows depend on each other is refused', async () => {
+  await writeFile(path.join(folder, 'unet.onnx'), MIXES_ROWS);
+  await rm(path.join(folder, 'unet.onnx.data'));
+  const sha256 = createHash('sha256').update(MIXES_ROWS).digest('hex');
+  const files = { 'unet.onnx': { sha256, bytes: MIXES_ROWS.length } };
+  await edit((card) => Object.assign(card, { out_channels: 3, sampling: {}, files }));
+  const { status, stderr } = check(folder);
+  expect(status).toBe(1);
+  expect(stderr).toBe('a row has other outputs in a batch than alone\n');
+});
+
+test('a listed file of another name is compared, and mentioned', async () => {
+  const sha256 = createHash('sha256').update('notes').digest('hex');
+  await writeFile(path.join(folder, 'notes.txt'), 'notes');
+  await edit(({ files }) => Object.assign(files as object, { 'notes.txt': { sha256, bytes: 5 } }));
+  const { status, stdout } = check(folder);
+  expect(status).toBe(0);
+  expect(stdout).toContain('warning: notes.txt is no file that the service looks for');
+  await writeFile(path.join(folder, 'notes.txt'), 'noted');
+  expect(check(folder).stderr).toContain('notes.txt has another size or digest than files says');
+});
+
+test('a model.json that is not JSON gets a sentence', async () => {
+  await writeFile(path.join(folder, 'model.json'), '{');
+  const { status, stderr } = check(folder);
+  expect(status).toBe(1);
+  expect(stderr).toContain('model.json is not valid JSON');
+  expect(stderr).not.toContain('    at ');
 });
 
 test('a folder that is not named as its card says, and one that is not there', async () => {

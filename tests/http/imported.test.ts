@@ -1,6 +1,7 @@
 import sharp from 'sharp';
 import request from 'supertest';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { toProblem } from '../../src/http/to-problem.ts';
 import { FolderRegistry } from '../../src/registry/registry.ts';
 import { maskOf, pngOf, startApp, type TestApp } from '../helpers/app.ts';
 import { IMPORTED_DIR } from '../helpers/model.ts';
@@ -46,11 +47,44 @@ describe.each(['tiny-diffusers', 'tiny-guided'])('%s, an imported model', (model
   });
 });
 
-test('ENGINE=tfjs refuses it with a sentence', async () => {
+test('MAX_EVALUATIONS bounds fills with RePaint and samples, also those of jobs', async () => {
+  const bounded = await startApp({ MODEL_DIR: IMPORTED_DIR, MAX_EVALUATIONS: '100' });
+  const model = 'tiny-diffusers';
+  const image = (await pngOf(16, 16)).toString('base64');
+  const mask = (await maskOf(16, 16)).toString('base64');
+  const post = (path: string, body: object) =>
+    request(bounded.url)
+      .post(path)
+      .send({ model, ...body });
+  for (const refused of [
+    await post('/v1/inpaint', { image, mask }), // 50 steps, and 90 of jumps
+    await post('/v1/jobs', { task: 'inpaint', image, mask }),
+    await post('/v1/sample', { steps: 101 }),
+    await post('/v1/jobs', { task: 'sample', steps: 101 }),
+  ]) {
+    expect(refused.status).toBe(400);
+    expect(refused.body.errors[0]).toMatchObject({
+      pointer: '#/steps',
+      detail: expect.stringMatching(/takes 1\d\d evaluations .* more than 100 \(MAX_EVALUATIONS\)/),
+    });
+  }
+  expect((await post('/v1/inpaint', { image, mask, steps: 30 })).status).toBe(200);
+  expect((await post('/v1/sample', { steps: 100 })).status).toBe(200);
+  await bounded.app.close();
+});
+
+test('ENGINE=tfjs refuses it, and clients are told why', async () => {
   const engine = { engine: 'tfjs', device: 'cpu', queueLimit: 8 } as const;
   const registry = await FolderRegistry.open({ modelDir: IMPORTED_DIR, engine });
-  await expect(registry.get('tiny-diffusers').open()).rejects.toThrow(
-    'because its model.json has no architecture: use ENGINE=onnx',
-  );
+  const error = await registry
+    .get('tiny-diffusers')
+    .open()
+    .catch((thrown: unknown) => thrown);
+  expect(toProblem(error, service.app.log)).toMatchObject({
+    slug: 'engine-failure',
+    message:
+      'tiny-diffusers@1 cannot be loaded: TensorFlow.js cannot build this network, because its model.json has no ' +
+      'architecture: use ENGINE=onnx',
+  });
   await registry.close();
 });

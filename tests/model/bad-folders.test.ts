@@ -10,6 +10,11 @@ const IDENTITY = Buffer.from(
   'CAgSADphChgKBWltYWdlEgVub2lzZSIISWRlbnRpdHkSAWdaIAoFaW1hZ2USFwoVCAESEQoDEgFOCgIIBAoCCEAKAghAYiAKBW5vaXNlEhcKFQgBEhEKAxIBTgoCCAQKAghACgIIQEIECgAQFA==',
   'base64',
 );
+/** A network with names and shapes as they should be, whose t is int64 and whose prediction is float16. */
+const OTHER_TYPES = Buffer.from(
+  'CAg6uAEKFgoBeAoBYQoBYgoBaRIBcyIFU2xpY2UKIAoBcxIKcHJlZGljdGlvbiIEQ2FzdCoJCgJ0bxgKoAECEgFnKgoIARAHOgEAQgFhKgoIARAHOgEDQgFiKgoIARAHOgEBQgFpWhwKAXgSFwoVCAESEQoDEgFOCgIIBAoCCEAKAghAWhAKAXQSCwoJCAcSBQoDEgFOYiUKCnByZWRpY3Rpb24SFwoVCAoSEQoDEgFOCgIIAwoCCEAKAghAQgQKABAR',
+  'base64',
+);
 /** An ONNX network whose weight lies in another file, `../secret.bin` or `link.bin`: y = x + w, 4 numbers. */
 const EXTERNAL = {
   path: 'CAg6dgoOCgF4CgF3EgF5IgNBZGQSAWcqPwgEEAFCAXdqGQoIbG9jYXRpb24SDS4uL3NlY3JldC5iaW5qCwoGb2Zmc2V0EgEwagwKBmxlbmd0aBICMTZwAVoPCgF4EgoKCAgBEgQKAggEYg8KAXkSCgoICAESBAoCCARCBAoAEBE=',
@@ -150,7 +155,12 @@ test.each<[name: string, damage: () => Promise<void>, ...sentence: string[]]>([
   [
     'the network has other inputs and outputs',
     () => replaceNetwork(IDENTITY),
-    'unet.onnx has image [N,4,64,64], noise [N,4,64,64], but model.json requires x [N,4,64,64], t [N], prediction [N,3,64,64]: export the model again',
+    'unet.onnx has image [N,4,64,64], noise [N,4,64,64], but model.json requires x [N,4,64,64], t [N], prediction [N,3,64,64], all float32: export the model again',
+  ],
+  [
+    'the network has other types of inputs and outputs',
+    () => replaceNetwork(OTHER_TYPES),
+    'unet.onnx has x [N,4,64,64], t int64 [N], prediction float16 [N,3,64,64], but model.json requires ',
   ],
   [
     'a listed file is in another folder',
@@ -207,7 +217,7 @@ test.each<[name: string, damage: () => Promise<void>, ...sentence: string[]]>([
     'the refiner has other inputs and outputs',
     () => replaceNetwork(IDENTITY, 'refiner.onnx'),
     'refiner.onnx has image [N,4,64,64]',
-    'model.json requires x [N,8,16,16], t [N], prediction [N,3,16,16]: export the model again',
+    'model.json requires x [N,8,16,16], t [N], prediction [N,3,16,16], all float32: export the model again',
   ],
   [
     'the refiner has a level that it was not trained with',

@@ -1,6 +1,7 @@
 """Reads checkpoints of OpenAI's guided-diffusion (and improved-diffusion) with the flags that its scripts are given."""
 
 import argparse
+import zipfile
 from pathlib import Path
 
 import torch
@@ -86,7 +87,7 @@ def read_checkpoint(checkpoint: Path, flags: list[str]) -> Source:
     try:
         network = GuidedUNet(config).eval()
         network.load_state_dict({name: value.float() for name, value in state.items()})
-    except (RuntimeError, ValueError) as error:
+    except (RuntimeError, ValueError, ZeroDivisionError) as error:
         raise UnsupportedModel(f"--flags do not describe the network in {checkpoint.name}: {_first_lines(error)}") from error
     return Source(
         network=network,
@@ -103,12 +104,13 @@ def read_checkpoint(checkpoint: Path, flags: list[str]) -> Source:
 
 def _state(checkpoint: Path) -> dict[str, torch.Tensor]:
     try:
-        state = torch.load(checkpoint, map_location="cpu", weights_only=True, mmap=True)
+        # PyTorch before 1.6 wrote another format than zip, which cannot be mapped into memory.
+        state = torch.load(checkpoint, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(checkpoint))
     except OSError:
         raise
     except Exception as error:  # torch.load raises many classes for a file that is not a checkpoint, or that holds code
         raise UnsupportedModel(f"{checkpoint.name} is not a checkpoint of weights alone ({_first_lines(error, 1)})") from error
-    if not isinstance(state, dict) or not all(isinstance(value, torch.Tensor) for value in state.values()):
+    if not isinstance(state, dict) or not all(isinstance(k, str) and isinstance(v, torch.Tensor) for k, v in state.items()):
         raise UnsupportedModel(f"{checkpoint.name} is not a state dict: a dictionary of tensors, as guided-diffusion saves it.")
     return state
 

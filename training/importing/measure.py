@@ -47,8 +47,9 @@ def compare(source: Source, onnx_file: Path) -> Comparison:
         started = time.perf_counter()
         (found,) = session.run(None, {"x": x.numpy(), "t": np.array([t], np.float32)})
         seconds = min(seconds, time.perf_counter() - started)
-        difference = max(difference, float(np.abs(found - expected).max()))
-        scale = max(scale, float(np.abs(expected).max()))
+        # Python's max() would pass over a NaN.
+        difference = float(np.maximum(difference, np.abs(found - expected).max()))
+        scale = float(np.maximum(scale, np.abs(expected).max()))
     return Comparison(difference, scale, seconds)
 
 

@@ -17,6 +17,13 @@ VARIANCES = {
     "fixed_large_log": "fixed_large",
     "learned_range": "learned",
 }
+# Those that sample the forward process of DDPM. Others (flow matching, score models) use a network in another way.
+SCHEDULERS = (
+    ("DDPMScheduler", "DDPMParallelScheduler", "DDIMScheduler", "DDIMParallelScheduler", "PNDMScheduler", "LMSDiscreteScheduler")
+    + ("EulerDiscreteScheduler", "EulerAncestralDiscreteScheduler", "HeunDiscreteScheduler", "KDPM2DiscreteScheduler")
+    + ("KDPM2AncestralDiscreteScheduler", "DPMSolverSinglestepScheduler", "DPMSolverMultistepScheduler", "DPMSolverSDEScheduler")
+    + ("DEISMultistepScheduler", "UniPCMultistepScheduler", "SASolverScheduler")
+)
 PARTS = {"scheduler", "unet"}
 MAX_ROWS = 63  # UNet2DModel treats larger batches differently, and the exporter can describe one way only
 
@@ -77,11 +84,9 @@ def _assert_unconditional(config: dict, name: str):
 
 def _resolution(config: dict, name: str) -> int:
     size = config.get("sample_size")
-    sides = size if isinstance(size, list) else [size, size]
+    sides = size if isinstance(size, list) and size else [size, size]
     if not all(isinstance(side, int) for side in sides) or sides[0] != sides[-1]:
         raise UnsupportedModel(f"{name} has sample_size {size}: only models of square pictures can be imported.")
-    if not 8 <= sides[0] <= 1024:
-        raise UnsupportedModel(f"{name} has sample_size {sides[0]}: the service takes models of 8 to 1024 pixels.")
     return sides[0]
 
 
@@ -91,7 +96,7 @@ def _load(folder: Path) -> torch.nn.Module:
 
     try:
         unet, info = UNet2DModel.from_pretrained(folder, local_files_only=True, low_cpu_mem_usage=False, output_loading_info=True)
-    except (OSError, RuntimeError, TypeError, ValueError) as error:
+    except (OSError, RuntimeError, TypeError, ValueError, LookupError, ArithmeticError) as error:  # of whatever the config says
         what = " ".join(line.strip() for line in str(error).splitlines()[:3])
         raise UnsupportedModel(f"the network in {folder.name} cannot be read, or does not fit its config.json: {what}") from error
     wrong = [*info["missing_keys"], *info["unexpected_keys"], *info["mismatched_keys"]]
@@ -103,6 +108,9 @@ def _load(folder: Path) -> torch.nn.Module:
 def _schedule(scheduler: dict) -> dict:
     from diffusers import DDPMScheduler
 
+    named = scheduler.get("_class_name", "DDPMScheduler")
+    if named not in SCHEDULERS:
+        raise UnsupportedModel(f"its scheduler is a {named}: only models of DDPM's forward process can be imported.")
     T = scheduler.get("num_train_timesteps", 1000)
     kind = scheduler.get("beta_schedule", "linear")
     if scheduler.get("trained_betas") or scheduler.get("rescale_betas_zero_snr"):
@@ -143,7 +151,7 @@ def _spacing(scheduler: dict) -> str:
 
 def _choice(scheduler: dict, key: str, default: str, names: dict[str, str]) -> str:
     value = scheduler.get(key) or default
-    if value not in names:
+    if not isinstance(value, str) or value not in names:
         raise UnsupportedModel(f"its scheduler has {key} {value}: only {', '.join(names)} can be imported.")
     return names[value]
 
@@ -157,10 +165,13 @@ def _licence(folder: Path) -> str | None:
 
 def _json(file: Path, absent: dict | None = None) -> dict:
     try:
-        return json.loads(file.read_text())
+        value = json.loads(file.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
         if absent is not None:
             return absent
         raise UnsupportedModel(f"there is no {file.name} in {file.parent}: this is not a pipeline folder of diffusers.") from error
-    except json.JSONDecodeError as error:
+    except ValueError as error:  # no JSON, or no UTF-8
         raise UnsupportedModel(f"{file} is not valid JSON ({error}).") from error
+    if not isinstance(value, dict):
+        raise UnsupportedModel(f"{file} is not a JSON object.")
+    return value

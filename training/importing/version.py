@@ -1,6 +1,7 @@
 """Writes an imported network as a model version that the service can load."""
 
 import json
+import math
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -45,6 +46,8 @@ def write_version(
         halved = 4 * parameters > halved_from
         files = write_onnx(source, part / "unet.onnx", halved, external_from)
         compared = compare(source, files[0])
+        if not math.isfinite(compared.scale):
+            raise UnsupportedModel("its outputs are not finite: its weights are damaged.")
         allowed = (TOLERANCE if halved else FP32_TOLERANCE) * max(1.0, compared.scale)
         if not compared.difference <= allowed:
             raise UnsupportedModel(

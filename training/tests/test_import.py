@@ -137,8 +137,22 @@ def changed(folder, tmp_path, file, **values):
         ("unet/config.json", {"in_channels": 4}, "RGB"),
         ("unet/config.json", {"time_embedding_type": "fourier"}, "noise levels"),
         ("unet/config.json", {"sample_size": [16, 32]}, "square"),
+        ("unet/config.json", {"sample_size": []}, "square"),
+        ("unet/config.json", {"sample_size": 2048}, "8 to 1024 px"),
+        ("unet/config.json", {"sample_size": 17}, "cannot be evaluated at 17 px"),
+        ("unet/config.json", {"block_out_channels": []}, "does not fit its config"),
+        ("unet/config.json", {"attention_head_dim": 0}, "does not fit its config"),
         ("unet/config.json", {"block_out_channels": [8, 32]}, "does not fit its config"),
+        ("scheduler/scheduler_config.json", {"num_train_timesteps": 0}, "1 to 10000"),
+        ("scheduler/scheduler_config.json", {"num_train_timesteps": "1000"}, "1 to 10000"),
+        ("scheduler/scheduler_config.json", {"num_train_timesteps": 20000, "beta_schedule": "squaredcos_cap_v2"}, "1 to 10000"),
+        ("scheduler/scheduler_config.json", {"beta_start": 0}, "its betas"),
+        ("scheduler/scheduler_config.json", {"beta_end": None}, "its betas"),
+        ("scheduler/scheduler_config.json", {"beta_start": 0.99, "beta_end": 0.99}, "abar"),
+        ("scheduler/scheduler_config.json", {"prediction_type": ["epsilon"]}, "prediction_type"),
         ("scheduler/scheduler_config.json", {"beta_schedule": "sigmoid"}, "sigmoid"),
+        ("scheduler/scheduler_config.json", {"_class_name": "FlowMatchEulerDiscreteScheduler"}, "FlowMatchEulerDiscreteScheduler"),
+        ("scheduler/scheduler_config.json", {"_class_name": "ScoreSdeVeScheduler"}, "ScoreSdeVeScheduler"),
         ("scheduler/scheduler_config.json", {"trained_betas": [0.1]}, "trained_betas"),
         ("scheduler/scheduler_config.json", {"thresholding": True}, "thresholding"),
         ("scheduler/scheduler_config.json", {"variance_type": "learned_range"}, "learned_range"),
@@ -148,6 +162,15 @@ def changed(folder, tmp_path, file, **values):
 def test_what_the_service_could_not_sample_is_refused_with_a_sentence(folder, tmp_path, file, values, sentence):
     with pytest.raises(UnsupportedModel, match=sentence):
         read_folder(changed(folder, tmp_path, file, **values))
+
+
+@pytest.mark.parametrize("file", ["model_index.json", "unet/config.json", "scheduler/scheduler_config.json"])
+@pytest.mark.parametrize(("content", "sentence"), [(b"[]", "not a JSON object"), (b"{", "not valid JSON"), (b"\xff", "not valid JSON")])
+def test_a_damaged_settings_file_is_named(folder, tmp_path, file, content, sentence):
+    copy = changed(folder, tmp_path, file)
+    (copy / file).write_bytes(content)
+    with pytest.raises(UnsupportedModel, match=f"{file.split('/')[-1]} is {sentence}"):
+        read_folder(copy)
 
 
 def test_a_cosine_schedule_has_the_lower_bound_of_diffusers(folder, tmp_path):
@@ -171,6 +194,11 @@ def test_a_cosine_schedule_has_the_lower_bound_of_diffusers(folder, tmp_path):
         (["--classifier_path", "x"], "not a flag"),
         (["--learn_sigma", "maybe"], "True or False"),
         (["--image_size", "24", "--channel_mult", ""], "usual channel_mult"),
+        (["--image_size", "2048", "--attention_resolutions", "1024"], "8 to 1024 px"),
+        (["--diffusion_steps", "20000"], "1 to 10000"),
+        (["--num_head_channels", "0"], "do not describe"),
+        (["--num_head_channels", "5"], "cannot be evaluated"),
+        (["--num_heads", "0", "--num_head_channels", "-1"], "cannot be evaluated"),
     ],
 )
 def test_flags_that_do_not_fit_are_refused_with_a_sentence(guided, flags, sentence):
@@ -194,6 +222,13 @@ def test_a_checkpoint_with_classes_or_with_code_is_refused(guided, tmp_path):
     assert not (tmp_path / "opened").exists()
 
 
+def test_a_checkpoint_in_the_older_format_of_pytorch(guided, tmp_path):
+    state = torch.load(guided, weights_only=True)
+    torch.save(state, tmp_path / "old.pt", _use_new_zipfile_serialization=False)
+    found = read_checkpoint(tmp_path / "old.pt", FLAGS).network.state_dict()
+    assert all(torch.equal(found[name], value) for name, value in state.items())
+
+
 def test_a_network_that_differs_from_its_source_is_not_written(folder, tmp_path, monkeypatch):
     source = read_folder(folder)
     from importing import version
@@ -210,6 +245,14 @@ def test_a_network_that_differs_from_its_source_is_not_written(folder, tmp_path,
     with pytest.raises(UnsupportedModel, match="differs from its source"):
         write_version(source, Description("tiny", "1", "none", "here"), tmp_path)
     assert not list(tmp_path.rglob("*.*"))
+
+
+def test_a_network_whose_outputs_are_not_finite_is_not_written(guided, tmp_path):
+    state = torch.load(guided, weights_only=True)
+    torch.save({**state, "out.2.bias": torch.full((6,), float("nan"))}, tmp_path / "nan.pt")
+    with pytest.raises(UnsupportedModel, match="not finite"):
+        write_version(read_checkpoint(tmp_path / "nan.pt", FLAGS), Description("tiny", "1", "none", "here"), tmp_path / "models")
+    assert not list((tmp_path / "models").rglob("*.*"))
 
 
 def test_a_hub_id_is_downloaded_where_huggingface_hub_is_installed(folder, monkeypatch):

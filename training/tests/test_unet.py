@@ -62,6 +62,14 @@ def test_a_network_with_every_option_is_exported_and_loaded_again(tmp_path):
     assert torch.allclose(loaded(x, t), model(x, t), atol=1e-2)
 
 
+def test_a_network_whose_outputs_are_not_numbers_is_not_exported(tmp_path):
+    model = vectors_unet.network()
+    with torch.no_grad():
+        next(model.parameters()).fill_(float("nan"))
+    with pytest.raises(ValueError, match="differ from those of the trained network by nan"):
+        write_network(model, tmp_path / "unet.onnx", tmp_path / "weights.safetensors")
+
+
 def test_the_committed_vectors_are_those_of_the_network():
     committed = json.loads((vectors_unet.FOLDER / "unet-options.json").read_text())
     made = json.loads(vectors_unet.text(vectors_unet.network()))

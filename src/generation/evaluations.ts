@@ -1,0 +1,17 @@
+import type { ModelCard } from '../model/card.ts';
+import { InvalidParameterError } from './errors.ts';
+import { repaintEvaluations } from './trajectories/repaint.ts';
+
+/** Evaluations of the base network for one fill at the model's resolution, in `steps` steps. */
+export function evaluationsOfFill({ conditioning, sampling }: ModelCard, steps: number): number {
+  return conditioning === 'none' ? repaintEvaluations(steps, sampling.resampling) : steps;
+}
+
+/** Throws InvalidParameterError where an image takes more evaluations than `max`, the setting MAX_EVALUATIONS. */
+export function assertEvaluations(evaluations: number, max: number): void {
+  if (evaluations <= max) return;
+  throw new InvalidParameterError(
+    'steps',
+    `an image takes ${evaluations} evaluations with this model, more than ${max} (MAX_EVALUATIONS): use fewer steps`,
+  );
+}
