@@ -53,7 +53,7 @@ const MAX_HOLE = 0.6;
  */
 const OVERLAP = { base: 0.5, refiner: 0.25 };
 /**
- * A region whose parts are all up to this thick, in pixels, takes few steps at the picture's own resolution: little texture
+ * A region whose parts are all usually up to this thick, in pixels, takes few steps at the picture's own resolution: little texture
  * fits into it, and the more steps, the further a sample lies from the mean of what is likely there. Fewer than twice as
  * many stay as they are: a student knows only the timesteps of the number of steps that it was made for.
  */
@@ -112,7 +112,7 @@ function merge(parts: readonly HolePart[], mask: Mask, window: number): Group[] 
   let groups: Group[] = parts.map((part) => ({
     parts: [part.box],
     start: startLevel(part, mask, window),
-    thin: part.thickness <= thinFor(window),
+    thin: part.usualThickness <= thinFor(window),
   }));
   for (let merged = true; merged; ) {
     merged = false;

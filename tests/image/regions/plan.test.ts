@@ -52,10 +52,16 @@ describe('the steps of a region', () => {
   });
 
   test('are those that were asked for where a part of it is not thin', () => {
-    const blob = box(250, 250, 12, 12);
+    const blob = box(250, 250, 20, 20);
     expect(steps(plan(maskOf(512, 512, (x, y) => line(x, y) || blob(x, y))))).toEqual([[12]]);
     const apart = maskOf(512, 512, (x, y) => (line(x, y) && x < 100) || box(400, 400, 12, 12)(x, y));
     expect(steps(plan(apart))).toEqual([[3], [12]]);
+  });
+
+  test('are few where two scratches cross', () => {
+    const other = (x: number, y: number) => Math.abs(x - 2 * y + 300) < 7;
+    const crossed = maskOf(512, 600, (x, y) => Math.abs(x - y) < 5 || other(x, y));
+    expect(steps(plan(crossed))).toEqual([[3]]);
   });
 
   test('are those that were asked for where it starts at a coarser level, without enough evaluations', () => {
