@@ -33,9 +33,18 @@ def batch_at(step: int, sources: Sources, config: dict, T: int) -> list[torch.Te
     order = np.random.default_rng([train["seed"], 0, epoch]).permutation(len(sources.faces))
     rng = np.random.default_rng([train["seed"], 1, step])
     x0 = np.stack([_picture(rng, index, sources, mix) for index in order[i * n : (i + 1) * n]])
+    return completed(rng, x0, masks.training_mask, T)
+
+
+def completed(rng: np.random.Generator, x0: np.ndarray, draw_mask, T: int) -> list[torch.Tensor]:
+    """The batch of `batch_at` for pictures uint8 [N, R, R, 3]: half of them flipped, with masks, timesteps and a seed of the noise.
+
+    draw_mask: a function (rng, size) -> bool [size, size].
+    """
+    n, size = x0.shape[:2]
     flip = rng.random(n) < 0.5
     x0 = np.where(flip[:, None, None, None], x0[:, :, ::-1], x0)
-    mask = np.stack([masks.training_mask(rng, x0.shape[1]) for _ in range(n)])[:, None]
+    mask = np.stack([draw_mask(rng, size) for _ in range(n)])[:, None]
     t = ((rng.permutation(n) + rng.random(n)) * T / n).astype(np.int64)  # stratified: one stratum per row, for lower variance
     return [torch.from_numpy(np.ascontiguousarray(x0)), torch.from_numpy(mask), torch.from_numpy(t), torch.tensor(rng.integers(2**31))]
 
@@ -69,7 +78,7 @@ def to_device(batch: list[torch.Tensor], device: str) -> list[torch.Tensor]:
     """
     x0, mask, t = (b.to(device, non_blocking=True) for b in batch[:3])
     x0 = scaled(x0)
-    # The noise is drawn where it is needed: it is 16 times as large as the picture.
+    # The noise is drawn where it is needed: it has four times the bytes of the picture.
     eps = torch.randn(x0.shape, generator=generator(batch[3], device), device=device)
     return [x0, mask.float(), t, eps.contiguous(memory_format=torch.channels_last)]
 

@@ -10,7 +10,7 @@ from PIL import Image, ImageFilter
 
 import diffusion
 import masks
-from batches import Sources, generator, scaled, window
+from batches import Sources, completed, generator, scaled, window
 from refiner import LEVEL_MAX, enlarge_coarse, refiner_input
 
 WHOLE_SHARE = 0.2
@@ -38,11 +38,11 @@ def batch_at(step: int, sources: Sources, config: dict, T: int) -> list[torch.Te
     train, mix, n, size = config["train"], config["mix"], config["train"]["batch"], config["model"]["resolution"]
     rng = np.random.default_rng([train["seed"], step])
     x0 = np.stack([_picture(rng, sources, mix, size) for _ in range(n)])
-    flip = rng.random(n) < 0.5
-    x0 = np.where(flip[:, None, None, None], x0[:, :, ::-1], x0)
-    mask = np.stack([masks.whole(rng, size) if rng.random() < WHOLE_SHARE else masks.training_mask(rng, size) for _ in range(n)])[:, None]
-    t = ((rng.permutation(n) + rng.random(n)) * T / n).astype(np.int64)  # stratified, as for the base model
-    return [torch.from_numpy(np.ascontiguousarray(x0)), torch.from_numpy(mask), torch.from_numpy(t), torch.tensor(rng.integers(2**31))]
+    return completed(rng, x0, _mask, T)
+
+
+def _mask(rng: np.random.Generator, size: int) -> np.ndarray:
+    return masks.whole(rng, size) if rng.random() < WHOLE_SHARE else masks.training_mask(rng, size)
 
 
 def to_device(batch: list[torch.Tensor], device: str) -> Batch:

@@ -168,10 +168,10 @@ export class Scheduler {
   #dispatch() {
     const { bestBatch } = this.#engine.info;
     const slots = this.#engine.alive * (bestBatch > 1 ? MAX_IN_FLIGHT_PER_WORKER : 1);
+    let rows = 0;
+    for (const { left } of this.#images) rows += left;
+    const size = batchSize(bestBatch, slots, rows, this.#splitRows);
     while (this.#inFlight < slots) {
-      let rows = 0;
-      for (const { left } of this.#images) rows += left;
-      const size = batchSize(bestBatch, slots, rows, this.#splitRows);
       const batch = takeStrongest(this.#images, size, this.#now());
       if (batch.length === 0) return;
       // A smaller batch waits for an idle worker: more rows may join it meanwhile.
