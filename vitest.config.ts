@@ -7,7 +7,7 @@ import { defineConfig } from 'vitest/config';
  */
 const INTEGRATION = [
   'tests/{cli,fuzz,http,log,playground}/**/*.test.ts',
-  'tests/engine/{busy-start,engines,failure,hung,pool,refiner,tfjs,webgpu}.test.ts',
+  'tests/engine/{busy-start,engines,failure,hung,int8,pool,refiner,tfjs,webgpu}.test.ts',
   'tests/generation/inpaint.test.ts',
   'tests/image/{browser,rewritten}.test.ts',
   'tests/jobs/{redis-*,webhook}.test.ts',

@@ -1,5 +1,6 @@
 /**
- * npm run bench:engines: the rate of every runtime that starts here, in rows a second and relative to onnx on the CPU.
+ * npm run bench:engines: the rate of every runtime that starts here, in rows a second and relative to onnx on the CPU. Where
+ * the model has an int8 network, with that too.
  * On a CPU, with batches of 1, 2, 4 and 8 rows: that is how the batch size of a CPU (engine/warm-up.ts) was chosen. On a
  * GPU, with the batch size measured at start.
  *
@@ -19,8 +20,10 @@ const SLOW_ROUNDS = 3;
 const TURN_MS = 300;
 const CPU_BATCHES = [1, 2, 4, 8];
 
-const candidates: Runtime[] = [
+/** int8: with the int8 network of the model, where it has one. */
+const candidates: (Runtime & { int8?: boolean })[] = [
   ...runtimes({ engine: 'onnx', device: 'cpu' }),
+  ...runtimes({ engine: 'onnx', device: 'cpu' }).map((runtime) => ({ ...runtime, int8: true })),
   ...runtimes({ engine: 'onnx', device: 'cuda' }),
   ...runtimes({ engine: 'onnx', device: 'webgpu' }),
   // Not the backend in plain JavaScript, which takes seconds for a row.
@@ -33,7 +36,7 @@ const registry = await FolderRegistry.open({
 });
 const { card, folder, ref } = registry.get();
 const { base } = networksOf(card);
-const model = { folder, networks: { base }, threads: 1 };
+const int8 = networksOf(card, { int8: true }).base;
 
 interface Measured {
   pool: WorkerPool;
@@ -44,9 +47,12 @@ interface Measured {
 
 const pools: WorkerPool[] = [];
 const measured: Measured[] = [];
-for (const runtime of candidates) {
+for (const { int8: inInt8, ...runtime } of candidates.filter((each) => !each.int8 || int8.int8)) {
   try {
-    const pool = await WorkerPool.start({ spec: { ...model, ...runtime }, workers: 1 });
+    const pool = await WorkerPool.start({
+      spec: { folder, networks: { base: inInt8 ? int8 : base }, threads: 1, ...runtime },
+      workers: 1,
+    });
     pools.push(pool);
     const batches = runtime.device === 'cpu' ? CPU_BATCHES : [pool.info.bestBatch];
     for (const rows of batches) measured.push({ pool, rows, rates: [] });
@@ -86,10 +92,10 @@ function compare(each: Measured, other: Measured): string {
 console.log(`\n${ref}, ${ROUNDS} rounds; ratios of the fastest turns, in brackets the median of the rounds`);
 const [onnx] = measured;
 for (const each of measured) {
-  const { library, device, deviceName } = each.pool.info;
+  const { library, device, deviceName, precision } = each.pool.info;
   const first = measured.find(({ pool }) => pool === each.pool) ?? each;
   console.log(
-    `${library} on ${device} (${deviceName}), batch ${each.rows}: ${Math.max(...each.rates).toPrecision(3)} rows/s, ` +
+    `${library} on ${device} (${deviceName}) in ${precision}, batch ${each.rows}: ${Math.max(...each.rates).toPrecision(3)} rows/s, ` +
       `${compare(each, onnx)} of onnx on the CPU, ${compare(each, first)} of batch ${first.rows}`,
   );
 }

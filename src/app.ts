@@ -44,6 +44,7 @@ const EXPOSED_HEADERS = [
   'x-seed',
   'x-model',
   'x-steps',
+  'x-precision',
   'x-request-id',
   'retry-after',
   'ratelimit-limit',

@@ -55,6 +55,7 @@ async function start() {
     engine: {
       engine: config.ENGINE,
       device: config.DEVICE,
+      precision: config.PRECISION,
       maxBatch: config.MAX_BATCH,
       cacheDir: config.CACHE_DIR ?? defaultCacheDir(),
       fallback: config.ENGINE_FALLBACK,

@@ -39,11 +39,11 @@ TELEA_RADIUS = 3
 FRECHET_SHARE = {"box": 0.2, "wide": 0.4, "half": 0.4}
 
 
-def onnx_network(folder: Path, threads: int):
-    """The exported unet.onnx in ONNX Runtime on the CPU, in fp32: a function (x [N, C, R, R], t [N]) -> [N, 3, R, R]."""
+def onnx_network(folder: Path, threads: int, file: str = "unet.onnx"):
+    """An exported network in ONNX Runtime on the CPU: a function (x [N, C, R, R], t [N]) -> [N, 3, R, R]."""
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
-    session = onnxruntime.InferenceSession(folder / "unet.onnx", options, providers=["CPUExecutionProvider"])
+    session = onnxruntime.InferenceSession(folder / file, options, providers=["CPUExecutionProvider"])
     return lambda x, t: torch.from_numpy(session.run(None, {"x": x.contiguous().numpy(), "t": t.float().numpy()})[0])
 
 

@@ -95,6 +95,13 @@ export const SETTINGS = {
     default: 'false',
     description: 'Whether to switch to the next runtime when the workers of the current one keep failing',
   },
+  PRECISION: {
+    schema: oneOf(['auto', 'fp32', 'int8']),
+    default: 'fp32',
+    description:
+      'Number format of evaluations on a CPU: `fp32`; `int8`, faster, for models that have an int8 network; `auto`, int8 ' +
+      'where the CPU has instructions for it and fills stay as good. With the same seed, fills differ between the two',
+  },
   MAX_BATCH: {
     schema: z.union([z.literal('auto').transform(() => undefined), wholeNumber(1, 1024)], {
       error: 'must be auto or a whole number from 1 to 1024',

@@ -17,6 +17,9 @@ export interface Batch {
   t: Float32Array;
 }
 
+/** Number format of evaluations. */
+export type Precision = 'fp32' | 'fp16' | 'int8';
+
 export type EngineName = 'onnx' | 'tfjs';
 export type DeviceName = 'cpu' | 'webgpu' | 'cuda' | 'tensorrt';
 
@@ -34,7 +37,8 @@ export interface EngineInfo {
   library: string;
   /** The networks that it evaluates: an engine may serve fewer than the model version has. */
   networks: NetworkName[];
-  precision: 'fp32' | 'fp16';
+  /** int8: of a CPU, for the timesteps where the network has it; the others are fp32. */
+  precision: Precision;
   /** Most rows that one evaluation should have, measured on the base network: larger batches cost as much per row. */
   bestBatch: number;
   /** Worker processes. Each runs one evaluation at a time. */

@@ -1,4 +1,11 @@
-import { type Batch, type DeviceName, EngineError, type EngineName, type NetworkName } from './engine.ts';
+import {
+  type Batch,
+  type DeviceName,
+  EngineError,
+  type EngineName,
+  type NetworkName,
+  type Precision,
+} from './engine.ts';
 
 /** A library that evaluates networks, and the device it uses. */
 export interface Runtime {
@@ -32,6 +39,8 @@ export interface NetworkShape {
   outChannels: number;
   /** R: the network's pictures are R x R. */
   resolution: number;
+  /** Its int8 variant for timesteps from `fromTimestep` on, where it is to be used: on a CPU, by onnxruntime alone. */
+  int8?: { file: string; fromTimestep: number };
   /** For engines that build the network from its weights; the others read it from `file`. */
   architecture?: Architecture;
 }
@@ -56,7 +65,7 @@ export interface Networks {
   deviceMemoryBytes?: number;
   /** It computes on the CPU whatever the device is called: a GPU driver in software. */
   software?: boolean;
-  precision: 'fp32' | 'fp16';
+  precision: Precision;
   /**
    * Resolves to the prediction, [N, C_out, R, R]. An exclusive evaluation may use all threads; the bits are the same.
    * Rejects with DeviceError when the networks are unusable from now on, with another error when only this batch failed.

@@ -4,7 +4,8 @@ import { InferenceSession, Tensor } from 'onnxruntime-node';
 import { type Batch, DeviceError, EngineError, NETWORK_NAMES, type NetworkName } from './engine.ts';
 import { gpuInUse } from './gpu.ts';
 import { isLarge } from './large.ts';
-import type { NetworkShape, NetworkSpec, Networks } from './network.ts';
+import { byTimestep } from './mixed-precision.ts';
+import { inputLength, type NetworkShape, type NetworkSpec, type Networks } from './network.ts';
 import { explainProviderError, type GpuDevice, PROVIDERS } from './onnx-providers.ts';
 
 /** Loads a version's networks in onnxruntime. Rejects with EngineError when a file or the device cannot be used. */
@@ -13,28 +14,50 @@ export function loadOnnx(spec: NetworkSpec): Promise<Networks> {
 }
 
 /**
- * Two sessions for each network: a single-threaded one, which is best while every core has a busy worker of its own, and
+ * Two sessions for each network file: a single-threaded one, which is best while every core has a busy worker of its own, and
  * one of all threads for exclusive evaluations. Both give the same bits. A large network has the latter alone.
  */
 async function loadOnCpu(spec: NetworkSpec): Promise<Networks> {
-  const large = isLarge(spec);
   return {
     deviceName: os.cpus()[0]?.model.trim() ?? 'unknown CPU',
-    precision: 'fp32',
+    precision: spec.networks.base.int8 ? 'int8' : 'fp32',
     ...(await loadEach(spec, async (shape) => {
-      const file = modelFile(spec, shape);
-      const options = { threads: large ? spec.threads : 1, keepMemory: !large };
-      const session = await createSession(file, ['cpu'], options).catch(({ message }: Error) => {
-        throw new EngineError(`${file} cannot be loaded (${message.trim()}): export the model again`);
-      });
-      checkContract(session, file, shape);
-      const parallel =
-        spec.threads > options.threads
-          ? await createSession(file, ['cpu'], { ...options, threads: spec.threads })
-          : session;
-      return (batch, exclusive) => run(exclusive ? parallel : session, batch, shape);
+      const below = await loadFileOnCpu(spec, shape, shape.file);
+      const { int8 } = shape;
+      if (!int8) return below;
+      const above = await loadFileOnCpu(spec, shape, int8.file);
+      await above(
+        { network: 'base', rows: 1, x: new Float32Array(inputLength(shape)), t: new Float32Array(1) },
+        false,
+      ); // memory plans
+      return (batch, exclusive) =>
+        byTimestep(
+          batch,
+          int8.fromTimestep,
+          { above: (rows) => above(rows, exclusive), below: (rows) => below(rows, exclusive) },
+          shape,
+        );
     })),
   };
+}
+
+async function loadFileOnCpu(
+  spec: NetworkSpec,
+  shape: NetworkShape,
+  name: string,
+): Promise<Networks['evaluate']> {
+  const large = isLarge(spec);
+  const file = path.join(spec.folder, name);
+  const options = { threads: large ? spec.threads : 1, keepMemory: !large };
+  const session = await createSession(file, ['cpu'], options).catch(({ message }: Error) => {
+    throw new EngineError(`${file} cannot be loaded (${message.trim()}): export the model again`);
+  });
+  checkContract(session, file, shape);
+  const parallel =
+    spec.threads > options.threads
+      ? await createSession(file, ['cpu'], { ...options, threads: spec.threads })
+      : session;
+  return (batch, exclusive) => run(exclusive ? parallel : session, batch, shape);
 }
 
 /**
@@ -44,7 +67,7 @@ async function loadOnCpu(spec: NetworkSpec): Promise<Networks> {
  */
 async function loadOnGpu(spec: NetworkSpec, device: GpuDevice): Promise<Networks> {
   const loaded = await loadEach(spec, async (shape) => {
-    const file = modelFile(spec, shape);
+    const file = path.join(spec.folder, shape.file);
     const session = await createSession(file, PROVIDERS[device]).catch((error: Error) => {
       throw new EngineError(explainProviderError(device, error.message), { cause: error });
     });
@@ -82,8 +105,6 @@ async function loadEach(
     },
   };
 }
-
-const modelFile = ({ folder }: NetworkSpec, { file }: NetworkShape) => path.join(folder, file);
 
 /** Throws EngineError unless the network's inputs and output are float32, with the names and shapes that model.json gives. */
 function checkContract(session: InferenceSession, file: string, shape: NetworkShape) {

@@ -1,3 +1,4 @@
+import type { Precision } from '../engine/engine.ts';
 import { base64 } from '../image/base64.ts';
 import type { OutputFormat } from '../image/picture.ts';
 import type { Plan } from '../image/regions/plan.ts';
@@ -18,7 +19,7 @@ export interface Generated {
   files: Uint8Array[];
   format: OutputFormat;
   /** What is known about the pictures, as plain data under the names of the API. */
-  fields: { timings_ms: Record<string, number>; [name: string]: unknown };
+  fields: { timings_ms: Record<string, number>; precision: Precision; [name: string]: unknown };
 }
 
 /**
@@ -74,7 +75,8 @@ async function encode(
   const { request, format, size } = prepared;
   const { quality } = request;
   const exif = request.task === 'inpaint' && request.metadata === 'keep';
-  const reproducibility = reproducibilityFields(prepared);
+  const precision = prepared.model.engine?.precision ?? 'fp32';
+  const reproducibility = { ...reproducibilityFields(prepared), precision };
   const started = performance.now();
   const files = await traced('encode', () =>
     Promise.all(

@@ -86,6 +86,7 @@ export const generatedHeaders: Headers = {
   },
   'x-model': line('The model, as id@version'),
   'x-steps': whole(1, 'Steps of the sampler'),
+  'x-precision': line('Number format of the evaluations: fp32, fp16 or int8'),
 };
 
 /** Those of /v1/inpaint and /v1/sample. */

@@ -64,6 +64,15 @@ const fields = z.object({
   training: z.record(z.string(), z.unknown()).default({}),
   metrics: z.record(z.string(), z.unknown()).default({}),
   precision: precision.prefault({ weights: 'fp32' }),
+  /** unet.int8.onnx, for timesteps from from_timestep on; see training/quantise.py. */
+  int8: z
+    .object({
+      from_timestep: z.int().min(0),
+      /** Whether it changes the quality of fills by no more than other seeds do. */
+      within_noise: z.boolean(),
+      metrics: z.record(z.string(), z.unknown()).default({}),
+    })
+    .optional(),
   /** Size and digest of every other file of the folder that is loaded, by name; a name is no path. */
   files: z.record(
     z.string().regex(/^[A-Za-z0-9][\w.-]*$/),

@@ -6,6 +6,9 @@ import type { ModelCard } from './card.ts';
 /** The file of each network in a version's folder. */
 export const NETWORK_FILES: Record<NetworkName, string> = { base: 'unet.onnx', refiner: 'refiner.onnx' };
 
+/** The int8 variant of the base network, which training/quantise.py writes. */
+export const INT8_FILE = 'unet.int8.onnx';
+
 /** The networks that a version has, the base first. */
 export function namesOf(card: ModelCard): NetworkName[] {
   return NETWORK_NAMES.filter((name) => name === 'base' || card.refiner);
@@ -20,8 +23,8 @@ function filesOf({ files }: ModelCard, name: NetworkName): string[] {
   return [file, file + EXTERNAL_DATA].filter((each) => files[each]);
 }
 
-/** What a worker needs to know of the networks of a version. */
-export function networksOf(card: ModelCard): NetworkSpec['networks'] {
+/** What a worker needs to know of the networks of a version. int8: whether it uses their int8 variant, where there is one. */
+export function networksOf(card: ModelCard, { int8 = false } = {}): NetworkSpec['networks'] {
   const { refiner } = card;
   const bytes = (name: NetworkName) =>
     filesOf(card, name).reduce((sum, file) => sum + card.files[file].bytes, 0);
@@ -33,6 +36,7 @@ export function networksOf(card: ModelCard): NetworkSpec['networks'] {
       outChannels: card.out_channels,
       resolution: card.resolution,
       architecture: card.architecture,
+      int8: int8 && card.int8 ? { file: INT8_FILE, fromTimestep: card.int8.from_timestep } : undefined,
     },
     refiner: refiner && {
       file: NETWORK_FILES.refiner,

@@ -5,6 +5,7 @@ import { whyAbsent } from '../engine/absent.ts';
 import { usableCores } from '../engine/cores.ts';
 import { type Batch, EngineError, type EngineInfo, type RowSeconds } from '../engine/engine.ts';
 import { FallbackEngine } from '../engine/fallback.ts';
+import { hasFastInt8, type PrecisionChoice } from '../engine/int8.ts';
 import type { Runtime } from '../engine/network.ts';
 import { type PoolOptions, WorkerPool } from '../engine/pool.ts';
 import { fallbacks, type RuntimeChoice, runtimes } from '../engine/runtimes.ts';
@@ -39,6 +40,8 @@ export interface ModelHooks {
 const DRAIN_CHECK_MS = 500;
 
 export interface EngineSettings extends RuntimeChoice {
+  /** Of evaluations on a CPU; fp32 when absent. */
+  precision?: PrecisionChoice;
   /** Maximum number of rows in an evaluation; chosen at warm-up when absent. */
   maxBatch?: number;
   /** Whether to switch to the next runtime when the workers keep failing. */
@@ -171,10 +174,11 @@ export class ModelVersion implements ServedModel {
 
   async #start(runtime: Runtime, options: Partial<PoolOptions>): Promise<WorkerPool> {
     const { card, folder } = this;
-    const { device, maxBatch, cacheDir } = this.#settings;
+    const { device, maxBatch, cacheDir, precision = 'fp32' } = this.#settings;
     const absent = device === 'auto' ? whyAbsent(runtime) : undefined;
     if (absent) throw new EngineError(absent);
-    const key = tuningKey(runtime, this.digest, maxBatch);
+    const int8 = usesInt8(runtime, card, precision);
+    const key = tuningKey(runtime, int8 ? `${this.digest}+int8` : this.digest, maxBatch);
     const tuned = cacheDir ? await readTuning(cacheDir, key) : undefined;
     const pool = await WorkerPool.start({
       tuned,
@@ -183,7 +187,7 @@ export class ModelVersion implements ServedModel {
       spec: {
         ...runtime,
         folder,
-        networks: networksOf(card),
+        networks: networksOf(card, { int8 }),
         threads: usableCores(),
         maxBatch,
       },
@@ -195,4 +199,10 @@ export class ModelVersion implements ServedModel {
     if (cacheDir) await writeTuning(cacheDir, key, pool.tuning);
     return pool;
   }
+}
+
+/** Whether the version's workers evaluate in int8 on this runtime. */
+function usesInt8({ engine, device }: Runtime, { int8 }: ModelCard, precision: PrecisionChoice): boolean {
+  if (!int8 || engine !== 'onnx' || device !== 'cpu') return false;
+  return precision === 'int8' || (precision === 'auto' && int8.within_noise && hasFastInt8());
 }

@@ -26,6 +26,7 @@ const VALUES: Record<keyof typeof SETTINGS, { good: string[]; bad: string[] }> =
   ENGINE: { good: ['onnx', 'tfjs'], bad: ['torch', 'ONNX'] },
   DEVICE: { good: ['cpu', 'cuda'], bad: ['gpu', 'cuda:0'] },
   ENGINE_FALLBACK: { good: ['true'], bad: ['yes', '1', 'TRUE'] },
+  PRECISION: { good: ['auto', 'fp32', 'int8'], bad: ['fp16', 'INT8'] },
   MAX_BATCH: { good: ['auto', '16'], bad: ['0', '1025', 'large'] },
   QUEUE_LIMIT: { good: ['16'], bad: ['15', '1e9', 'none'] },
   JOB_QUEUE_SHARE: { good: ['1', '100'], bad: ['0', '101', '50%'] },

@@ -37,6 +37,7 @@ describe('a filled picture', () => {
       'x-seed': '7',
       'x-steps': '3',
       'x-model': expect.stringMatching(/^[\w.-]+@\d+$/),
+      'x-precision': 'fp32',
       'server-timing': expect.stringMatching(/decode;dur=\d+, queue;dur=\d+, denoise;dur=\d+/),
       'x-request-id': expect.stringMatching(/^[\w-]{36}$/),
     });

@@ -1053,6 +1053,11 @@ export interface components {
             steps: number;
             /** @example 0 */
             eta: number;
+            /**
+             * @description Number format of the evaluations. With the same seed, pictures differ between two formats
+             * @enum {string}
+             */
+            precision: "fp32" | "fp16" | "int8";
             /** @enum {string} */
             format: "png" | "jpeg" | "webp";
             images: {
@@ -1081,6 +1086,11 @@ export interface components {
             steps: number;
             /** @example 0 */
             eta: number;
+            /**
+             * @description Number format of the evaluations. With the same seed, pictures differ between two formats
+             * @enum {string}
+             */
+            precision: "fp32" | "fp16" | "int8";
             /** @enum {string} */
             format: "png" | "jpeg" | "webp";
             images: {
@@ -1455,6 +1465,15 @@ export interface components {
                     weights: "fp32" | "fp16";
                     /** @default 0 */
                     max_difference: number;
+                };
+                int8?: {
+                    /** Format: int64 */
+                    from_timestep: number;
+                    within_noise: boolean;
+                    /** @default {} */
+                    metrics: {
+                        [key: string]: unknown;
+                    };
                 };
                 files: {
                     [key: string]: {

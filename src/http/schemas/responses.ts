@@ -66,6 +66,9 @@ const drawn = {
     .max(100_000)
     .meta({ examples: [12] }),
   eta: z.number().meta({ examples: [0] }),
+  precision: z.enum(['fp32', 'fp16', 'int8']).meta({
+    description: 'Number format of the evaluations. With the same seed, pictures differ between two formats',
+  }),
   format: z.enum(['png', 'jpeg', 'webp']),
   images: z.array(image),
   timings_ms: z

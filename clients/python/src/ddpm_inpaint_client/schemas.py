@@ -316,6 +316,7 @@ class Sampled(TypedDict, closed=True):
     sampler: str
     steps: int
     eta: float
+    precision: Literal['fp32', 'fp16', 'int8']
     format: Literal['png', 'jpeg', 'webp']
     images: list[Image1]
     timings_ms: dict[str, float]
@@ -359,6 +360,7 @@ class Inpainted(TypedDict, closed=True):
     sampler: str
     steps: int
     eta: float
+    precision: Literal['fp32', 'fp16', 'int8']
     format: Literal['png', 'jpeg', 'webp']
     images: list[Image1]
     timings_ms: dict[str, float]
@@ -565,6 +567,12 @@ class Data(TypedDict, closed=True):
     statistics: NotRequired[dict[Literal['luma', 'red_green', 'green_blue', 'luma_contrast', 'red_green_contrast', 'green_blue_contrast', 'detail_x', 'detail_y'], Statistics]]
 
 
+class Int8(TypedDict, closed=True):
+    from_timestep: int
+    within_noise: bool
+    metrics: dict[str, Any]
+
+
 class Files(TypedDict, closed=True):
     sha256: str
     bytes: int
@@ -589,6 +597,7 @@ class Card(TypedDict, closed=True):
     training: dict[str, Any]
     metrics: dict[str, Any]
     precision: Precision
+    int8: NotRequired[Int8]
     files: dict[str, Files]
 
 
