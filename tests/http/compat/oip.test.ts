@@ -415,6 +415,12 @@ describe('what applies to every route', () => {
     expect(taken.reduce((sum, each) => sum + each)).toBeLessThan(300_000);
   });
 
+  test('a type that cannot be parsed is a type like any other', async () => {
+    const service = await start();
+    for (const type of ['foo', '/', 'a/b/c', 'multipart/form-data'])
+      expect((await post(service, fill(), 'fake', { 'content-type': type })).status).toBe(200);
+  });
+
   test('answers are compressed for clients that accept it', async () => {
     const service = await start();
     const size = [1, 40, 40];
