@@ -111,9 +111,12 @@ describe('edits', () => {
       .post('/v1/images/edits')
       .attach('image', image, 'a.png')
       .attach('mask', mask, 'b.png')
-      .field({ prompt: 'x', quality: 'low', steps: 4, n: 1, style: 'vivid', 'a\tb': 'x' });
+      .field({ prompt: 'x', quality: 'low', steps: 4, n: 1, style: 'vivid', 'a\tb': 'x' })
+      .field('tags[]', 'one')
+      .field('tags[]', 'two')
+      .field('scale[x]', '1');
     expect(answer.status).toBe(200);
-    expect(answer.headers['x-ignored-parameters']).toBe('prompt, quality, style');
+    expect(answer.headers['x-ignored-parameters']).toBe('prompt, quality, style, tags[], scale[x]');
     expect(answer.headers['x-steps']).toBe('4');
   });
 
