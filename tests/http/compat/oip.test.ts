@@ -268,6 +268,13 @@ describe('the bare network', () => {
     expect(service.registry.scheduler.idle).toBe(true);
   });
 
+  test('parameters without effect are named', async () => {
+    const service = await start();
+    const sent = message(row(), { parameters: { steps: 4, sequence_id: 1, binary_data_output: true } });
+    const answer = await post(service, sent, 'fake-network');
+    expect([answer.status, answer.headers.get('x-ignored-parameters')]).toEqual([200, 'steps, sequence_id']);
+  });
+
   test('bad rows are refused', async () => {
     const service = await start();
     const send = (inputs: Input[]) => post(service, message(inputs), 'fake-network');
