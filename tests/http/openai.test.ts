@@ -172,6 +172,15 @@ describe('refusals', () => {
     expect(error).toMatchObject({ status: 400, type: 'invalid_request_error', ...expected });
   });
 
+  test('a picture that is absent, or no file', async () => {
+    const forms: Record<string, string>[] = [{ n: '1' }, { image: 'abc' }, { image: url(image) }];
+    for (const fields of forms) {
+      const answer = await request(service.url).post('/v1/images/edits').field(fields);
+      expect([answer.status, answer.body.error.param]).toEqual([400, 'image']);
+      expect(answer.body.error.message).toContain('must be a file');
+    }
+  });
+
   test('name the field that was sent, where a field has several names', async () => {
     const asked = (name: string, value: string) =>
       request(service.url).post('/v1/images/edits').attach('image', image, 'a.png').field(name, value);
