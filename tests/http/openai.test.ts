@@ -111,9 +111,12 @@ describe('edits', () => {
       .post('/v1/images/edits')
       .attach('image', image, 'a.png')
       .attach('mask', mask, 'b.png')
-      .field({ prompt: 'x', quality: 'low', steps: 4, n: 1, style: 'vivid', 'a\tb': 'x' });
+      .field({ prompt: 'x', quality: 'low', steps: 4, n: 1, style: 'vivid', 'a\tb': 'x' })
+      .field('tags[]', 'one')
+      .field('tags[]', 'two')
+      .field('scale[x]', '1');
     expect(answer.status).toBe(200);
-    expect(answer.headers['x-ignored-parameters']).toBe('prompt, quality, style');
+    expect(answer.headers['x-ignored-parameters']).toBe('prompt, quality, style, tags[], scale[x]');
     expect(answer.headers['x-steps']).toBe('4');
   });
 
@@ -167,6 +170,15 @@ describe('refusals', () => {
   test.each(refused)('%s', async (_, asked, expected) => {
     const error = await refusal(edit(await asked()));
     expect(error).toMatchObject({ status: 400, type: 'invalid_request_error', ...expected });
+  });
+
+  test('a picture that is absent, or no file', async () => {
+    const forms: Record<string, string>[] = [{ n: '1' }, { image: 'abc' }, { image: url(image) }];
+    for (const fields of forms) {
+      const answer = await request(service.url).post('/v1/images/edits').field(fields);
+      expect([answer.status, answer.body.error.param]).toEqual([400, 'image']);
+      expect(answer.body.error.message).toContain('must be a file');
+    }
   });
 
   test('name the field that was sent, where a field has several names', async () => {

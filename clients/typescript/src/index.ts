@@ -134,8 +134,9 @@ export class InpaintClient {
       job = (await (await this.#send(`/v1/jobs/${job.id}`, { signal })).json()) as Job;
     }
     const { model, seed } = job.parameters as { model: string; seed: number };
-    const files = job.images.map(async (path) => {
-      const answer = await this.#send(path, { signal });
+    // Not the links of the job: they begin with the path of the service, which the base URL has already.
+    const files = job.images.map(async (_, n) => {
+      const answer = await this.#send(`/v1/jobs/${job.id}/images/${n}`, { signal });
       return { picture: new Uint8Array(await answer.arrayBuffer()), model, seed };
     });
     return Promise.all(files);

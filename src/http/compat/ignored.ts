@@ -1,8 +1,8 @@
 import type { FastifyReply } from 'fastify';
 
-/** Names that the header repeats, and characters of each. */
+/** Names that the header repeats, and characters of each. In forms, lists are a[] and objects a[b]. */
 const MAX_NAMES = 50;
-const NAME = /^[\w.-]{1,64}$/;
+const NAME = /^[\w.-]{1,64}(\[[\w.-]{0,64}\]){0,3}$/;
 
 /** The header, in the OpenAPI document. */
 export const ignoredHeader = {

@@ -36,8 +36,10 @@ export default fp(function bodies(app: FastifyInstance, { config }: { config: Co
   // Checked before a byte of the body is read, when the client announces its size.
   app.addHook('onRequest', async (request) => {
     if (Number(request.headers['content-length'] ?? 0) > limit) throw bodyTooLarge(limit);
-    // Many clients set a content type on every request. Without a body, as of most DELETE requests, it says nothing.
-    if (!request.routeOptions.schema?.body && isEmpty(request)) delete request.raw.headers['content-type'];
+    // Many clients set a content type on every request. Without a body, as of most DELETE requests, it says nothing; where
+    // any type will do, even one that cannot be parsed will.
+    const { schema, config: route } = request.routeOptions;
+    if (route.anyType || (!schema?.body && isEmpty(request))) delete request.raw.headers['content-type'];
   });
 
   // When the answer was sent before the body had ended, the rest is read and discarded for a while: a client that is still

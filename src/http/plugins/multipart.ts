@@ -63,8 +63,11 @@ export default fp(async function forms(app: FastifyInstance, { config }: { confi
         body[name] = [...((body[name] as unknown[] | undefined) ?? []), value];
         continue;
       }
-      if (Object.hasOwn(body, name))
+      if (Object.hasOwn(body, name)) {
+        // Clients send lists and objects as a[] and a[b]. Of unknown ones, the first is enough to name or to refuse.
+        if (!Object.hasOwn(shape, name)) continue;
         throw fieldProblem('invalid-request', name, `${name} was sent twice; send it once`);
+      }
       body[name] = typeof value === 'string' ? fromText(value, shape[name]) : value;
     }
     return body;

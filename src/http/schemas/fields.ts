@@ -22,9 +22,11 @@ export const base64Picture = z
     examples: [EXAMPLE_PICTURE],
   });
 
+export const NO_FILE = 'must be a file (a part with a filename)';
+
 /** A picture in a form: a file part. */
 export const filePart = z
-  .custom<Buffer>((value) => Buffer.isBuffer(value), { error: 'must be a file (a part with a filename)' })
+  .custom<Buffer>((value) => Buffer.isBuffer(value), { error: NO_FILE })
   .meta({ type: 'string', format: 'binary', description: 'PNG, JPEG, WebP, AVIF, TIFF or GIF' });
 
 export const model = z

@@ -1,9 +1,15 @@
-import { request as httpRequest, type IncomingHttpHeaders } from 'node:http';
-import { gunzipSync, gzipSync, inflateSync } from 'node:zlib';
+import { randomBytes } from 'node:crypto';
+import { request as httpRequest, type IncomingHttpHeaders, type IncomingMessage } from 'node:http';
+import { Readable } from 'node:stream';
+import { deflateSync, gunzipSync, gzipSync, inflateSync } from 'node:zlib';
 import fc from 'fast-check';
+import type { FastifyRequest } from 'fastify';
 import sharp from 'sharp';
 import { afterEach, describe, expect, test } from 'vitest';
 import { hashKey, newKey } from '../../../src/config/api-keys.ts';
+import { readBody } from '../../../src/http/compat/oip/body.ts';
+import { Problem } from '../../../src/http/problem.ts';
+import type { Upload } from '../../../src/http/uploads.ts';
 import { maskOf, pngOf } from '../../helpers/app.ts';
 import { startFakeApp } from '../fake-app.ts';
 
@@ -262,6 +268,13 @@ describe('the bare network', () => {
     expect(service.registry.scheduler.idle).toBe(true);
   });
 
+  test('parameters without effect are named', async () => {
+    const service = await start();
+    const sent = message(row(), { parameters: { steps: 4, sequence_id: 1, binary_data_output: true } });
+    const answer = await post(service, sent, 'fake-network');
+    expect([answer.status, answer.headers.get('x-ignored-parameters')]).toEqual([200, 'steps, sequence_id']);
+  });
+
   test('bad rows are refused', async () => {
     const service = await start();
     const send = (inputs: Input[]) => post(service, message(inputs), 'fake-network');
@@ -366,6 +379,53 @@ describe('what applies to every route', () => {
     await expectError(await plain(''), 400, 'empty');
     await expectError(await plain('{"inputs":[{"__proto__":null,"name":"image"}]}'), 400, 'shape');
     await expectError(await post(service, { body: Buffer.alloc(3_000_001), headers }), 413, 'larger than');
+  });
+
+  test('compressed bodies: what is packed and what is unpacked may each have MAX_UPLOAD_BYTES', async () => {
+    const service = await start({ MAX_UPLOAD_BYTES: '3000000', LOG_LEVEL: 'silent' });
+    const packed = (bytes: Uint8Array, encoding = 'gzip') =>
+      post(service, { body: Buffer.from(bytes), headers: {} as never }, 'fake', {
+        'content-encoding': encoding,
+      });
+    const long = Buffer.from(JSON.stringify({ inputs: [], x: randomBytes(1_500_000).toString('base64') }));
+    await expectError(await packed(gzipSync(long)), 400, 'inputs');
+    await expectError(await packed(deflateSync(long), 'Deflate'), 400, 'inputs');
+    await expectError(await packed(gzipSync(long).subarray(0, -9)), 400, 'not valid gzip');
+    const body = gzipSync(fill().body);
+    const headers = fill().headers;
+    const more = { 'content-encoding': 'gzip' };
+    const trailed = await post(
+      service,
+      { body: Buffer.concat([body, Buffer.alloc(2_000_000)]), headers },
+      'fake',
+      more,
+    );
+    expect(trailed.status).toBe(200);
+    for (const name of ['constructor', '__proto__', 'gzip, gzip'])
+      await expectError(await packed(body, name), 415, `${name} is not supported`);
+  });
+
+  test('a compressed body is counted while it is unpacked', async () => {
+    const taken: number[] = [];
+    const upload: Upload = {
+      take(bytes) {
+        taken.push(bytes);
+        if (taken.reduce((sum, each) => sum + each) > 200_000) throw new Problem('memory-full', 'no more');
+      },
+      end() {},
+      stalled: new Promise(() => {}),
+    };
+    const body = Readable.from([gzipSync(Buffer.alloc(50_000_000))]) as IncomingMessage;
+    const headers = { 'content-encoding': 'gzip' };
+    const reading = readBody({ headers, upload } as unknown as FastifyRequest, body, 100_000_000);
+    await expect(reading).rejects.toThrow('no more');
+    expect(taken.reduce((sum, each) => sum + each)).toBeLessThan(300_000);
+  });
+
+  test('a type that cannot be parsed is a type like any other', async () => {
+    const service = await start();
+    for (const type of ['foo', '/', 'a/b/c', 'multipart/form-data'])
+      expect((await post(service, fill(), 'fake', { 'content-type': type })).status).toBe(200);
   });
 
   test('answers are compressed for clients that accept it', async () => {

@@ -132,8 +132,9 @@ class Client:
                 answer.read()
                 job = answer.json()
         filled = []
-        for path in job["images"]:
-            with self._send("GET", path) as answer:
+        # Not the links of the job: they begin with the path of the service, which the base URL has already.
+        for n in range(len(job["images"])):
+            with self._send("GET", f"/v1/jobs/{job['id']}/images/{n}") as answer:
                 parameters = job["parameters"]
                 filled.append(Filled(answer.read(), parameters["model"], parameters["seed"]))
         return filled

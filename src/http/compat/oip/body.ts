@@ -1,15 +1,19 @@
 import type { IncomingMessage } from 'node:http';
+import type { Transform } from 'node:stream';
 import { promisify } from 'node:util';
-import { deflate, gunzip, gzip, inflate } from 'node:zlib';
+import { createGunzip, createInflate, deflate, gzip } from 'node:zlib';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { collect } from '../../json-body.ts';
 import { Problem } from '../../problem.ts';
-import { bodyTooLarge } from '../../uploads.ts';
+import { bodyTooLarge, type Upload } from '../../uploads.ts';
 import type { Message } from './message.ts';
 
 const JSON_LENGTH = 'inference-header-content-length';
 
-const UNPACK = { gzip: promisify(gunzip), deflate: promisify(inflate) };
+const UNPACKERS = new Map([
+  ['gzip', createGunzip],
+  ['deflate', createInflate],
+]);
 const PACK = { gzip: promisify(gzip), deflate: promisify(deflate) };
 const ENCODINGS = ['gzip', 'deflate'] as const;
 /** Answers up to this size are not compressed. */
@@ -17,29 +21,46 @@ const MIN_PACKED_BYTES = 1024;
 /** The fastest level: tensors take long to compress, and gain little from more. */
 const LEVEL = { level: 1 };
 
-/** Collects and unpacks a body of at most `limit` bytes. Rejects with Problem. */
+/** Collects and unpacks a body of at most `limit` bytes, before and after. Rejects with Problem. */
 export async function readBody(
   request: FastifyRequest,
   body: IncomingMessage,
   limit: number,
 ): Promise<Message> {
   const encoding = request.headers['content-encoding']?.trim().toLowerCase() ?? 'identity';
-  const unpack = encoding === 'identity' ? undefined : UNPACK[encoding as keyof typeof UNPACK];
-  if (encoding !== 'identity' && !unpack) {
+  const createUnpacker = UNPACKERS.get(encoding);
+  if (encoding !== 'identity' && !createUnpacker) {
     const why = `content-encoding ${encoding} is not supported; send ${ENCODINGS.join(' or ')}`;
     throw new Problem('unsupported-media-type', why);
   }
   const jsonBytes = jsonLength(request.headers[JSON_LENGTH]);
-  const collected = await collect(body, request.upload);
-  if (!unpack) return { bytes: collected, jsonBytes };
-  const bytes = await unpack(collected, { maxOutputLength: limit }).catch(
-    ({ code }: NodeJS.ErrnoException) => {
-      if (code === 'ERR_BUFFER_TOO_LARGE') throw bodyTooLarge(limit);
-      throw new Problem('invalid-request', `the body is not valid ${encoding}`);
-    },
-  );
-  request.upload.take(bytes.length);
+  const bytes = createUnpacker
+    ? await unpacked(body, createUnpacker(), request.upload, limit).catch((error: unknown) => {
+        if (error instanceof Problem) throw error;
+        throw new Problem('invalid-request', `the body is not valid ${encoding}`);
+      })
+    : await collect(body, request.upload);
   return { bytes, jsonBytes };
+}
+
+/**
+ * Unpacks a body while it arrives: a few bytes can become many, so each piece is counted as soon as it is unpacked, and no
+ * further one is unpacked when the upload refuses it.
+ */
+async function unpacked(body: IncomingMessage, unpacker: Transform, upload: Upload, limit: number) {
+  let arrived = 0;
+  const count = (chunk: Buffer) => {
+    arrived += chunk.length;
+    if (arrived > limit) fail(bodyTooLarge(limit));
+  };
+  const fail = (error: Error) => unpacker.destroy(error);
+  body.on('data', count).once('error', fail).pipe(unpacker);
+  try {
+    return await collect(unpacker, upload);
+  } finally {
+    body.unpipe(unpacker).off('data', count).off('error', fail).resume();
+    unpacker.destroy();
+  }
 }
 
 /** The length of the JSON counts before compression. */

@@ -92,10 +92,11 @@ export async function predict(
 ): Promise<Message> {
   const { card, ref } = model;
   const sent = await reading(message, () => readRows(message, signature, card.schedule.T));
-  const { id, wanted, rows } = sent;
+  const { id, parameters, wanted, rows } = sent;
   assertFits(config, rows, 'x');
   const shape = [rows, card.out_channels, card.resolution, card.resolution];
   assertWritable(wanted, { prediction: shape });
+  nameIgnored(reply, parameters, KNOWN_OF_ALL);
   assertReady(registry, { model, parameters: {} });
   Object.assign(reply.request.logFields, { model: ref, rows });
   const reservation = model.scheduler?.admission.reserve(rows, reply.request.apiKey?.name);
@@ -118,15 +119,16 @@ async function reading<T>({ bytes }: Message, read: () => Promise<T>): Promise<T
   }
 }
 
-/** Names that have an effect: those of a fill, and one of the protocol. */
-const KNOWN = new Set([...Object.keys(fillParameters.shape), 'binary_data_output']);
+/** Names of parameters that have an effect: on any request, and on a fill. */
+const KNOWN_OF_ALL = new Set(['binary_data_output']);
+const KNOWN_OF_FILLS = new Set([...Object.keys(fillParameters.shape), ...KNOWN_OF_ALL]);
 
 /** The parameters of a fill. The answer names those that have no effect. Throws Problem. */
 function parametersOf(reply: FastifyReply, { priority, ...rest }: Record<string, unknown>): FillParameters {
   // Triton's clients have a priority of their own: a number, of which other servers have no notion.
   const sent = typeof priority === 'number' ? rest : { priority, ...rest };
   const parameters = validated(fillParameters, sent);
-  nameIgnored(reply, rest, KNOWN);
+  nameIgnored(reply, rest, KNOWN_OF_FILLS);
   return parameters;
 }
 

@@ -29,11 +29,18 @@ export function findModel(
   { model: name, version }: ModelPath,
   seed?: number,
 ): FoundModel {
-  const refer = (id: string) => (version === undefined ? id : `${id}@${version}`);
   const isNetwork = name.endsWith(NETWORK) && !isModel(registry, name);
-  const reference = refer(isNetwork ? name.slice(0, -NETWORK.length) : name);
+  const reference = refer(registry, isNetwork ? name.slice(0, -NETWORK.length) : name, version);
   const model = registry.get(reference, seed);
   return { name, model, reference, isNetwork, signature: isNetwork ? networkSignature(model) : FILL };
+}
+
+/** How the registry calls a version of a model, whose name may be an alias. One that names a version has no other one. */
+function refer(registry: ModelRegistry, name: string, version?: string): string {
+  if (version === undefined) return name;
+  const { card } = registry.get(name);
+  if (!name.includes('@')) return `${card.id}@${version}`;
+  return card.version === version ? name : `${name}@${version}`;
 }
 
 /** Whether a model itself has this name, as its id or as id@version. */

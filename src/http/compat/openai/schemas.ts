@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { base64Picture, filePart, inpainting, model, sampling, seed } from '../../schemas/fields.ts';
+import { base64Picture, filePart, inpainting, model, NO_FILE, sampling, seed } from '../../schemas/fields.ts';
 import { request, response } from '../../schemas/named.ts';
 
 const ignored = (what: string) =>
@@ -100,9 +100,9 @@ export const editForm = request(
   z
     .looseObject({
       image: z
-        .array(filePart)
+        .array(filePart, NO_FILE)
         .min(1)
-        .max(1, ONE)
+        .max(1, { error: ({ input }) => ((input as unknown[]).every(Buffer.isBuffer) ? ONE : NO_FILE) }) // a text is a list of its parts
         .meta({ description: 'The picture; `image[]` is accepted too' }),
       mask: filePart.optional().describe(MASK),
       mask_image: filePart.optional().describe(MASK_IMAGE),
