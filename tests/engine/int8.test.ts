@@ -1,14 +1,16 @@
-import { beforeAll, expect, test } from 'vitest';
+import { beforeAll, expect, onTestFinished, test } from 'vitest';
 import { qSample } from '../../src/diffusion/forward.ts';
 import { gaussian } from '../../src/diffusion/noise.ts';
 import { scheduleFrom } from '../../src/diffusion/schedule.ts';
 import type { Batch } from '../../src/engine/engine.ts';
+import { hasFastInt8, type PrecisionChoice } from '../../src/engine/int8.ts';
 import { inputLength, type Networks } from '../../src/engine/network.ts';
 import { loadOnnx } from '../../src/engine/onnx.ts';
 import { readModelCard } from '../../src/model/folder.ts';
 import { networksOf } from '../../src/model/networks.ts';
+import { FolderRegistry } from '../../src/registry/registry.ts';
 import { goldenExample } from '../helpers/golden.ts';
-import { realModelSpec } from '../helpers/model.ts';
+import { MODEL_DIR, realModelSpec } from '../helpers/model.ts';
 
 /** Of the prediction, by training/quantise.py: the root mean square of the difference as a share of the prediction's. */
 const LARGEST_ERROR = 0.12;
@@ -83,4 +85,18 @@ test('the refiner is evaluated in fp32', async () => {
   const x = gaussian({ seed: 4, candidate: 0, step: 0 }, inChannels * resolution ** 2);
   const batch: Batch = { network: 'refiner', rows: 1, x, t: Float32Array.of(900) };
   expect(await int8.evaluate(batch, false)).toEqual(await fp32.evaluate(batch, false));
+});
+
+test.each<[PrecisionChoice | undefined, string]>([
+  [undefined, 'fp32'],
+  ['int8', 'int8'],
+  ['auto', hasFastInt8() ? 'int8' : 'fp32'],
+])('the setting %s makes the service evaluate in %s', async (precision, expected) => {
+  const registry = await FolderRegistry.open({
+    modelDir: MODEL_DIR,
+    engine: { engine: 'onnx', device: 'cpu', queueLimit: 16, precision },
+  });
+  onTestFinished(() => registry.close());
+  const { engine } = await registry.get().open();
+  expect(engine.precision).toBe(expected);
 });
