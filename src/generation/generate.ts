@@ -75,8 +75,8 @@ async function encode(
   const { request, format, size } = prepared;
   const { quality } = request;
   const exif = request.task === 'inpaint' && request.metadata === 'keep';
+  const reproducibility = reproducibilityFields(prepared);
   const precision = prepared.model.engine?.precision ?? 'fp32';
-  const reproducibility = { ...reproducibilityFields(prepared), precision };
   const started = performance.now();
   const files = await traced('encode', () =>
     Promise.all(
@@ -98,7 +98,7 @@ async function encode(
     composite: Math.round(timings.compositeMs),
     encode: Math.round(performance.now() - started),
   };
-  return { files, format, fields: { ...reproducibility, format, timings_ms, ...fields } };
+  return { files, format, fields: { ...reproducibility, precision, format, timings_ms, ...fields } };
 }
 
 async function inpaintFields({ hole }: HoledPicture, { region, box, uncertainty }: InpaintResult) {
