@@ -199,7 +199,7 @@ def main():
     parser.add_argument("--clients", type=int, default=2, help="requests at a time")
     parser.add_argument("--data", type=Path, default=HERE / "data" / "celeba", help="the faces")
     parser.add_argument("--photos", type=Path, help="folder made by photos.py")
-    parser.add_argument("--out", type=Path, default=HERE / "eval", help="folder for the sheets")
+    parser.add_argument("--out", type=Path, default=HERE.parent / "eval", help="folder for the sheets")
     args = parser.parse_args()
     args.out.mkdir(parents=True, exist_ok=True)
     {"faces": faces, "strokes": holes_of_strokes, "seams": seams}[args.what](args)
