@@ -64,7 +64,7 @@ def main():
     parser.add_argument("--url", default="http://127.0.0.1:8000", help="address of the service")
     parser.add_argument("--photos", type=Path, default=HERE / "data" / "photos", help="folder made by photos.py")
     parser.add_argument("--count", type=int, default=24, help="photographs (default: 24)")
-    parser.add_argument("--out", type=Path, default=HERE / "eval", help="folder for the sheet")
+    parser.add_argument("--out", type=Path, default=HERE.parent / "eval", help="folder for the sheet")
     args = parser.parse_args()
     args.out.mkdir(parents=True, exist_ok=True)
     pictures = test_photographs(args.photos, SIDE, args.count)
