@@ -58,6 +58,11 @@ def schedule_of(config: dict) -> Schedule:
     return SCHEDULES[parameters.pop("type")](**parameters)
 
 
+def sampling_of(card: dict) -> dict:
+    """The section `sampling` of a model card with its defaults: spacing and final_timestep, see timesteps()."""
+    return {"spacing": "trailing", "final_timestep": 0, **card.get("sampling", {})}
+
+
 def coefficients(schedule: Schedule, t: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     """(sqrt(abar_t), sqrt(1 - abar_t)) for t int64 [N], each float32 [N, 1, 1, 1]."""
     a = schedule.at(t).view(-1, 1, 1, 1)

@@ -252,7 +252,7 @@ def main():
     torch.set_num_threads(args.threads)
 
     card = json.loads((args.folder / "model.json").read_text())
-    defaults, sampling = card["defaults"], {"spacing": "trailing", "final_timestep": 0, **card.get("sampling", {})}
+    defaults, sampling = card["defaults"], diffusion.sampling_of(card)
     name, steps = args.sampler or defaults["sampler"], args.steps or defaults["steps"]
     eta = defaults["eta"] if args.eta is None else args.eta
     spacing = args.spacing or sampling["spacing"]

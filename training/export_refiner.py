@@ -94,9 +94,8 @@ def section(refiner: Refiner, files: list[Path]) -> dict:
 
 def with_refiner(readme: str, card: dict) -> str:
     """The README.md of a version with the section about its refiner: card_refiner.md, before the limitations."""
-    readme = re.sub(rf"## Refiner\n.*?(?={NEXT_SECTION})", "", readme, flags=re.DOTALL)
     if "refiner" not in card:
-        return readme
+        return with_section(readme, "Refiner", "")
     refiner = card["refiner"]
     training = refiner["training"]
     sources = "\n".join(f"| {s['name']} | {s['licence']} | {s['pictures']:,} |" for s in refiner["data"])
@@ -113,4 +112,13 @@ def with_refiner(readme: str, card: dict) -> str:
         timesteps=diffusion.described(refiner["sampling"]["spacing"], refiner["sampling"]["final_timestep"]),
         sources=sources,
     )
-    return readme.replace(NEXT_SECTION, f"{text}\n{NEXT_SECTION}")
+    return with_section(readme, "Refiner", f"{text}\n")
+
+
+def with_section(readme: str, title: str, text: str) -> str:
+    """The README.md of a version with the section of this title, before the limitations.
+
+    text: the section with its heading, ending with an empty line; empty: there is none.
+    """
+    others = re.sub(rf"## {title}\n.*?(?=## )", "", readme, flags=re.DOTALL)
+    return others.replace(NEXT_SECTION, f"{text}{NEXT_SECTION}")

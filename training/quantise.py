@@ -15,7 +15,6 @@ fp32 by no more than the second set of seeds does.
 
 import argparse
 import json
-import re
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -30,15 +29,15 @@ from tqdm import tqdm
 
 import diffusion
 import masks
+from batches import scaled
 from data import load_faces
 from evaluate import Sampler, onnx_network
-from export_refiner import NEXT_SECTION
+from export_refiner import with_section
 from onnx_files import listed, store_as_fp16
 from register import read_card
 from scores import descriptors, frechet, hole_l1, sharpness
 
 FILE = "unet.int8.onnx"
-HEADING = "## Int8"  # of its section in README.md
 LAYER_ERROR = 0.05  # largest relative error of the prediction, at t >= T / 4, when one convolution is quantised
 NETWORK_ERROR = 0.08  # the same when all are, at t >= from_timestep
 CALIBRATION, ROWS = 24, 4  # timesteps, and rows at each
@@ -54,7 +53,7 @@ def noisy_rows(card: dict, pictures: np.ndarray, timesteps: int, rows: int, seed
     """
     schedule, rng, out = diffusion.schedule_of(card), np.random.default_rng(seed), []
     for t in np.linspace(0, schedule.T - 1, timesteps).round().astype(int):
-        x0 = torch.from_numpy(pictures[rng.integers(0, len(pictures), rows)]).permute(0, 3, 1, 2).float() / 127.5 - 1
+        x0 = scaled(torch.from_numpy(pictures[rng.integers(0, len(pictures), rows)]))
         mask = torch.from_numpy(np.stack([masks.training_mask(rng, x0.shape[-1]) for _ in range(rows)])[:, None]).float()
         at, eps = torch.full((rows,), int(t)), torch.from_numpy(rng.standard_normal(x0.shape, np.float32))
         x = diffusion.q_sample(schedule, x0, at, eps)
@@ -73,20 +72,18 @@ class Calibration(CalibrationDataReader):
         return next(self.rows, None)
 
 
-def session_of(file: Path, threads: int = 2, saved: Path | None = None) -> onnxruntime.InferenceSession:
-    """A session on the CPU. saved: where the graph is written after constant folding, so without the fp16 weights' Casts."""
+def fold(file: Path, out: Path):
+    """Write `out`: the network after constant folding, so without the Casts of its fp16 weights."""
     options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads
-    if saved:
-        options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_BASIC
-        options.optimized_model_filepath = str(saved)
-    return onnxruntime.InferenceSession(file, options, providers=["CPUExecutionProvider"])
+    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_BASIC
+    options.optimized_model_filepath = str(out)
+    onnxruntime.InferenceSession(file, options, providers=["CPUExecutionProvider"])
 
 
 def predictions(file: Path, rows: Rows) -> list[np.ndarray]:
     """The network's prediction for each element of `rows`."""
-    session = session_of(file)
-    return [session.run(None, each)[0] for each in rows]
+    network = onnx_network(file.parent, 2, file.name)
+    return [network(torch.from_numpy(each["x"]), torch.from_numpy(each["t"])).numpy() for each in rows]
 
 
 def relative_error(found: np.ndarray, wanted: np.ndarray) -> float:
@@ -111,15 +108,12 @@ def quantise(fp32: Path, out: Path, layers: list[str], rows: Rows):
     )
 
 
-def tolerant_layers(fp32: Path, rows: Rows, calibration: Rows, T: int) -> list[str]:
-    """The convolutions whose quantisation alone changes the prediction by LAYER_ERROR at most, at every row with t >= T / 4."""
-    convolutions = [node.name for node in onnx.load(fp32).graph.node if node.op_type == "Conv"]
-    noisy = [each for each in rows if each["t"][0] >= T / 4]
-    wanted, out = predictions(fp32, noisy), fp32.with_name("one.onnx")
-    tolerant = []
-    for layer in tqdm(convolutions[1:-1], desc="convolutions", mininterval=10):
+def tolerant_layers(fp32: Path, convolutions: list[str], rows: Rows, wanted: list[np.ndarray], calibration: Rows) -> list[str]:
+    """Those of `convolutions` whose quantisation alone changes the prediction by LAYER_ERROR at most. wanted: the predictions for `rows`."""
+    out, tolerant = fp32.with_name("one.onnx"), []
+    for layer in tqdm(convolutions, desc="convolutions", mininterval=10):
         quantise(fp32, out, [layer], calibration[::4])
-        if max(map(relative_error, predictions(out, noisy), wanted)) <= LAYER_ERROR:
+        if max(map(relative_error, predictions(out, rows), wanted)) <= LAYER_ERROR:
             tolerant.append(layer)
     return tolerant
 
@@ -150,9 +144,9 @@ def mixed(fp32: Callable, int8: Callable, first: int) -> Callable:
 def box_quality(folder: Path, faces: np.ndarray, first: int, threads: int) -> dict:
     """Scores on the centre box: {"fp32", "fp32_other_seeds", "int8"}, each with l1, frechet and sharpness. faces: uint8 [N, R, R, 3]."""
     card = json.loads((folder / "model.json").read_text())
-    defaults, sampling = card["defaults"], {"spacing": "trailing", "final_timestep": 0, **card.get("sampling", {})}
-    steps = defaults["steps"]
-    sampler = Sampler(folder, defaults["sampler"], steps, defaults["eta"], *(sampling[k] for k in ("spacing", "final_timestep")), "cpu", 32, threads)
+    defaults, sampling = card["defaults"], diffusion.sampling_of(card)
+    steps, spacing, final = defaults["steps"], sampling["spacing"], sampling["final_timestep"]
+    sampler = Sampler(folder, defaults["sampler"], steps, defaults["eta"], spacing, final, "cpu", 32, threads)
     fp32 = sampler.network
     int8 = mixed(fp32, onnx_network(folder, threads, FILE), first)
     holes = np.stack([masks.centre_box(np.random.default_rng(0), faces.shape[1])] * len(faces))
@@ -189,11 +183,9 @@ def add_to_card(folder: Path, section: dict):
         f"a CPU evaluates timesteps from {section['from_timestep']} on with it. On the centre box of {section['metrics']['faces']} test faces:"
     )
     rows = [f"| {name} | {cell} |" for name, cell in zip(("Frechet distance", "L1", "sharpness"), cells, strict=True)]
-    lines = [HEADING, "", how, "", "| | fp32 | fp32, other seeds | int8 |", "| --- | --- | --- | --- |", *rows]
+    lines = ["## Int8", "", how, "", "| | fp32 | fp32, other seeds | int8 |", "| --- | --- | --- | --- |", *rows, "", ""]
     readme = folder / "README.md"
-    others = re.sub(rf"{HEADING}\n.*?(?={NEXT_SECTION})", "", readme.read_text(), flags=re.DOTALL)
-    before, after = others.split(NEXT_SECTION)
-    readme.write_text(before + "\n".join([*lines, "", NEXT_SECTION]) + after)
+    readme.write_text(with_section(readme.read_text(), "Int8", "\n".join(lines)))
 
 
 def main():
@@ -211,20 +203,28 @@ def main():
     T = card["schedule"]["T"]
     with tempfile.TemporaryDirectory() as work:
         fp32, out = Path(work) / "fp32.onnx", Path(work) / FILE
-        session_of(args.folder / "unet.onnx", saved=fp32)
-        layers = tolerant_layers(fp32, held_out, calibration, T)
+        fold(args.folder / "unet.onnx", fp32)
+        convolutions = [node.name for node in onnx.load(fp32).graph.node if node.op_type == "Conv"]
+        wanted = predictions(fp32, held_out)
+        noisy = next(i for i, each in enumerate(held_out) if each["t"][0] >= T / 4)
+        layers = tolerant_layers(fp32, convolutions[1:-1], held_out[noisy:], wanted[noisy:], calibration)
         quantise(fp32, out, layers, calibration)
-        errors = map(relative_error, predictions(out, held_out), predictions(fp32, held_out))
+        errors = map(relative_error, predictions(out, held_out), wanted)
         first = from_timestep([(int(each["t"][0]), error) for each, error in zip(held_out, errors, strict=True)], T)
         stored = ir.load(out)
         store_as_fp16(stored.graph)
         ir.save(stored, args.folder / FILE)
-        convolutions = sum(node.op_type == "Conv" for node in onnx.load(fp32).graph.node)
-    print(f"{len(layers)} of {convolutions} convolutions in int8, from timestep {first} on", flush=True)
+    print(f"{len(layers)} of {len(convolutions)} convolutions in int8, from timestep {first} on", flush=True)
     faces = load_faces(args.data, card["resolution"], "test")[: args.faces]
     box = box_quality(args.folder, faces, first, args.threads)
     metrics = {"faces": len(faces), "box": box}
-    section = {"from_timestep": first, "layers": len(layers), "convolutions": convolutions, "within_noise": within_noise(box), "metrics": metrics}
+    section = {
+        "from_timestep": first,
+        "layers": len(layers),
+        "convolutions": len(convolutions),
+        "within_noise": within_noise(box),
+        "metrics": metrics,
+    }
     add_to_card(args.folder, section)
     print(json.dumps(section))
 

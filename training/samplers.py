@@ -127,7 +127,7 @@ def main():
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
     card = json.loads((args.folder / "model.json").read_text())
-    defaults, sampling = card["defaults"], {"spacing": "trailing", "final_timestep": 0, **card.get("sampling", {})}
+    defaults, sampling = card["defaults"], diffusion.sampling_of(card)
     final = sampling["final_timestep"] if args.final_timestep is None else args.final_timestep
     faces = load_faces(args.data, card["resolution"], "test")[: args.faces]
     reference = descriptors(faces)

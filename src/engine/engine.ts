@@ -18,7 +18,8 @@ export interface Batch {
 }
 
 /** Number format of evaluations. */
-export type Precision = 'fp32' | 'fp16' | 'int8';
+export const PRECISIONS = ['fp32', 'fp16', 'int8'] as const;
+export type Precision = (typeof PRECISIONS)[number];
 
 export type EngineName = 'onnx' | 'tfjs';
 export type DeviceName = 'cpu' | 'webgpu' | 'cuda' | 'tensorrt';

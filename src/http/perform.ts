@@ -53,7 +53,7 @@ export async function perform(
     reply.header('x-seed', parameters.seed).header('x-model', model.ref).header('x-steps', parameters.steps);
     const onProgress = onPrepared?.(prepared);
     const generated = await generate(metrics, prepared, { signal, reservation, onProgress });
-    if (!reply.raw.headersSent) reply.header('x-precision', generated.fields.precision);
+    reply.header('x-precision', generated.fields.precision);
     room.resize(generated.files.reduce((sum, { length }) => sum + length, 0));
     logFields.timings_ms = generated.fields.timings_ms;
     return generated;

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { NETWORK_NAMES } from '../../engine/engine.ts';
+import { NETWORK_NAMES, PRECISIONS } from '../../engine/engine.ts';
 import { STRATEGIES } from '../../generation/types.ts';
 import { JOB_STATUSES } from '../../jobs/job.ts';
 import { modelCard } from '../../model/card.ts';
@@ -66,7 +66,7 @@ const drawn = {
     .max(100_000)
     .meta({ examples: [12] }),
   eta: z.number().meta({ examples: [0] }),
-  precision: z.enum(['fp32', 'fp16', 'int8']).meta({
+  precision: z.enum(PRECISIONS).meta({
     description: 'Number format of the evaluations. With the same seed, pictures differ between two formats',
   }),
   format: z.enum(['png', 'jpeg', 'webp']),
