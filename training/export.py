@@ -22,7 +22,7 @@ import diffusion
 import photos
 from data import load_faces
 from drift import statistics
-from export_refiner import CELEBA, Refiner, add_refiner, with_refiner
+from export_refiner import CELEBA, Refiner, add_refiner, with_refiner, with_section
 from onnx_files import listed, write_network
 from register import new_version, next_version, read_card
 from stages import BaseStage
@@ -83,7 +83,8 @@ def reuse(base: Path, out: Path, version: str, refiner: Refiner | None, force: b
     other timesteps. Raises as `export` does.
     """
     card = {**read_card(base), "version": version}
-    text = (base / "README.md").read_text()
+    card.pop("int8", None)  # quantise.py makes and measures another
+    text = with_section((base / "README.md").read_text(), "Int8", "")
     if sampling:
         sampling = {**BaseStage.sampling, **card.get("sampling", {}), **sampling}
         diffusion.timesteps(

@@ -5,7 +5,7 @@ import path from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import { z } from 'zod';
 import { type ModelCard, modelCard } from './card.ts';
-import { NETWORK_FILES, namesOf } from './networks.ts';
+import { requiredFiles } from './networks.ts';
 
 /** A model folder cannot be served. The message names the file and the remedy. */
 export class ModelFolderError extends Error {
@@ -80,8 +80,8 @@ export async function readModelCard(folder: string): Promise<ModelCard> {
       `${file} describes ${id}/${version}, but its folder is ${idFolder}/${versionFolder}; rename one of them`,
     );
   }
-  const missing = namesOf(card).find((name) => !files[NETWORK_FILES[name]]);
-  if (missing) throw new ModelFolderError(`${file} does not list ${NETWORK_FILES[missing]}; ${COPY_AGAIN}`);
+  const missing = requiredFiles(card).find((name) => !files[name]);
+  if (missing) throw new ModelFolderError(`${file} does not list ${missing}; ${COPY_AGAIN}`);
   return card;
 }
 

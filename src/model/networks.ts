@@ -14,6 +14,11 @@ export function namesOf(card: ModelCard): NetworkName[] {
   return NETWORK_NAMES.filter((name) => name === 'base' || card.refiner);
 }
 
+/** The network files that a version must have. */
+export function requiredFiles(card: ModelCard): string[] {
+  return [...namesOf(card).map((name) => NETWORK_FILES[name]), ...(card.int8 ? [INT8_FILE] : [])];
+}
+
 /** Added to the name of a network's file for that of its weights, where they are stored apart (ONNX's external data). */
 const EXTERNAL_DATA = '.data';
 

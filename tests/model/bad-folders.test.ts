@@ -214,6 +214,15 @@ test.each<[name: string, damage: () => Promise<void>, ...sentence: string[]]>([
     COPY_AGAIN,
   ],
   [
+    'the int8 network is not named',
+    editCard({
+      int8: { from_timestep: 240, within_noise: true },
+      files: { 'unet.int8.onnx': undefined },
+    }),
+    'model.json does not list unet.int8.onnx',
+    COPY_AGAIN,
+  ],
+  [
     'the refiner has other inputs and outputs',
     () => replaceNetwork(IDENTITY, 'refiner.onnx'),
     'refiner.onnx has image [N,4,64,64]',

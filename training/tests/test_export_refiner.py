@@ -14,7 +14,7 @@ from test_training import CONFIG, pictures  # noqa: F401
 import export
 import photos
 import train
-from export_refiner import Refiner, with_refiner
+from export_refiner import Refiner, with_refiner, with_section
 from refiner import load_refiner
 from register import read_card
 from vectors_refiner import CONFIG as TINY
@@ -196,3 +196,14 @@ def test_training_starts_from_the_refiner_of_a_version(tmp_path, models, checkpo
     training.start_from(models / "2")
     exported = load_refiner(models / "2" / "refiner.safetensors", read_card(models / "2")["refiner"]["architecture"]).state_dict()
     assert all(torch.equal(training.ema.shadow[name], value) for name, value in exported.items())
+
+
+def test_a_version_with_the_base_of_another_has_no_int8_network_until_it_is_quantised(tmp_path, models):
+    base = tmp_path / "toy" / "1"
+    shutil.copytree(models / "1", base)
+    (base / "model.json").write_text(json.dumps({**read_card(base), "int8": {"from_timestep": 240, "within_noise": True}}))
+    (base / "README.md").write_text(with_section((base / "README.md").read_text(), "Int8", "## Int8\n\nMeasured.\n\n"))
+    folder = export.reuse(base, tmp_path, "2", None)
+    assert "int8" not in read_card(folder)
+    readme = (folder / "README.md").read_text()
+    assert "## Int8" not in readme and "Measured." not in readme and "## Intended use and limitations" in readme
