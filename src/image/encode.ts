@@ -21,6 +21,8 @@ export interface EncodeOptions {
 }
 
 const DEFAULT_QUALITY = 90;
+/** zlib's level for PNG. For photographs, 3 takes half to two thirds of the time of 6, sharp's default; files are 4 to 9 % larger. */
+const COMPRESSION = 3;
 /** Quality at which a WebP is lossless. */
 const LOSSLESS = 100;
 
@@ -53,7 +55,7 @@ const defaultQuality = ({ lossless }: Picture, format: OutputFormat) =>
 function compress(pipeline: Sharp, format: OutputFormat, quality: number): Promise<Buffer> {
   switch (format) {
     case 'png':
-      return pipeline.png().toBuffer();
+      return pipeline.png({ compressionLevel: COMPRESSION }).toBuffer();
     case 'webp':
       return pipeline
         .webp({ quality, lossless: quality === LOSSLESS, exact: quality === LOSSLESS })
@@ -71,7 +73,7 @@ function compress(pipeline: Sharp, format: OutputFormat, quality: number): Promi
 export async function encodeMask(mask: Mask): Promise<Buffer> {
   return sharp(mask.data, { raw: { width: mask.width, height: mask.height, channels: 1 } })
     .toColourspace('b-w')
-    .png()
+    .png({ compressionLevel: COMPRESSION })
     .toBuffer();
 }
 
