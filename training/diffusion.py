@@ -100,29 +100,32 @@ def to_x0_eps(schedule: Schedule, prediction: str, x: torch.Tensor, t: torch.Ten
 SPACINGS = ("leading", "trailing", "linspace", "log_snr")
 
 
-def timesteps(schedule: Schedule, steps: int, spacing: str = "trailing", final: int = 0) -> list[int]:
+def timesteps(schedule: Schedule, steps: int, spacing: str = "trailing", final: int = 0, first: int | None = None) -> list[int]:
     """`steps` strictly decreasing timesteps: those that src/diffusion/timesteps.ts returns, which describes each spacing.
 
-    steps: 1..T; final: 0..T-1, where linspace and log_snr end, or T - steps if that is lower. Raises ValueError
-    outside these ranges, and for an unknown spacing.
+    steps: 1..first+1; first, final: 0..T-1, where linspace and log_snr start (default: T-1) and end, or first + 1 - steps if
+    that is lower. Raises ValueError outside these ranges, and for an unknown spacing.
     """
     T, last = schedule.T, steps - 1
-    if not 1 <= steps <= T:
-        raise ValueError(f"steps must be a whole number from 1 to {T}, not {steps}")
+    first = T - 1 if first is None else first
+    if not 0 <= first < T:
+        raise ValueError(f"the first timestep must be a whole number from 0 to {T - 1}, not {first}")
+    if not 1 <= steps <= first + 1:
+        raise ValueError(f"steps must be a whole number from 1 to {first + 1}, not {steps}")
     if not 0 <= final < T:
         raise ValueError(f"the final timestep must be a whole number from 0 to {T - 1}, not {final}")
-    end = min(final, T - steps)
+    end = min(final, first + 1 - steps)
     if spacing == "trailing":
         return [max(0, _rounded(T - i * T / steps) - 1) for i in range(steps)]
     if spacing == "leading":
         return [i * (T // steps) for i in reversed(range(steps))]
     if steps == 1:
-        return [T - 1]
+        return [first]
     if spacing == "linspace":
-        return [_rounded(end + i * (T - 1 - end) / last) for i in reversed(range(steps))]
+        return [_rounded(end + i * (first - end) / last) for i in reversed(range(steps))]
     if spacing == "log_snr":
-        a, b = _log_snr(schedule, T - 1), _log_snr(schedule, end)
-        return _nearest(schedule, [a + i / last * (b - a) for i in range(steps)], end)
+        a, b = _log_snr(schedule, first), _log_snr(schedule, end)
+        return _nearest(schedule, [a + i / last * (b - a) for i in range(steps)], first, end)
     raise ValueError(f"spacing must be one of {', '.join(SPACINGS)}, not {spacing!r}")
 
 
@@ -141,13 +144,13 @@ def _log_snr(schedule: Schedule, t: int) -> float:
     return math.log(a / (1 - a))
 
 
-def _nearest(schedule: Schedule, targets: list[float], end: int) -> list[int]:
+def _nearest(schedule: Schedule, targets: list[float], first: int, end: int) -> list[int]:
     """The timestep whose log SNR is nearest to each target (increasing), and strictly decreasing: see `timesteps`."""
-    t, previous, out = schedule.T - 1, schedule.T, []
+    t, previous, out = first, first + 1, []
     for i, target in enumerate(targets):
         while t > 0 and _log_snr(schedule, t) < target:
             t -= 1
-        noisier = t + 1 < schedule.T and target - _log_snr(schedule, t + 1) < _log_snr(schedule, t) - target
+        noisier = t < first and target - _log_snr(schedule, t + 1) < _log_snr(schedule, t) - target
         previous = max(min(t + 1 if noisier else t, previous - 1), end + len(targets) - 1 - i)
         out.append(previous)
     return out

@@ -22,7 +22,8 @@ CELEBA = {
 }
 LEVEL = 0.05  # conditioning augmentation level of fills in service
 DEFAULTS = {"sampler": "dpmpp_2m", "steps": 6, "eta": 0}
-SAMPLING = {"spacing": "log_snr", "final_timestep": 8}
+SHARPEN = 0.3  # amount of the unsharp mask for coarse fills: see refining.py
+SAMPLING = {"spacing": "log_snr", "first_timestep": 900, "final_timestep": 8}
 NEXT_SECTION = "## Intended use and limitations"
 
 
@@ -76,6 +77,7 @@ def section(refiner: Refiner, files: list[Path]) -> dict:
         "architecture": {"patch": c.patch, "channels": list(c.channels), "embedding": c.embedding},
         "level": LEVEL,
         "level_max": LEVEL_MAX,
+        "sharpen": SHARPEN,
         "defaults": DEFAULTS,
         "sampling": SAMPLING,
         "data": [{"name": CELEBA["name"], "licence": CELEBA["terms"], "pictures": refiner.faces}, *refiner.photographs],
@@ -110,9 +112,17 @@ def with_refiner(readme: str, card: dict) -> str:
         loss=f"; validation loss {training['validation_loss']}" if "validation_loss" in training else "",
         difference=refiner["precision"]["max_difference"],
         timesteps=diffusion.described(refiner["sampling"]["spacing"], refiner["sampling"]["final_timestep"]),
+        start=start(refiner),
         sources=sources,
     )
     return with_section(readme, "Refiner", f"{text}\n")
+
+
+def start(refiner: dict) -> str:
+    """In words, what sampling starts from, and how the coarse fill is prepared. refiner: the section of a model card."""
+    first, sharpen = refiner["sampling"].get("first_timestep"), refiner.get("sharpen", 0)
+    noise = "pure noise" if first is None else f"the enlarged fill with the noise of t = {first}"
+    return f"from {noise}" + (f". The fill is sharpened first, by {sharpen} times its difference from the mean of 3 × 3 pixels" if sharpen else "")
 
 
 def with_section(readme: str, title: str, text: str) -> str:

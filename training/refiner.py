@@ -128,6 +128,15 @@ def enlarge_coarse(x: torch.Tensor) -> torch.Tensor:
     return F.interpolate(x, scale_factor=2, mode="bicubic", align_corners=False).clamp(-1, 1)
 
 
+def sharpened(x: torch.Tensor, amount: float) -> torch.Tensor:
+    """An unsharp mask, clamped to -1..1: x + amount (x - mean of 3 x 3 pixels), where pixels beyond the edge repeat it. x: [N, C, H, W].
+
+    A model's fill is softer than a shrunk photograph, and the refiner keeps its softness.
+    """
+    mean = F.avg_pool2d(F.pad(x, (1, 1, 1, 1), mode="replicate"), 3, 1)
+    return (x + amount * (x - mean)).clamp(-1, 1)
+
+
 def load_refiner(weights: Path, architecture: dict) -> Refiner:
     """An exported refiner, fp32, for evaluation."""
     model = Refiner(RefinerConfig(**{k: tuple(v) if isinstance(v, list) else v for k, v in architecture.items()}))

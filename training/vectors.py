@@ -27,10 +27,10 @@ def vectors() -> dict:
     return {
         "schedules": [schedule("cosine", 1000), schedule("cosine", 10), schedule("linear", 1000)],
         "timesteps": [
-            {"type": kind, "T": T, "steps": steps, "spacing": spacing, "final": final, "timesteps": found}
+            {"type": kind, "T": T, "steps": steps, "spacing": spacing, "final": final, "first": first, "timesteps": found}
             for spacing in diffusion.SPACINGS
-            for kind, T, steps, final in TIMESTEPS
-            for found in [diffusion.timesteps(diffusion.SCHEDULES[kind](T), steps, spacing, final)]
+            for kind, T, steps, final, first in TIMESTEPS
+            for found in [diffusion.timesteps(diffusion.SCHEDULES[kind](T), steps, spacing, final, first)]
         ],
         "embedding": [embedding(t, dim) for t in (0, 1, 499, 999) for dim in (8, 64)],
         "q_sample": [q_sample(t, draw(), draw()) for t in (0, 400, 999)],
@@ -46,11 +46,12 @@ def vectors() -> dict:
 
 LEVELS = [(0.01, 0.05), (0.4, 0.5), (0.9, 0.99), (0.98, 1.0)]  # abar, abar of the next timestep
 
-TIMESTEPS = [  # schedule, T, steps, final timestep
-    *[("cosine", 1000, steps, 0) for steps in (1, 7, 16, 30)],
-    *[("cosine", 1000, steps, 8) for steps in (2, 4, 12, 100)],
-    *[("linear", 1000, steps, final) for steps, final in [(12, 8), (30, 0), (30, 999)]],
-    *[("cosine", 10, steps, final) for steps, final in [(3, 0), (4, 2), (9, 5), (10, 9)]],
+TIMESTEPS = [  # schedule, T, steps, final timestep, first timestep
+    *[("cosine", 1000, steps, 0, 999) for steps in (1, 7, 16, 30)],
+    *[("cosine", 1000, steps, 8, 999) for steps in (2, 4, 12, 100)],
+    *[("linear", 1000, steps, final, 999) for steps, final in [(12, 8), (30, 0), (30, 999)]],
+    *[("cosine", 10, steps, final, 9) for steps, final in [(3, 0), (4, 2), (9, 5), (10, 9)]],
+    *[("cosine", 1000, steps, 8, first) for steps, first in [(1, 900), (6, 900), (6, 20), (10, 9)]],
 ]
 
 

@@ -89,6 +89,6 @@ function samplingOf(
 ) {
   const { refiner } = card;
   if (network === 'base' || !refiner) return { network, ...sampledAs(card, { ...parameters, steps }) };
-  const { level, level_max: levelMax, defaults } = refiner;
-  return { network, ...sampledAs(refiner, { ...defaults, steps }), augmentation: { level, levelMax } };
+  const { level, level_max: levelMax, sharpen, defaults } = refiner;
+  return { network, ...sampledAs(refiner, { ...defaults, steps }), refining: { level, levelMax, sharpen } };
 }

@@ -58,7 +58,11 @@ const samplingFields = z.object({
   variance: z.enum(VARIANCES).default('fixed_small'),
   clip: z.boolean().default(true),
 });
-export const sampling = samplingFields.prefault({});
+
+/** The same for the refiner, which may start from the enlarged fill with the noise of a timestep below T - 1. */
+export const refinerSampling = samplingFields
+  .extend({ first_timestep: z.int().min(0).lt(MAX_TIMESTEPS).optional() })
+  .prefault({});
 
 /**
  * RePaint's jumps, for unconditional models (Lugmayr et al. 2022): `jump` steps back, `times` times for each stretch. They

@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { PREDICTIONS } from '../diffusion/prediction.ts';
-import { defaults, MAX_SOURCES, precision, sampling, schedule, source } from './fields.ts';
+import { defaults, MAX_SOURCES, precision, refinerSampling, schedule, source } from './fields.ts';
 
 /**
  * The section of a model card about the refiner, which doubles the resolution of a fill (training/refiner.py). Its input
@@ -33,8 +33,13 @@ export const refiner = z
     level: z.number().min(0).max(1),
     /** The largest level in training. */
     level_max: z.number().gt(0).max(1),
+    /**
+     * Amount of the unsharp mask (x + amount (x - mean of 3 x 3 pixels)) that is applied to the coarse fill before it is
+     * enlarged: a model's fill is softer than the shrunk pictures of the refiner's training.
+     */
+    sharpen: z.number().min(0).max(2).default(0),
     defaults,
-    sampling,
+    sampling: refinerSampling,
     /** What it was trained on, by source. */
     data: z.array(source).min(1).max(MAX_SOURCES),
     training: z.record(z.string(), z.unknown()),
@@ -46,14 +51,20 @@ export const refiner = z
       if (!holds) context.addIssue({ code: 'custom', path, message });
     };
     require(level <= level_max, ['level'], `must be ${level_max} at most, the level_max`);
-    require(defaults.steps <= T, ['defaults', 'steps'], `must be ${T} at most, the schedule's T`);
+    const { spacing, first_timestep: first = T - 1, final_timestep: final } = sampling;
+    require(first < T, ['sampling', 'first_timestep'], `must be below ${T}, the schedule's T`);
+    require(defaults.steps <= first + 1, [
+      'defaults',
+      'steps',
+    ], `must be ${first + 1} at most, the number of timesteps up to the first one`);
+    require(sampling.first_timestep === undefined || spacing === 'log_snr' || spacing === 'linspace', [
+      'sampling',
+      'first_timestep',
+    ], 'needs the spacing linspace or log_snr: others decide themselves where they start');
     require(sampling.variance !== 'learned', [
       'sampling',
       'variance',
     ], 'must not be learned: it has 3 outputs');
-    require(sampling.final_timestep < T, [
-      'sampling',
-      'final_timestep',
-    ], `must be below ${T}, the schedule's T`);
+    require(final <= first, ['sampling', 'final_timestep'], `must be ${first} at most, the first timestep`);
   });
 export type RefinerCard = z.output<typeof refiner>;

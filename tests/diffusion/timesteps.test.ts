@@ -52,7 +52,13 @@ test('twelve timesteps of the cosine schedule', () => {
   ]);
 });
 
-test('every number of steps is strictly decreasing, from T - 1 down to the final timestep', () => {
+test('a refiner that starts below T - 1 spends its steps on the noise levels that are left', () => {
+  expect(timesteps(cosine(T), 6, 'log_snr', 8)).toEqual([999, 985, 908, 511, 91, 8]);
+  expect(timesteps(cosine(T), 6, 'log_snr', 8, 900)).toEqual([900, 713, 374, 131, 38, 8]);
+  expect(timesteps(cosine(T), 3, 'linspace', 0, 500)).toEqual([500, 250, 0]);
+});
+
+test('every number of steps is strictly decreasing, from the first timestep down to the final one', () => {
   const cases = fc
     .record({
       kind: fc.constantFrom(cosine, linear),
@@ -60,15 +66,19 @@ test('every number of steps is strictly decreasing, from T - 1 down to the final
       spacing: fc.constantFrom(...SPACINGS),
       steps: fc.nat(),
       final: fc.nat(),
+      first: fc.nat(),
     })
-    .map(({ T, steps, final, ...rest }) => ({ T, steps: 1 + (steps % T), final: final % T, ...rest }));
-  const property = fc.property(cases, ({ kind, T, steps, spacing, final }) => {
-    const found = timesteps(kind(T), steps, spacing, final);
+    .map(({ T, steps, final, first, spacing, kind }) => {
+      const start = spacing === 'leading' || spacing === 'trailing' ? T - 1 : first % T;
+      return { T, kind, spacing, first: start, steps: 1 + (steps % (start + 1)), final: final % T };
+    });
+  const property = fc.property(cases, ({ kind, T, steps, spacing, final, first }) => {
+    const found = timesteps(kind(T), steps, spacing, final, first);
     expect(found).toHaveLength(steps);
     expect(found.every((t, i) => t >= 0 && t < (i === 0 ? T : found[i - 1]))).toBe(true);
-    if (spacing !== 'leading') expect(found[0]).toBe(T - 1);
+    if (spacing !== 'leading') expect(found[0]).toBe(first);
     if (spacing !== 'leading' && spacing !== 'trailing' && steps > 1)
-      expect(found[steps - 1]).toBe(Math.min(final, T - steps));
+      expect(found[steps - 1]).toBe(Math.min(final, first + 1 - steps));
   });
   fc.assert(property, { numRuns: 2000 });
 });

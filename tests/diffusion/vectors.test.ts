@@ -29,6 +29,7 @@ const vectors: {
     steps: number;
     spacing: Spacing;
     final: number;
+    first: number;
     timesteps: number[];
   }[];
   q_sample: { t: number; x0: number[]; eps: number[]; x: number[] }[];
@@ -54,11 +55,10 @@ test('schedules', () => {
 });
 
 test('timesteps', () => {
-  for (const { type, T, steps, spacing, final, timesteps: expected } of vectors.timesteps) {
+  for (const { type, T, steps, spacing, final, first, timesteps: expected } of vectors.timesteps) {
     const schedule = type === 'cosine' ? cosine(T) : linear(T);
-    expect(timesteps(schedule, steps, spacing, final), `${type} ${T} ${steps} ${spacing} ${final}`).toEqual(
-      expected,
-    );
+    const found = timesteps(schedule, steps, spacing, final, first);
+    expect(found, `${type} ${T} ${steps} ${spacing} ${final} ${first}`).toEqual(expected);
   }
 });
 

@@ -3,9 +3,10 @@ import { cosine } from '../../src/diffusion/schedule.ts';
 import {
   createTrajectory,
   type DenoisingTrajectory,
+  type StageSpec,
   type WindowedSpec,
 } from '../../src/generation/trajectories/create.ts';
-import { enlargedAt } from '../../src/generation/trajectories/enlarge.ts';
+import { enlargedAt, sharpened } from '../../src/generation/trajectories/enlarge.ts';
 import type { LevelInput } from '../../src/generation/trajectories/joint.ts';
 import { ThreadedTrajectory } from '../../src/generation/trajectories/threaded.ts';
 
@@ -33,14 +34,14 @@ function spec(changes: Partial<WindowedSpec> = {}): WindowedSpec {
     prediction: 'v',
     sampler: { name: 'ddpm', steps: 4, eta: 0 },
   } as const;
-  const augmentation = { level: 0.1, levelMax: 0.3 };
+  const refining = { level: 0.1, levelMax: 0.3 };
   const coarse = { region: 0, input: level(1, 'base', 24, 4, [0, 8]) };
   const fine = { region: 0, input: level(0, 'refiner', 40, 8, [0, 12, 24]) };
   return {
     method: 'windows',
     stages: [
       { network: 'base', ...sampling, levels: [coarse] },
-      { network: 'refiner', ...sampling, augmentation, levels: [fine] },
+      { network: 'refiner', ...sampling, refining, levels: [fine] },
     ],
     seed: 5,
     candidate: 1,
@@ -163,6 +164,50 @@ describe('what a window shows the networks', () => {
     expect(x[6 * area]).toBe(1);
     expect(x[7 * area]).toBeCloseTo((2 * 0.1) / 0.3 - 1, 6);
   });
+});
+
+/** The coarse fill of a base network that predicts v = 0, which is uneven, and what the refiner sees of it in its first step. */
+function refined(changes: Partial<StageSpec>) {
+  const { stages, ...rest } = spec();
+  const zero = new Float32Array(3 * R * R);
+  const filled = (given: StageSpec[]) => {
+    const trajectory = createTrajectory({ ...rest, stages: given });
+    for (let step = 0; step < 8; step++) trajectory.advance(zero, step % 2);
+    return trajectory;
+  };
+  const [fill] = filled([stages[0]]).fills;
+  return { fill, ...filled([stages[0], { ...stages[1], ...changes }]).input(2) }; // columns 24..39, all hole
+}
+
+test('a refiner that starts at a lower timestep starts from the enlarged fill with that noise', () => {
+  const sampler = { name: 'ddim', steps: 3, eta: 0, spacing: 'log_snr' } as const;
+  const [pure, late] = [refined({ sampler }), refined({ sampler: { ...sampler, firstTimestep: 40 } })];
+  expect([pure.t, late.t]).toEqual([99, 40]);
+  const [a, b] = [Math.sqrt(abar[40]), Math.sqrt(1 - abar[40])];
+  for (let i = 0; i < 3 * R * R; i++) {
+    expect(late.x[3 * R * R + i]).toBe(pure.x[3 * R * R + i]);
+    expect(late.x[i]).toBeCloseTo(a * pure.x[3 * R * R + i] + b * pure.x[i], 5);
+  }
+});
+
+test('the coarse fill is sharpened before it is enlarged', () => {
+  const level = { level: 0, levelMax: 0.3 };
+  const [plain, sharp] = [refined({ refining: level }), refined({ refining: { ...level, sharpen: 0.5 } })];
+  const canvas = sharpened(plain.fill, 0.5);
+  for (const [found, from] of [[plain, plain.fill] as const, [sharp, canvas] as const])
+    for (let i = 0; i < R * R; i++)
+      expect(found.x[3 * R * R + i]).toBeCloseTo(enlargedAt(from, 24 + (i % R), Math.floor(i / R), 0), 6);
+});
+
+test('an unsharp mask adds a share of the difference from the 3 x 3 mean, and repeats the edge', () => {
+  const x0 = new Float32Array(3 * 3);
+  x0.set([0, 0.9, 0]);
+  const { x0: found } = sharpened({ level: 0, left: 0, top: 0, width: 3, height: 1, x0 }, 0.1);
+  // Means: rows repeat, so those of [0, 0, 0.9], [0, 0.9, 0] and [0.9, 0, 0] are 0.3 each.
+  for (const [i, value] of [-0.03, 0.96, -0.03].entries()) expect(found[i]).toBeCloseTo(value, 6);
+  x0.fill(1).set([1, -1, 1]);
+  const clipped = sharpened({ level: 0, left: 0, top: 0, width: 3, height: 1, x0 }, 2).x0;
+  expect([...clipped]).toEqual([1, -1, 1, 1, 1, 1, 1, 1, 1]);
 });
 
 test('in a thread it gives the same bytes as on the main thread', async () => {

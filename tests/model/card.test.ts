@@ -178,6 +178,20 @@ test.each([
     'refiner.sampling.final_timestep',
   ],
   [{ refiner: { ...refiner, sampling: { spacing: 'random' } } }, 'refiner.sampling.spacing'],
+  [{ refiner: { ...refiner, sampling: { first_timestep: 900 } } }, 'refiner.sampling.first_timestep'],
+  [
+    { refiner: { ...refiner, sampling: { spacing: 'log_snr', first_timestep: 1000 } } },
+    'refiner.sampling.first_timestep',
+  ],
+  [
+    { refiner: { ...refiner, sampling: { spacing: 'log_snr', first_timestep: 20, final_timestep: 21 } } },
+    'refiner.sampling.final_timestep',
+  ],
+  [
+    { refiner: { ...refiner, sampling: { spacing: 'log_snr', first_timestep: 4 } } },
+    'refiner.defaults.steps',
+  ],
+  [{ refiner: { ...refiner, sharpen: -0.1 } }, 'refiner.sharpen'],
   [{ refiner: { ...refiner, sampling: { variance: 'learned' } } }, 'refiner.sampling.variance'],
   [{ refiner: { ...refiner, data: [] } }, 'refiner.data'],
   [

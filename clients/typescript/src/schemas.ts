@@ -1393,6 +1393,8 @@ export interface components {
                     };
                     level: number;
                     level_max: number;
+                    /** @default 0 */
+                    sharpen: number;
                     defaults: {
                         /** @enum {string} */
                         sampler: "ddpm" | "ddim" | "dpmpp_2m";
@@ -1417,6 +1419,8 @@ export interface components {
                         variance: "fixed_small" | "fixed_large" | "learned";
                         /** @default true */
                         clip: boolean;
+                        /** Format: int64 */
+                        first_timestep?: number;
                     };
                     data: {
                         name: string;

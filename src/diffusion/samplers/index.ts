@@ -21,16 +21,24 @@ export interface SamplerOptions {
   spacing?: Spacing;
   /** Timestep at which linspace and log_snr end, 0..T-1; default 0. */
   finalTimestep?: number;
+  /** Timestep at which linspace and log_snr start, 0..T-1; default T-1, pure noise. */
+  firstTimestep?: number;
   /** Variance of ddpm; default fixed_small. "learned" needs a network with twice the output channels. */
   variance?: Variance;
   /** Whether to clip each estimate of x_0 to -1..1, the range of pixels; default true. */
   clip?: boolean;
 }
 
-/** Creates a sampler for a schedule. Throws RangeError when steps is not in 1..T, or finalTimestep not in 0..T-1. */
+/** Creates a sampler for a schedule. Throws RangeError as timesteps() does. */
 export function createSampler(name: SamplerName, options: SamplerOptions): Sampler {
   const { schedule, prediction: type, eta = 0, variance = 'fixed_small', clip = true } = options;
-  const timesteps = visit(schedule, options.steps, options.spacing, options.finalTimestep);
+  const timesteps = visit(
+    schedule,
+    options.steps,
+    options.spacing,
+    options.finalTimestep,
+    options.firstTimestep,
+  );
   return {
     timesteps,
     next(state, prediction, noise) {

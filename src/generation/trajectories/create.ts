@@ -8,7 +8,7 @@ import type { RefinerCard } from '../../model/refiner.ts';
 import type { Trajectory } from '../../scheduler/trajectory.ts';
 import { ConditionalTrajectory, type Conditioning, type NoiseLevel } from './conditional.ts';
 import type { Canvas } from './enlarge.ts';
-import type { LevelInput } from './joint.ts';
+import type { LevelInput, Refining } from './joint.ts';
 import { RepaintTrajectory, type Resampling } from './repaint.ts';
 import { WindowedTrajectory } from './windowed.ts';
 
@@ -21,7 +21,7 @@ export interface Sampling {
   prediction: PredictionType;
   sampler: { name: SamplerName } & Pick<
     SamplerOptions,
-    'steps' | 'eta' | 'spacing' | 'finalTimestep' | 'variance' | 'clip'
+    'steps' | 'eta' | 'spacing' | 'firstTimestep' | 'finalTimestep' | 'variance' | 'clip'
   >;
 }
 
@@ -30,8 +30,9 @@ export function sampledAs(
   { schedule, prediction, sampling }: Pick<RefinerCard, 'schedule' | 'prediction' | 'sampling'>,
   { sampler: name, steps, eta }: { sampler: SamplerName; steps: number; eta: number },
 ): Sampling {
-  const { spacing, final_timestep: finalTimestep, variance, clip } = sampling;
-  return { schedule, prediction, sampler: { name, steps, eta, spacing, finalTimestep, variance, clip } };
+  const { spacing, first_timestep: firstTimestep, final_timestep: finalTimestep, variance, clip } = sampling;
+  const options = { name, steps, eta, spacing, firstTimestep, finalTimestep, variance, clip };
+  return { schedule, prediction, sampler: options };
 }
 
 /** A picture at the model's resolution. */
@@ -65,7 +66,7 @@ export interface WindowedSpec {
 /** See windowed.ts. */
 export interface StageSpec extends Sampling {
   network: NetworkName;
-  augmentation?: { level: number; levelMax: number };
+  refining?: Refining;
   levels: { region: number; input: LevelInput }[];
 }
 
@@ -83,7 +84,7 @@ export function createTrajectory(spec: TrajectorySpec): DenoisingTrajectory {
   const { seed, candidate } = spec;
   if (spec.method === 'windows') {
     return new WindowedTrajectory(
-      spec.stages.map(({ network, augmentation, levels, ...sampling }) => {
+      spec.stages.map(({ network, refining, levels, ...sampling }) => {
         // The sampler is given the average of the windows' estimates of x_0, whatever the network predicts.
         const sampler = samplerOf({ ...sampling, prediction: 'sample' });
         const schedule = scheduleFrom(sampling.schedule);
@@ -92,7 +93,7 @@ export function createTrajectory(spec: TrajectorySpec): DenoisingTrajectory {
           sampler: { clip },
         } = sampling;
         const options = { sampler, schedule, prediction, clip, seed, candidate };
-        return { network, augmentation, levels, options };
+        return { network, refining, levels, options };
       }),
     );
   }

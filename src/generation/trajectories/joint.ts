@@ -1,3 +1,4 @@
+import { qSample } from '../../diffusion/forward.ts';
 import { gaussianPixel } from '../../diffusion/noise.ts';
 import { type PredictionType, predictX0 } from '../../diffusion/prediction.ts';
 import { estimateOf, type Sampler, type SamplerState } from '../../diffusion/samplers/sampler.ts';
@@ -6,10 +7,19 @@ import { cropTensor } from '../../image/regions/crop.ts';
 import type { LevelPixels } from '../../image/regions/level.ts';
 import type { Level } from '../../image/regions/plan.ts';
 import { type NoiseLevel, noiseLevel } from './conditional.ts';
-import { type Canvas, enlargedAt } from './enlarge.ts';
+import { type Canvas, enlargedAt, sharpened } from './enlarge.ts';
 
 /** One level of a region, and its known pixels. */
 export interface LevelInput extends Level, LevelPixels {}
+
+/** How a refiner is given the coarse fill. */
+export interface Refining {
+  /** Conditioning augmentation: standard deviation of the noise that is added to the enlarged fill, and its largest value. */
+  level: number;
+  levelMax: number;
+  /** Amount of the unsharp mask that is applied to the fill before it is enlarged; none by default. */
+  sharpen?: number;
+}
 
 /** How the windows of a level are denoised. */
 export interface JointOptions {
@@ -22,8 +32,8 @@ export interface JointOptions {
   clip?: boolean;
   seed: number;
   candidate: number;
-  /** The fill of the next coarser level, and the noise in it as the refiner knows it; absent for the base model. */
-  coarse?: { canvas: Canvas; level: number; levelMax: number };
+  /** The fill of the next coarser level; absent for the base model. */
+  coarse?: Refining & { canvas: Canvas };
 }
 
 /**
@@ -32,6 +42,9 @@ export interface JointOptions {
  * that fall towards a window's edge, and the sampler moves all pixels one step on. So no seam can appear.
  *
  * Noise is keyed by a pixel's position in the level: it does not depend on windows, batches or the canvas.
+ *
+ * x starts as pure noise. A refiner may start later, at a timestep below T - 1: then x starts as the enlarged coarse fill
+ * with the noise of that timestep (SDEdit, Meng et al. 2022), since the coarse fill decides the layout already.
  */
 export class JointDenoising {
   readonly #level: LevelInput;
@@ -60,10 +73,10 @@ export class JointDenoising {
     this.#weights = new Float32Array(this.#pixels.length);
     for (const { slots, places } of this.#windows)
       for (let i = 0; i < slots.length; i++) this.#weights[slots[i]] += weight[places[i]];
-    this.#state = { step: 0, x: this.#noise(0) };
+    this.#coarse = options.coarse && this.#enlarge(options.coarse);
+    this.#state = { step: 0, x: this.#start() };
     this.#seen = this.#state;
     this.#left = this.#windows.length;
-    this.#coarse = options.coarse && this.#enlarge(options.coarse);
   }
 
   /** All steps are done. */
@@ -166,6 +179,13 @@ export class JointDenoising {
     return mean;
   }
 
+  #start(): Float32Array {
+    const { schedule, sampler } = this.#options;
+    const [first] = sampler.timesteps;
+    const noise = this.#noise(0);
+    return this.#coarse && first < schedule.T - 1 ? qSample(schedule, this.#coarse, first, noise) : noise;
+  }
+
   #noise(step: number): Float32Array {
     const { seed, candidate } = this.#options;
     const { canvas, level } = this.#level;
@@ -181,8 +201,9 @@ export class JointDenoising {
     return noise;
   }
 
-  #enlarge({ canvas: coarse, level }: NonNullable<JointOptions['coarse']>): Float32Array {
+  #enlarge({ canvas: fill, level, sharpen }: NonNullable<JointOptions['coarse']>): Float32Array {
     const { canvas } = this.#level;
+    const coarse = sharpen ? sharpened(fill, sharpen) : fill;
     const n = this.#pixels.length;
     // A draw of its own: steps of a sampler are far fewer.
     const enlarged = this.#noise(AUGMENTATION_DRAW);

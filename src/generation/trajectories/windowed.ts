@@ -2,14 +2,14 @@ import type { NetworkName } from '../../engine/engine.ts';
 import type { Trajectory } from '../../scheduler/trajectory.ts';
 import type { NoiseLevel } from './conditional.ts';
 import type { Canvas } from './enlarge.ts';
-import { JointDenoising, type JointOptions, type LevelInput } from './joint.ts';
+import { JointDenoising, type JointOptions, type LevelInput, type Refining } from './joint.ts';
 
 /** What is denoised at the same time: one level of some regions, all with the same network and sampler. */
 export interface Stage {
   network: NetworkName;
   options: Omit<JointOptions, 'coarse'>;
-  /** The refiner's conditioning augmentation: standard deviation of the noise that is added to coarse fills, and its largest value. */
-  augmentation?: { level: number; levelMax: number };
+  /** The refiner's alone. */
+  refining?: Refining;
   /** `region`: its index. */
   levels: { region: number; input: LevelInput }[];
 }
@@ -89,9 +89,9 @@ export class WindowedTrajectory implements Trajectory {
   }
 
   #begin(): BegunStage {
-    const { options, augmentation, levels } = this.#stages[this.#stage];
+    const { options, refining, levels } = this.#stages[this.#stage];
     const running = levels.map(({ region, input }) => {
-      const coarse = augmentation && { canvas: this.#filled[region], ...augmentation };
+      const coarse = refining && { canvas: this.#filled[region], ...refining };
       return new JointDenoising(input, { ...options, coarse });
     });
     return { levels, running };

@@ -518,6 +518,7 @@ class Sampling1(TypedDict, closed=True):
     final_timestep: int
     variance: Literal['fixed_small', 'fixed_large', 'learned']
     clip: bool
+    first_timestep: NotRequired[int]
 
 
 class Datum(TypedDict, closed=True):
@@ -540,6 +541,7 @@ class Refiner(TypedDict, closed=True):
     architecture: NotRequired[Architecture1]
     level: float
     level_max: float
+    sharpen: float
     defaults: Defaults
     sampling: Sampling1
     data: list[Datum]

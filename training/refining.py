@@ -1,0 +1,96 @@
+"""Compare ways to sample the refiner: at which timestep it starts, how much the coarse fill is sharpened, and the number of steps.
+
+    python refining.py ../models/celeba-inpaint-64/5 --faces 96 --first 999,900 --sharpen 0,0.3 --threads 1
+
+The base model fills the middle of test faces at half of their resolution; the refiner then doubles it, with DPM++ (2M), in one
+window. For each setting: sharpness as a share of the originals', L1 over the hole, and the Frechet distance between face
+descriptors of the fills and of the originals, which compares with others of the same number of faces alone. Beside them, the
+same for shrunk originals in place of the base model's fills: the most that this refiner can reach.
+"""
+
+import argparse
+import json
+from itertools import product
+from pathlib import Path
+
+import cv2
+import numpy as np
+import torch
+from tqdm import tqdm
+
+import diffusion
+from data import load_faces
+from evaluate import HERE, Sampler
+from refiner import Refiner, enlarge_coarse, load_refiner, refiner_input, sharpened
+from scores import descriptors, frechet, hole_l1, sharpness
+from sharp import face_box
+
+BATCH = 8
+
+
+@torch.no_grad()
+def refine(
+    model: Refiner, card: dict, pictures: np.ndarray, holes: np.ndarray, coarse: np.ndarray, first: int, sharpen: float, steps: int
+) -> np.ndarray:
+    """The pictures uint8 [N, R, R, 3] with their holes, bool [N, R, R], refined from coarse fills, uint8 [N, R/2, R/2, 3].
+
+    card: the section about the refiner; first: the first timestep, where x is the enlarged fill with noise, or T-1 for pure noise.
+    """
+    schedule, sampling = diffusion.schedule_of(card), diffusion.sampling_of(card)
+    ts = diffusion.timesteps(schedule, steps, "log_snr", sampling["final_timestep"], first)
+    abars = [float(schedule.abar[t]) for t in ts] + [1.0]
+    out = []
+    for i in range(0, len(pictures), BATCH):
+        known, fills = (torch.tensor(p[i : i + BATCH]).permute(0, 3, 1, 2).float() / 127.5 - 1 for p in (pictures, coarse))
+        mask = torch.tensor(holes[i : i + BATCH])[:, None].float()
+        draws = torch.Generator().manual_seed(i)
+        level = torch.full((len(known), 1, 1, 1), card["level"])
+        fills = enlarge_coarse(sharpened(fills, sharpen)) + card["level"] * torch.randn(known.shape, generator=draws)
+        x, last = torch.randn(known.shape, generator=draws), None
+        if first < schedule.T - 1:
+            x = diffusion.q_sample(schedule, fills, torch.full((len(x),), first), x)
+        for k, t in enumerate(ts):
+            rows = torch.full((len(x),), t)
+            v = model(refiner_input(x, known, fills, mask, level), rows)
+            x0 = diffusion.to_x0_eps(schedule, card["prediction"], x, rows, v)[0].clamp(-1, 1)
+            x, last = diffusion.dpmpp_2m_step(abars[k], abars[k + 1], x, x0, last), (abars[k], x0)
+        pixels = ((x + 1) * 127.5).round().clamp(0, 255).byte().permute(0, 2, 3, 1).numpy()
+        out.append(np.where(holes[i : i + BATCH, :, :, None], pixels, pictures[i : i + BATCH]))
+    return np.concatenate(out)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("folder", type=Path, help="models/<id>/<version>, with a refiner")
+    parser.add_argument("--data", type=Path, default=HERE / "data" / "celeba", help="the data set")
+    parser.add_argument("--faces", type=int, default=96, help="test faces to fill (default: 96)")
+    parser.add_argument("--first", default="999,900,800", help="first timesteps (default: 999,900,800)")
+    parser.add_argument("--sharpen", default="0,0.2,0.4", help="amounts of the unsharp mask (default: 0,0.2,0.4)")
+    parser.add_argument("--steps", default="6", help="numbers of steps (default: 6)")
+    parser.add_argument("--threads", type=int, default=2, help="CPU threads")
+    args = parser.parse_args()
+    torch.set_num_threads(args.threads)
+    card = json.loads((args.folder / "model.json").read_text())
+    half, defaults, sampling = card["resolution"], card["defaults"], diffusion.sampling_of(card)
+    pictures = np.asarray(load_faces(args.data, 2 * half, "test")[: args.faces])
+    n = len(pictures)
+    holes = np.stack([face_box(np.random.default_rng(i), 2 * half) for i in range(n)])
+    small = np.stack([cv2.resize(picture, (half, half), interpolation=cv2.INTER_AREA) for picture in pictures])
+    small_holes = holes.reshape(n, half, 2, half, 2).any((2, 4))
+    settings = (defaults["sampler"], defaults["steps"], defaults["eta"], sampling["spacing"], sampling["final_timestep"])
+    base = Sampler(args.folder, *settings, "cpu", BATCH, args.threads)
+    with tqdm(total=n * base.steps, unit="row", mininterval=10, leave=False) as bar:
+        fills = base.fill(small, small_holes, [1000 * i for i in range(n)], bar)
+    model = load_refiner(args.folder / "refiner.safetensors", card["refiner"]["architecture"])
+    reference = descriptors(pictures)
+    print("| coarse fill | first timestep | sharpen | steps | sharpness | L1 | Frechet distance |\n| --- | --- | --- | --- | --- | --- | --- |")
+    choices = [list(map(kind, getattr(args, name).split(","))) for kind, name in ((int, "first"), (float, "sharpen"), (int, "steps"))]
+    for name, coarse in (("base model", fills), ("shrunk original", small)):
+        for first, sharpen, steps in product(*choices):
+            found = refine(model, card["refiner"], pictures, holes, coarse, first, sharpen, steps)
+            scores = f"{sharpness(found, pictures, holes):.3f} | {hole_l1(found, pictures, holes):.2f} | {frechet(descriptors(found), reference):.4f}"
+            print(f"| {name} | {first} | {sharpen} | {steps} | {scores} |", flush=True)
+
+
+if __name__ == "__main__":
+    main()
