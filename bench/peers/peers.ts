@@ -3,7 +3,7 @@ import path from 'node:path';
 import type { Ask } from './load.ts';
 import { FOLDER, python } from './python.ts';
 
-/** A server to compare. All of them serve the same weights. */
+/** A server to compare. All of them serve the same weights, in fp32 unless its name says otherwise. */
 export interface Peer {
   name: string;
   command: (port: string) => readonly string[];
@@ -62,6 +62,7 @@ const SERVICE: Peer = {
 /** By the name that --peers takes. */
 export const PEERS: Record<string, Peer> = {
   service: SERVICE,
+  'service-int8': { ...SERVICE, name: 'this service, int8', env: { ...SERVICE.env, PRECISION: 'int8' } },
   'fastapi-fp32': fastApi('fp32', TOGETHER, `fp32, ${cores} threads and a lock`),
   'fastapi-bf16': fastApi('bf16', TOGETHER, `bf16, ${cores} threads and a lock`),
   'fastapi-compiled': fastApi('compiled', TOGETHER, `compiled, ${cores} threads and a lock`),

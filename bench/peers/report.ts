@@ -6,6 +6,7 @@ import { type Measured, type MeasuredLoad, STEPS } from './measure.ts';
 import { CORES, PEERS } from './peers.ts';
 import { versions } from './python.ts';
 
+const IN_NODE = ['service', 'service-int8', 'fastify'];
 const PYTHON_PACKAGES = ['torch', 'fastapi', 'uvicorn', 'litserve', 'bentoml'];
 /** What decides how fast int8 and bf16 are. */
 const CPU_FLAGS = ['avx2', 'avx512f', 'avx_vnni', 'avx512_vnni', 'avx512_bf16', 'amx_int8', 'amx_bf16'];
@@ -25,7 +26,7 @@ export function describeMachine(names: readonly string[]) {
     return `${name} ${version}`;
   });
   console.log(`Node ${process.version}, ${packages.join(', ')}`);
-  if (names.some((name) => !['service', 'fastify'].includes(name))) console.log(versions(PYTHON_PACKAGES));
+  if (names.some((name) => !IN_NODE.includes(name))) console.log(versions(PYTHON_PACKAGES));
   console.log(`load ${os.loadavg()[0].toFixed(1)}; ${STEPS} steps of DPM-Solver++ unless said otherwise\n`);
 }
 
