@@ -48,6 +48,9 @@ def test_heads_split_the_channels_whatever_head_dim_is():
     assert UNet(UNetConfig(**TINY)).mid_attention.heads == 2
     with pytest.raises(ValueError, match="3 heads"):
         UNet(UNetConfig(**TINY, heads=3))
+    for head_dim in (12, 32):  # 16 channels: neither one head of 16 nor no head
+        with pytest.raises(ValueError, match=f"heads of {head_dim}"):
+            UNet(UNetConfig(**{**TINY, "head_dim": head_dim}))
     with pytest.raises(ValueError, match="resample"):
         UNetConfig(**TINY, resample="pool")
 
