@@ -21,6 +21,12 @@ def test_the_usual_options_leave_names_and_card_as_they_were():
     assert {"down.1.conv.weight", "up.2.conv.weight", "down.0.block.emb.weight"} <= set(names)
     assert not any("resample" in name for name in names)
     assert export.architecture(config).keys() == {"patch", "channels", "blocks", "attention", "head_dim", "groups"}
+    assert export.options(export.architecture(config)) == "adaptive group normalisation, self-attention"
+
+
+def test_the_card_names_other_options():
+    config = UNetConfig(**TINY, resample="biggan", adaptive_norm=False)
+    assert export.options(export.architecture(config)) == "group normalisation, self-attention, BigGAN resampling"
 
 
 def test_biggan_blocks_resize_and_start_as_plain_resizing():
