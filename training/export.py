@@ -161,6 +161,7 @@ def readme(card: dict) -> str:
         steps=f"{training['steps']:,}",
         seen=f"{training['pictures_seen']:,}",
         widths="/".join(map(str, c["channels"])),
+        options=options(c),
         difference=card["precision"]["max_difference"],
         pictures=f"{card['data']['pictures']:,}",
         batch=training["batch"],
@@ -177,6 +178,12 @@ def architecture(config: UNetConfig) -> dict:
     values, usual = config.to_dict(), UNetConfig().to_dict()
     dimensions = {k: values[k] for k in ("patch", "channels", "blocks", "attention", "head_dim", "groups")}
     return dimensions | {k: values[k] for k in ("heads", "resample", "adaptive_norm") if values[k] != usual[k]}
+
+
+def options(architecture: dict) -> str:
+    """The options of the U-Net, for README.md."""
+    norm = "adaptive group normalisation" if architecture.get("adaptive_norm", True) else "group normalisation"
+    return f"{norm}, self-attention" + (", BigGAN resampling" if architecture.get("resample") == "biggan" else "")
 
 
 def method(card: dict) -> str:

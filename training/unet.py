@@ -86,9 +86,9 @@ class Attention(nn.Module):
 
     def __init__(self, c: int, head_dim: int, groups: int, heads: int = 0):
         super().__init__()
+        if c % (heads or head_dim):
+            raise ValueError(f"{c} channels cannot be split into " + (f"{heads} heads" if heads else f"heads of {head_dim}"))
         self.heads = heads or c // head_dim
-        if c % self.heads:
-            raise ValueError(f"{c} channels cannot be split into {self.heads} heads")
         self.norm = nn.GroupNorm(groups, c)
         self.qkv = nn.Conv2d(c, 3 * c, 1)
         self.proj = zeroed(nn.Conv2d(c, c, 1))

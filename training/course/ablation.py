@@ -2,10 +2,11 @@
 
     python course/ablation.py           # 20 minutes on one core; writes docs/course/ablation.png
 
-"Diffusion Models Beat GANs on Image Synthesis" (NeurIPS 2021), section 3. The base network is that of DDPM: attention in the
-middle alone, strided convolutions, one attention head, the embedding of t added. Each other row changes one option of [model]. All
-networks fill holes in faces of 32 px, see the same batches, and are compared by their losses on held-out faces. The same
-network trained with other seeds gives the spread: a difference below twice the spread says nothing.
+"Diffusion Models Beat GANs on Image Synthesis" (NeurIPS 2021), section 3. The base network is built like that of DDPM, with
+strided convolutions, one attention head and the embedding of t added, but has attention in the middle alone. Each other row changes
+one option of [model], the last one all. All networks fill holes in faces of 32 px, see the same batches, and are compared by
+their losses on held-out faces. The same network trained with other seeds gives the spread: a difference below twice the spread
+says nothing.
 """
 
 import itertools

@@ -21,6 +21,12 @@ def test_the_usual_options_leave_names_and_card_as_they_were():
     assert {"down.1.conv.weight", "up.2.conv.weight", "down.0.block.emb.weight"} <= set(names)
     assert not any("resample" in name for name in names)
     assert export.architecture(config).keys() == {"patch", "channels", "blocks", "attention", "head_dim", "groups"}
+    assert export.options(export.architecture(config)) == "adaptive group normalisation, self-attention"
+
+
+def test_the_card_names_other_options():
+    config = UNetConfig(**TINY, resample="biggan", adaptive_norm=False)
+    assert export.options(export.architecture(config)) == "group normalisation, self-attention, BigGAN resampling"
 
 
 def test_biggan_blocks_resize_and_start_as_plain_resizing():
@@ -48,6 +54,9 @@ def test_heads_split_the_channels_whatever_head_dim_is():
     assert UNet(UNetConfig(**TINY)).mid_attention.heads == 2
     with pytest.raises(ValueError, match="3 heads"):
         UNet(UNetConfig(**TINY, heads=3))
+    for head_dim in (12, 32):  # 16 channels: neither one head of 16 nor no head
+        with pytest.raises(ValueError, match=f"heads of {head_dim}"):
+            UNet(UNetConfig(**{**TINY, "head_dim": head_dim}))
     with pytest.raises(ValueError, match="resample"):
         UNetConfig(**TINY, resample="pool")
 
