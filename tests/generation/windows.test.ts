@@ -11,7 +11,7 @@ import { maskOf, plain } from '../image/make.ts';
 test.each([
   [
     ['base', 'refiner'],
-    ['base', 'refiner', 'refiner'],
+    ['base', 'refiner', 'refiner', 'refiner'],
   ],
   [['base'], ['base']],
 ] as const)('an engine that serves %j fills by %j, whatever was planned', async (networks, expected) => {

@@ -45,8 +45,12 @@ export interface PlanOptions {
   maxEvaluations: number;
 }
 
-/** A hole up to this share of a window's side leaves enough known context around it. */
-const MAX_HOLE = 0.6;
+/**
+ * A hole up to this share of a window's side leaves enough known context around it. With a refiner, a level that shows twice
+ * as much is better: on wide strokes across faces the Frechet distance falls by a third. Without one, the fill would stay at
+ * half of the resolution.
+ */
+const MAX_HOLE = { refined: 0.3, alone: 0.6 };
 /**
  * Share of its side that a window has in common with the next one. The base model decides what is drawn, and windows that
  * see more of each other agree better; the refiner sees the coarse fill everywhere.
@@ -71,7 +75,7 @@ const MAX_DOUBLINGS = 4;
  */
 export function planRegions(mask: Mask, hole: Box, options: PlanOptions): Plan {
   const { window } = options.base;
-  const groups = merge(holeParts(mask, hole), mask, window);
+  const groups = merge(holeParts(mask, hole), mask, options);
   let coarsest = 0;
   for (const { start } of groups) coarsest = Math.max(coarsest, start);
   // Without enough evaluations, all regions stop at a coarser level, and start no finer than it.
@@ -102,16 +106,20 @@ function wholeLevel({ width, height }: Mask, window: number): number {
   return Math.max(0, Math.ceil(Math.log2(Math.max(width, height) / window)));
 }
 
-function startLevel({ thickness }: HolePart, mask: Mask, window: number): number {
-  const level = Math.max(0, Math.ceil(Math.log2(thickness / (MAX_HOLE * window))));
+/** Not so coarse that the refiner could not reach the picture's own resolution, unless the hole is too large for less. */
+function startLevel({ thickness }: HolePart, mask: Mask, { base: { window }, refiner }: PlanOptions): number {
+  const levelFor = (share: number) => Math.max(0, Math.ceil(Math.log2(thickness / (share * window))));
+  let level = levelFor(MAX_HOLE.alone);
+  if (refiner) level = Math.max(level, Math.min(levelFor(MAX_HOLE.refined), MAX_DOUBLINGS));
   return Math.min(level, wholeLevel(mask, window));
 }
 
 /** Merges parts until no part lies in the canvas of another group. */
-function merge(parts: readonly HolePart[], mask: Mask, window: number): Group[] {
+function merge(parts: readonly HolePart[], mask: Mask, options: PlanOptions): Group[] {
+  const { window } = options.base;
   let groups: Group[] = parts.map((part) => ({
     parts: [part.box],
-    start: startLevel(part, mask, window),
+    start: startLevel(part, mask, options),
     thin: part.usualThickness <= thinFor(window),
   }));
   for (let merged = true; merged; ) {

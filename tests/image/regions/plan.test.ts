@@ -52,7 +52,7 @@ describe('the steps of a region', () => {
   });
 
   test('are those that were asked for where a part of it is not thin', () => {
-    const blob = box(250, 250, 20, 20);
+    const blob = box(250, 250, 14, 14);
     expect(steps(plan(maskOf(512, 512, (x, y) => line(x, y) || blob(x, y))))).toEqual([[12]]);
     const apart = maskOf(512, 512, (x, y) => (line(x, y) && x < 100) || box(400, 400, 12, 12)(x, y));
     expect(steps(plan(apart))).toEqual([[3], [12]]);
@@ -78,15 +78,15 @@ describe('the level that a hole starts at', () => {
     expectCovered(mask, plan(mask));
   });
 
-  test('a hole of up to 0.6 of a window starts at the picture’s own resolution, in one window', () => {
-    const { regions, evaluations } = plan(maskOf(512, 512, box(200, 200, 32, 32)));
+  test('a hole of up to 0.3 of a window starts at the picture’s own resolution, in one window', () => {
+    const { regions, evaluations } = plan(maskOf(512, 512, box(206, 206, 18, 18)));
     expect(regions).toHaveLength(1);
     expect(regions[0].levels).toEqual([
       {
         level: 0,
         network: 'base',
-        canvas: { left: 184, top: 184, width: 64, height: 64 },
-        windows: [{ left: 184, top: 184, width: 64, height: 64 }],
+        canvas: { left: 183, top: 183, width: 64, height: 64 },
+        windows: [{ left: 183, top: 183, width: 64, height: 64 }],
         steps: 12,
       },
     ]);
@@ -95,15 +95,21 @@ describe('the level that a hole starts at', () => {
 
   test('a larger hole starts where it is small enough, and is refined from there', () => {
     const found = plan(maskOf(2048, 2048, box(900, 900, 300, 300)));
-    expect(levels(found)).toEqual([[3, 2, 1, 0]]);
-    expect(found.regions[0].levels.map(({ network }) => network)).toEqual([
-      'base',
-      'refiner',
-      'refiner',
-      'refiner',
-    ]);
-    const windows = found.regions[0].levels.map((level) => level.windows.length);
-    expect(found.evaluations).toBe(12 * windows[0] + 6 * (windows[1] + windows[2] + windows[3]));
+    expect(levels(found)).toEqual([[4, 3, 2, 1, 0]]);
+    const [first, ...further] = found.regions[0].levels;
+    expect(first.network).toBe('base');
+    expect(further.every(({ network }) => network === 'refiner')).toBe(true);
+    const windows = further.reduce((sum, level) => sum + level.windows.length, 0);
+    expect(found.evaluations).toBe(12 * first.windows.length + 6 * windows);
+  });
+
+  test('a hole starts no coarser than four doublings below the picture’s resolution if a window shows enough there', () => {
+    const starts = [18, 20, 38, 40, 300, 320, 600, 640].map((side) => {
+      const { regions } = plan(maskOf(4096, 4096, box(900, 900, side, side)), { maxEvaluations: 1e9 });
+      return regions[0].levels.map(({ level }) => level);
+    });
+    expect(starts.map(([start]) => start)).toEqual([0, 1, 1, 2, 4, 4, 4, 5]);
+    expect(starts.map((each) => each.at(-1))).toEqual([0, 0, 0, 0, 0, 0, 0, 1]);
   });
 
   test('it is never coarser than the level at which the whole picture fits into a window', () => {
@@ -137,14 +143,17 @@ describe('parts', () => {
   test('holes far apart are filled independently, each at its own level', () => {
     const [small, large] = [box(50, 50, 20, 20), box(700, 700, 100, 100)];
     const mask = maskOf(1024, 1024, (x, y) => small(x, y) || large(x, y));
-    expect(levels(plan(mask))).toEqual([[0], [2, 1, 0]]);
+    expect(levels(plan(mask))).toEqual([
+      [1, 0],
+      [3, 2, 1, 0],
+    ]);
     expectCovered(mask, plan(mask));
   });
 
   test('a hole that another one’s windows would show is filled together with it', () => {
     const [small, large] = [box(190, 190, 20, 20), box(250, 250, 100, 100)];
     const mask = maskOf(1024, 1024, (x, y) => small(x, y) || large(x, y));
-    expect(levels(plan(mask))).toEqual([[2, 1, 0]]);
+    expect(levels(plan(mask))).toEqual([[3, 2, 1, 0]]);
   });
 
   test('10,000 specks are merged into a bounded number of parts and windows', () => {
@@ -178,7 +187,7 @@ describe('the bound on evaluations', () => {
     const mask = maskOf(2048, 2048, box(900, 900, 300, 300));
     const full = plan(mask);
     const bounded = plan(mask, { maxEvaluations: full.evaluations - 1 });
-    expect(levels(bounded)).toEqual([[3, 2, 1]]);
+    expect(levels(bounded)).toEqual([[4, 3, 2, 1]]);
     expect(bounded.evaluations).toBeLessThan(full.evaluations);
   });
 
