@@ -12,6 +12,7 @@ import eight_gaussians
 import guidance
 import heartbeat
 import pytest
+import repaint
 import swiss_roll
 import torch
 from command import BumpReadout, progress
@@ -26,6 +27,20 @@ def command(name: str, tmp_path: Path, *options: str) -> dict:
     run = subprocess.run([sys.executable, f"course/{name}", *options, "--figure", figure], cwd=HERE, check=True, capture_output=True, text=True)
     assert figure.stat().st_size > 5_000 and "step" in run.stderr
     return json.loads(run.stdout.splitlines()[-1])
+
+
+def test_repaint_comes_closest_to_the_truth_with_the_published_plan():
+    steps, jump, times = repaint.STEPS, repaint.JUMP, repaint.TIMES
+    # The published get_schedule_jump(6, 2, 2) visits 5 4 3 2 3 4 3 2 1 0 1 2 1 0; a level is evaluated where the next one is lower.
+    assert repaint.published(6, 2, 2) == [5, 4, 3, 4, 3, 2, 1, 2, 1, 0]
+    assert repaint.reversed_plan(6, 2, 2) == [5, 4, 5, 4, 3, 2, 3, 2, 1, 0]
+    plans = {name: getattr(repaint, name)(steps, jump, times) for name in ("published", "reversed_plan")}
+    assert {len(plan) for plan in plans.values()} == {140}
+    with progress(280, "repaint") as bar:
+        found = {name: repaint.fill(plan, steps, 20_000, 1, bar) for name, plan in plans.items()}
+    scores = {name: (float(b.mean()), float(b.var())) for name, b in found.items()}
+    assert scores["published"] == pytest.approx((0.782, 0.196), abs=0.015)
+    assert scores["reversed_plan"] == pytest.approx((0.715, 0.241), abs=0.015)
 
 
 class ExactHeartbeat(heartbeat.Reverse):
@@ -187,6 +202,7 @@ def test_an_ablation_claims_only_what_exceeds_twice_the_spread():
         ("heartbeat.py", ["--steps", "20", "--draws", "5"], {"bound_bits", "valid_share"}),
         ("swiss_roll.py", ["--steps", "5", "--draws", "1000", "--units", "8"], {"bound_bits", "truth_bits"}),
         ("guidance.py", ["--steps", "5", "--samples", "100"], {"0", "1", "4"}),
+        ("repaint.py", ["--steps", "12", "--samples", "500"], {"plain", "published", "reversed", "truth"}),
         ("eight_gaussians.py", ["--steps", "5", "--seeds", "1", "--samples", "500"], {"gan", "vae", "flow", "diffusion"}),
     ],
 )
