@@ -177,6 +177,23 @@ describe('the whole task', () => {
     await expect.poll(() => service.registry.scheduler.idle).toBe(true);
   });
 
+  test('thin pictures are refused before a file is made of them', async () => {
+    const thin = (height: number) =>
+      message([
+        { name: 'image', datatype: 'UINT8', shape: [1, height, 1, 3], bytes: new Uint8Array(3 * height) },
+        {
+          name: 'mask',
+          datatype: 'UINT8',
+          shape: [1, height, 1, 1],
+          bytes: new Uint8Array(height).fill(255),
+        },
+      ]);
+    const long = 'image is 1 x 16385 pixels; each side may have at most 16384';
+    await expectError(await post(await start(), thin(16_385)), 413, long);
+    const counted = 'image is 1 x 400000 pixels; at most 25000000 pixels are accepted, and a side below 64';
+    await expectError(await post(await start({ MAX_SIDE: '10000000' }), thin(400_000)), 413, counted);
+  });
+
   test('bounds: images, pixels, the answer, and the queue', async () => {
     const service = await start({ MAX_PIXELS: '300', QUEUE_LIMIT: '16', MAX_UPLOAD_BYTES: '20000' });
     await expectError(await post(service, fill(3)), 413, 'image is 12 x 10 pixels; at most 100');

@@ -33,7 +33,7 @@ export async function fill(
 ): Promise<Message> {
   const { config, registry } = dependencies;
   const limits = generationLimits(config);
-  const sent = await reading(message, () => readFill(message, limits.maxPixels));
+  const sent = await reading(message, () => readFill(message, limits));
   const known = parametersOf(reply, sent.parameters);
   const { num_images, seed = randomInt(2 ** 32) } = known;
   const { name, model, reference } = findModel(registry, path, seed);

@@ -36,8 +36,11 @@ function find<Name extends string>({ tensors }: InferRequest, name: Name): Tenso
   return tensor;
 }
 
-/** `maxPixels`: of all pictures of the request. */
-async function readFill(message: Message, maxPixels: number): Promise<FillRequest> {
+/** `maxPixels`: of all pictures of the request; `maxSide`: of each. */
+async function readFill(
+  message: Message,
+  { maxPixels, maxSide }: { maxPixels: number; maxSide: number },
+): Promise<FillRequest> {
   const request = readRequest(message, FILL);
   const { id, parameters, wanted, tensors } = request;
   const image = find(request, 'image');
@@ -46,7 +49,7 @@ async function readFill(message: Message, maxPixels: number): Promise<FillReques
   if (mask && mask.shape[0] !== count) {
     throw invalid('mask', `there are ${mask.shape[0]} masks for ${count} pictures`);
   }
-  const each = Math.floor(maxPixels / count);
+  const each = { maxPixels: Math.floor(maxPixels / count), maxSide };
   const images = await toFiles(image, each);
   const masks = mask && (await toFiles(mask, each));
   return { id, parameters, wanted, images, masks, datatype: image.datatype, shape: image.shape };
