@@ -52,7 +52,7 @@ function fastApi(precision: string, threads: typeof SPREAD, name: string): Peer 
 const SERVICE: Peer = {
   name: 'this service',
   command: () => [process.execPath, 'dist/main.js'],
-  env: { HOST: '127.0.0.1', LOG_LEVEL: 'warn', DEVICE: 'cpu' },
+  env: { HOST: '127.0.0.1', LOG_LEVEL: 'warn', DEVICE: 'cpu', PRECISION: 'fp32' },
   readyPath: '/health/ready',
   fillPath: '/v1/inpaint',
   request: 'form',
