@@ -94,7 +94,7 @@ def plot(rows: list[dict], path: Path):
         "l1_mean": "L1 of the mean",
     }
     shown = [m for m in measures if all(m in row for row in rows)]
-    figure, axes = plt.subplots(1, len(shown), figsize=(3.4 * len(shown), 3.4), layout="constrained", squeeze=False)
+    figure, axes = plt.subplots(1, len(shown), figsize=(3.4 * len(shown) + 1.4, 3.4), layout="constrained", squeeze=False)
     styles = {"trailing": "--", "log_snr": "-", "leading": ":", "linspace": "-."}
     colours = dict(zip(NAMES, ("tab:blue", "tab:orange", "tab:green"), strict=True))
     for axis, measure in zip(axes[0], shown, strict=True):
@@ -104,7 +104,7 @@ def plot(rows: list[dict], path: Path):
         axis.set(xlabel="steps", title=measures[measure], xscale="log")
         axis.set_xticks(sorted({row["steps"] for row in rows}), [str(s) for s in sorted({row["steps"] for row in rows})], minor=False)
         axis.minorticks_off()
-    axes[0, 0].legend(fontsize=7)
+    figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside right center", fontsize=7, handlelength=4)
     figure.savefig(path, dpi=90, metadata={"Software": None})
     plt.close(figure)
 
