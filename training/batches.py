@@ -88,6 +88,11 @@ def scaled(x0: torch.Tensor) -> torch.Tensor:
     return (x0.permute(0, 3, 1, 2).float() / 127.5 - 1).contiguous(memory_format=torch.channels_last)
 
 
+def pixels(x: torch.Tensor) -> np.ndarray:
+    """The inverse of scaled, rounded and clipped: uint8 [N, H, W, 3]. x: float32 [N, 3, H, W]."""
+    return ((x + 1) * 127.5).round().clamp(0, 255).byte().permute(0, 2, 3, 1).cpu().numpy()
+
+
 def generator(seed: torch.Tensor, device: str) -> torch.Generator:
     """A generator of the device with this seed, an integer tensor of one value on the CPU."""
     return torch.Generator(device).manual_seed(int(seed))

@@ -28,6 +28,7 @@ from tqdm import tqdm
 
 import diffusion
 import masks
+from batches import pixels
 from data import load_faces
 from gate import SHARPNESS
 from scores import descriptors, frechet, score, sharpness
@@ -83,36 +84,45 @@ class Sampler:
                 x0, mask = (torch.cat([a, a[:1].expand(padding, -1, -1, -1)]) for a in (x0, mask))
             generators = [torch.Generator().manual_seed(s) for s in (seeds[i : i + rows] + [0] * padding)]
             x = self._draw(x0.to(self.device), mask.to(self.device), generators, bar, rows)[:rows]
-            pixels = ((x + 1) * 127.5).round().clamp(0, 255).byte().permute(0, 2, 3, 1).cpu().numpy()
-            out.append(np.where(holes[i : i + rows, :, :, None], pixels, faces[i : i + rows]))
+            out.append(np.where(holes[i : i + rows, :, :, None], pixels(x), faces[i : i + rows]))
         return np.concatenate(out)
 
     def _draw(self, x0, mask, generators, bar, rows):
-        """The sampling loop: x0 [N, 3, R, R] in -1..1 and mask [N, 1, R, R] to [N, 3, R, R]. Counts `rows` per step on the bar."""
+        """x0 [N, 3, R, R] in -1..1 with its hole, mask [N, 1, R, R], filled: [N, 3, R, R]. Counts `rows` per step on the bar."""
 
         def noise() -> torch.Tensor:
             return torch.stack([torch.randn(x0.shape[1:], generator=g) for g in generators]).to(self.device)
 
-        ts = diffusion.timesteps(self.schedule, self.steps, self.spacing, self.final)
-        abars = [float(self.schedule.abar[t]) for t in ts] + [1.0]
-        x, last = noise(), None
-        for i, t in enumerate(ts):
-            rows_t = torch.full((len(x),), t, device=self.device)
-            seen = diffusion.network_input(x, x0, mask)
-            out = self.network(seen, rows_t)
-            guess, _ = diffusion.to_x0_eps(self.schedule, self.card["prediction"], x, rows_t, out[:, :3])
-            guess = guess.clamp(-1, 1)
-            if self.name == "ddim":
-                a, b = diffusion.coefficients(self.schedule, rows_t)
-                eps = (x - a * guess) / b
-                x = diffusion.ddim_step(abars[i], abars[i + 1], guess, eps, self.eta, noise() if self.eta else 0)
-            elif self.name == "ddpm":
-                learned = out[:, 3:] if out.shape[1] == 6 else None
-                x = diffusion.ddpm_step(abars[i], abars[i + 1], x, guess, noise(), learned)
-            else:
-                x, last = diffusion.dpmpp_2m_step(abars[i], abars[i + 1], x, guess, last), (abars[i], guess)
+        def network(x: torch.Tensor, t: torch.Tensor) -> torch.Tensor:
             bar.update(rows)
-        return x
+            return self.network(diffusion.network_input(x, x0, mask), t)
+
+        ts = diffusion.timesteps(self.schedule, self.steps, self.spacing, self.final)
+        return sampled(self.name, self.schedule, self.card["prediction"], ts, network, noise(), noise, self.eta)
+
+
+def sampled(name: str, schedule: diffusion.Schedule, prediction: str, ts: list[int], network, x, noise, eta: float = 0.0) -> torch.Tensor:
+    """The sampling loop: x, x_t of the first of the timesteps ts, to x_0, [N, 3, R, R].
+
+    name: ddim, ddpm or dpmpp_2m; network: maps (x_t, t int64 [N]) to the prediction, [N, 3 or 6, R, R]; noise: a function that draws
+    standard normal noise like x.
+    """
+    abars, last = [float(schedule.abar[t]) for t in ts] + [1.0], None
+    for i, t in enumerate(ts):
+        rows = torch.full((len(x),), t, device=x.device)
+        out = network(x, rows)
+        guess, _ = diffusion.to_x0_eps(schedule, prediction, x, rows, out[:, :3])
+        guess = guess.clamp(-1, 1)
+        if name == "ddim":
+            a, b = diffusion.coefficients(schedule, rows)
+            eps = (x - a * guess) / b
+            x = diffusion.ddim_step(abars[i], abars[i + 1], guess, eps, eta, noise() if eta else 0)
+        elif name == "ddpm":
+            learned = out[:, 3:] if out.shape[1] == 6 else None
+            x = diffusion.ddpm_step(abars[i], abars[i + 1], x, guess, noise(), learned)
+        else:
+            x, last = diffusion.dpmpp_2m_step(abars[i], abars[i + 1], x, guess, last), (abars[i], guess)
+    return x
 
 
 def telea(face: np.ndarray, hole: np.ndarray) -> np.ndarray:

@@ -10,6 +10,7 @@ same for shrunk originals in place of the base model's fills: the most that this
 
 import argparse
 import json
+from functools import partial
 from itertools import product
 from pathlib import Path
 
@@ -19,8 +20,9 @@ import torch
 from tqdm import tqdm
 
 import diffusion
+from batches import pixels, scaled
 from data import load_faces
-from evaluate import HERE, Sampler
+from evaluate import HERE, Sampler, sampled
 from refiner import Refiner, enlarge_coarse, load_refiner, refiner_input, sharpened
 from scores import descriptors, frechet, hole_l1, sharpness
 from sharp import face_box
@@ -38,24 +40,20 @@ def refine(
     """
     schedule, sampling = diffusion.schedule_of(card), diffusion.sampling_of(card)
     ts = diffusion.timesteps(schedule, steps, "log_snr", sampling["final_timestep"], first)
-    abars = [float(schedule.abar[t]) for t in ts] + [1.0]
     out = []
     for i in range(0, len(pictures), BATCH):
-        known, fills = (torch.tensor(p[i : i + BATCH]).permute(0, 3, 1, 2).float() / 127.5 - 1 for p in (pictures, coarse))
+        known, fills = (scaled(torch.tensor(p[i : i + BATCH])) for p in (pictures, coarse))
         mask = torch.tensor(holes[i : i + BATCH])[:, None].float()
         draws = torch.Generator().manual_seed(i)
         level = torch.full((len(known), 1, 1, 1), card["level"])
-        fills = enlarge_coarse(sharpened(fills, sharpen)) + card["level"] * torch.randn(known.shape, generator=draws)
-        x, last = torch.randn(known.shape, generator=draws), None
+        noise = partial(torch.randn, known.shape, generator=draws)
+        fills = enlarge_coarse(sharpened(fills, sharpen)) + card["level"] * noise()
+        x = noise()
         if first < schedule.T - 1:
             x = diffusion.q_sample(schedule, fills, torch.full((len(x),), first), x)
-        for k, t in enumerate(ts):
-            rows = torch.full((len(x),), t)
-            v = model(refiner_input(x, known, fills, mask, level), rows)
-            x0 = diffusion.to_x0_eps(schedule, card["prediction"], x, rows, v)[0].clamp(-1, 1)
-            x, last = diffusion.dpmpp_2m_step(abars[k], abars[k + 1], x, x0, last), (abars[k], x0)
-        pixels = ((x + 1) * 127.5).round().clamp(0, 255).byte().permute(0, 2, 3, 1).numpy()
-        out.append(np.where(holes[i : i + BATCH, :, :, None], pixels, pictures[i : i + BATCH]))
+        seen = (known, fills, mask, level)
+        x = sampled("dpmpp_2m", schedule, card["prediction"], ts, lambda x_t, t, seen=seen: model(refiner_input(x_t, *seen), t), x, noise)
+        out.append(np.where(holes[i : i + BATCH, :, :, None], pixels(x), pictures[i : i + BATCH]))
     return np.concatenate(out)
 
 

@@ -9,6 +9,7 @@ from PIL import Image
 
 import diffusion
 import masks
+from batches import pixels
 from refiner import refiner_input
 
 
@@ -25,9 +26,8 @@ def sample_sheet(model, schedule: diffusion.Schedule, faces: np.ndarray, device:
     mask = torch.from_numpy(np.stack([hole for _, hole in cells])).float().to(device)
     noise = torch.randn(len(cells), 3, size, size, generator=torch.Generator().manual_seed(0)).to(device)
     filled = diffusion.sample(model, schedule, x0, mask, noise, steps, prediction)
-    pair = torch.cat([x0 * (1 - mask), filled], 3).permute(0, 2, 3, 1).cpu()
-    pixels = ((pair + 1) * 127.5).round().clamp(0, 255).byte().numpy()
-    rows = [np.concatenate(pixels[i : i + len(families)], 1) for i in range(0, len(pixels), len(families))]
+    pairs = pixels(torch.cat([x0 * (1 - mask), filled], 3))
+    rows = [np.concatenate(pairs[i : i + len(families)], 1) for i in range(0, len(pairs), len(families))]
     Image.fromarray(np.concatenate(rows, 0)).save(path)
 
 
@@ -42,9 +42,8 @@ def refiner_sheet(model, schedule: diffusion.Schedule, batch, path: Path, steps:
         return model(refiner_input(x_t, b.x0, b.coarse, b.mask, b.level), t)
 
     refined = diffusion.denoise(network, schedule, b.eps, steps) * b.mask + b.x0 * (1 - b.mask)
-    triple = torch.cat([b.coarse * b.mask + b.x0 * (1 - b.mask), refined, b.x0], 3).permute(0, 2, 3, 1).cpu()
-    pixels = ((triple + 1) * 127.5).round().clamp(0, 255).byte().numpy()
-    rows = [np.concatenate(pixels[i : i + 4], 1) for i in range(0, len(pixels) - 3, 4)]
+    triples = pixels(torch.cat([b.coarse * b.mask + b.x0 * (1 - b.mask), refined, b.x0], 3))
+    rows = [np.concatenate(triples[i : i + 4], 1) for i in range(0, len(triples) - 3, 4)]
     Image.fromarray(np.concatenate(rows, 0)).save(path)
 
 

@@ -18,6 +18,7 @@ from guidance import gradient
 from torch import nn
 
 import diffusion
+from batches import pixels
 from data import load_faces
 from evaluate import HERE, onnx_network
 from scores import descriptors, frechet
@@ -93,7 +94,7 @@ class Denoiser:
                 shift = gradient(classifier, x, t, target)
             x = moved + scale * diffusion.posterior_variance(abars[i], abars[i + 1]) * shift
             bar.update(rows)
-        return ((x + 1) * 127.5).round().clamp(0, 255).byte().permute(0, 2, 3, 1).numpy()
+        return pixels(x)
 
 
 def judged(found: np.ndarray, bounds: np.ndarray, target: int, faces: np.ndarray, classes: np.ndarray) -> dict:

@@ -13,12 +13,12 @@ import torch
 from command import finish, options, plt, progress, save
 
 import diffusion
+from importing.source import RESAMPLING, STEPS
 
 CORRELATION = 0.9
 KNOWN = 1.0
 MEAN, VARIANCE = CORRELATION * KNOWN, 1 - CORRELATION**2
-STEPS, JUMP, TIMES = 50, 5, 3
-"""The service's defaults: 50 steps, jumps of 5 steps (the paper's j), each stretch 3 times (its r)."""
+JUMP, TIMES = RESAMPLING["jump"], RESAMPLING["times"]
 NAMES = {"plain": "no resampling", "published": "every stretch but the first", "reversed": "every stretch but the last"}
 
 
@@ -49,13 +49,13 @@ def x0_of(abar: float, x: torch.Tensor) -> torch.Tensor:
     return x @ torch.linalg.inv(abar * covariance + (1 - abar) * torch.eye(2, dtype=x.dtype)) @ covariance * abar**0.5
 
 
-def fill(plan: list[int], steps: int, rows: int, seed: int, bar) -> torch.Tensor:
+def fill(plan: list[int], rows: int, seed: int, bar) -> torch.Tensor:
     """b of `rows` pairs whose a is KNOWN: algorithm 1 of the paper with DDPM steps, float64 [rows].
 
-    plan: the level of each evaluation, steps - 1 being the noisiest. Where the next level is no lower, x is noised back to it.
+    plan: the level of each evaluation, from the noisiest one. Where the next level is no lower, x is noised back to it.
     """
     schedule, generator = diffusion.linear(), torch.Generator().manual_seed(seed)
-    visited = diffusion.timesteps(schedule, steps)[::-1]
+    visited = diffusion.timesteps(schedule, plan[0] + 1)[::-1]
     abars = [1.0, *(float(schedule.abar[t]) for t in visited)]  # at level + 1; 1 is the result
 
     def noise() -> torch.Tensor:
@@ -94,13 +94,11 @@ def main():
     parser.add_argument("--samples", type=int, default=20_000, help="pairs for each plan (default: 20000)")
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
-    plans = {"plain": [], "published": published(args.steps, JUMP, TIMES), "reversed": reversed_plan(args.steps, JUMP, TIMES)}
-    plain = len(plans["published"])
-    plans["plain"] = list(range(plain - 1, -1, -1))
-    found = {}
+    resampled = published(args.steps, JUMP, TIMES)
+    plain = list(reversed(range(len(resampled))))
+    plans = {"plain": plain, "published": resampled, "reversed": reversed_plan(args.steps, JUMP, TIMES)}
     with progress(sum(map(len, plans.values())), "repaint") as bar:
-        for name, plan in plans.items():
-            found[name] = fill(plan, plain if name == "plain" else args.steps, args.samples, args.seed, bar)
+        found = {name: fill(plan, args.samples, args.seed, bar) for name, plan in plans.items()}
     draw(plans, found, args.figure)
     scores = {name: {"evaluations": len(plans[name]), "mean": float(b.mean()), "variance": float(b.var())} for name, b in found.items()}
     finish({**scores, "truth": {"mean": MEAN, "variance": VARIANCE}})

@@ -37,7 +37,7 @@ def test_repaint_comes_closest_to_the_truth_with_the_published_plan():
     plans = {name: getattr(repaint, name)(steps, jump, times) for name in ("published", "reversed_plan")}
     assert {len(plan) for plan in plans.values()} == {140}
     with progress(280, "repaint") as bar:
-        found = {name: repaint.fill(plan, steps, 20_000, 1, bar) for name, plan in plans.items()}
+        found = {name: repaint.fill(plan, 20_000, 1, bar) for name, plan in plans.items()}
     scores = {name: (float(b.mean()), float(b.var())) for name, b in found.items()}
     assert scores["published"] == pytest.approx((0.782, 0.196), abs=0.015)
     assert scores["reversed_plan"] == pytest.approx((0.715, 0.241), abs=0.015)
