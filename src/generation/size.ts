@@ -1,4 +1,4 @@
-import { exceeds, type Size, square } from '../image/picture.ts';
+import { exceededLimit, type Size, square } from '../image/picture.ts';
 import { InvalidParameterError } from './errors.ts';
 import type { PreparedRequest } from './prepare.ts';
 
@@ -16,12 +16,10 @@ interface SizeLimits {
 const text = ({ width, height }: Size) => `${width}x${height}`;
 
 /** Checks that results of this size are not larger than a picture may be. Throws InvalidParameterError. */
-export function assertWithin(wanted: Size | undefined, { maxPixels, maxSide }: SizeLimits): void {
-  if (!wanted) return;
-  const { width, height } = wanted;
-  if (!exceeds(wanted, maxPixels) && Math.max(width, height) <= maxSide) return;
-  const limits = `at most ${maxPixels} pixels, and ${maxSide} on each side, are accepted`;
-  throw new InvalidParameterError('size', `size is ${text(wanted)}; ${limits}`);
+export function assertWithin(wanted: Size | undefined, limits: SizeLimits): void {
+  if (!wanted || !exceededLimit(wanted, limits)) return;
+  const accepted = `at most ${limits.maxPixels} pixels, and ${limits.maxSide} on each side, are accepted`;
+  throw new InvalidParameterError('size', `size is ${text(wanted)}; ${accepted}`);
 }
 
 /** Checks that results of this size have the proportions of the picture, up to rounding. Throws InvalidParameterError. */

@@ -2,11 +2,11 @@ import type { Metadata, SharpOptions } from 'sharp';
 import { type InputFormat, isSequence, sniffFormat } from './format.ts';
 import { withoutBombs } from './inflated.ts';
 import { repairJpeg } from './jpeg.ts';
-import { exceeds, PictureError } from './picture.ts';
+import { exceededLimit, PictureError } from './picture.ts';
 import sharp from './sharp.ts';
 
 export interface Limits {
-  /** Maximum number of pixels; see exceeds(). Checked against the header, before decoding. */
+  /** Maximum number of pixels; see exceededLimit(). Checked against the header, before decoding. */
   maxPixels: number;
   /** Maximum width and height in pixels; no limit when absent. */
   maxSide?: number;
@@ -96,16 +96,9 @@ export async function headerOf(
     });
   if (format === 'avif' && metadata.compression !== 'av1') throw unsupported(field);
   const { width, height } = metadata;
-  const { maxPixels, maxSide = Number.POSITIVE_INFINITY } = limits;
-  if (Math.max(width, height) > maxSide) {
-    const message = `${field} is ${width} x ${height} pixels; each side may have at most ${maxSide}`;
-    throw new PictureError(field, 'too-large', message);
-  }
-  if (exceeds({ width, height }, maxPixels)) {
-    const thin = width * height > maxPixels ? '' : ', and a side below 64 counts as 64';
-    const message = `${field} is ${width} x ${height} pixels; at most ${maxPixels} pixels are accepted${thin}`;
-    throw new PictureError(field, 'too-large', message);
-  }
+  const exceeded = exceededLimit({ width, height }, limits);
+  if (exceeded)
+    throw new PictureError(field, 'too-large', `${field} is ${width} x ${height} pixels; ${exceeded}`);
   const { hasAlpha, space, depth, icc, exif, density, resolutionUnit } = metadata;
   return {
     width,

@@ -52,8 +52,19 @@ export const countedPixels = ({ width, height }: Pick<Box, 'width' | 'height'>):
   Math.max(width, LEAST_SIDE) * Math.max(height, LEAST_SIDE);
 
 /** Whether a picture has more than `maxPixels`, or is so thin that it takes as much work as one that has. */
-export const exceeds = (size: Pick<Box, 'width' | 'height'>, maxPixels: number): boolean =>
+const exceeds = (size: Pick<Box, 'width' | 'height'>, maxPixels: number): boolean =>
   size.width * size.height > maxPixels || countedPixels(size) > Math.max(maxPixels, FREE_PIXELS);
+
+/** The limit that a picture of this size exceeds, in words; undefined if it is accepted. */
+export function exceededLimit(
+  size: Size,
+  { maxPixels, maxSide = Number.POSITIVE_INFINITY }: { maxPixels: number; maxSide?: number },
+): string | undefined {
+  if (Math.max(size.width, size.height) > maxSide) return `each side may have at most ${maxSide}`;
+  if (!exceeds(size, maxPixels)) return undefined;
+  const thin = size.width * size.height > maxPixels ? '' : ', and a side below 64 counts as 64';
+  return `at most ${maxPixels} pixels are accepted${thin}`;
+}
 
 export type OutputFormat = 'png' | 'jpeg' | 'webp';
 

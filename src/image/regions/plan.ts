@@ -76,8 +76,6 @@ const MAX_DOUBLINGS = 4;
 export function planRegions(mask: Mask, hole: Box, options: PlanOptions): Plan {
   const { window } = options.base;
   const groups = merge(holeParts(mask, hole), mask, options);
-  let coarsest = 0;
-  for (const { start } of groups) coarsest = Math.max(coarsest, start);
   // Without enough evaluations, all regions stop at a coarser level, and start no finer than it.
   for (let finest = 0; ; finest++) {
     const regions = groups.map((group) => ({ levels: levelsOf(mask, group, finest, options) }));

@@ -1,4 +1,4 @@
-import { exceeds } from '../../../image/picture.ts';
+import { exceededLimit } from '../../../image/picture.ts';
 import sharp from '../../../image/sharp.ts';
 import { fieldProblem } from '../../problem.ts';
 import { invalid, type Tensor } from './tensors.ts';
@@ -36,16 +36,13 @@ interface SizeLimits {
  * The pictures of a tensor [N, H, W, C], or of BYTES [N], as files. Throws Problem. Files are checked when they are decoded;
  * the sizes of tensors here, because a file of a thin picture takes long to write.
  */
-export async function toFiles(tensor: Tensor, { maxPixels, maxSide }: SizeLimits): Promise<Uint8Array[]> {
+export async function toFiles(tensor: Tensor, limits: SizeLimits): Promise<Uint8Array[]> {
   const { name, shape, values } = tensor;
   if (Array.isArray(values)) return values;
   const [count, height, width, channels] = shape;
-  const tooLarge = (limit: string) =>
-    fieldProblem('picture-too-large', name, `${name} is ${width} x ${height} pixels; ${limit}`);
-  if (Math.max(width, height) > maxSide) throw tooLarge(`each side may have at most ${maxSide}`);
-  if (exceeds({ width, height }, maxPixels)) {
-    const thin = width * height > maxPixels ? '' : ', and a side below 64 counts as 64';
-    throw tooLarge(`at most ${maxPixels} pixels are accepted${thin}`);
+  const exceeded = exceededLimit({ width, height }, limits);
+  if (exceeded) {
+    throw fieldProblem('picture-too-large', name, `${name} is ${width} x ${height} pixels; ${exceeded}`);
   }
   const numbers = values as Float32Array | Uint8Array;
   const bytes =
