@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { hasChromium } from '../helpers/browser.ts';
 import { startProcess } from '../helpers/process.ts';
-import { drag, FACE, filled, holeOf, openFile, status, usePages } from './open.ts';
+import { drag, FACE, filled, holeOf, openFile, status, stored, usePages } from './open.ts';
 
 describe.skipIf(!hasChromium)('work is kept', () => {
   const pages = usePages();
@@ -16,7 +16,7 @@ describe.skipIf(!hasChromium)('work is kept', () => {
     await page.click('#fill');
     await filled(page, 2);
     await page.locator('#runs button').nth(1).click();
-    await page.waitForTimeout(1000); // it is stored a moment later
+    await stored(page);
     await page.reload();
     await expect.poll(() => status(page)).toBe('Your work is back as you left it.');
     expect(await page.locator('#runs button').count()).toBe(2);
@@ -30,16 +30,17 @@ describe.skipIf(!hasChromium)('work is kept', () => {
     await openFile(page, FACE);
     await drag(page, [0.3, 0.5], [0.7, 0.5]);
     await page.click('#details summary');
-    await page.fill('[name=steps]', '100');
+    await page.fill('[name=steps]', '200');
     await page.fill('[name=num_images]', '1');
     await page.click('#fill');
     await expect.poll(() => status(page)).toMatch(/^Drawing/);
-    await page.waitForTimeout(1000);
+    await stored(page);
+    expect(await status(page)).toMatch(/^Drawing/);
     await page.reload();
     await filled(page, 1);
     const { jobs } = await (await fetch(`${pages.service.url}/v1/jobs`)).json();
     expect(
-      jobs.filter(({ parameters }: { parameters: { steps?: number } }) => parameters.steps === 100),
+      jobs.filter(({ parameters }: { parameters: { steps?: number } }) => parameters.steps === 200),
     ).toHaveLength(1);
   });
 

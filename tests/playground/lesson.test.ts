@@ -48,25 +48,30 @@ describe.skipIf(!hasChromium)('the lesson', () => {
   test('x_t is what POST /v1/diffuse answers with the same seed', async () => {
     const page = await pages.open();
     await page.click('#tab-lesson');
-    await expect
-      .poll(() => page.locator('#xt').evaluate((canvas) => (canvas as HTMLCanvasElement).width))
-      .toBe(64);
-    await page.locator('#t').fill('300');
-    const url = await page
-      .locator('#xt')
-      .evaluate((canvas) => (canvas as HTMLCanvasElement).toDataURL('image/png'));
+    const drawn = async () => {
+      const url = await page
+        .locator('#xt')
+        .evaluate((canvas) => (canvas as HTMLCanvasElement).toDataURL('image/png'));
+      return sharp(Buffer.from(url.split(',')[1], 'base64'));
+    };
+    // The canvas is transparent until the picture and the models have been read.
+    await expect.poll(async () => (await (await drawn()).stats()).isOpaque).toBe(true);
+    await page.locator('#t').fill('400');
     const body = new FormData();
     body.set('image', new Blob([readFileSync(FACE)]), 'face.png');
-    body.set('timesteps', '300');
+    body.set('timesteps', '400');
     body.set('seed', '7');
     const answer = await fetch(`${pages.service.url}/v1/diffuse`, {
       method: 'POST',
       headers: { accept: 'image/png' },
       body,
     });
-    const raw = (file: Buffer) => sharp(file).removeAlpha().raw().toBuffer();
-    const ours = await raw(Buffer.from(url.split(',')[1], 'base64'));
-    const theirs = await raw(Buffer.from(await answer.arrayBuffer()));
+    const ours = await (await drawn()).removeAlpha().raw().toBuffer();
+    const theirs = await sharp(Buffer.from(await answer.arrayBuffer()))
+      .removeAlpha()
+      .raw()
+      .toBuffer();
+    expect(ours).toHaveLength(theirs.length);
     const furthest = ours.reduce((most, value, i) => Math.max(most, Math.abs(value - theirs[i])), 0);
     expect(furthest).toBeLessThanOrEqual(1);
   });

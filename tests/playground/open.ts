@@ -83,6 +83,12 @@ export async function filled(page: Page, count: number): Promise<void> {
   await expect.poll(() => page.textContent('#fill')).toBe('Fill');
 }
 
+/** Waits until the browser has stored everything: from then on the page no longer asks before it is left. */
+export async function stored(page: Page): Promise<void> {
+  const asks = () => page.evaluate(() => !dispatchEvent(new Event('beforeunload', { cancelable: true })));
+  await expect.poll(asks, { timeout: 20_000 }).toBe(false);
+}
+
 /** The bytes behind a button that downloads. */
 export async function download(page: Page, selector: string): Promise<Buffer> {
   const [file] = await Promise.all([page.waitForEvent('download'), page.click(selector)]);

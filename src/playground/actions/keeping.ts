@@ -43,13 +43,15 @@ export class Keeping {
   readonly #boot = crypto.getRandomValues(new Uint32Array(1))[0].toString(36);
   #timer: ReturnType<typeof setTimeout> | undefined;
   #saving: Promise<void> = Promise.resolve();
-  #unsaved = false;
+  /** Changes that are to be stored, and how many of them have been. Progress of a fill is not among them. */
+  #changes = 0;
+  #stored = 0;
 
   constructor(app: App, filling: Filling) {
     this.#app = app;
     this.#filling = filling;
     addEventListener('beforeunload', (event) => {
-      if (this.#unsaved && hasUnsavedWork(app.store.state)) event.preventDefault();
+      if (this.#stored < this.#changes && hasUnsavedWork(app.store.state)) event.preventDefault();
     });
   }
 
@@ -69,7 +71,7 @@ export class Keeping {
         state.fill?.job !== before.fill?.job ||
         (before.fill && !state.fill);
       if (!changed || !state.document) return;
-      this.#unsaved = true;
+      this.#changes++;
       clearTimeout(this.#timer);
       this.#timer = setTimeout(() => {
         this.#saving = this.#saving.then(() => this.#save(store.state)).catch(() => {});
@@ -80,6 +82,7 @@ export class Keeping {
   async #save(state: State): Promise<void> {
     const { document: current, runs, fill, settings } = state;
     if (!current) return;
+    const changes = this.#changes;
     const files = new Map<string, () => Promise<Blob> | Blob>();
     const mask = ({ version }: Document['mask']) => {
       const key = `mask/${this.#boot}/${version}`;
@@ -113,7 +116,7 @@ export class Keeping {
       })),
     };
     await this.#database.save(stored, files);
-    if (this.#app.store.state === state) this.#unsaved = false;
+    this.#stored = changes;
   }
 
   async #restore(): Promise<void> {
