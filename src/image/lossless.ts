@@ -9,10 +9,12 @@ export function isLossless(file: Buffer, format: InputFormat): boolean {
 
 /** The type of the chunk that contains a WebP's pixels, of the first frame if it is animated: VP8 (lossy) or VP8L. */
 function webpPixels(file: Buffer): string | undefined {
-  for (let at = 12; at + 8 <= file.length; at += 8 + ((file.readUInt32LE(at + 4) + 1) & ~1)) {
+  for (let at = 12; at + 8 <= file.length; ) {
     const type = file.toString('latin1', at, at + 4);
     if (type === 'ANMF') return file.toString('latin1', at + 24, at + 28).trim();
     if (type.startsWith('VP8') && type !== 'VP8X') return type.trim();
+    const size = file.readUInt32LE(at + 4);
+    at += 8 + size + (size % 2); // chunks are padded to an even size; a bit mask would make sizes from 2^31 on negative
   }
   return undefined;
 }

@@ -100,6 +100,13 @@ describe('inpaint', () => {
   });
 });
 
+test.each([0x80_00_00_00, 0xff_ff_ff_f7])('a WebP with a chunk of %i bytes is refused', async (size) => {
+  const webp = Buffer.from('RIFF\x0c\0\0\0WEBPJUNK....', 'latin1');
+  webp.writeUInt32LE(size, 16);
+  const answer = await post('inpaint', { image: base64(webp), mask: url(white) });
+  expect([answer.status, text(answer).error]).toEqual([400, 'unreadable-picture']);
+});
+
 describe('adjust_mask', () => {
   async function adjusted(operate: string, kernel_size?: number) {
     const mask = url(await strokes([255, 204, 0, 187]));
