@@ -8,6 +8,7 @@ import { createSampler } from '../src/diffusion/samplers/index.ts';
 import { scheduleFrom } from '../src/diffusion/schedule.ts';
 import type { Batch, Engine } from '../src/engine/engine.ts';
 import { ConditionalTrajectory } from '../src/generation/trajectories/conditional.ts';
+import { Admission } from '../src/scheduler/admission.ts';
 import { SPLIT_ROWS } from '../src/scheduler/batch-size.ts';
 import { Scheduler } from '../src/scheduler/scheduler.ts';
 
@@ -56,7 +57,7 @@ const known = { x0: new Float32Array(3 * pixels), mask: new Float32Array(pixels)
 /** Rows a second and share of the time that the GPU was busy, with so many clients that each always have one request. */
 async function measure(clients: number, splitRows: number) {
   const engine = new ModelledGpu();
-  const scheduler = new Scheduler({ engine, limit: 1000, splitRows });
+  const scheduler = new Scheduler({ engine, admission: new Admission({ limit: 1000 }), splitRows });
   const started = performance.now();
   const until = started + SECONDS * 1000;
   const client = async (seed: number) => {

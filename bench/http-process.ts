@@ -16,6 +16,7 @@ import { scheduleFrom } from '../src/diffusion/schedule.ts';
 import type { Batch, Engine, NetworkName } from '../src/engine/engine.ts';
 import { WorkerPool } from '../src/engine/pool.ts';
 import { ConditionalTrajectory } from '../src/generation/trajectories/conditional.ts';
+import { Admission } from '../src/scheduler/admission.ts';
 import { Scheduler } from '../src/scheduler/scheduler.ts';
 
 const RESOLUTIONS = (process.env.RESOLUTIONS ?? '64,128,256').split(',').map(Number);
@@ -108,7 +109,10 @@ async function measureParts(resolution: number): Promise<Record<string, number>>
   await pool.close();
 
   // A sampler without noise: what is left after its step is the input, the batch's buffers and the scheduling.
-  const scheduler = new Scheduler({ engine: zeroEngine(resolution), limit: ROWS });
+  const scheduler = new Scheduler({
+    engine: zeroEngine(resolution),
+    admission: new Admission({ limit: ROWS }),
+  });
   const ddim = samplerOf(SAMPLERS[0]);
   const all = await cpuMs(() => scheduler.run(trajectories(resolution, ddim)), ROWS * STEPS);
   const start = await cpuMs(() => trajectories(resolution, ddim), ROWS * STEPS); // draws x_T
@@ -143,7 +147,7 @@ async function measureBlocks(resolution: number): Promise<Record<string, number>
   );
   for (const maxBatch of [1, ROWS]) {
     const pool = await startPool(resolution, maxBatch);
-    const scheduler = new Scheduler({ engine: pool, limit: ROWS * REPEATS });
+    const scheduler = new Scheduler({ engine: pool, admission: new Admission({ limit: ROWS * REPEATS }) });
     const requests = Array.from({ length: REPEATS }, () => trajectories(resolution));
     const rows = () => requests.pop() ?? [];
     blocks[`${ROWS} rows advance in batches of ${maxBatch}`] = await longestBlockMs(() =>

@@ -20,7 +20,7 @@ export class TakesTooLongError extends Error {
 
   constructor(model: string, evaluations: number, seconds: number) {
     super(
-      `it takes ${evaluations} evaluations of ${model}, about ${inWords(seconds)} on this machine, and this service does not ` +
+      `it takes ${evaluations} evaluations of ${model}, about ${inWords(seconds)} on the server, and this service does not ` +
         'let a request wait so long: send it to /v1/jobs, or use fewer steps or images',
     );
   }

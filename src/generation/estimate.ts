@@ -40,13 +40,11 @@ export function secondsOf(work: Work, rowSeconds: RowSeconds | undefined): numbe
 }
 
 /**
- * Throws TakesTooLongError when a request whose client waits for the answer would take longer than `maxMs` on this machine,
+ * Throws TakesTooLongError when work whose client waits for the answer would take longer than `maxMs` on this machine,
  * if it does nothing else. Loads the model if its speed is not known yet. Rejects with EngineError when that fails.
  */
-export async function assertSoon(prepared: PreparedRequest, maxMs: number): Promise<void> {
-  const { model } = prepared;
+export async function assertSoon(model: ServedModel, work: Work, maxMs: number): Promise<void> {
   if (!model.rowSeconds) await model.open();
-  const work = workOf(prepared);
   const seconds = secondsOf(work, model.rowSeconds);
   if (seconds !== undefined && 1000 * seconds > maxMs)
     throw new TakesTooLongError(model.ref, evaluationsOf(work), seconds);

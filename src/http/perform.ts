@@ -1,5 +1,5 @@
 import type { FastifyReply } from 'fastify';
-import { assertSoon } from '../generation/estimate.ts';
+import { assertSoon, workOf } from '../generation/estimate.ts';
 import { type Generated, generate } from '../generation/generate.ts';
 import {
   type GenerationLimits,
@@ -22,6 +22,8 @@ export interface PerformOptions {
   limits?: GenerationLimits;
   /** Ends it; when absent, it ends when the client disconnects. */
   signal?: AbortSignal;
+  /** Milliseconds that it may take; MAX_SYNC_MS when absent. */
+  maxMs?: number;
 }
 
 /**
@@ -37,19 +39,23 @@ export async function perform(
   reply: FastifyReply,
   request: GenerationRequest,
   onPrepared?: OnPrepared,
-  { limits = generationLimits(config), signal = disconnectSignal(reply) }: PerformOptions = {},
+  {
+    limits = generationLimits(config),
+    signal = disconnectSignal(reply),
+    maxMs = config.MAX_SYNC_MS,
+  }: PerformOptions = {},
 ): Promise<Generated> {
   const resolved = resolve(registry, request);
   assertReady(registry, resolved);
   const { model, parameters } = resolved;
   const { logFields, apiKey } = reply.request;
   Object.assign(logFields, reproducibilityFields(resolved));
-  const reservation = model.scheduler?.admission.reserve(parameters.numImages, apiKey?.name);
+  const reservation = model.admission.reserve(parameters.numImages, apiKey?.name);
   let room: Room | undefined;
   try {
     const prepared = await prepare(resolved, limits);
     room = prepared.room;
-    await assertSoon(prepared, config.MAX_SYNC_MS);
+    await assertSoon(model, workOf(prepared), maxMs);
     reply.header('x-seed', parameters.seed).header('x-model', model.ref).header('x-steps', parameters.steps);
     const onProgress = onPrepared?.(prepared);
     const generated = await generate(metrics, prepared, { signal, reservation, onProgress });
@@ -58,7 +64,7 @@ export async function perform(
     logFields.timings_ms = generated.fields.timings_ms;
     return generated;
   } finally {
-    reservation?.release();
+    reservation.release();
     whenSent(reply, () => room?.release());
   }
 }

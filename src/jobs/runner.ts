@@ -34,8 +34,8 @@ export class JobRunner {
   async #perform(job: JobRequest, { signal, onProgress }: PerformOptions): Promise<JobResult> {
     const resolved = resolve(this.#registry, generationRequest(job));
     const { model, parameters, request } = resolved;
-    const { scheduler } = await model.open();
-    const reservation = await scheduler.admission.whenRoom(parameters.numImages, signal);
+    await model.open(); // before it takes room in the queue: loading takes a while
+    const reservation = await model.admission.whenRoom(parameters.numImages, signal);
     let room: Room | undefined;
     try {
       const prepared =

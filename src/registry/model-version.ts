@@ -14,7 +14,7 @@ import type { LossCause } from '../engine/worker-process.ts';
 import type { ModelCard } from '../model/card.ts';
 import { verifyDigests } from '../model/folder.ts';
 import { networksDigest, networksOf } from '../model/networks.ts';
-import type { QueueLimits } from '../scheduler/admission.ts';
+import { Admission, type QueueLimits } from '../scheduler/admission.ts';
 import { Scheduler } from '../scheduler/scheduler.ts';
 import { ModelLoadError, type ModelState, type ServedModel } from './served-model.ts';
 
@@ -63,6 +63,7 @@ export class ModelVersion implements ServedModel {
   readonly created: Date;
   state: ModelState = 'available';
   reason: string | undefined;
+  readonly admission: Admission;
   scheduler: Scheduler | undefined;
   pool: FallbackEngine | undefined;
   /** Time of the last call of open(), in milliseconds of performance.now(). */
@@ -80,6 +81,7 @@ export class ModelVersion implements ServedModel {
     this.created = statSync(path.join(folder, 'model.json'), { throwIfNoEntry: false })?.mtime ?? new Date(0);
     this.#settings = settings;
     this.#hooks = hooks;
+    this.admission = new Admission({ limit: settings.queueLimit, ...settings.queueShares });
   }
 
   get ref(): string {
@@ -139,7 +141,7 @@ export class ModelVersion implements ServedModel {
   async retire(): Promise<void> {
     await this.#opening?.catch(() => {});
     do await sleep(DRAIN_CHECK_MS, undefined, { ref: false });
-    while (this.scheduler && !this.scheduler.idle);
+    while (!this.admission.idle);
     await this.close();
   }
 
@@ -157,8 +159,7 @@ export class ModelVersion implements ServedModel {
     this.pool = pool;
     this.scheduler = new Scheduler({
       engine: pool,
-      limit: this.#settings.queueLimit,
-      ...this.#settings.queueShares,
+      admission: this.admission,
       onBatch: (rows) => this.#hooks.onBatch?.(card, rows),
     });
     this.state = 'ready';

@@ -268,7 +268,7 @@ export class FolderRegistry implements ModelRegistry {
 
   #unloadIdle(idleMs: number) {
     for (const model of this.#versions) {
-      const idle = model.scheduler?.idle && performance.now() - model.lastUsedMs > idleMs;
+      const idle = model.scheduler && model.admission.idle && performance.now() - model.lastUsedMs > idleMs;
       if (idle && model.state === 'ready' && !this.#isDefault(model)) void model.unload();
     }
   }

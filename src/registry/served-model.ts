@@ -1,5 +1,6 @@
 import { EngineError, type EngineInfo, type RowSeconds } from '../engine/engine.ts';
 import type { ModelCard } from '../model/card.ts';
+import type { Admission } from '../scheduler/admission.ts';
 import type { Scheduler } from '../scheduler/scheduler.ts';
 
 /** available: not loaded; loads on first use. failed: the last attempt to load it failed; the next use tries again. */
@@ -28,6 +29,8 @@ export interface ServedModel {
   readonly state: ModelState;
   /** Why it failed to load; undefined unless state is "failed". */
   readonly reason?: string;
+  /** Who may enter its queue, whether it is loaded or not. */
+  readonly admission: Admission;
   /** These three are defined while it is loaded. */
   readonly engine?: EngineInfo;
   readonly workers?: { alive: number; total: number };

@@ -30,11 +30,6 @@ export interface QueueLimits {
   shared?: boolean;
 }
 
-export interface AdmissionOptions extends QueueLimits {
-  /** Estimates when `images` images will have left the queue, in whole seconds. `direct`: those of jobs do not count. */
-  retryAfterS: (images: number, direct: boolean) => number;
-}
-
 interface Waiter {
   images: number;
   admit: () => void;
@@ -49,9 +44,10 @@ interface Waiter {
  */
 export class Admission {
   readonly limit: number;
+  /** Estimates when `images` images will have left the queue, in whole seconds. `direct`: those of jobs do not count. */
+  retryAfterS: (images: number, direct: boolean) => number = () => 1;
   readonly #background: number;
   readonly #shared: boolean;
-  readonly #retryAfterS: AdmissionOptions['retryAfterS'];
   /** Images covered by reservations: of requests by owner, and of jobs. */
   readonly #direct = new Map<string | undefined, number>();
   #directTotal = 0;
@@ -59,11 +55,10 @@ export class Admission {
   /** Jobs, in order of arrival. */
   readonly #waiters = new Set<Waiter>();
 
-  constructor({ limit, background = limit, shared = false, retryAfterS }: AdmissionOptions) {
+  constructor({ limit, background = limit, shared = false }: QueueLimits) {
     this.limit = limit;
     this.#background = background;
     this.#shared = shared;
-    this.#retryAfterS = retryAfterS;
   }
 
   /** No reservation is held and nobody waits for one. */
@@ -82,7 +77,7 @@ export class Admission {
       this.limit,
       this.#shared,
     );
-    if (missing > 0) throw new QueueFullError(this.#retryAfterS(missing, this.#waiters.size > 0));
+    if (missing > 0) throw new QueueFullError(this.retryAfterS(missing, this.#waiters.size > 0));
     return this.#grant(images, (change) => this.#countDirect(owner, change));
   }
 

@@ -1,7 +1,7 @@
 import type { Span } from '@opentelemetry/api';
 import { type Batch, type Engine, EngineError } from '../engine/engine.ts';
 import { activeSpan, startShared } from '../tracing.ts';
-import { Admission, type QueueLimits, type Reservation } from './admission.ts';
+import type { Admission, Reservation } from './admission.ts';
 import { batchSize, SPLIT_ROWS } from './batch-size.ts';
 import { Pace } from './pace.ts';
 import { type Claim, type Priority, stretch } from './policy.ts';
@@ -9,8 +9,10 @@ import { begin, giveBack, type RequestImage, type Row, takeStrongest } from './r
 import { forEachInSlices } from './time-slices.ts';
 import type { Trajectory } from './trajectory.ts';
 
-export interface SchedulerOptions extends QueueLimits {
+export interface SchedulerOptions {
   engine: Engine;
+  /** Its `retryAfterS` is set to an estimate by this scheduler. */
+  admission: Admission;
   /** Current time in milliseconds; injected by tests. */
   now?: () => number;
   /** Called with the number of rows of each evaluation. */
@@ -71,29 +73,30 @@ export class Scheduler {
   /** Every unfinished image, in order of arrival. */
   readonly #images = new Set<Image>();
   #inFlight = 0;
+  readonly #outageMs: number;
   #outage: NodeJS.Timeout | undefined;
   readonly #pace: Pace;
 
   constructor(options: SchedulerOptions) {
     const {
       engine,
+      admission,
       now = () => performance.now(),
       onBatch = () => {},
       outageMs = OUTAGE_MS,
       splitRows = SPLIT_ROWS,
-      ...limits
     } = options;
-    const retryAfterS = (images: number, direct: boolean) => this.#secondsUntil(images, direct);
-    this.admission = new Admission({ ...limits, retryAfterS });
+    this.admission = admission;
+    admission.retryAfterS = (images, direct) => this.#secondsUntil(images, direct);
     this.#engine = engine;
     this.#now = now;
     this.#onBatch = onBatch;
     this.#splitRows = splitRows;
+    this.#outageMs = outageMs;
     this.#pace = new Pace(now, engine.rowSeconds.base);
     engine.onAliveChange = () => {
-      clearTimeout(this.#outage);
-      if (engine.alive === 0) this.#outage = setTimeout(() => this.#failAll(), outageMs).unref();
-      else this.#dispatch();
+      this.#watchOutage();
+      this.#dispatch();
     };
   }
 
@@ -102,11 +105,6 @@ export class Scheduler {
     let active = 0;
     for (const { request } of this.#images) if (request.started) active++;
     return { waiting: this.#images.size - active, active };
-  }
-
-  /** Nothing runs, nothing waits, no room is reserved. */
-  get idle(): boolean {
-    return this.admission.idle;
   }
 
   /**
@@ -156,6 +154,7 @@ export class Scheduler {
     }
     const abort = () => this.#leave(request, signal?.reason);
     signal?.addEventListener('abort', abort, { once: true });
+    this.#watchOutage();
     this.#dispatch();
     try {
       await promise;
@@ -281,7 +280,18 @@ export class Scheduler {
     request.reject(reason);
   }
 
+  /** While no worker is alive, requests wait for one. Those that wait when the outage has lasted too long fail. */
+  #watchOutage() {
+    if (this.#engine.alive > 0) {
+      clearTimeout(this.#outage);
+      this.#outage = undefined;
+    } else {
+      this.#outage ??= setTimeout(() => this.#failAll(), this.#outageMs).unref();
+    }
+  }
+
   #failAll() {
+    this.#outage = undefined; // later requests start it again
     const error = new EngineError('no worker came back in time');
     for (const request of new Set([...this.#images].map((image) => image.request)))
       this.#leave(request, error);

@@ -10,6 +10,7 @@ import { decodePicture } from '../../src/image/decode.ts';
 import { decodeMask } from '../../src/image/mask.ts';
 import { square } from '../../src/image/picture.ts';
 import { maskToTensor, pictureToTensor } from '../../src/image/region.ts';
+import { Admission } from '../../src/scheduler/admission.ts';
 import { Scheduler } from '../../src/scheduler/scheduler.ts';
 import { openRealRegistry } from './model.ts';
 
@@ -94,7 +95,8 @@ function served(card: Model['card'], network: Networks): Model {
     evaluate: (batch) => network.evaluate(batch, true),
     close: async () => {},
   };
-  const scheduler = new Scheduler({ engine, limit: 8 });
+  const admission = new Admission({ limit: 8 });
+  const scheduler = new Scheduler({ engine, admission });
   const open = async () => ({ scheduler, engine: info });
-  return { ref: golden.model, created: new Date(0), card, digest: '', state: 'ready', open };
+  return { ref: golden.model, created: new Date(0), card, digest: '', state: 'ready', admission, open };
 }

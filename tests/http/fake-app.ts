@@ -14,6 +14,7 @@ import { createMetrics } from '../../src/metrics.ts';
 import { modelCard } from '../../src/model/card.ts';
 import { type ModelRegistry, UnknownModelError } from '../../src/registry/registry.ts';
 import type { ServedModel } from '../../src/registry/served-model.ts';
+import { Admission } from '../../src/scheduler/admission.ts';
 import { Scheduler } from '../../src/scheduler/scheduler.ts';
 
 const CARD = modelCard.parse({
@@ -96,11 +97,8 @@ export class FakeRegistry implements ModelRegistry {
   notReadyReason: string | undefined;
 
   constructor(config = readConfig({})) {
-    this.scheduler = new Scheduler({
-      engine: this.engine,
-      limit: 16,
-      ...queueShares({ ...config, QUEUE_LIMIT: 16 }),
-    });
+    const admission = new Admission({ limit: 16, ...queueShares({ ...config, QUEUE_LIMIT: 16 }) });
+    this.scheduler = new Scheduler({ engine: this.engine, admission });
     const { scheduler, engine } = this;
     this.#model = {
       ref: 'fake@1',
@@ -110,6 +108,7 @@ export class FakeRegistry implements ModelRegistry {
       state: 'ready',
       engine: engine.info,
       workers: { alive: 1, total: 1 },
+      admission,
       scheduler,
       get rowSeconds() {
         return engine.rowSeconds;

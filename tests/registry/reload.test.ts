@@ -67,7 +67,7 @@ test('a new version takes over once it is loaded; the old one finishes its reque
   await start();
   const old = registry.get();
   const pids = old.workers?.pids ?? [];
-  const reservation = old.scheduler?.admission.reserve(1); // a request in progress
+  const reservation = old.admission.reserve(1); // a request in progress
   await models.add('2');
   const reloading = registry.reload();
   await expect.poll(() => registry.list().map(({ state }) => state)).toEqual(['loading', 'ready']);

@@ -6,13 +6,11 @@ const never = new AbortController().signal;
 
 function admission(limits: QueueLimits) {
   const asked: [images: number, direct: boolean][] = [];
-  const queue = new Admission({
-    ...limits,
-    retryAfterS: (...question) => {
-      asked.push(question);
-      return 7;
-    },
-  });
+  const queue = new Admission(limits);
+  queue.retryAfterS = (...question) => {
+    asked.push(question);
+    return 7;
+  };
   /** Jobs in the order in which they were admitted. */
   const admitted: string[] = [];
   const job = async (name: string, images: number, signal = never) => {

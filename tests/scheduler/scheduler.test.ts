@@ -271,6 +271,23 @@ describe('limits, cancellation and failures', () => {
     expect(scheduler.depth).toEqual({ waiting: 0, active: 0 });
   });
 
+  test('so do requests that come after it, each outage limit anew', async () => {
+    const { engine, scheduler, submit } = simulate({ outageMs: 5 });
+    engine.alive = 0;
+    engine.onAliveChange?.();
+    for (let i = 0; i < 2; i++) {
+      const request = submit(3);
+      await expect.poll(() => request.error).toBeInstanceOf(EngineError);
+    }
+    expect(scheduler.depth).toEqual({ waiting: 0, active: 0 });
+    engine.alive = 1;
+    engine.onAliveChange?.();
+    const request = submit(3);
+    await engine.run();
+    expect(request.error).toBeUndefined();
+    expect(request.probes[0].step).toBe(3);
+  });
+
   test('progress is reported after each step', async () => {
     const { engine, submit } = simulate();
     const told: [number, number][] = [];
@@ -318,7 +335,7 @@ describe('images of several rows a step', () => {
     }
     expect(steps).toEqual(Array.from({ length: 15 }, (_, i) => (i + 1) / 15));
     expect(engine.nowMs).toBe(3 * 3 * BATCH_MS); // five rows take three turns of two workers
-    expect(scheduler.idle).toBe(true);
+    expect(scheduler.admission.idle).toBe(true);
   });
 
   test('they count as one image', async () => {
@@ -355,7 +372,7 @@ describe('images of several rows a step', () => {
     await engine.run();
     await expect(running).rejects.toThrow('gone');
     expect(windows.seen).toHaveLength(4);
-    expect(scheduler.idle).toBe(true);
+    expect(scheduler.admission.idle).toBe(true);
     expect(scheduler.depth).toEqual({ waiting: 0, active: 0 });
   });
 

@@ -5,7 +5,7 @@ import {
   type EngineInfo,
   type NetworkName,
 } from '../../src/engine/engine.ts';
-import { QueueFullError, type QueueLimits } from '../../src/scheduler/admission.ts';
+import { Admission, QueueFullError, type QueueLimits } from '../../src/scheduler/admission.ts';
 import { type RunOptions, Scheduler } from '../../src/scheduler/scheduler.ts';
 import type { Trajectory } from '../../src/scheduler/trajectory.ts';
 
@@ -114,9 +114,11 @@ export function simulate(
   const sizes: number[] = [];
   const scheduler = new Scheduler({
     engine,
-    limit: options.limit ?? 1000,
-    background: options.background,
-    shared: options.shared,
+    admission: new Admission({
+      limit: options.limit ?? 1000,
+      background: options.background,
+      shared: options.shared,
+    }),
     outageMs: options.outageMs,
     now: () => engine.nowMs,
     onBatch: (rows) => sizes.push(rows),

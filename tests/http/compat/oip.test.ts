@@ -174,7 +174,7 @@ describe('the whole task', () => {
       { name: 'mask', datatype: 'BYTES', shape: [2], data: await Promise.all(masks) },
     ];
     await expectError(await post(service, message(inputs)), 400, 'picture 1 of 0..1: image');
-    await expect.poll(() => service.registry.scheduler.idle).toBe(true);
+    await expect.poll(() => service.registry.scheduler.admission.idle).toBe(true);
   });
 
   test('thin pictures are refused before a file is made of them', async () => {
@@ -190,8 +190,9 @@ describe('the whole task', () => {
       ]);
     const long = 'image is 1 x 16385 pixels; each side may have at most 16384';
     await expectError(await post(await start(), thin(16_385)), 413, long);
-    const counted = 'image is 1 x 400000 pixels; at most 25000000 pixels are accepted, and a side below 64';
-    await expectError(await post(await start({ MAX_SIDE: '10000000' }), thin(400_000)), 413, counted);
+    const counted = 'image is 1 x 50000 pixels; at most 1000000 pixels are accepted, and a side below 64';
+    const lenient = await start({ MAX_SIDE: '65535', MAX_PIXELS: '1000000' });
+    await expectError(await post(lenient, thin(50_000)), 413, counted);
   });
 
   test('bounds: images, pixels, the answer, and the queue', async () => {
@@ -213,7 +214,21 @@ describe('the whole task', () => {
     await expectError(refused, 429, 'too many images');
     resume();
     for (const answer of await Promise.all(waiting)) expect(answer.status).toBe(200);
-    expect(service.registry.scheduler.idle).toBe(true);
+    expect(service.registry.scheduler.admission.idle).toBe(true);
+  });
+
+  test('a request that takes too long is refused: all of its pictures share MAX_SYNC_MS', async () => {
+    const service = await start({ MAX_SYNC_MS: '60000' });
+    const once = { num_images: 1, steps: 1 };
+    const bare = (rows: number) =>
+      post(service, message(row(new Float32Array(rows * 256), Array(rows).fill(5))), 'fake-network');
+    service.registry.engine.rowSeconds = { base: 20 }; // each picture takes two evaluations
+    expect((await post(service, fill(1, once))).status).toBe(200);
+    await expectError(await post(service, fill(2, once)), 422, 'about 40 seconds');
+    await expectError(await bare(4), 422, 'about 80 seconds');
+    service.registry.engine.rowSeconds = { base: 15 };
+    expect((await post(service, fill(2, once))).status).toBe(200);
+    expect((await bare(4)).status).toBe(200);
   });
 
   test('a client that leaves frees its places', async () => {
@@ -227,10 +242,10 @@ describe('the whole task', () => {
       headers,
       signal: controller.signal,
     });
-    await expect.poll(() => service.registry.scheduler.idle).toBe(false);
+    await expect.poll(() => service.registry.scheduler.admission.idle).toBe(false);
     controller.abort();
     await expect(answer).rejects.toThrow();
-    await expect.poll(() => service.registry.scheduler.idle).toBe(true);
+    await expect.poll(() => service.registry.scheduler.admission.idle).toBe(true);
   });
 });
 
@@ -282,7 +297,7 @@ describe('the bare network', () => {
     expect([values[0], values[191], values[192], values[383]]).toEqual([30.25, 30.25, 59.5, 59.5]);
     expect([(await first).status, (await filling).status]).toEqual([200, 200]);
     expect(seen.some((t) => t.includes(30) && t.some((other) => other !== 30 && other !== 60))).toBe(true);
-    expect(service.registry.scheduler.idle).toBe(true);
+    expect(service.registry.scheduler.admission.idle).toBe(true);
   });
 
   test('parameters without effect are named', async () => {
@@ -317,7 +332,7 @@ describe('the bare network', () => {
     service.registry.engine.failing = true;
     const answer = await post(service, message(row()), 'fake-network');
     await expectError(answer, 500, 'could not be evaluated');
-    expect(service.registry.scheduler.idle).toBe(true);
+    expect(service.registry.scheduler.admission.idle).toBe(true);
   });
 });
 

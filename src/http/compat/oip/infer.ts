@@ -2,11 +2,13 @@ import { randomInt } from 'node:crypto';
 import type { FastifyReply } from 'fastify';
 import { queueShares } from '../../../config/queue-shares.ts';
 import type { Config } from '../../../config/settings.ts';
+import { assertSoon } from '../../../generation/estimate.ts';
 import { evaluate } from '../../../generation/evaluate.ts';
 import { type GenerationLimits, generationLimits } from '../../../generation/prepare.ts';
 import type { InpaintRequest } from '../../../generation/request.ts';
 import { assertReady } from '../../../generation/resolve.ts';
 import { pictureBudget } from '../../../image/budget.ts';
+import { assertHoldable } from '../../../image/needs.ts';
 import { PictureError } from '../../../image/picture.ts';
 import type { Dependencies } from '../../dependencies.ts';
 import { disconnectSignal } from '../../disconnect.ts';
@@ -60,7 +62,10 @@ export async function fill(
   return writeFill(head, sent.wanted, { files, datatype: sent.datatype, seed });
 }
 
-/** The files of all requests, in order. The first that fails ends the others; rejects with its error when all have ended. */
+/**
+ * The files of all requests, in order. Each may take its share of MAX_SYNC_MS. The first that fails ends the others; rejects
+ * with its error when all have ended.
+ */
 async function performAll(
   dependencies: Dependencies,
   reply: FastifyReply,
@@ -69,11 +74,12 @@ async function performAll(
 ): Promise<Uint8Array[]> {
   const controller = new AbortController();
   const signal = AbortSignal.any([disconnectSignal(reply), controller.signal]);
+  const maxMs = dependencies.config.MAX_SYNC_MS / requests.length;
   reply.raw.setMaxListeners(reply.raw.getMaxListeners() + requests.length); // each waits for its end
   let failure: unknown;
   const all = await Promise.all(
     requests.map((request, i) =>
-      perform(dependencies, reply, request, undefined, { limits, signal }).catch((error) => {
+      perform(dependencies, reply, request, undefined, { limits, signal, maxMs }).catch((error) => {
         failure ??= naming(error, i, requests.length);
         controller.abort(failure);
       }),
@@ -99,19 +105,22 @@ export async function predict(
   nameIgnored(reply, parameters, KNOWN_OF_ALL);
   assertReady(registry, { model, parameters: {} });
   Object.assign(reply.request.logFields, { model: ref, rows });
-  const reservation = model.scheduler?.admission.reserve(rows, reply.request.apiKey?.name);
+  const reservation = model.admission.reserve(rows, reply.request.apiKey?.name);
   try {
+    await assertSoon(model, { base: rows }, config.MAX_SYNC_MS);
     const values = await evaluate(model, sent, { signal: disconnectSignal(reply), reservation });
     reply.header('x-model', ref);
     return await writeRows({ model_name: name, model_version: card.version, id }, wanted, { shape, values });
   } finally {
-    reservation?.release();
+    reservation.release();
   }
 }
 
 /** Reserves memory for reading a request. */
 async function reading<T>({ bytes }: Message, read: () => Promise<T>): Promise<T> {
-  const room = pictureBudget.reserve(bytes.length * READ_BYTES);
+  const needed = bytes.length * READ_BYTES;
+  assertHoldable(needed, 'inputs', `reading a request of ${bytes.length} bytes`);
+  const room = pictureBudget.reserve(needed);
   try {
     return await read();
   } finally {
