@@ -83,6 +83,10 @@ export class MemoryJobQueue implements JobQueue {
   }
 
   async find(key: IdempotencyKey, owner: string | undefined): Promise<Job | undefined> {
+    return this.#findByKey(key, owner);
+  }
+
+  #findByKey(key: IdempotencyKey, owner: string | undefined): Job | undefined {
     this.#dropOld();
     const entry = this.#keys.get(ownedKey(key, owner));
     if (entry && entry.key?.fingerprint !== key.fingerprint) throw new IdempotencyConflictError(key);
@@ -96,7 +100,7 @@ export class MemoryJobQueue implements JobQueue {
 
   async submit(request: JobRequest, key?: IdempotencyKey): Promise<{ job: Job; known: boolean }> {
     const { id, task, work, owner, webhook } = request;
-    const known = key && (await this.find(key, owner));
+    const known = key && this.#findByKey(key, owner); // nothing is awaited before the job is stored
     if (known) return { job: known, known: true };
     const claim = { owner, bytes: inputBytesOf(request) };
     this.#assertRoom(claim);

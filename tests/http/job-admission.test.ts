@@ -89,6 +89,19 @@ test('the step of a job never decreases, and its events arrive in step order', a
   expect(text.trim().split('\n\n').at(-1)).toContain('event: result');
 });
 
+test('a repeated Idempotency-Key is answered while its model is not ready', async () => {
+  service = await startFakeApp({});
+  const resume = service.registry.engine.hold();
+  const send = () => post({ task: 'sample', seed: 1 }).set('idempotency-key', 'one');
+  const { body: first } = await send().expect(202);
+  service.registry.notReadyReason = 'no worker';
+  await post({ task: 'sample' }).expect(503);
+  expect((await send().expect(200)).body.id).toBe(first.id);
+  service.registry.notReadyReason = undefined;
+  await request(service.url).delete(`/v1/jobs/${first.id}`).expect(200);
+  resume();
+});
+
 test('a repeated Idempotency-Key is answered before JOB_LIMIT is checked', async () => {
   service = await startFakeApp({ JOB_LIMIT: '1' });
   const resume = service.registry.engine.hold();

@@ -106,6 +106,14 @@ test('keys: the same job again, a conflict, and room for at most the limit', asy
   await expect(jobs.submit(newRequest())).rejects.toThrow(JobLimitError);
 });
 
+test('requests with one key that arrive together are one job', async () => {
+  const { jobs } = queue({ perform: () => new Promise(() => {}) });
+  const key = { value: 'k', fingerprint: 'a' };
+  const [first, second] = await Promise.all([jobs.submit(newRequest(), key), jobs.submit(newRequest(), key)]);
+  expect([first.known, second.known]).toEqual([false, true]);
+  expect(second.job).toBe(first.job);
+});
+
 test('followers that go away leave nothing behind, and the others go on', async () => {
   let finish = (_: JobResult) => {};
   const { jobs } = queue({

@@ -81,11 +81,12 @@ export default async function jobRoutes(app: FastifyInstance, dependencies: Depe
       const key = idempotencyKey(request);
       if (webhook && !isAllowed(webhook, { origins: config.WEBHOOK_ORIGINS }))
         throw fieldProblem('invalid-request', 'webhook', 'its origin is not one of WEBHOOK_ORIGINS');
-      const resolved = resolve(registry, { ...fields, task, image, mask } as GenerationRequest);
-      Object.assign(request.logFields, { task, ...reproducibilityFields(resolved) });
-      assertReady(registry, resolved);
-      const earlier = key && (await jobs.find(key, owner));
+      request.logFields.task = task;
+      const earlier = key && (await jobs.find(key, owner)); // also if its model is gone meanwhile
       if (earlier) return send(earlier, 200);
+      const resolved = resolve(registry, { ...fields, task, image, mask } as GenerationRequest);
+      Object.assign(request.logFields, reproducibilityFields(resolved));
+      assertReady(registry, resolved);
       const bytes = inputBytesOf({ image, mask });
       const reservation = await jobs.reserve({ owner, bytes }); // before anything is decoded
       const id = randomUUID();

@@ -86,6 +86,7 @@ export class Performer {
     const job = await this.#store.get(id);
     if (!job?.webhook) return;
     if (!job.finishedAt) throw new Error(`job ${id} is still ${job.status}`);
+    if (job.status === 'cancelled') return; // while it was ending here; webhooks tell of success and failure
     await this.#options.notify?.({ ...job, webhook: job.webhook });
   };
 
