@@ -45,12 +45,17 @@ export function runtimes({ engine, device }: RuntimeChoice): Runtime[] {
   return named;
 }
 
-/** The runtimes that may replace `failed`: those after it in the order. All of them for one that is not in the order. */
-export function fallbacks(choice: RuntimeChoice, failed: Runtime): Runtime[] {
-  const inOrder = ORDER[choice.engine];
-  const isFailed = ({ engine, device, library }: Runtime) =>
-    engine === failed.engine && device === failed.device && library === failed.library;
-  return inOrder.slice(inOrder.findIndex(isFailed) + 1);
+/**
+ * The runtimes that may replace `failed`: those after it in the order, on the device that the settings name, if they name
+ * one. TensorRT, which is not in the order, is replaced by CUDA: it is the same device.
+ */
+export function fallbacks({ engine, device }: RuntimeChoice, failed: Runtime): Runtime[] {
+  const inOrder = ORDER[engine];
+  const isFailed = (other: Runtime) =>
+    other.engine === failed.engine && other.device === failed.device && other.library === failed.library;
+  const later = inOrder.slice(inOrder.findIndex(isFailed) + 1);
+  const allowed = device === 'tensorrt' ? 'cuda' : device;
+  return allowed === 'auto' ? later : later.filter((runtime) => runtime.device === allowed);
 }
 
 /**

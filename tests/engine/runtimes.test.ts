@@ -26,12 +26,21 @@ test('settings choose among the runtimes, the fastest first', () => {
 });
 
 test('what comes later in the order may take over', () => {
-  const [webgpu] = runtimes({ engine: 'onnx', device: 'webgpu' });
-  expect(names(fallbacks({ engine: 'onnx', device: 'webgpu' }, webgpu))).toEqual(['onnx/cpu']);
-  const [tensorrt] = runtimes({ engine: 'onnx', device: 'tensorrt' });
-  expect(names(fallbacks({ engine: 'onnx', device: 'tensorrt' }, tensorrt))[0]).toBe('onnx/cuda');
+  const [cuda, tfjsCuda] = runtimes({ engine: 'auto', device: 'cuda' });
+  const auto = { engine: 'auto', device: 'auto' } as const;
+  expect(names(fallbacks(auto, cuda))).toEqual(['tfjs/cuda', 'onnx/webgpu on a real GPU', 'onnx/cpu']);
+  expect(names(fallbacks(auto, tfjsCuda))).toEqual(['onnx/webgpu on a real GPU', 'onnx/cpu']);
   const [cpu] = runtimes({ engine: 'onnx', device: 'cpu' });
-  expect(fallbacks({ engine: 'auto', device: 'auto' }, cpu)).toEqual([]);
+  expect(fallbacks(auto, cpu)).toEqual([]);
+});
+
+test('a fallback stays on the device that the settings name', () => {
+  const [cuda] = runtimes({ engine: 'auto', device: 'cuda' });
+  expect(names(fallbacks({ engine: 'auto', device: 'cuda' }, cuda))).toEqual(['tfjs/cuda']);
+  const [webgpu] = runtimes({ engine: 'onnx', device: 'webgpu' });
+  expect(fallbacks({ engine: 'onnx', device: 'webgpu' }, webgpu)).toEqual([]);
+  const [tensorrt] = runtimes({ engine: 'onnx', device: 'tensorrt' });
+  expect(names(fallbacks({ engine: 'onnx', device: 'tensorrt' }, tensorrt))).toEqual(['onnx/cuda']);
 });
 
 test('the first runtime that starts is used, and the reasons for skipping others are reported', async () => {
