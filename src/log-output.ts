@@ -3,7 +3,10 @@ import type { DestinationStream } from 'pino';
 
 const WARN = 40;
 const RETRY_MS = 10;
-/** A reader that takes nothing for this long loses a line: the service must not stop for its log. */
+/**
+ * A reader that takes nothing for this long loses a line, and further lines without a wait until it reads again: the service
+ * must not stop for its log.
+ */
 const MAX_WAIT_MS = 1_000;
 const clock = new Int32Array(new SharedArrayBuffer(4));
 
@@ -15,6 +18,8 @@ const clock = new Int32Array(new SharedArrayBuffer(4));
 export class LogOutput implements DestinationStream {
   readonly #fd: number;
   #lost = 0;
+  /** The last line was given up in its middle. */
+  #torn = false;
 
   constructor(fd: number) {
     this.#fd = fd;
@@ -22,7 +27,7 @@ export class LogOutput implements DestinationStream {
 
   write(line: string): void {
     try {
-      this.#writeAll(line);
+      this.#writeAll(this.#torn ? `\n${line}` : line);
       if (this.#lost === 0) return;
       const msg = `log lines that could not be written before this one: ${this.#lost}`;
       this.#writeAll(`${JSON.stringify({ level: WARN, time: Date.now(), msg })}\n`);
@@ -34,14 +39,15 @@ export class LogOutput implements DestinationStream {
 
   #writeAll(line: string) {
     const bytes = Buffer.from(line);
-    let waited = 0;
+    let left = this.#lost > 0 ? 0 : MAX_WAIT_MS;
     for (let written = 0; written < bytes.length; ) {
       try {
         written += writeSync(this.#fd, bytes, written);
+        this.#torn = written < bytes.length;
       } catch (error) {
-        if ((error as NodeJS.ErrnoException).code !== 'EAGAIN' || waited >= MAX_WAIT_MS) throw error;
+        if ((error as NodeJS.ErrnoException).code !== 'EAGAIN' || left <= 0) throw error;
         Atomics.wait(clock, 0, 0, RETRY_MS);
-        waited += RETRY_MS;
+        left -= RETRY_MS;
       }
     }
   }
