@@ -86,9 +86,18 @@ async function createTrajectories(
   specs: readonly TrajectorySpec[],
 ): Promise<(DenoisingTrajectory | ThreadedTrajectory)[]> {
   const [first] = specs;
-  if (pixelsOf(first) > MAX_MAIN_THREAD_PIXELS[first.method])
-    return Promise.all(specs.map(ThreadedTrajectory.create));
+  if (pixelsOf(first) > MAX_MAIN_THREAD_PIXELS[first.method]) return createThreaded(specs);
   return mapInSlices(specs, createTrajectory);
+}
+
+/** Rejects with the first error, after those that were created have been closed. */
+async function createThreaded(specs: readonly TrajectorySpec[]): Promise<ThreadedTrajectory[]> {
+  const results = await Promise.allSettled(specs.map(ThreadedTrajectory.create));
+  const created = results.flatMap((result) => (result.status === 'fulfilled' ? result.value : []));
+  const failed = results.find((result) => result.status === 'rejected');
+  if (!failed) return created;
+  for (const trajectory of created) trajectory.close();
+  throw failed.reason;
 }
 
 /** Pixels that the sampler works on: of the picture, or of the hole at its finest levels. */

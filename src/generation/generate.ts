@@ -37,7 +37,8 @@ export async function generate(
     const result = await withMetrics(metrics, prepared, options.signal, () =>
       sample(model, parameters, { ...options, priority, start: prepared.start }),
     );
-    return encode(prepared, result, { decodeMs: 0 });
+    const { strength } = prepared.start ?? {};
+    return encode(prepared, result, { metadata: { strength } });
   }
   const { strategy, padding, mask_grow, mask_blur, keep_alpha: keepAlpha } = prepared.request;
   const { input, region } = prepared;
@@ -53,14 +54,12 @@ export async function generate(
   );
   observeDrift(metrics, prepared, result);
   return encode(prepared, result, {
-    decodeMs: prepared.decodeMs,
     metadata: { strategy, padding, mask_grow, mask_blur },
     fields: await inpaintFields(input, result),
   });
 }
 
 interface TaskResult {
-  decodeMs: number;
   /** The task's own parameters, for the pictures' metadata. */
   metadata?: object;
   /** What the task adds to the answer. */
@@ -70,7 +69,7 @@ interface TaskResult {
 async function encode(
   prepared: PreparedRequest,
   { pictures, timings }: SampleResult,
-  { decodeMs, metadata, fields }: TaskResult,
+  { metadata, fields }: TaskResult,
 ): Promise<Generated> {
   const { request, format, size } = prepared;
   const { quality } = request;
@@ -92,7 +91,7 @@ async function encode(
     ),
   );
   const timings_ms = {
-    decode: Math.round(decodeMs),
+    decode: Math.round(prepared.decodeMs),
     queue: Math.round(timings.queueMs),
     denoise: Math.round(timings.denoiseMs),
     composite: Math.round(timings.compositeMs),

@@ -38,6 +38,8 @@ export interface Reserved {
   needs: PictureNeeds;
   /** Size of the results, if it is not the size at which they are generated. */
   size?: Size;
+  /** Milliseconds that decoding its pictures took, with the wait for memory. */
+  decodeMs: number;
 }
 
 export interface PreparedSample extends ResolvedRequest, Reserved {
@@ -50,7 +52,6 @@ export interface PreparedInpaint extends ResolvedRequest, Reserved {
   request: InpaintRequest;
   input: HoledPicture;
   region: Region;
-  decodeMs: number;
 }
 
 export interface GenerationLimits extends Required<Limits> {
@@ -100,7 +101,7 @@ export async function prepare(
   const needs = needsOf(resolved, size ?? square(side), (numImages) =>
     sampleNeeds(side, numImages, resolved.format, size),
   );
-  return { ...resolved, request, size, needs, room: await reserve(needs, options) };
+  return { ...resolved, request, size, needs, room: await reserve(needs, options), decodeMs: 0 };
 }
 
 /** A sample that starts from a picture. The picture must be square, as the network's pictures are. */
@@ -112,6 +113,7 @@ async function prepareVariation(
 ): Promise<PreparedSample> {
   const { request, model, format } = resolved;
   const { strength = DEFAULT_STRENGTH } = request;
+  const started = performance.now();
   const { resolution: side } = model.card;
   const image = await inspect(bytes, 'image', limits);
   const { width, height } = image.header;
@@ -128,7 +130,8 @@ async function prepareVariation(
   try {
     const picture = await decodePicture(image, room);
     const x0 = await pictureToTensor(picture, { left: 0, top: 0, width, height }, square(side));
-    return { ...resolved, request, size, start: { x0, strength }, needs, room };
+    const decodeMs = performance.now() - started;
+    return { ...resolved, request, size, start: { x0, strength }, needs, room, decodeMs };
   } catch (error) {
     room.release();
     throw error;

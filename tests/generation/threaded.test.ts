@@ -1,4 +1,5 @@
-import { expect, test } from 'vitest';
+import { Worker } from 'node:worker_threads';
+import { expect, onTestFinished, test, vi } from 'vitest';
 import { denoise } from '../../src/generation/denoise.ts';
 import { createTrajectory, type WholeSpec } from '../../src/generation/trajectories/create.ts';
 import { ThreadedTrajectory } from '../../src/generation/trajectories/threaded.ts';
@@ -66,6 +67,18 @@ test('what fails in the thread is rejected, and the thread goes on', async () =>
   const trajectory = await ThreadedTrajectory.create(spec());
   trajectory.close();
   await expect(trajectory.fills()).rejects.toThrow('there is no trajectory');
+});
+
+test('when the thread has ended, its trajectories reject, and new ones have a new thread', async () => {
+  const posted = vi.spyOn(Worker.prototype, 'postMessage');
+  onTestFinished(() => posted.mockRestore());
+  const trajectory = await ThreadedTrajectory.create(spec());
+  await (posted.mock.contexts[0] as Worker).terminate();
+  await expect(trajectory.fills()).rejects.toThrow('the thread of trajectories exited with 1');
+  await expect(trajectory.advance(new Float32Array(3 * R * R), 0)).rejects.toThrow('exited');
+  const next = await ThreadedTrajectory.create(spec());
+  expect(await next.fills()).toHaveLength(1);
+  next.close();
 });
 
 test.each([

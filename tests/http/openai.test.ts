@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs';
 import { createOpenAI } from '@ai-sdk/openai';
 import { createOpenAICompatible } from '@ai-sdk/openai-compatible';
 import { APICallError, generateImage } from 'ai';
@@ -5,6 +6,7 @@ import OpenAI, { toFile } from 'openai';
 import sharp from 'sharp';
 import request from 'supertest';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { readMetadata } from '../../src/image/metadata.ts';
 import { maskOf, rgb, startApp, type TestApp } from '../helpers/app.ts';
 
 const [WIDTH, HEIGHT] = [96, 80];
@@ -250,6 +252,12 @@ describe('generations and variations', () => {
     const [near, far] = [await distance(0.3), await distance(1)];
     expect(near).toBeGreaterThan(0);
     expect(near).toBeLessThan(far / 2);
+  });
+
+  test('a variation says how it was made', async () => {
+    const asked = { image: await file(readFileSync('examples/face-1.png')), strength: 0.3, seed: 3 };
+    const { data } = await client.images.createVariation(asked as OpenAI.ImageCreateVariationParams);
+    expect(await readMetadata(decoded(data?.[0].b64_json))).toMatchObject({ strength: 0.3, seed: 3 });
   });
 
   test('a picture that is not square has no variations', async () => {

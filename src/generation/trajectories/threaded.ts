@@ -103,6 +103,8 @@ class TrajectoryThread {
   readonly #worker = FROM_SOURCE ? new Worker(LOAD_SOURCE, { eval: true }) : new Worker(ENTRY);
   /** In the order of the messages, which is the order of the answers. */
   readonly #pending: Pending[] = [];
+  /** Why the thread has ended. */
+  #failure: Error | undefined;
   #lastId = 0;
 
   static current(): TrajectoryThread {
@@ -118,10 +120,17 @@ class TrajectoryThread {
       else pending?.resolve(answer);
       if (this.#pending.length === 0) this.#worker.unref();
     });
-    this.#worker.on('error', (error: Error) => {
-      TrajectoryThread.#current = undefined;
-      for (const { reject } of this.#pending.splice(0)) reject(error);
-    });
+    this.#worker.on('error', (error: Error) => this.#fail(error));
+    this.#worker.on('exit', (code) =>
+      this.#fail(new Error(`the thread of trajectories exited with ${code}`)),
+    );
+  }
+
+  /** Rejects what waits for the thread, and all that its trajectories ask later. */
+  #fail(error: Error) {
+    this.#failure ??= error;
+    if (TrajectoryThread.#current === this) TrajectoryThread.#current = undefined;
+    for (const { reject } of this.#pending.splice(0)) reject(this.#failure);
   }
 
   newId(): number {
@@ -129,6 +138,7 @@ class TrajectoryThread {
   }
 
   ask(message: Exclude<Message, { type: 'close' }>, transfer: ArrayBuffer[] = []): Promise<Answer> {
+    if (this.#failure) return Promise.reject(this.#failure);
     return new Promise((resolve, reject) => {
       this.#worker.ref(); // the process lives until it is answered
       this.#pending.push({ resolve, reject });
