@@ -1,16 +1,19 @@
 import { hasSeveralOwners } from './api-keys.ts';
 import type { Config } from './settings.ts';
 
-/** Images that one request or job may have. */
-const MOST_IMAGES = 8;
+/** Images that a request may have, and a job. */
+export const MOST_IMAGES = { request: 10, job: 8 };
 
-/** How the queue of a model is shared: jobs get their share, but one job fits, and so does one request beside the jobs. */
+/**
+ * How the queue of a model is shared. Jobs get their share. One job always fits and, with a limit of at least 18, one request
+ * beside the jobs.
+ */
 export function queueShares({
   QUEUE_LIMIT: limit,
   JOB_QUEUE_SHARE: percent,
   API_KEYS,
 }: Pick<Config, 'QUEUE_LIMIT' | 'JOB_QUEUE_SHARE' | 'API_KEYS'>) {
   const share = Math.floor((limit * percent) / 100);
-  const background = Math.min(limit - MOST_IMAGES, Math.max(MOST_IMAGES, share));
+  const background = Math.max(MOST_IMAGES.job, Math.min(limit - MOST_IMAGES.request, share));
   return { background, shared: hasSeveralOwners(API_KEYS) };
 }

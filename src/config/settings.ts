@@ -93,7 +93,9 @@ export const SETTINGS = {
   ENGINE_FALLBACK: {
     schema: flag,
     default: 'false',
-    description: 'Whether to switch to the next runtime when the workers of the current one keep failing',
+    description:
+      'Whether to switch to the next runtime when the workers of the current one keep failing. It stays on the device ' +
+      'that DEVICE names',
   },
   PRECISION: {
     schema: oneOf(['auto', 'fp32', 'int8']),
@@ -121,7 +123,7 @@ export const SETTINGS = {
     schema: wholeNumber(1, 100),
     default: '50',
     description:
-      'Percentage of QUEUE_LIMIT that images of jobs may use at most. One job always fits, and 8 images ' +
+      'Percentage of QUEUE_LIMIT that images of jobs may use at most. One job always fits, and 10 images (8 with a limit below 18) ' +
       'are always left to other requests',
   },
   JOB_LIMIT: {
@@ -212,7 +214,7 @@ export const SETTINGS = {
       'below 64 pixels counts as 64',
   },
   MAX_SIDE: {
-    schema: wholeNumber(1, 10_000_000),
+    schema: wholeNumber(1, 65_535), // the noise of a pixel is keyed by 16 bits of its column and row
     default: '16384',
     description: 'Maximum width and height of a picture in pixels; larger ones get 413',
   },

@@ -55,7 +55,7 @@ const VALUES: Record<keyof typeof SETTINGS, { good: string[]; bad: string[] }> =
   MAX_UPLOADS_BYTES: { good: ['auto', '1024'], bad: ['1023', '1GB'] },
   UPLOAD_IDLE_MS: { good: ['100'], bad: ['99', '1s'] },
   MAX_PIXELS: { good: ['1'], bad: ['0', '25M'] },
-  MAX_SIDE: { good: ['1', '16384'], bad: ['0', '10000001'] },
+  MAX_SIDE: { good: ['1', '16384'], bad: ['0', '65536'] },
   DECODE_TIMEOUT_MS: { good: ['100'], bad: ['99', '30s'] },
   MAX_DECODED_BYTES: { good: ['auto', '10000000'], bad: ['0', '9999999', '2GB'] },
   MAX_EVALUATIONS: { good: ['100'], bad: ['99', 'all'] },

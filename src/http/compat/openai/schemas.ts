@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { MOST_IMAGES } from '../../../config/queue-shares.ts';
 import { base64Picture, filePart, inpainting, model, NO_FILE, sampling, seed } from '../../schemas/fields.ts';
 import { request, response } from '../../schemas/named.ts';
 
@@ -20,7 +21,12 @@ const without = {
 
 const generating = {
   model,
-  n: z.int().min(1).max(10).default(1).meta({ description: 'Pictures, each with its own noise' }),
+  n: z
+    .int()
+    .min(1)
+    .max(MOST_IMAGES.request)
+    .default(1)
+    .meta({ description: 'Pictures, each with its own noise' }),
   size: z
     .string()
     .regex(/^(auto|[1-9]\d{0,4}x[1-9]\d{0,4})$/, 'must be auto, or width and height such as 512x512')
