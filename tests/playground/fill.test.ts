@@ -97,16 +97,16 @@ describe.skipIf(!hasChromium)('filling on the page', () => {
     await page.reload();
     await openFile(page, FACE);
     await page.fill('[name=num_images]', '2');
-    await expect.poll(() => page.textContent('#estimate')).toBe('About 5 min on this machine.');
+    await expect.poll(() => page.textContent('#estimate')).toBe('About 5 min on the server.');
     await page.click('#details summary');
     await page.fill('[name=steps]', '1');
     await expect
       .poll(() => page.locator('#estimate').textContent())
-      .toMatch(/^About \d+ s on this machine\.$/);
+      .toMatch(/^About \d+ s on the server\.$/);
     await page.fill('[name=steps]', '');
     await drag(page, [0.3, 0.5], [0.7, 0.5]);
     await page.click('#fill');
-    await expect.poll(() => status(page)).toBe('Starting… The fill takes about 5 min on this machine.');
+    await expect.poll(() => status(page)).toBe('Starting… The fill takes about 5 min on the server.');
     expect(await page.isVisible('#estimate')).toBe(false);
     await page.keyboard.press('Escape');
     await expect.poll(() => status(page)).toBe('Cancelled.');

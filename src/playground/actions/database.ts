@@ -1,4 +1,5 @@
 const LOCK_MS = 1000;
+const LOCK = 'ddpm-inpaint/';
 
 /** IndexedDB: one record of plain data for the page, and the files that it names. */
 export class Database {
@@ -9,9 +10,10 @@ export class Database {
 
   /** False where the browser stores nothing, as in some private windows. */
   async open(): Promise<boolean> {
-    if (!(await isOnlyTab())) {
+    if (!(await holdLock(this.#record))) {
       this.#record = sessionStorage.getItem('record') ?? `tab-${Math.random().toString(36).slice(2)}`;
       sessionStorage.setItem('record', this.#record);
+      await holdLock(this.#record);
     }
     try {
       const request = indexedDB.open('ddpm-inpaint', 1);
@@ -20,6 +22,7 @@ export class Database {
         request.result.createObjectStore('files');
       };
       this.#database = await done(request);
+      await this.#dropAbandoned();
       this.#stored = new Set(await done(this.#store('files', 'readonly').getAllKeys()));
       return true;
     } catch {
@@ -30,6 +33,17 @@ export class Database {
   #store(name: 'records' | 'files', mode: IDBTransactionMode): IDBObjectStore {
     if (!this.#database) throw new Error('the database is not open');
     return this.#database.transaction(name, mode).objectStore(name);
+  }
+
+  /** Deletes what tabs stored that are closed now, other than the one whose work is brought back. */
+  async #dropAbandoned(): Promise<void> {
+    if (!navigator.locks) return;
+    const { held = [] } = await navigator.locks.query();
+    const open = new Set(['current', this.#record, ...held.map(({ name }) => name?.slice(LOCK.length))]);
+    for (const store of ['records', 'files'] as const) {
+      for (const key of await done(this.#store(store, 'readonly').getAllKeys()))
+        if (!open.has(String(key).split('/')[0])) await done(this.#store(store, 'readwrite').delete(key));
+    }
   }
 
   /** Files that are there already are not written again; those that this record no longer names are deleted. */
@@ -69,10 +83,10 @@ function done<T>(request: IDBRequest<T>): Promise<T> {
 }
 
 /**
- * Takes a lock that the tab holds until it is closed. A page that is reloaded holds it for a moment longer. Without locks
- * (no secure origin) every tab is the only one.
+ * Takes the lock of a record, which the tab holds until it is closed. A page that is reloaded holds it for a moment longer.
+ * Resolves to false where another tab has it. Without locks (no secure origin) every tab is the only one.
  */
-function isOnlyTab(): Promise<boolean> {
+function holdLock(record: string): Promise<boolean> {
   if (!navigator.locks) return Promise.resolve(true);
   return new Promise((resolve) => {
     const hold = () => {
@@ -80,7 +94,7 @@ function isOnlyTab(): Promise<boolean> {
       return new Promise<void>(() => {});
     };
     navigator.locks
-      .request('ddpm-inpaint', { signal: AbortSignal.timeout(LOCK_MS) }, hold)
+      .request(LOCK + record, { signal: AbortSignal.timeout(LOCK_MS) }, hold)
       .catch(() => resolve(false));
   });
 }

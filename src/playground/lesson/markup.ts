@@ -12,8 +12,8 @@ function intro(): HTMLElement {
     create('h2', { textContent: 'How a picture comes out of noise' }),
     paragraph(
       'A diffusion model learns to undo noise. First you take pictures and drown them in noise, a little more at each of ' +
-        'many timesteps t: the forward process. Then you train a network on one task: given a noisy picture and t, say what ' +
-        'the noise was. To draw, you begin with pure noise and let the network take it away, step by step: the reverse process.',
+        'many timesteps t: the forward process. Then you train a network on one task: given a noisy picture and t, say ' +
+        'which part of it is noise. To draw, you begin with pure noise and let the network take it away, step by step: the reverse process.',
     ),
     create('p', { id: 'lesson-waiting', className: 'hint' }),
   );
@@ -84,7 +84,7 @@ function reverse(): HTMLElement {
     {},
     create('h2', { textContent: '3. Reverse: your last fill, step by step' }),
     paragraph(
-      'The network sees x_t and t, and predicts the noise. With the equation of part 1, that gives an estimate of the clean ' +
+      'The network sees x_t and t, and predicts v = √ᾱ · ε − √(1 − ᾱ) · x₀. With the equation of part 1, that gives an estimate of the clean ' +
         'picture. The sampler moves a little towards it, to the next smaller t, and asks again. Early estimates are blurred: ' +
         'they are the mean of all pictures that are still possible. To fill a hole, the network also sees the known pixels and ' +
         'the mask, and only the hole begins as noise.',

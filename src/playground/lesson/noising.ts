@@ -2,7 +2,7 @@ import { qSample } from '../../diffusion/forward.ts';
 import { gaussian } from '../../diffusion/noise.ts';
 import type { Schedule } from '../../diffusion/schedule.ts';
 
-/** Longest side of the lesson's picture, as in POST /v1/diffuse. */
+/** Longest side of the lesson's picture. */
 export const SIDE = 128;
 
 /** A picture and one noise for it: with them, x_t is known at every t, without asking the service. */
@@ -12,7 +12,7 @@ export interface Noising {
   epsilon: Float32Array;
 }
 
-/** The noise that POST /v1/diffuse draws with this seed. */
+/** The noise that POST /v1/diffuse draws with this seed for a picture of this size. */
 export function noising({ size, rgb }: { size: number; rgb: Float32Array }, seed: number): Noising {
   return { size, x0: rgb, epsilon: gaussian({ seed, candidate: 0, step: 0 }, rgb.length) };
 }

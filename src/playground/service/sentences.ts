@@ -56,7 +56,7 @@ export function sentenceFor(error: unknown): Sentence {
   const [first] = error.problem.errors ?? [];
   const field = first?.pointer.replace(/^#\//, '').split('/')[0] ?? '';
   const known = BY_SLUG[error.slug];
-  if (!known && field in FIELDS) return { place: field as Place, text: `${FIELDS[field]} ${first.detail}.` };
+  if (!known && field in FIELDS) return { place: field as Place, text: `${FIELDS[field]}: ${first.detail}.` };
   if (known) return known;
   if (error.status === 0)
     return { place: 'fill', text: 'The service does not answer. Check that it runs, then fill again.' };

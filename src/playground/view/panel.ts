@@ -104,7 +104,7 @@ export class Panel {
     renderFields(state, before);
     const seconds = state.fill ? undefined : secondsOfFill(state);
     byId('estimate').hidden = seconds === undefined;
-    if (seconds !== undefined) setText(byId('estimate'), `About ${inWords(seconds)} on this machine.`);
+    if (seconds !== undefined) setText(byId('estimate'), `About ${inWords(seconds)} on the server.`);
     byId('key-row').hidden = !(state.key || state.errors.key || state.service === 'locked');
     const key = byId<HTMLInputElement>('key');
     if (document.activeElement !== key) key.value = state.key;

@@ -64,7 +64,7 @@ function inProgress({ phase }: ActiveFill): string {
     case 'queued': {
       const begun = phase.position > 0 ? `Waiting: ${phase.position} before this one.` : 'Starting…';
       return phase.seconds
-        ? `${begun} The fill takes about ${inWords(phase.seconds)} on this machine.`
+        ? `${begun} The fill takes about ${inWords(phase.seconds)} on the server.`
         : begun;
     }
     case 'receiving':
