@@ -79,6 +79,8 @@ def export(
 def reuse(base: Path, out: Path, version: str, refiner: Refiner | None, force: bool = False, sampling: dict | None = None) -> Path:
     """Make a new version with the base model of the version in the folder `base`, and a refiner or other timesteps.
 
+    Without `refiner`, the version keeps the one of `base`, if it has one.
+
     sampling: that section of the model card. If it is given, the metrics of `base` are left out: they were measured with
     other timesteps. Raises as `export` does.
     """
@@ -99,6 +101,8 @@ def reuse(base: Path, out: Path, version: str, refiner: Refiner | None, force: b
             shutil.copyfile(base / file.name, file)
         card["files"] = listed(files)
         _, text = text.split("\n", 1)
+        if refiner is None and "refiner" in card:
+            refiner = Refiner(base)
         finish(part, card, f"# {card['id']}, version {version}\n{text}", refiner)
     return out / card["id"] / version
 
@@ -155,6 +159,7 @@ def readme(card: dict) -> str:
     """The README.md of a version: card.md with the values of its model card."""
     training, c = card["training"], card["architecture"]
     loss = f"; validation loss {training['validation_loss']}" if "validation_loss" in training else ""
+    photographs = card["data"].get("photographs", [])
     return CARD.read_text().format(
         **card,
         millions=f"{training['weights'] / 1e6:.1f}",
@@ -170,7 +175,15 @@ def readme(card: dict) -> str:
         init=f" It began with the weights of {training['init']}." if "init" in training else "",
         took=took(training),
         loss=loss,
+        photographs=f" and {sum(p['pictures'] for p in photographs)} photographs" if photographs else "",
+        sources=sources(photographs),
     )
+
+
+def sources(photographs: list[dict]) -> str:
+    """A sentence on the photographs and their licences, for README.md; empty without any."""
+    listed = "; ".join(f"{p['pictures']} of {p['name']} ({p['licence']})" for p in photographs)
+    return f" The photographs are {listed}; they are not in this repository either." if photographs else ""
 
 
 def architecture(config: UNetConfig) -> dict:

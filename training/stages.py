@@ -1,6 +1,6 @@
 """What a training run of each stage needs: its network, its batches, its loss, its validation and its sheet of pictures.
 
-A model has two stages: the base model fills a hole at 64 px, and the refiner doubles the resolution of a fill. A student is a
+A model has two stages: the base model fills a hole at its own resolution, and the refiner doubles the resolution of a fill. A student is a
 base model that needs fewer evaluations. train.py trains each; `stage` in the config says which.
 """
 

@@ -150,7 +150,7 @@ class UNet(nn.Module):
         self.head = zeroed(nn.Conv2d(c, config.out_channels * config.patch**2, 3, padding=1))
 
     def forward(self, x: torch.Tensor, t: torch.Tensor) -> torch.Tensor:
-        """x: [N, in_channels, R, R], see diffusion.network_input; t: [N] in 0..T-1; result: v [N, out_channels, R, R]."""
+        """x: [N, in_channels, R, R], see diffusion.network_input; t: [N] in 0..T-1; result: the prediction, [N, out_channels, R, R]."""
         emb = self.time2(F.silu(self.time1(timestep_embedding(t, self.config.channels[0]))))
         emb = F.silu(emb)
         h = self.stem(F.pixel_unshuffle(x, self.config.patch))

@@ -1,4 +1,5 @@
 import csv
+import hashlib
 import json
 import shutil
 import subprocess
@@ -188,6 +189,14 @@ def test_a_version_with_other_timesteps_has_no_metrics_until_it_is_evaluated(tmp
     assert "Not evaluated yet." in readme and readme.count("| sampling |") == 1 and "timesteps: trailing |" in readme
     with pytest.raises(ValueError, match="final timestep"):
         export.reuse(folder, tmp_path, "3", None, sampling={"spacing": "log_snr", "final_timestep": 1000})
+
+
+def test_a_version_with_other_timesteps_keeps_its_refiner(tmp_path, models):
+    folder = export.reuse(models / "2", tmp_path, "3", None, sampling={"spacing": "trailing", "final_timestep": 0})
+    card = read_card(folder)
+    assert {"refiner.onnx", "refiner.safetensors"} <= card["files"].keys()
+    for name, listed in card["files"].items():
+        assert hashlib.sha256((folder / name).read_bytes()).hexdigest() == listed["sha256"]
 
 
 def test_training_starts_from_the_refiner_of_a_version(tmp_path, models, checkpoints):
