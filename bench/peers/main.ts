@@ -6,10 +6,10 @@
  */
 import path from 'node:path';
 import { parseArgs } from 'node:util';
-import { type Limit, measureBare } from './limit.ts';
+import { measureBare } from './limit.ts';
 import { type LoadName, type Measured, measure } from './measure.ts';
 import { PEERS } from './peers.ts';
-import { describeMachine, print } from './report.ts';
+import { describeMachine, print, type Round } from './report.ts';
 
 const { values } = parseArgs({
   options: {
@@ -30,16 +30,16 @@ const model = path.resolve(values.model);
 const options = { model, seconds, loads };
 
 describeMachine(names);
-const limits: Limit[] = [];
-const measured = new Map<string, Measured[]>(names.map((name) => [name, []]));
-for (let round = 0; round < Number(values.rounds); round++) {
-  limits.push(await measureBare(model, seconds));
+const rounds: Round[] = [];
+for (let i = 0; i < Number(values.rounds); i++) {
+  const round = { limit: await measureBare(model, seconds), measured: new Map<string, Measured>() };
   for (const name of names) {
     const found = await measure(PEERS[name], options).catch((error: Error) => {
       console.error(`${name}: ${error.message}`);
     });
-    if (found) measured.get(name)?.push(found);
+    if (found) round.measured.set(name, found);
   }
+  rounds.push(round);
 }
-print(measured, limits);
+print(names, rounds);
 process.exit(0); // clients of the last load may still wait

@@ -16,6 +16,8 @@ export interface Peer {
   fields?: Record<string, string | number>;
   /** It answers with the picture in base64, in a JSON list of one. */
   wrapped?: boolean;
+  /** It needs the virtual environment. */
+  inPython?: boolean;
 }
 
 export const CORES = os.availableParallelism();
@@ -26,7 +28,7 @@ const TOGETHER = { THREADS: cores, WORKERS: '1' };
 /** Rows of a batch. Larger ones are not faster on a CPU, and everyone in a batch waits for all of it. */
 const MAX_BATCH = '8';
 
-const inPython = (file: string) => () => [python(), path.join(FOLDER, 'python', file)];
+const pythonScript = (file: string) => () => [python(), path.join(FOLDER, 'python', file)];
 const fromSource = (file: string) => () => [
   process.execPath,
   '--disable-warning=ExperimentalWarning',
@@ -46,6 +48,7 @@ function fastApi(precision: string, threads: typeof SPREAD, name: string): Peer 
     readyPath: '/ready',
     fillPath: '/fill',
     request: 'form',
+    inPython: true,
   };
 }
 
@@ -70,11 +73,12 @@ export const PEERS: Record<string, Peer> = {
   'fastapi-spread-bf16': fastApi('bf16', SPREAD, `bf16, ${cores} processes of one thread`),
   litserve: {
     name: `LitServe, batches, ${cores} processes of one thread`,
-    command: inPython('litserve_server.py'),
+    command: pythonScript('litserve_server.py'),
     env: { ...SPREAD, MAX_BATCH },
     readyPath: '/health',
     fillPath: '/fill',
     request: 'json',
+    inPython: true,
   },
   bentoml: {
     name: `BentoML, adaptive batches, ${cores} processes of one thread`,
@@ -97,6 +101,7 @@ export const PEERS: Record<string, Peer> = {
     fillPath: '/fill',
     request: 'json',
     wrapped: true,
+    inPython: true,
   },
   fastify: {
     name: `Fastify, onnxruntime, ${cores} threads`,

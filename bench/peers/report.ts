@@ -6,7 +6,6 @@ import { type Measured, type MeasuredLoad, STEPS } from './measure.ts';
 import { CORES, PEERS } from './peers.ts';
 import { versions } from './python.ts';
 
-const IN_NODE = ['service', 'service-int8', 'fastify'];
 const PYTHON_PACKAGES = ['torch', 'fastapi', 'uvicorn', 'litserve', 'bentoml'];
 /** What decides how fast int8 and bf16 are. */
 const CPU_FLAGS = ['avx2', 'avx512f', 'avx_vnni', 'avx512_vnni', 'avx512_bf16', 'amx_int8', 'amx_bf16'];
@@ -26,52 +25,62 @@ export function describeMachine(names: readonly string[]) {
     return `${name} ${version}`;
   });
   console.log(`Node ${process.version}, ${packages.join(', ')}`);
-  if (names.some((name) => !IN_NODE.includes(name))) console.log(versions(PYTHON_PACKAGES));
+  if (names.some((name) => PEERS[name].inPython)) console.log(versions(PYTHON_PACKAGES));
   console.log(`load ${os.loadavg()[0].toFixed(1)}; ${STEPS} steps of DPM-Solver++ unless said otherwise\n`);
 }
 
-/** Prints a table for each load, with medians over the rounds. limits: of the bare network, by round. */
-export function print(measured: ReadonlyMap<string, readonly Measured[]>, limits: readonly Limit[]) {
+/** One after the other: the bare network, then each peer. A peer that failed in a round is absent. */
+export interface Round {
+  limit: Limit;
+  /** By the peer's name. */
+  measured: ReadonlyMap<string, Measured>;
+}
+
+/** Prints a table for each load, with medians over the rounds. */
+export function print(names: readonly string[], rounds: readonly Round[]) {
+  const limits = rounds.map(({ limit }) => limit);
   const [rates, cpu] = [limits.map((limit) => limit.rate), limits.map((limit) => limit.cpuMs)];
   console.log(
     `bare network: ${list(rates)} evaluations a second in the rounds; CPU time of one: ${list(cpu)} ms\n`,
   );
   console.log('| server | start to ready, s | peak memory, MB |\n| --- | --- | --- |');
-  for (const [name, rounds] of measured)
-    console.log(
-      `| ${PEERS[name].name} | ${median(rounds.map((r) => r.readyMs / 1000)).toFixed(1)} | ${Math.max(...rounds.map((r) => r.peakMb)).toFixed(0)} |`,
-    );
-  const loads = [...measured.values()].find((rounds) => rounds.length > 0)?.[0].loads ?? [];
-  for (const [i, { load }] of loads.entries()) printLoad(load, i, measured, limits);
+  for (const name of names) {
+    const found = rounds.flatMap(({ measured }) => measured.get(name) ?? []);
+    if (found.length === 0) continue;
+    const ready = median(found.map(({ readyMs }) => readyMs / 1000));
+    const peak = Math.max(...found.map(({ peakMb }) => peakMb));
+    console.log(`| ${PEERS[name].name} | ${ready.toFixed(1)} | ${peak.toFixed(0)} |`);
+  }
+  const loads = rounds.flatMap(({ measured }) => [...measured.values()])[0]?.loads ?? [];
+  for (const [i, { load }] of loads.entries()) printLoad(load, i, names, rounds);
 }
 
-function printLoad(
-  title: string,
-  index: number,
-  measured: ReadonlyMap<string, readonly Measured[]>,
-  limits: readonly Limit[],
-) {
+function printLoad(title: string, index: number, names: readonly string[], rounds: readonly Round[]) {
   console.log(
     `\n**${title}**\n\n| server | pictures/s | share of the bare network | the same in CPU time | this service's is | p50, ms | p95 | p99 | not answered |\n` +
       `|${' --- |'.repeat(9)}`,
   );
-  const of = (name: string) => (measured.get(name) ?? []).map((round) => round.loads[index]);
-  for (const name of measured.keys()) {
-    const found = of(name);
+  const inRound = (name: string, { measured }: Round) => measured.get(name)?.loads[index];
+  const generators: number[] = [];
+  for (const name of names) {
+    const found = rounds.flatMap((round) => {
+      const load = inRound(name, round);
+      return load ? { load, limit: round.limit, service: inRound('service', round) } : [];
+    });
     if (found.length === 0) continue;
-    const shares = found.map((each, round) => (rate(each) * STEPS) / limits[round].rate);
-    const inCpu = found.map(({ cpuMs }, round) => (limits[round].cpuMs * STEPS) / cpuMs);
-    const ratios = of('service')
-      .slice(0, found.length)
-      .map((each, round) => rate(each) / rate(found[round]));
-    const at = (share: number) => median(found.map((each) => percentile(each, share))).toFixed(0);
-    const lost = found.map(({ failures }) => Object.entries(failures).map(([what, n]) => `${n} × ${what}`));
-    console.log(
-      `| ${PEERS[name].name} | ${list(found.map(rate))} | ${list(shares)} | ${list(inCpu)} | ${list(ratios)} × | ${at(0.5)} | ${at(0.95)} | ${at(0.99)} | ` +
-        `${[...new Set(lost.flat())].join(', ')} |`,
+    const shares = found.map(({ load, limit }) => (rate(load) * STEPS) / limit.rate);
+    const inCpu = found.map(({ load, limit }) => (limit.cpuMs * STEPS) / load.cpuMs);
+    const ratios = found.flatMap(({ load, service }) => (service ? rate(service) / rate(load) : []));
+    const at = (share: number) => median(found.map(({ load }) => percentile(load, share))).toFixed(0);
+    const lost = found.flatMap(({ load }) =>
+      Object.entries(load.failures).map(([what, n]) => `${n} × ${what}`),
     );
+    console.log(
+      `| ${PEERS[name].name} | ${list(found.map(({ load }) => rate(load)))} | ${list(shares)} | ${list(inCpu)} | ${list(ratios)} × | ${at(0.5)} | ${at(0.95)} | ${at(0.99)} | ` +
+        `${[...new Set(lost)].join(', ')} |`,
+    );
+    generators.push(...found.map(({ load }) => load.generator));
   }
-  const generators = [...measured.keys()].flatMap((name) => of(name).map(({ generator }) => generator));
   console.log(`\nThe load generator took ${(100 * median(generators)).toFixed(0)} % of a core.`);
 }
 
