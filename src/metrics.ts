@@ -130,7 +130,7 @@ export function createMetrics() {
     }),
     steps: new Counter({
       name: 'ddpm_inpaint_denoising_steps_total',
-      help: 'Denoising steps of finished requests, summed over their images',
+      help: 'Network evaluations of finished requests: a step of each window of each image',
       labelNames: ['model', 'sampler'],
       registers,
     }),

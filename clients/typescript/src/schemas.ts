@@ -141,7 +141,7 @@ export interface components {
              */
             seed?: number;
             /**
-             * @description Evaluations of the network, 1 to the model's T, of each window where a hole is filled in windows. More is slower and finer; the model card's default when absent. Parts of a hole that are up to 8 pixels thick take at most 3
+             * @description Evaluations of the network, 1 to the model's T, of each window where a hole is filled in windows. More is slower and finer; the model card's default when absent. With 6 or more, parts of a hole that are up to 8 pixels thick take 3
              * @example 12
              */
             steps?: number;
@@ -256,7 +256,7 @@ export interface components {
              */
             seed?: number;
             /**
-             * @description Evaluations of the network, 1 to the model's T, of each window where a hole is filled in windows. More is slower and finer; the model card's default when absent. Parts of a hole that are up to 8 pixels thick take at most 3
+             * @description Evaluations of the network, 1 to the model's T, of each window where a hole is filled in windows. More is slower and finer; the model card's default when absent. With 6 or more, parts of a hole that are up to 8 pixels thick take 3
              * @example 12
              */
             steps?: number;
@@ -348,7 +348,7 @@ export interface components {
              */
             seed?: number;
             /**
-             * @description Evaluations of the network, 1 to the model's T, of each window where a hole is filled in windows. More is slower and finer; the model card's default when absent. Parts of a hole that are up to 8 pixels thick take at most 3
+             * @description Evaluations of the network, 1 to the model's T, of each window where a hole is filled in windows. More is slower and finer; the model card's default when absent. With 6 or more, parts of a hole that are up to 8 pixels thick take 3
              * @example 12
              */
             steps?: number;
@@ -431,7 +431,7 @@ export interface components {
              */
             seed?: number;
             /**
-             * @description Evaluations of the network, 1 to the model's T, of each window where a hole is filled in windows. More is slower and finer; the model card's default when absent. Parts of a hole that are up to 8 pixels thick take at most 3
+             * @description Evaluations of the network, 1 to the model's T, of each window where a hole is filled in windows. More is slower and finer; the model card's default when absent. With 6 or more, parts of a hole that are up to 8 pixels thick take 3
              * @example 12
              */
             steps?: number;
@@ -490,7 +490,7 @@ export interface components {
              */
             sampler?: "ddpm" | "ddim" | "dpmpp_2m";
             /**
-             * @description Evaluations of the network, 1 to the model's T, of each window where a hole is filled in windows. More is slower and finer; the model card's default when absent. Parts of a hole that are up to 8 pixels thick take at most 3
+             * @description Evaluations of the network, 1 to the model's T, of each window where a hole is filled in windows. More is slower and finer; the model card's default when absent. With 6 or more, parts of a hole that are up to 8 pixels thick take 3
              * @example 12
              */
             steps?: number;
@@ -587,7 +587,7 @@ export interface components {
              */
             sampler?: "ddpm" | "ddim" | "dpmpp_2m";
             /**
-             * @description Evaluations of the network, 1 to the model's T, of each window where a hole is filled in windows. More is slower and finer; the model card's default when absent. Parts of a hole that are up to 8 pixels thick take at most 3
+             * @description Evaluations of the network, 1 to the model's T, of each window where a hole is filled in windows. More is slower and finer; the model card's default when absent. With 6 or more, parts of a hole that are up to 8 pixels thick take 3
              * @example 12
              */
             steps?: number;
@@ -674,7 +674,7 @@ export interface components {
              */
             sampler?: "ddpm" | "ddim" | "dpmpp_2m";
             /**
-             * @description Evaluations of the network, 1 to the model's T, of each window where a hole is filled in windows. More is slower and finer; the model card's default when absent. Parts of a hole that are up to 8 pixels thick take at most 3
+             * @description Evaluations of the network, 1 to the model's T, of each window where a hole is filled in windows. More is slower and finer; the model card's default when absent. With 6 or more, parts of a hole that are up to 8 pixels thick take 3
              * @example 12
              */
             steps?: number;
@@ -755,7 +755,7 @@ export interface components {
              */
             sampler?: "ddpm" | "ddim" | "dpmpp_2m";
             /**
-             * @description Evaluations of the network, 1 to the model's T, of each window where a hole is filled in windows. More is slower and finer; the model card's default when absent. Parts of a hole that are up to 8 pixels thick take at most 3
+             * @description Evaluations of the network, 1 to the model's T, of each window where a hole is filled in windows. More is slower and finer; the model card's default when absent. With 6 or more, parts of a hole that are up to 8 pixels thick take 3
              * @example 12
              */
             steps?: number;
@@ -863,7 +863,7 @@ export interface components {
              */
             sampler?: "ddpm" | "ddim" | "dpmpp_2m";
             /**
-             * @description Evaluations of the network, 1 to the model's T, of each window where a hole is filled in windows. More is slower and finer; the model card's default when absent. Parts of a hole that are up to 8 pixels thick take at most 3
+             * @description Evaluations of the network, 1 to the model's T, of each window where a hole is filled in windows. More is slower and finer; the model card's default when absent. With 6 or more, parts of a hole that are up to 8 pixels thick take 3
              * @example 12
              */
             steps?: number;
@@ -1189,7 +1189,7 @@ export interface components {
                 of: number;
             };
             /**
-             * @description Seconds that the whole job takes on this machine if it does nothing else, as estimated from the measured speed of its model; absent until that has been loaded once, and when the job has ended
+             * @description Seconds that the whole job takes on the server if it does nothing else, as estimated from the measured speed of its model; absent until that has been loaded once, and when the job has ended
              * @example 310
              */
             estimate_seconds?: number;
@@ -1242,7 +1242,7 @@ export interface components {
             state: "available" | "loading" | "ready" | "failed";
             /** @description Why loading failed */
             reason?: string;
-            /** @description Identifies the networks: sha256 of `unet.onnx`; with a refiner, sha256 of the digests of `unet.onnx` and `refiner.onnx` */
+            /** @description Identifies the networks: SHA-256 of `unet.onnx`; where there are more files, SHA-256 of the digests of `unet.onnx`, `unet.onnx.data`, `refiner.onnx` and `refiner.onnx.data` */
             digest: string;
             /** @description The networks: `base` draws the fill, `refiner` (if there is one) doubles its resolution */
             stages: {
@@ -1273,7 +1273,7 @@ export interface components {
                 /** @description How the number of workers was chosen */
                 workers_reason?: string;
             };
-            /** @description How long it takes on this machine, once it has been loaded */
+            /** @description How long it takes on the server, once it has been loaded */
             speed?: {
                 /** @description Of each network, as measured here lately */
                 seconds_per_evaluation: {

@@ -84,7 +84,7 @@ export const sampling = {
     .meta({
       description:
         "Evaluations of the network, 1 to the model's T, of each window where a hole is filled in windows. More is slower and " +
-        "finer; the model card's default when absent. Parts of a hole that are up to 8 pixels thick take at most 3",
+        "finer; the model card's default when absent. With 6 or more, parts of a hole that are up to 8 pixels thick take 3",
       examples: [12],
     }),
   eta: z

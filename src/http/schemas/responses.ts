@@ -152,7 +152,7 @@ export const job = response(
       .optional()
       .meta({
         description:
-          'Seconds that the whole job takes on this machine if it does nothing else, as estimated from the measured ' +
+          'Seconds that the whole job takes on the server if it does nothing else, as estimated from the measured ' +
           'speed of its model; absent until that has been loaded once, and when the job has ended',
         examples: [310],
       }),
@@ -191,7 +191,8 @@ export const model = response(
     reason: z.string().optional().meta({ description: 'Why loading failed' }),
     digest: z.string().meta({
       description:
-        'Identifies the networks: sha256 of `unet.onnx`; with a refiner, sha256 of the digests of `unet.onnx` and `refiner.onnx`',
+        'Identifies the networks: SHA-256 of `unet.onnx`; where there are more files, SHA-256 of the digests of `unet.onnx`, ' +
+        '`unet.onnx.data`, `refiner.onnx` and `refiner.onnx.data`',
     }),
     stages: z
       .array(
@@ -241,7 +242,7 @@ export const model = response(
         seconds_per_fill: z.number().min(0).meta({ description: 'The product of both' }),
       })
       .optional()
-      .meta({ description: 'How long it takes on this machine, once it has been loaded' }),
+      .meta({ description: 'How long it takes on the server, once it has been loaded' }),
     card: modelCard,
   }),
 );
