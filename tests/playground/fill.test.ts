@@ -100,9 +100,7 @@ describe.skipIf(!hasChromium)('filling on the page', () => {
     await expect.poll(() => page.textContent('#estimate')).toBe('About 5 min on the server.');
     await page.click('#details summary');
     await page.fill('[name=steps]', '1');
-    await expect
-      .poll(() => page.locator('#estimate').textContent())
-      .toMatch(/^About \d+ s on the server\.$/);
+    await expect.poll(() => page.locator('#estimate').textContent()).toMatch(/^About \d+ s on the server\.$/);
     await page.fill('[name=steps]', '');
     await drag(page, [0.3, 0.5], [0.7, 0.5]);
     await page.click('#fill');

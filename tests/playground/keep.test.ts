@@ -3,6 +3,23 @@ import { hasChromium } from '../helpers/browser.ts';
 import { startProcess } from '../helpers/process.ts';
 import { drag, FACE, filled, holeOf, openFile, status, stored, usePages } from './open.ts';
 
+/** In a page: the tabs whose work the browser has stored, by the keys of records and files. */
+function storedTabs(): Promise<string[]> {
+  return new Promise((resolve, reject) => {
+    const opening = indexedDB.open('ddpm-inpaint');
+    opening.onerror = () => reject(opening.error);
+    opening.onsuccess = () => {
+      const transaction = opening.result.transaction(['records', 'files']);
+      const requests = ['records', 'files'].map((store) => transaction.objectStore(store).getAllKeys());
+      transaction.oncomplete = () => {
+        opening.result.close();
+        const keys = requests.flatMap(({ result }) => result.map(String));
+        resolve([...new Set(keys.map((key) => key.split('/')[0]))].sort());
+      };
+    };
+  });
+}
+
 describe.skipIf(!hasChromium)('work is kept', () => {
   const pages = usePages();
 
@@ -23,6 +40,32 @@ describe.skipIf(!hasChromium)('work is kept', () => {
     expect(await page.locator('#runs [aria-pressed=true]').getAttribute('data-candidate')).toBe('1');
     expect(await page.inputValue('[name=seed]')).toBe('4294967295');
     expect(await holeOf(page)).toBeGreaterThan(0.02);
+  });
+
+  test('each open tab keeps its own work, and what a closed tab stored is deleted', async () => {
+    const first = await pages.open();
+    await openFile(first, FACE);
+    await drag(first, [0.3, 0.5], [0.7, 0.5]);
+    await stored(first);
+    const second = await first.context().newPage();
+    await second.goto(pages.service.url);
+    await openFile(second, 'examples/face-2.png');
+    const tabs = () => first.evaluate(storedTabs);
+    await expect.poll(tabs).toEqual(['current', expect.stringMatching(/^tab-/)]);
+    await stored(second);
+
+    await second.reload();
+    await expect.poll(() => status(second)).toBe('Your work is back as you left it.');
+    const third = await first.context().newPage();
+    await third.goto(pages.service.url);
+    await third.locator('#file').waitFor({ state: 'attached' });
+    expect(await tabs()).toHaveLength(2); // both tabs are open
+    await third.close();
+    await second.close();
+    await first.reload();
+    await expect.poll(() => status(first)).toBe('Your work is back as you left it.');
+    await expect.poll(tabs).toEqual(['current']);
+    expect(await holeOf(first)).toBeGreaterThan(0.02);
   });
 
   test('a fill goes on after a reload', async () => {

@@ -70,13 +70,17 @@ export class Keeping {
         state.settings !== before.settings ||
         state.fill?.job !== before.fill?.job ||
         (before.fill && !state.fill);
-      if (!changed || !state.document) return;
-      this.#changes++;
-      clearTimeout(this.#timer);
-      this.#timer = setTimeout(() => {
-        this.#saving = this.#saving.then(() => this.#save(store.state)).catch(() => {});
-      }, DELAY_MS);
+      if (changed && state.document) this.#saveSoon();
     });
+    if (store.state.document) this.#saveSoon(); // opened before the database was
+  }
+
+  #saveSoon() {
+    this.#changes++;
+    clearTimeout(this.#timer);
+    this.#timer = setTimeout(() => {
+      this.#saving = this.#saving.then(() => this.#save(this.#app.store.state)).catch(() => {});
+    }, DELAY_MS);
   }
 
   async #save(state: State): Promise<void> {

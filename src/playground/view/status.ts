@@ -63,9 +63,7 @@ function inProgress({ phase }: ActiveFill): string {
       return 'Sending the picture…';
     case 'queued': {
       const begun = phase.position > 0 ? `Waiting: ${phase.position} before this one.` : 'Starting…';
-      return phase.seconds
-        ? `${begun} The fill takes about ${inWords(phase.seconds)} on the server.`
-        : begun;
+      return phase.seconds ? `${begun} The fill takes about ${inWords(phase.seconds)} on the server.` : begun;
     }
     case 'receiving':
       return 'Finishing the pictures…';
