@@ -90,9 +90,9 @@ const finest = { canvas: box, level: 0 };
 await measure('levelPixels', () => tasks.levelPixels(picture, hole, finest));
 const deep = { ...picture, data16: Uint16Array.from(picture.data, (byte) => byte * 257) };
 const patches = [{ filled: fill, box }];
-await measure('composite', () => tasks.compositeAll(picture, hole, patches, { maskBlur: 0 }));
-await measure('composite, blurred', () => tasks.compositeAll(picture, hole, patches, { maskBlur: 20 }));
-await measure('composite, blurred, 16 bits', () => tasks.compositeAll(deep, hole, patches, { maskBlur: 20 }));
+await measure('composite', () => tasks.composite(picture, hole, patches, { maskBlur: 0 }));
+await measure('composite, blurred', () => tasks.composite(picture, hole, patches, { maskBlur: 20 }));
+await measure('composite, blurred, 16 bits', () => tasks.composite(deep, hole, patches, { maskBlur: 20 }));
 await measure('uncertainty', () => tasks.uncertainty([picture, picture], hole));
 for (const format of ['png', 'jpeg', 'webp'] as const) {
   for (const quality of [90, 100]) {

@@ -29,7 +29,7 @@ from tqdm import tqdm
 
 import diffusion
 import masks
-from batches import pixels
+from batches import pixels, scaled
 from data import load_faces
 from gate import SHARPNESS
 from scores import descriptors, frechet, score, sharpness
@@ -78,7 +78,7 @@ class Sampler:
         """Fill the holes: uint8 [N, R, R, 3]. faces: uint8 [N, R, R, 3]; holes: bool [N, R, R], True in the hole; seeds: one per face."""
         out = []
         for i in range(0, len(faces), self.batch):
-            x0 = torch.from_numpy(faces[i : i + self.batch]).permute(0, 3, 1, 2).float() / 127.5 - 1
+            x0 = scaled(torch.from_numpy(faces[i : i + self.batch]))
             mask = torch.from_numpy(holes[i : i + self.batch])[:, None].float()
             rows, padding = len(x0), self.batch - len(x0)
             if padding:  # keep the batch shape: another one would be recompiled

@@ -225,7 +225,7 @@ def main():
     parser.add_argument("--final-timestep", type=int, help="where linspace and log_snr end (default: as the stage or --base has it)")
     parser.add_argument("--force", action="store_true", help="replace an existing version")
     args = parser.parse_args()
-    if args.base and not (args.refiner or sampling_of(args)):
+    if args.base and not (args.refiner or sampling_given(args)):
         parser.error("--base makes the same version again unless --refiner, --spacing or --final-timestep changes it")
     try:
         folder = export_base(args) if args.checkpoint else reuse_base(args)
@@ -242,16 +242,16 @@ def export_base(args: argparse.Namespace) -> Path:
     faces = load_faces(args.data or HERE / config["data"], config["model"]["resolution"], "train")
     version = args.version or next_version(args.out, config["id"])
     photographs = photographs_of(config, args.photos)
-    sampling = sampling_of(args)
+    sampling = sampling_given(args)
     return export(args.checkpoint, args.out, version, len(faces), args.force, statistics(faces), sampling, photographs, refiner_of(args))
 
 
 def reuse_base(args: argparse.Namespace) -> Path:
     version = args.version or next_version(args.out, read_card(args.base)["id"])
-    return reuse(args.base, args.out, version, refiner_of(args), args.force, sampling_of(args))
+    return reuse(args.base, args.out, version, refiner_of(args), args.force, sampling_given(args))
 
 
-def sampling_of(args: argparse.Namespace) -> dict | None:
+def sampling_given(args: argparse.Namespace) -> dict | None:
     """The section of the card from --spacing and --final-timestep; None if neither is given."""
     given = {"spacing": args.spacing, "final_timestep": args.final_timestep}
     return {key: value for key, value in given.items() if value is not None} or None

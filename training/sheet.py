@@ -9,7 +9,7 @@ from PIL import Image
 
 import diffusion
 import masks
-from batches import pixels
+from batches import pixels, scaled
 from refiner import refiner_input
 
 
@@ -22,7 +22,7 @@ def sample_sheet(model, schedule: diffusion.Schedule, faces: np.ndarray, device:
     rng = np.random.default_rng(0)
     size = faces.shape[1]
     cells = [(face, kind(rng, size)[None]) for face in faces[:6] for kind in families.values()]
-    x0 = torch.from_numpy(np.stack([face for face, _ in cells])).permute(0, 3, 1, 2).float().to(device) / 127.5 - 1
+    x0 = scaled(torch.from_numpy(np.stack([face for face, _ in cells]))).to(device)
     mask = torch.from_numpy(np.stack([hole for _, hole in cells])).float().to(device)
     noise = torch.randn(len(cells), 3, size, size, generator=torch.Generator().manual_seed(0)).to(device)
     filled = diffusion.sample(model, schedule, x0, mask, noise, steps, prediction)

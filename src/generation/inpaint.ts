@@ -1,6 +1,6 @@
 import type { Patch } from '../image/composite.ts';
 import type { Box, Picture } from '../image/picture.ts';
-import { compositeAll, uncertainty } from '../image/threads.ts';
+import { composite, uncertainty } from '../image/threads.ts';
 import type { ServedModel } from '../registry/served-model.ts';
 import { mapInSlices } from '../scheduler/time-slices.ts';
 import { traced } from '../tracing.ts';
@@ -64,7 +64,7 @@ export async function inpaint(
 
   function paste(patches: Patch[]): Promise<Picture> {
     const { maskBlur, keepAlpha } = parameters;
-    return compositeAll(picture, mask, patches, { maskBlur, keepAlpha });
+    return composite(picture, mask, patches, { maskBlur, keepAlpha });
   }
 }
 

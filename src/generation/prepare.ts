@@ -188,7 +188,7 @@ async function prepareInpaint(
 /** Throws PictureError 'too-large' for a request that does not fit even while there is no other. */
 function needsOf(
   { parameters: { numImages }, format }: ResolvedRequest,
-  { width, height }: { width: number; height: number },
+  { width, height }: Size,
   needsFor: (numImages: number) => PictureNeeds,
 ): PictureNeeds {
   const needs = needsFor(numImages);

@@ -1,9 +1,8 @@
 import type { FastifyRequest } from 'fastify';
-import type { OutputFormat } from '../image/picture.ts';
+import { OUTPUT_FORMATS, type OutputFormat } from '../image/picture.ts';
 import { Problem } from './problem.ts';
 
 const EVENTS = 'text/event-stream';
-const FORMATS: OutputFormat[] = ['png', 'jpeg', 'webp'];
 
 /** The representation of an answer (RFC 9110, section 3.2). */
 export interface Representation {
@@ -22,7 +21,7 @@ export function negotiate(
   pictures: number,
   { events = true } = {},
 ): Representation {
-  const images = pictures === 1 ? (format ? [format] : FORMATS).map((name) => `image/${name}`) : [];
+  const images = pictures === 1 ? (format ? [format] : OUTPUT_FORMATS).map((name) => `image/${name}`) : [];
   const offers = [...images, 'application/json', ...(events ? [EVENTS] : [])];
   const type = request.accepts().type(offers);
   if (typeof type !== 'string') {

@@ -1,4 +1,5 @@
 import { usableMemory } from '../engine/memory.ts';
+import { retryAfter } from '../retry-after.ts';
 import { collectGarbage } from './garbage.ts';
 
 /** Share of the memory limit for decoded pictures when MAX_DECODED_BYTES is not set. */
@@ -9,7 +10,6 @@ const WORK_SHARE = 1 / 4;
 const GARBAGE_SHARE = 1 / 8;
 /** Time after which a waiter is served before requests that do not wait, in milliseconds. */
 const PATIENCE_MS = 10_000;
-const MAX_RETRY_AFTER_S = 600;
 
 /** There is no memory for a request's pictures now; there will be when others have finished. */
 export class MemoryFullError extends Error {
@@ -181,8 +181,7 @@ export class PictureBudget {
   /** When enough will be released, if memory is released at the present pace. */
   #retryAfterS(bytes: number): number {
     const missing = this.#held + bytes - this.holdable;
-    const seconds = ((missing / Math.max(1, this.#held)) * this.#holdMs) / 1000;
-    return Math.min(MAX_RETRY_AFTER_S, Math.max(1, Math.ceil(seconds)));
+    return retryAfter(((missing / Math.max(1, this.#held)) * this.#holdMs) / 1000);
   }
 }
 

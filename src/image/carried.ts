@@ -2,7 +2,7 @@ import { type Density, readDensity, toJfif, toPhys } from './density.ts';
 import { cleanExif } from './exif.ts';
 import type { InputFormat } from './format.ts';
 import type { PictureHeader } from './header.ts';
-import type { OutputFormat } from './picture.ts';
+import type { OutputFormat, Size } from './picture.ts';
 import { headChunks, type PngChunk, withChunks } from './png.ts';
 
 /** What a file says about its picture apart from pixels and profile; attachCarried writes it into another file. */
@@ -18,12 +18,7 @@ export interface Carried {
 const COLOUR_CHUNKS: Record<string, number> = { gAMA: 4, cHRM: 32, sRGB: 1, cICP: 4, mDCV: 24, cLLI: 8 };
 
 /** @param size of the decoded picture */
-export function readCarried(
-  file: Buffer,
-  format: InputFormat,
-  header: PictureHeader,
-  size: { width: number; height: number },
-): Carried {
+export function readCarried(file: Buffer, format: InputFormat, header: PictureHeader, size: Size): Carried {
   const colour = new Map<string, PngChunk>();
   if (format === 'png') {
     for (const chunk of headChunks(file, Object.keys(COLOUR_CHUNKS))) {

@@ -18,17 +18,6 @@ export interface CompositeOptions {
   keepAlpha?: boolean;
 }
 
-/** compositeAll with one patch. */
-export function composite(
-  picture: Picture,
-  mask: Mask,
-  filled: Picture,
-  box: Box,
-  options: CompositeOptions,
-): Promise<Picture> {
-  return compositeAll(picture, mask, [{ filled, box }], options);
-}
-
 /**
  * Returns a copy of the picture with its hole filled: the pixels of each patch replace those of the hole inside its box.
  * Filled pixels become opaque, unless they keep their alpha. All other bytes, alpha included, stay the same. Boxes may overlap outside of the hole.
@@ -40,7 +29,7 @@ export function composite(
  *
  * Apart from the copies, the cost is proportional to the area of the box.
  */
-export async function compositeAll(
+export async function composite(
   picture: Picture,
   mask: Mask,
   patches: readonly Patch[],

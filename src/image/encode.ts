@@ -16,7 +16,7 @@ export interface EncodeOptions {
   size?: Size;
   /** Whether to embed the EXIF of the picture's file. */
   exif?: boolean;
-  /** Embedded as JSON in an XMP packet; readMetadata reads it. */
+  /** Embedded as JSON in an XMP packet. */
   metadata?: Record<string, unknown>;
 }
 

@@ -1,3 +1,5 @@
+import type { Size } from './picture.ts';
+
 /** Tags of EXIF 2.32 and TIFF 6.0 that need a change when the pixels change. */
 const WIDTH = [0x0100, 0xa002];
 const HEIGHT = [0x0101, 0xa003];
@@ -25,7 +27,7 @@ const MAX_BYTES = 0xffff - 2 - HEADER.length;
  * given size, and without the thumbnail and the maker note, which can contain the picture as it was before. undefined if
  * the block is larger than 64 kB or cannot be read.
  */
-export function cleanExif(block: Uint8Array, size: { width: number; height: number }): Buffer | undefined {
+export function cleanExif(block: Uint8Array, size: Size): Buffer | undefined {
   const given = Buffer.from(block);
   const tiff = given.toString('latin1', 0, 6) === HEADER ? given.subarray(6) : given;
   if (tiff.length > MAX_BYTES) return undefined;
@@ -50,10 +52,10 @@ interface Entry {
 /** Changes a TIFF structure in place. Throws RangeError where an offset lies outside of it. */
 class Editor {
   readonly #tiff: Buffer;
-  readonly #size: { width: number; height: number };
+  readonly #size: Size;
   readonly #little: boolean;
 
-  constructor(tiff: Buffer, size: { width: number; height: number }) {
+  constructor(tiff: Buffer, size: Size) {
     const order = tiff.toString('latin1', 0, 2);
     if (order !== 'II' && order !== 'MM') throw new RangeError('no byte order');
     this.#tiff = tiff;

@@ -1,7 +1,7 @@
 import { decodePicture } from './decode.ts';
 import { distanceToKnown } from './distance.ts';
 import type { Limits, PictureHeader } from './header.ts';
-import { type Box, type Mask, type Picture, PictureError } from './picture.ts';
+import { type Box, type Mask, type Picture, PictureError, type Size } from './picture.ts';
 
 /** The lowest luminance of a pixel of the hole itself, of its soft edge, and of a pixel that is filled completely. */
 const HOLE = 128;
@@ -230,7 +230,7 @@ function ends(hole: Uint8Array, start: number, end: number): { first: number; la
 }
 
 /** The part of a box that lies inside a picture of the given size; undefined if they do not overlap. */
-export function clip(box: Box, size: { width: number; height: number }): Box | undefined {
+export function clip(box: Box, size: Size): Box | undefined {
   const left = Math.max(0, box.left);
   const top = Math.max(0, box.top);
   const width = Math.min(size.width, box.left + box.width) - left;

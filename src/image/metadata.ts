@@ -1,5 +1,3 @@
-import sharp from './sharp.ts';
-
 // XMP, because PNG, WebP and JPEG support it, and sharp reads and writes it in all three.
 const NAMESPACE = 'urn:ddpm-inpaint';
 
@@ -17,15 +15,4 @@ export function toXmp(record: Record<string, unknown>): string {
     `<ddpm:parameters>${json}</ddpm:parameters>`,
     '</rdf:Description></rdf:RDF></x:xmpmeta>',
   ].join('');
-}
-
-/**
- * Reads the metadata that encodePicture embedded in a PNG, WebP or JPEG file; undefined if there is none.
- *
- * @throws Error if the bytes are not a picture
- */
-export async function readMetadata(bytes: Buffer): Promise<Record<string, unknown> | undefined> {
-  const { xmpAsString } = await sharp(bytes).metadata();
-  const json = xmpAsString?.match(/<ddpm:parameters>([^<]*)<\/ddpm:parameters>/)?.[1];
-  return json === undefined ? undefined : JSON.parse(json);
 }

@@ -66,7 +66,8 @@ export function exceededLimit(
   return `at most ${maxPixels} pixels are accepted${thin}`;
 }
 
-export type OutputFormat = 'png' | 'jpeg' | 'webp';
+export const OUTPUT_FORMATS = ['png', 'jpeg', 'webp'] as const;
+export type OutputFormat = (typeof OUTPUT_FORMATS)[number];
 
 /** An uploaded picture cannot be used. `field` names the field of the request that contained it. */
 export class PictureError extends Error {

@@ -1,12 +1,6 @@
 import { smoothFill } from './fill.ts';
-import type { Box, Mask, Picture } from './picture.ts';
+import type { Box, Mask, Picture, Size } from './picture.ts';
 import { resizeRgb } from './resize.ts';
-
-/** Width and height in pixels. */
-interface Size {
-  width: number;
-  height: number;
-}
 
 /**
  * Converts a box of the picture to a tensor: [3, height, width], channels red, green, blue, values -1..1 (byte b becomes

@@ -1,10 +1,5 @@
-import type { Box } from './picture.ts';
+import type { Box, Size } from './picture.ts';
 import sharp from './sharp.ts';
-
-interface Size {
-  width: number;
-  height: number;
-}
 
 /**
  * Resizes width * height * 3 bytes, without keeping the aspect ratio: with a Lanczos kernel to shrink, with a cubic

@@ -1,7 +1,7 @@
 /** The functions that run in image threads, started by threads.ts. Their cost is proportional to a picture's pixels. */
 import { setImmediate } from 'node:timers/promises';
 import { adjustMask } from './adjust.ts';
-import { compositeAll } from './composite.ts';
+import { composite } from './composite.ts';
 import { decodePicture } from './decode.ts';
 import { knownFeatures } from './drift.ts';
 import { encodeMask, encodePicture } from './encode.ts';
@@ -34,7 +34,7 @@ export const tasks = {
   knownRegion,
   planRegions: async (...args: Parameters<typeof planRegions>) => planRegions(...args),
   levelPixels: async (...args: Parameters<typeof levelPixels>) => levelPixels(...args),
-  compositeAll: async (...args: Parameters<typeof compositeAll>) => shared(await compositeAll(...args)),
+  composite: async (...args: Parameters<typeof composite>) => shared(await composite(...args)),
   uncertainty: async (...args: Parameters<typeof uncertainty>) => shared(uncertainty(...args)),
   encodePicture,
   encodeMask,

@@ -22,7 +22,7 @@ import {
   pixelsOf,
   WORK,
 } from './needs.ts';
-import { countedPixels, type Mask, type Picture, PictureError } from './picture.ts';
+import { countedPixels, type Mask, type Picture, PictureError, type Size } from './picture.ts';
 import type { LevelPixels } from './regions/level.ts';
 import { type Refusal, type Tasks, tasks } from './tasks.ts';
 
@@ -162,8 +162,7 @@ async function within<T>(
 }
 
 /** Work on pictures and masks whose working memory is at most WORK for each of their pixels. */
-const passOver = (size: { width: number; height: number }): TaskCost =>
-  costOf(pixelsOf(size), pixelsOf(size) * WORK);
+const passOver = (size: Size): TaskCost => costOf(pixelsOf(size), pixelsOf(size) * WORK);
 
 /** The image functions whose first parameter is a picture or a mask, and that pass over it. */
 function offload<
@@ -175,7 +174,7 @@ function offload<
     | 'pictureToTensor'
     | 'knownRegion'
     | 'planRegions'
-    | 'compositeAll',
+    | 'composite',
 >(name: Name, isTiny: (...args: Parameters<Tasks[Name]>) => boolean = () => true) {
   return (...args: Parameters<Tasks[Name]>): ReturnType<Tasks[Name]> => {
     const cost = passOver(args[0]);
@@ -196,7 +195,7 @@ export const knownRegion = offload(
 );
 /** The windows of a thin picture extend beyond it, and have many more pixels. */
 export const planRegions = offload('planRegions', () => false);
-export const compositeAll = offload('compositeAll', (_picture, _mask, patches) =>
+export const composite = offload('composite', (_picture, _mask, patches) =>
   patches.every(({ filled }) => pixelsOf(filled) <= TINY_PIXELS),
 );
 

@@ -1,3 +1,4 @@
+import { retryAfter } from '../retry-after.ts';
 import { deficit } from '../scheduler/fair-share.ts';
 import { JobLimitError } from './job.ts';
 
@@ -24,8 +25,6 @@ export interface RoomOptions {
   /** Whether several owners share the room. */
   shared: boolean;
 }
-
-const MAX_RETRY_AFTER_S = 600;
 
 /** What is exhausted, and how many jobs must end before one of `bytes` bytes fits; undefined if it fits now. */
 export function refusal(
@@ -67,7 +66,7 @@ export function retryAfterS(ends: number, running: Running[]): number {
     .sort((a, b) => a - b);
   if (left.length === 0) return 1;
   const ms = ends <= left.length ? left[Math.max(0, ends - 1)] : (left[left.length - 1] * ends) / left.length;
-  return Math.max(1, Math.min(MAX_RETRY_AFTER_S, Math.ceil(ms / 1000)));
+  return retryAfter(ms / 1000);
 }
 
 /** The load of jobs, in all and by owner. */

@@ -1,5 +1,6 @@
 import type { Span } from '@opentelemetry/api';
 import { type Batch, type Engine, EngineError } from '../engine/engine.ts';
+import { retryAfter } from '../retry-after.ts';
 import { activeSpan, startShared } from '../tracing.ts';
 import type { Admission, Reservation } from './admission.ts';
 import { batchSize, SPLIT_ROWS } from './batch-size.ts';
@@ -42,7 +43,6 @@ export interface RunOptions {
  */
 const MAX_IN_FLIGHT_PER_WORKER = 2;
 const OUTAGE_MS = 30_000;
-const MAX_RETRY_AFTER_S = 600;
 
 interface Request extends Claim {
   done: number;
@@ -120,8 +120,7 @@ export class Scheduler {
       if (!(direct && request.reservation.background)) finished++;
       if (finished === count) break;
     }
-    const seconds = Math.ceil(evaluations * this.#pace.secondsPerRow);
-    return Math.max(1, Math.min(MAX_RETRY_AFTER_S, seconds));
+    return retryAfter(evaluations * this.#pace.secondsPerRow);
   }
 
   /**

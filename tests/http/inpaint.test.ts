@@ -1,8 +1,8 @@
 import sharp from 'sharp';
 import request from 'supertest';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { readMetadata } from '../../src/image/metadata.ts';
 import { maskOf, pngOf, rgb, startApp, type TestApp } from '../helpers/app.ts';
+import { readMetadata } from '../helpers/metadata.ts';
 
 let service: TestApp;
 let image: Buffer;

@@ -6,8 +6,8 @@ import OpenAI, { toFile } from 'openai';
 import sharp from 'sharp';
 import request from 'supertest';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { readMetadata } from '../../src/image/metadata.ts';
 import { maskOf, rgb, startApp, type TestApp } from '../helpers/app.ts';
+import { readMetadata } from '../helpers/metadata.ts';
 
 const [WIDTH, HEIGHT] = [96, 80];
 let service: TestApp;

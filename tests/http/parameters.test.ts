@@ -5,10 +5,10 @@ import { gaussian } from '../../src/diffusion/noise.ts';
 import { createSampler, type SamplerName } from '../../src/diffusion/samplers/index.ts';
 import type { SamplerState } from '../../src/diffusion/samplers/sampler.ts';
 import { cosine } from '../../src/diffusion/schedule.ts';
-import { readMetadata } from '../../src/image/metadata.ts';
 import { square } from '../../src/image/picture.ts';
 import { tensorToPicture } from '../../src/image/region.ts';
 import { maskOf, pngOf } from '../helpers/app.ts';
+import { readMetadata } from '../helpers/metadata.ts';
 import { startFakeApp } from './fake-app.ts';
 
 // Every parameter of a request changes the picture in the way that it is documented to. The fake model predicts zeros,

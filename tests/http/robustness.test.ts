@@ -2,8 +2,8 @@ import { once } from 'node:events';
 import { createConnection } from 'node:net';
 import request from 'supertest';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
-import { readMetadata } from '../../src/image/metadata.ts';
 import { maskOf, pngOf } from '../helpers/app.ts';
+import { readMetadata } from '../helpers/metadata.ts';
 import { startFakeApp } from './fake-app.ts';
 
 const MAX_UPLOAD_BYTES = 100_000;

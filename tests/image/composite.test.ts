@@ -1,10 +1,9 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { composite } from '../../src/image/composite.ts';
 import { decodePicture } from '../../src/image/decode.ts';
 import { encodePicture } from '../../src/image/encode.ts';
 import type { Mask, Picture } from '../../src/image/picture.ts';
-import { LIMITS, maskOf, noise, plain, scene, withOtherHole } from './make.ts';
+import { composited, LIMITS, maskOf, noise, plain, scene, withOtherHole } from './make.ts';
 
 /** The indices of bytes outside the hole that differ. */
 function changesOutside(before: Picture, after: Picture, mask: Mask): number {
@@ -33,7 +32,7 @@ describe('outside the hole', () => {
         formats,
         async ({ picture, mask, box }, maskBlur, format) => {
           const before = new Uint8Array(picture.data);
-          const after = await composite(picture, mask, noise(32, 32, 3, 9), box, { maskBlur });
+          const after = await composited(picture, mask, noise(32, 32, 3, 9), box, { maskBlur });
           expect(Buffer.compare(picture.data, before)).toBe(0);
           expect(changesOutside(picture, after, mask)).toBe(0);
           const sent = await decodePicture(await encodePicture(after, format), 'image', LIMITS);
@@ -50,7 +49,7 @@ describe('outside the hole', () => {
     const picture = noise(4000, 3000, 3);
     const mask = maskOf(4000, 3000, (x, y) => (x - 2000) ** 2 + (y - 1500) ** 2 < 600 ** 2);
     const box = { left: 1300, top: 800, width: 1400, height: 1400 };
-    const after = await composite(picture, mask, noise(64, 64, 3, 9), box, { maskBlur: 8 });
+    const after = await composited(picture, mask, noise(64, 64, 3, 9), box, { maskBlur: 8 });
     const sent = await decodePicture(await encodePicture(after, { format: 'png' }), 'image', LIMITS);
     expect(changesOutside(picture, sent, mask)).toBe(0);
     expect(Buffer.compare(sent.data, after.data)).toBe(0);
@@ -68,7 +67,7 @@ describe('a soft mask', () => {
   test('blends the fill with the surroundings of the hole, not with its old content', async () => {
     const known = plain(64, 16, [100, 100, 100]);
     const picture = withOtherHole(known, soft, 7); // the old content is noise
-    const after = await composite(picture, soft, plain(8, 8, [200, 200, 200]), whole(picture), {
+    const after = await composited(picture, soft, plain(8, 8, [200, 200, 200]), whole(picture), {
       maskBlur: 0,
     });
     expect(changesOutside(picture, after, soft)).toBe(0);
@@ -83,7 +82,7 @@ describe('a soft mask', () => {
   test('a weight counts near the edge alone: deep inside the hole the fill is complete', async () => {
     const grey: Mask = { ...maskOf(200, 200, (x) => x >= 10), weights: new Uint8Array(200 * 200).fill(128) };
     const picture = plain(200, 200, [0, 0, 0]);
-    const after = await composite(picture, grey, plain(8, 8, [200, 200, 200]), whole(picture), {
+    const after = await composited(picture, grey, plain(8, 8, [200, 200, 200]), whole(picture), {
       maskBlur: 0,
     });
     expect(after.data[(100 * 200 + 12) * 3]).toBeLessThan(140);
@@ -95,7 +94,7 @@ describe('inside the hole', () => {
   test('pixels come from the fill and are opaque', async () => {
     const picture = noise(40, 30, 4);
     const mask = maskOf(40, 30, (x, y) => x > 10 && x < 20 && y > 5 && y < 25);
-    const after = await composite(picture, mask, plain(16, 16, [10, 200, 30]), whole(picture), {
+    const after = await composited(picture, mask, plain(16, 16, [10, 200, 30]), whole(picture), {
       maskBlur: 0,
     });
     for (let p = 0; p < mask.data.length; p++) {
@@ -109,7 +108,7 @@ describe('inside the hole', () => {
     const box = { left: -3, top: 4, width: 20, height: 20 };
     const filled = noise(20, 20, 4, 77);
     const mask = maskOf(40, 30, (x, y) => x < 17 && y >= 4 && y < 24);
-    const after = await composite(picture, mask, filled, box, { maskBlur: 0 });
+    const after = await composited(picture, mask, filled, box, { maskBlur: 0 });
     for (let y = 4; y < 24; y++) {
       for (let x = 0; x < 17; x++) {
         const from = ((y - 4) * 20 + x + 3) * 4;
@@ -122,7 +121,7 @@ describe('inside the hole', () => {
   test('hole pixels outside the box stay unchanged', async () => {
     const picture = noise(40, 30, 3);
     const box = { left: 5, top: 5, width: 10, height: 10 };
-    const after = await composite(
+    const after = await composited(
       picture,
       maskOf(40, 30, () => true),
       plain(8, 8, [1, 2, 3]),
@@ -143,8 +142,8 @@ describe('inside the hole', () => {
         async ({ picture, mask }, maskBlur, seed) => {
           const filled = noise(32, 32, 3, 9);
           const other = withOtherHole(picture, mask, seed);
-          const one = await composite(picture, mask, filled, whole(picture), { maskBlur });
-          const two = await composite(other, mask, filled, whole(picture), { maskBlur });
+          const one = await composited(picture, mask, filled, whole(picture), { maskBlur });
+          const two = await composited(other, mask, filled, whole(picture), { maskBlur });
           expect(Buffer.compare(one.data, two.data)).toBe(0);
         },
       ),
@@ -157,7 +156,7 @@ describe('maskBlur', () => {
   const picture = plain(101, 61, [100, 100, 100]);
   const mask = maskOf(101, 61, (x, y) => x >= 20 && x < 80 && y >= 10 && y < 50);
   const row = async (maskBlur: number) => {
-    const after = await composite(picture, mask, plain(8, 8, [200, 200, 200]), whole(picture), { maskBlur });
+    const after = await composited(picture, mask, plain(8, 8, [200, 200, 200]), whole(picture), { maskBlur });
     return Array.from({ length: 101 }, (_, x) => after.data[(30 * 101 + x) * 3]);
   };
 
@@ -175,7 +174,7 @@ describe('maskBlur', () => {
 
   test('does not fade towards the border of the picture', async () => {
     const all = maskOf(30, 30, () => true);
-    const after = await composite(
+    const after = await composited(
       plain(30, 30, [0, 0, 0]),
       all,
       plain(8, 8, [200, 200, 200]),
@@ -189,7 +188,7 @@ describe('maskBlur', () => {
     const wide = plain(60, 20, [100, 100, 100]);
     const box = { left: 10, top: 0, width: 20, height: 20 };
     const band = maskOf(60, 20, (x) => x >= 10 && x < 50);
-    const after = await composite(wide, band, plain(8, 8, [200, 200, 200]), box, { maskBlur: 1 });
+    const after = await composited(wide, band, plain(8, 8, [200, 200, 200]), box, { maskBlur: 1 });
     const values = Array.from({ length: 60 }, (_, x) => after.data[(10 * 60 + x) * 3]);
     expect(values.slice(9, 12)).toEqual([100, 150, 200]);
     expect(values.slice(28, 32)).toEqual([200, 200, 100, 100]);

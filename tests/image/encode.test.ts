@@ -3,9 +3,9 @@ import { beforeAll, describe, expect, test } from 'vitest';
 import { decodePicture } from '../../src/image/decode.ts';
 import { assertFits, encodeMask, encodePicture } from '../../src/image/encode.ts';
 import { decodeMask } from '../../src/image/mask.ts';
-import { readMetadata } from '../../src/image/metadata.ts';
 import type { Picture } from '../../src/image/picture.ts';
 import sharp from '../../src/image/sharp.ts';
+import { readMetadata } from '../helpers/metadata.ts';
 import { bytes, LIMITS, maskOf, noise, p3Profile, plain, raw, withPngProfile } from './make.ts';
 
 const decode = (file: Buffer) => decodePicture(file, 'image', LIMITS);

@@ -1,6 +1,5 @@
 import type { Sharp } from 'sharp';
 import { beforeAll, describe, expect, test } from 'vitest';
-import { composite } from '../../src/image/composite.ts';
 import { decodePicture } from '../../src/image/decode.ts';
 import { encodePicture } from '../../src/image/encode.ts';
 import { cleanExif } from '../../src/image/exif.ts';
@@ -10,6 +9,7 @@ import { headChunks } from '../../src/image/png.ts';
 import sharp from '../../src/image/sharp.ts';
 import {
   bytes,
+  composited,
   LIMITS,
   linearGreyProfile,
   maskOf,
@@ -30,7 +30,7 @@ async function filled(file: Buffer, format: OutputFormat, exif = false): Promise
   const picture = await decode(file);
   const { width, height } = picture;
   const fill = plain(8, 8, [200, 100, 50]);
-  const result = await composite(
+  const result = await composited(
     picture,
     hole(width, height),
     fill,

@@ -1,5 +1,6 @@
 import { crc32, deflateSync } from 'node:zlib';
 import fc from 'fast-check';
+import { type CompositeOptions, composite } from '../../src/image/composite.ts';
 import type { Box, Mask, Picture } from '../../src/image/picture.ts';
 import sharp from '../../src/image/sharp.ts';
 
@@ -168,3 +169,14 @@ export const scene = fc
     );
     return { picture: noise(width, height, channels, seed), mask, box: box satisfies Box };
   });
+
+/** The picture with one patch over its hole. */
+export function composited(
+  picture: Picture,
+  mask: Mask,
+  filled: Picture,
+  box: Box,
+  options: CompositeOptions,
+): Promise<Picture> {
+  return composite(picture, mask, [{ filled, box }], options);
+}

@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
 import { pictureBudget } from '../../src/image/budget.ts';
 import { tasks } from '../../src/image/tasks.ts';
-import { compositeAll, decodePicture, inspect } from '../../src/image/threads.ts';
+import { composite, decodePicture, inspect } from '../../src/image/threads.ts';
 import { noise, raw } from './make.ts';
 
 const LIMITS = { maxPixels: 1e6, maxSide: 4096, timeoutMs: 60_000 };
@@ -20,7 +20,7 @@ test.each(SIDES)('%i px give what the image functions give', async (side) => {
   const hole = { width: side, height: side, data: new Uint8Array(side * side).fill(255, 0, side) };
   const box = { left: 0, top: 0, width: side, height: side };
   const black = { width: 1, height: 1, channels: 3 as const, data: new Uint8Array(3) };
-  const filled = await compositeAll(picture, hole, [{ filled: black, box }], { maskBlur: 0 });
+  const filled = await composite(picture, hole, [{ filled: black, box }], { maskBlur: 0 });
   expect(filled.data[0]).toBe(0);
   expect(filled.data.subarray(3 * side)).toEqual(picture.data.subarray(3 * side));
 });

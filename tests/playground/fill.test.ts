@@ -5,8 +5,8 @@ import path from 'node:path';
 import { promisify } from 'node:util';
 import sharp from 'sharp';
 import { describe, expect, test } from 'vitest';
-import { readMetadata } from '../../src/image/metadata.ts';
 import { hasChromium } from '../helpers/browser.ts';
+import { readMetadata } from '../helpers/metadata.ts';
 import { available } from '../helpers/optional.ts';
 import { download, drag, FACE, filled, openFile, pixels, status, usePages } from './open.ts';
 

@@ -18,7 +18,7 @@ from guidance import gradient
 from torch import nn
 
 import diffusion
-from batches import pixels
+from batches import pixels, scaled
 from data import load_faces
 from evaluate import HERE, onnx_network
 from scores import descriptors, frechet
@@ -49,15 +49,10 @@ class Classifier(nn.Module):
 
         def loss() -> torch.Tensor:
             chosen, t = torch.randint(len(faces), (rows,)), torch.randint(self.schedule.T, (rows,))
-            x0 = pixels_to_x0(faces[chosen])
+            x0 = scaled(faces[chosen])
             return F.nll_loss(self(diffusion.q_sample(self.schedule, x0, t, torch.randn_like(x0)), t), classes[chosen])
 
         optimise(self.parameters(), loss, steps, bar, lr=1e-3)
-
-
-def pixels_to_x0(faces: torch.Tensor) -> torch.Tensor:
-    """uint8 [N, R, R, 3] to float32 [N, 3, R, R] in -1..1."""
-    return faces.permute(0, 3, 1, 2).float() / 127.5 - 1
 
 
 def brightness(faces: np.ndarray) -> np.ndarray:

@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { SAMPLER_NAMES } from '../../diffusion/samplers/index.ts';
 import { STRATEGIES } from '../../generation/types.ts';
+import { OUTPUT_FORMATS } from '../../image/picture.ts';
 import { NOT_BASE64 } from '../json-body.ts';
 
 /** A picture of 16 x 16 pixels, whose middle is transparent, for the examples of the documentation. */
@@ -39,10 +40,12 @@ export const model = z
     examples: ['celeba-inpaint-64'],
   });
 
+export const MAX_SEED = 2 ** 32 - 1;
+
 export const seed = z
   .int()
   .min(0)
-  .max(2 ** 32 - 1)
+  .max(MAX_SEED)
   .optional()
   .meta({
     description: 'The same seed gives the same picture. Drawn at random and reported when absent',
@@ -51,7 +54,7 @@ export const seed = z
 
 export const output = {
   format: z
-    .enum(['png', 'jpeg', 'webp'])
+    .enum(OUTPUT_FORMATS)
     .optional()
     .meta({ description: 'When absent: what Accept prefers, else png' }),
   quality: z

@@ -1,8 +1,10 @@
 import { z } from 'zod';
 import { NETWORK_NAMES, PRECISIONS } from '../../engine/engine.ts';
 import { STRATEGIES } from '../../generation/types.ts';
+import { OUTPUT_FORMATS } from '../../image/picture.ts';
 import { JOB_STATUSES } from '../../jobs/job.ts';
 import { modelCard } from '../../model/card.ts';
+import { MAX_SEED } from './fields.ts';
 import { response } from './named.ts';
 
 export const problem = response(
@@ -42,7 +44,6 @@ export const problem = response(
     .meta({ description: 'RFC 9457' }),
 );
 
-const MAX_SEED = 2 ** 32 - 1;
 /** Counts, and coordinates in pixels: whole numbers of 32 bits. */
 const count = z.int32().min(0);
 
@@ -69,7 +70,7 @@ const drawn = {
   precision: z.enum(PRECISIONS).meta({
     description: 'Number format of the evaluations. With the same seed, pictures differ between two formats',
   }),
-  format: z.enum(['png', 'jpeg', 'webp']),
+  format: z.enum(OUTPUT_FORMATS),
   images: z.array(image),
   timings_ms: z
     .record(z.string(), z.number())
@@ -128,7 +129,7 @@ export const diffuseResponse = response(
   z.object({
     model: z.string(),
     seed: z.int().min(0).max(MAX_SEED),
-    format: z.enum(['png', 'jpeg', 'webp']),
+    format: z.enum(OUTPUT_FORMATS),
     images: z.array(
       z.object({
         timestep: count,

@@ -1,5 +1,5 @@
 import { clip } from '../mask.ts';
-import type { Box, Mask } from '../picture.ts';
+import type { Box, Mask, Size } from '../picture.ts';
 
 /** Known pixels that a window of `side` pixels shows around the hole where it can. */
 export const contextOf = (side: number) => side >> 2;
@@ -23,11 +23,7 @@ export function atLevel({ left, top, width, height }: Box, level: number): Level
  * The part of a canvas that shows the picture. A canvas is at least as large as a window, and may extend far beyond the right
  * and bottom edges of a narrow picture.
  */
-export function inPicture(
-  { left, top, width, height }: LevelBox,
-  level: number,
-  picture: { width: number; height: number },
-): LevelBox {
+export function inPicture({ left, top, width, height }: LevelBox, level: number, picture: Size): LevelBox {
   const unit = 2 ** level;
   return {
     left,

@@ -4,7 +4,7 @@ import { SAMPLER_NAMES } from '../../../diffusion/samplers/index.ts';
 import type { InpaintRequest } from '../../../generation/request.ts';
 import { sniffFormat } from '../../../image/format.ts';
 import { isLossless } from '../../../image/lossless.ts';
-import type { OutputFormat } from '../../../image/picture.ts';
+import { OUTPUT_FORMATS, type OutputFormat } from '../../../image/picture.ts';
 import type { Dependencies } from '../../dependencies.ts';
 import { JSON_BYTES, type JsonShape } from '../../json-body.ts';
 import { binary, generatedHeaders, json, pictureContent, refusals } from '../../openapi.ts';
@@ -28,7 +28,7 @@ const KNOWN = new Set(Object.keys(schemas.inpaintJson.shape));
 /** IOPaint's quality of JPEG and of WebP. */
 const QUALITY = 95;
 const LOSSLESS = 100;
-const OUTPUTS: readonly string[] = ['png', 'jpeg', 'webp'] satisfies OutputFormat[];
+const OUTPUTS: readonly string[] = OUTPUT_FORMATS;
 
 /** The API of IOPaint, for its page and for scripts that use it. */
 export default async function ioPaint(app: FastifyInstance, dependencies: Dependencies) {

@@ -1,8 +1,7 @@
 import { z } from 'zod';
-import { base64Picture, filePart } from '../../schemas/fields.ts';
+import { base64Picture, filePart, MAX_SEED } from '../../schemas/fields.ts';
 import { request, response } from '../../schemas/named.ts';
 
-const MAX_SEED = 2 ** 32 - 1;
 /** IOPaint's default. */
 const SEED = 42;
 

@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { MOST_IMAGES } from '../../../config/queue-shares.ts';
+import { OUTPUT_FORMATS } from '../../../image/picture.ts';
 import { base64Picture, filePart, inpainting, model, NO_FILE, sampling, seed } from '../../schemas/fields.ts';
 import { request, response } from '../../schemas/named.ts';
 
@@ -37,7 +38,7 @@ const generating = {
         'absent: its own',
       examples: ['auto', '512x512'],
     }),
-  output_format: z.enum(['png', 'jpeg', 'webp']).default('png'),
+  output_format: z.enum(OUTPUT_FORMATS).default('png'),
   output_compression: z
     .int()
     .min(0)
@@ -163,7 +164,7 @@ export const imagesResponse = response(
   z.object({
     created: z.int().meta({ description: 'Seconds since 1970' }),
     size: z.string().meta({ examples: ['96x80'] }),
-    output_format: z.enum(['png', 'jpeg', 'webp']),
+    output_format: z.enum(OUTPUT_FORMATS),
     quality: z.string(),
     background: z.string(),
     usage: z
