@@ -70,7 +70,10 @@ const OF_A_FIELD =
   /(unreadable-picture|unsupported-picture|picture-too-large|mask-mismatch|empty-mask|unknown-model)$/;
 
 /** Describes what is wrong with a response to a case; undefined if no error is found. */
-export function complaint({ endless, field, locked }: Case, answer: Answer | undefined): string | undefined {
+export function complaint(
+  { endless, field, locked, foreign }: Case,
+  answer: Answer | undefined,
+): string | undefined {
   if (!answer) return endless ? undefined : 'closed without an answer';
   const { status, headers, body } = answer;
   if (status >= 500 && status !== 503) return `${status}: ${body}`;
@@ -79,6 +82,10 @@ export function complaint({ endless, field, locked }: Case, answer: Answer | und
   if (locked && status < 400) return `${status} without a valid key`;
   if (field && status < 400 && status !== 304) return `${status} for a bad ${field}`;
   if (status < 400) return undefined;
+  if (foreign) {
+    const { error } = JSON.parse(body.toString());
+    return typeof error === 'string' && error.length > 2 ? undefined : `${status} with ${body}`;
+  }
   if (!headers['content-type']?.includes('application/problem+json'))
     return `${status} as ${headers['content-type']}`;
   if (body.length === 0) return undefined; // response to HEAD

@@ -11,6 +11,8 @@ export interface Case {
   endless?: boolean;
   /** The request has no valid API key, so it must be refused. */
   locked?: boolean;
+  /** Errors have the shape of another service's API: JSON with a text `error`. */
+  foreign?: boolean;
 }
 
 export interface Target {
@@ -103,6 +105,37 @@ const KINDS: ((dice: Dice, target: Target) => Case)[] = [
     const prefix = dice.of(['', '', 'data:image/png;base64,', 'data:;base64,', 'data:image/svg+xml,']);
     const body = { image: prefix + image, mask: good.mask.toString('base64'), steps: 1 };
     return json('picture in JSON', dice.of(['/v1/inpaint', '/v1/jobs']), body, dice, target);
+  },
+
+  function otherApi(dice, target) {
+    const { pictures, masks, good } = target.corpus;
+    const text = (file: Buffer) => file.toString('base64');
+    const [image, mask] = dice.chance(0.7)
+      ? [damaged(dice.of(pictures), pictures, dice), good.mask]
+      : [good.image, damaged(dice.of(masks), pictures, dice)];
+    const odd = dice.chance(0.3) ? { [dice.text(8)]: anyValue(dice, 2) } : {};
+    const tensor = (name: string, file: Buffer) => ({
+      name,
+      datatype: dice.chance(0.8) ? 'BYTES' : dice.of(['UINT8', 'FP32', 'INT64', '']),
+      shape: dice.chance(0.8)
+        ? [1]
+        : dice.of([[0], [-1], [2], [1, 1, 1, 3], [2 ** 31, 2 ** 31], anyValue(dice, 1)]),
+      data: dice.chance(0.9) ? [text(file)] : anyValue(dice, 2),
+    });
+    const [kind, path, body] = dice.of<() => [string, string, object]>([
+      () => ['IOPaint', '/api/v1/inpaint', { image: text(image), mask: text(mask), sd_seed: 1, ...odd }],
+      () => [
+        'IOPaint mask',
+        '/api/v1/adjust_mask',
+        { mask: text(image), operate: 'expand', kernel_size: 3, ...odd },
+      ],
+      () => [
+        'tensors',
+        '/v2/models/celeba-inpaint-64/infer',
+        { inputs: [tensor('image', image), tensor('mask', mask)], parameters: { steps: 1, ...odd } },
+      ],
+    ])();
+    return { ...json(kind, path, body, dice, target), foreign: true };
   },
 
   function multipart(dice, target) {

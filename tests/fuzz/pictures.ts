@@ -96,8 +96,18 @@ const DAMAGES: Damage[] = [
       other.subarray(dice.int(other.length + 1)),
     ]);
   },
+  function number(bytes, dice) {
+    const at = somewhere(bytes, dice) & ~3; // lengths and offsets are often aligned
+    if (at + 4 > bytes.length) return bytes;
+    if (dice.chance(0.5)) bytes.writeUInt32LE(dice.of(NUMBERS), at);
+    else bytes.writeUInt32BE(dice.of(NUMBERS), at);
+    return bytes;
+  },
   resized,
 ];
+
+/** Lengths and offsets that overflow, or that do not move a parser forward. */
+const NUMBERS = [0, 1, 8, 2 ** 31 - 1, 2 ** 31, 2 ** 32 - 16, 2 ** 32 - 9, 2 ** 32 - 8, 2 ** 32 - 1];
 
 const SIDES = [0, 1, 2, 4999, 5001, 16_384, 65_535, 100_000, 2 ** 31 - 1, 2 ** 32 - 1];
 
