@@ -132,9 +132,17 @@ def holed(pictures: np.ndarray, holes: np.ndarray) -> np.ndarray:
     return np.where(holes[..., None], 128, pictures).astype(np.uint8)
 
 
+def spread(pictures: np.ndarray, count: int) -> np.ndarray:
+    """`count` of the pictures at even distances, or all of them if there are fewer.
+
+    Those at the start of the data set are sharper than the others.
+    """
+    return np.asarray(pictures[:: max(1, len(pictures) // count)][:count])
+
+
 def faces(args: argparse.Namespace):
     """128 px test faces: the service's fill beside the enlarged 64 px fill and Telea's."""
-    pictures = np.asarray(load_faces(args.data, 128, "test")[: args.count])
+    pictures = spread(load_faces(args.data, 128, "test"), args.count)
     reference = descriptors(pictures)
     for name, family in [("centre box", face_box), ("wide strokes", masks.FAMILIES["wide"])]:
         holes = np.stack([family(np.random.default_rng([9, i]), 128) for i in range(len(pictures))])
@@ -152,7 +160,7 @@ def faces(args: argparse.Namespace):
 
 def holes_of_strokes(args: argparse.Namespace):
     """Strokes and boxes in photographs of 512 px and faces of 128 px, beside both classical methods."""
-    sets = {"faces of 128 px": np.asarray(load_faces(args.data, 128, "test")[: args.count])}
+    sets = {"faces of 128 px": spread(load_faces(args.data, 128, "test"), args.count)}
     if args.photos:
         sets["photographs of 512 px"] = test_photographs(args.photos, 512, args.count)
     for title, pictures in sets.items():
