@@ -60,12 +60,18 @@ describe.skipIf(!hasChromium)('work is kept', () => {
     await third.goto(pages.service.url);
     await third.locator('#file').waitFor({ state: 'attached' });
     expect(await tabs()).toHaveLength(2); // both tabs are open
-    await third.close();
+    await first.close();
+    await second.reload();
+    await expect.poll(() => status(second)).toBe('Your work is back as you left it.');
+    expect(await second.inputValue('#curl')).toContain('face-2.png');
     await second.close();
-    await first.reload();
-    await expect.poll(() => status(first)).toBe('Your work is back as you left it.');
-    await expect.poll(tabs).toEqual(['current']);
-    expect(await holeOf(first)).toBeGreaterThan(0.02);
+    await third.reload();
+    await expect.poll(() => third.evaluate(storedTabs)).toEqual(['current']);
+    const last = await third.context().newPage();
+    await third.close();
+    await last.goto(pages.service.url);
+    await expect.poll(() => status(last)).toBe('Your work is back as you left it.');
+    expect(await holeOf(last)).toBeGreaterThan(0.02);
   });
 
   test('a fill goes on after a reload', async () => {

@@ -4,17 +4,18 @@ const LOCK = 'ddpm-inpaint/';
 /** IndexedDB: one record of plain data for the page, and the files that it names. */
 export class Database {
   #database: IDBDatabase | undefined;
-  /** Another tab that is open has its own record, which is not brought back. */
+  /** A tab keeps its record through reloads. That of a new tab is `current`, unless another open tab has it. */
   #record = 'current';
   #stored = new Set<IDBValidKey>();
 
   /** False where the browser stores nothing, as in some private windows. */
   async open(): Promise<boolean> {
+    this.#record = sessionStorage.getItem('record') ?? this.#record;
     if (!(await holdLock(this.#record))) {
-      this.#record = sessionStorage.getItem('record') ?? `tab-${Math.random().toString(36).slice(2)}`;
-      sessionStorage.setItem('record', this.#record);
+      this.#record = `tab-${Math.random().toString(36).slice(2)}`;
       await holdLock(this.#record);
     }
+    sessionStorage.setItem('record', this.#record); // a duplicated tab has a copy of it, but not the lock
     try {
       const request = indexedDB.open('ddpm-inpaint', 1);
       request.onupgradeneeded = () => {
@@ -35,7 +36,7 @@ export class Database {
     return this.#database.transaction(name, mode).objectStore(name);
   }
 
-  /** Deletes what tabs stored that are closed now, other than the one whose work is brought back. */
+  /** Deletes what tabs stored that are closed now. The work of `current` is brought back in a new tab. */
   async #dropAbandoned(): Promise<void> {
     if (!navigator.locks) return;
     const { held = [] } = await navigator.locks.query();
