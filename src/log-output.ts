@@ -26,29 +26,29 @@ export class LogOutput implements DestinationStream {
   }
 
   write(line: string): void {
-    try {
-      this.#writeAll(this.#torn ? `\n${line}` : line);
-      if (this.#lost === 0) return;
-      const msg = `log lines that could not be written before this one: ${this.#lost}`;
-      this.#writeAll(`${JSON.stringify({ level: WARN, time: Date.now(), msg })}\n`);
-      this.#lost = 0;
-    } catch {
+    if (!this.#writeAll(line)) {
       this.#lost++;
+      return;
     }
+    if (this.#lost === 0) return;
+    const msg = `log lines that could not be written before this one: ${this.#lost}`;
+    if (this.#writeAll(`${JSON.stringify({ level: WARN, time: Date.now(), msg })}\n`)) this.#lost = 0;
   }
 
-  #writeAll(line: string) {
-    const bytes = Buffer.from(line);
+  /** Whether the whole line could be written. */
+  #writeAll(line: string): boolean {
+    const bytes = Buffer.from(this.#torn ? `\n${line}` : line);
     let left = this.#lost > 0 ? 0 : MAX_WAIT_MS;
     for (let written = 0; written < bytes.length; ) {
       try {
         written += writeSync(this.#fd, bytes, written);
         this.#torn = written < bytes.length;
       } catch (error) {
-        if ((error as NodeJS.ErrnoException).code !== 'EAGAIN' || left <= 0) throw error;
+        if ((error as NodeJS.ErrnoException).code !== 'EAGAIN' || left <= 0) return false;
         Atomics.wait(clock, 0, 0, RETRY_MS);
         left -= RETRY_MS;
       }
     }
+    return true;
   }
 }

@@ -158,7 +158,8 @@ def model_card(stage, state: dict, run: dict, version: str, pictures: int, diffe
 def readme(card: dict) -> str:
     """The README.md of a version: card.md with the values of its model card."""
     training, c = card["training"], card["architecture"]
-    loss = f"; validation loss {training['validation_loss']}" if "validation_loss" in training else ""
+    kind = "distillation" if "distilled from" in card["description"] else "validation"  # a student's is not comparable with others
+    loss = f"; {kind} loss {training['validation_loss']}" if "validation_loss" in training else ""
     photographs = card["data"].get("photographs", [])
     return CARD.read_text().format(
         **card,

@@ -113,7 +113,7 @@ export const SETTINGS = {
       'Maximum number of rows in one evaluation of the network. `auto`: 1 on a CPU, measured at start on a GPU',
   },
   QUEUE_LIMIT: {
-    schema: wholeNumber(16, 100_000), // a request and a job of 8 images each
+    schema: wholeNumber(16, 100_000), // a job of 8 images and 8 more for requests
     default: '64',
     description:
       'Maximum number of images waiting or running, for each model; beyond it, requests get 429. With ' +

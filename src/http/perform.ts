@@ -51,6 +51,7 @@ export async function perform(
   const { logFields, apiKey } = reply.request;
   Object.assign(logFields, reproducibilityFields(resolved));
   const reservation = model.admission.reserve(parameters.numImages, apiKey?.name);
+  signal.addEventListener('abort', () => reservation.release(), { once: true }); // also while the model loads
   let room: Room | undefined;
   try {
     const prepared = await prepare(resolved, limits);

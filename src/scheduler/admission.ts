@@ -30,6 +30,9 @@ export interface QueueLimits {
   shared?: boolean;
 }
 
+/** Where the model is not loaded yet: about how long that takes, in seconds. */
+const LOAD_S = 5;
+
 interface Waiter {
   images: number;
   admit: () => void;
@@ -45,7 +48,7 @@ interface Waiter {
 export class Admission {
   readonly limit: number;
   /** Estimates when `images` images will have left the queue, in whole seconds. `direct`: those of jobs do not count. */
-  retryAfterS: (images: number, direct: boolean) => number = () => 1;
+  retryAfterS: (images: number, direct: boolean) => number = () => LOAD_S;
   readonly #background: number;
   readonly #shared: boolean;
   /** Images covered by reservations: of requests by owner, and of jobs. */

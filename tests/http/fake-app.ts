@@ -95,11 +95,14 @@ export class FakeRegistry implements ModelRegistry {
   readonly #model: ServedModel;
 
   notReadyReason: string | undefined;
+  /** While the model loads: resolves when it is loaded. */
+  loading: Promise<void> | undefined;
 
   constructor(config = readConfig({})) {
     const admission = new Admission({ limit: 16, ...queueShares({ ...config, QUEUE_LIMIT: 16 }) });
     this.scheduler = new Scheduler({ engine: this.engine, admission });
     const { scheduler, engine } = this;
+    const loading = () => this.loading;
     this.#model = {
       ref: 'fake@1',
       created: new Date(0),
@@ -109,11 +112,16 @@ export class FakeRegistry implements ModelRegistry {
       engine: engine.info,
       workers: { alive: 1, total: 1 },
       admission,
-      scheduler,
+      get scheduler() {
+        return loading() ? undefined : scheduler;
+      },
       get rowSeconds() {
         return engine.rowSeconds;
       },
-      open: async () => ({ scheduler, engine: engine.info }),
+      open: async () => {
+        await loading();
+        return { scheduler, engine: engine.info };
+      },
     };
   }
 

@@ -89,6 +89,44 @@ test('the step of a job never decreases, and its events arrive in step order', a
   expect(text.trim().split('\n\n').at(-1)).toContain('event: result');
 });
 
+test('requests to a model that loads count towards QUEUE_LIMIT, until their clients leave', async () => {
+  service = await startFakeApp({});
+  const { registry, url } = service;
+  registry.engine.rowSeconds = {}; // its speed is not known yet
+  let loaded = () => {};
+  registry.loading = new Promise<void>((resolve) => {
+    loaded = resolve;
+  }).then(() => {
+    registry.loading = undefined;
+  });
+  const { admission } = registry.scheduler;
+  const room = () => {
+    try {
+      admission.reserve(1).release();
+      return true;
+    } catch {
+      return false;
+    }
+  };
+  const leaving = new AbortController();
+  const send = (signal?: AbortSignal) =>
+    fetch(`${url}/v1/sample`, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json' },
+      body: '{"num_images":8,"steps":1}',
+      signal,
+    });
+  const waiting = [send(leaving.signal), send(leaving.signal)].map((answer) => answer.catch(() => 'left'));
+  await expect.poll(room).toBe(false);
+  expect((await send()).status).toBe(429);
+  leaving.abort();
+  expect(await Promise.all(waiting)).toEqual(['left', 'left']);
+  await expect.poll(() => admission.idle).toBe(true);
+  const answer = send();
+  loaded();
+  expect((await answer).status).toBe(200);
+});
+
 test('a repeated Idempotency-Key is answered while its model is not ready', async () => {
   service = await startFakeApp({});
   const resume = service.registry.engine.hold();

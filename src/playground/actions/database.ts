@@ -1,5 +1,7 @@
 const LOCK_MS = 1000;
 const LOCK = 'ddpm-inpaint/';
+/** A tab that is on another page, or that the browser has put to sleep, holds no lock. Its work is kept for this long. */
+const KEPT_MS = 7 * 24 * 60 * 60 * 1000;
 
 /** IndexedDB: one record of plain data for the page, and the files that it names. */
 export class Database {
@@ -36,14 +38,18 @@ export class Database {
     return this.#database.transaction(name, mode).objectStore(name);
   }
 
-  /** Deletes what tabs stored that are closed now. The work of `current` is brought back in a new tab. */
+  /** Deletes what tabs stored long ago that are not open. The work of `current` is brought back in a new tab. */
   async #dropAbandoned(): Promise<void> {
     if (!navigator.locks) return;
     const { held = [] } = await navigator.locks.query();
-    const open = new Set(['current', this.#record, ...held.map(({ name }) => name?.slice(LOCK.length))]);
+    const kept = new Set(['current', this.#record, ...held.map(({ name }) => name?.slice(LOCK.length))]);
+    for (const key of await done(this.#store('records', 'readonly').getAllKeys())) {
+      const { savedMs = 0 } = (await done(this.#store('records', 'readonly').get(key))) ?? {};
+      if (Date.now() - savedMs < KEPT_MS) kept.add(String(key));
+    }
     for (const store of ['records', 'files'] as const) {
       for (const key of await done(this.#store(store, 'readonly').getAllKeys()))
-        if (!open.has(String(key).split('/')[0])) await done(this.#store(store, 'readwrite').delete(key));
+        if (!kept.has(String(key).split('/')[0])) await done(this.#store(store, 'readwrite').delete(key));
     }
   }
 
@@ -56,7 +62,7 @@ export class Database {
       await done(this.#store('files', 'readwrite').put(blob, key));
       this.#stored.add(key);
     }
-    await done(this.#store('records', 'readwrite').put(record, this.#record));
+    await done(this.#store('records', 'readwrite').put({ ...record, savedMs: Date.now() }, this.#record));
     for (const key of this.#stored) {
       if (prefixed.has(String(key)) || !String(key).startsWith(`${this.#record}/`)) continue;
       await done(this.#store('files', 'readwrite').delete(key));

@@ -224,7 +224,7 @@ describe('the whole task', () => {
       post(service, message(row(new Float32Array(rows * 256), Array(rows).fill(5))), 'fake-network');
     service.registry.engine.rowSeconds = { base: 20 }; // each picture takes two evaluations
     expect((await post(service, fill(1, once))).status).toBe(200);
-    await expectError(await post(service, fill(2, once)), 422, 'about 40 seconds');
+    await expectError(await post(service, fill(2, once)), 422, 'which may take 1/2 of MAX_SYNC_MS');
     await expectError(await bare(4), 422, 'about 80 seconds');
     service.registry.engine.rowSeconds = { base: 15 };
     expect((await post(service, fill(2, once))).status).toBe(200);

@@ -2,6 +2,7 @@ import { randomInt } from 'node:crypto';
 import type { FastifyReply } from 'fastify';
 import { queueShares } from '../../../config/queue-shares.ts';
 import type { Config } from '../../../config/settings.ts';
+import { TakesTooLongError } from '../../../generation/errors.ts';
 import { assertSoon } from '../../../generation/estimate.ts';
 import { evaluate } from '../../../generation/evaluate.ts';
 import { type GenerationLimits, generationLimits } from '../../../generation/prepare.ts';
@@ -106,9 +107,11 @@ export async function predict(
   assertReady(registry, { model, parameters: {} });
   Object.assign(reply.request.logFields, { model: ref, rows });
   const reservation = model.admission.reserve(rows, reply.request.apiKey?.name);
+  const signal = disconnectSignal(reply);
+  signal.addEventListener('abort', () => reservation.release(), { once: true }); // also while the model loads
   try {
     await assertSoon(model, { base: rows }, config.MAX_SYNC_MS);
-    const values = await evaluate(model, sent, { signal: disconnectSignal(reply), reservation });
+    const values = await evaluate(model, sent, { signal, reservation });
     reply.header('x-model', ref);
     return await writeRows({ model_name: name, model_version: card.version, id }, wanted, { shape, values });
   } finally {
@@ -167,8 +170,11 @@ function assertAnswerable(
 
 /** The error, with the picture that it is about where there are several. */
 function naming(error: unknown, index: number, count: number): unknown {
+  const name = `picture ${index} of 0..${count - 1}`;
+  if (count > 1 && error instanceof TakesTooLongError)
+    error.message = `${name}, which may take 1/${count} of MAX_SYNC_MS: ${error.message}`;
   if (count === 1 || !(error instanceof PictureError)) return error;
-  return new PictureError(error.field, error.code, `picture ${index} of 0..${count - 1}: ${error.message}`);
+  return new PictureError(error.field, error.code, `${name}: ${error.message}`);
 }
 
 const asBuffer = (file: Uint8Array) => Buffer.from(file.buffer, file.byteOffset, file.length);
