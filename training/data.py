@@ -60,6 +60,11 @@ def check(root: str | Path, resolution: int) -> dict:
     return out
 
 
+def digest(pictures: np.ndarray) -> str:
+    """SHA-256 of the pixels, in hexadecimal: what results are kept under, so that they are not reused for other pictures."""
+    return hashlib.sha256(np.ascontiguousarray(pictures)).hexdigest()
+
+
 def _fingerprint(root: Path) -> str:
     """A hash of the names and contents of all files that load_faces reads."""
     manifest = root / "manifest.csv"

@@ -16,7 +16,6 @@ pictures of the data set.
 """
 
 import argparse
-import hashlib
 import json
 from pathlib import Path
 
@@ -30,8 +29,8 @@ from tqdm import tqdm
 import diffusion
 import masks
 from batches import pixels, scaled
-from data import load_faces
-from gate import SHARPNESS
+from data import digest, load_faces
+from gate import SHARPNESS, is_sharp
 from scores import descriptors, frechet, score, sharpness
 from unet import load_unet
 
@@ -194,9 +193,9 @@ def verdicts(metrics: dict) -> list[tuple[str, bool]]:
         if family in FRECHET_SHARE:
             ratio, share = m["sample"]["frechet"] / m["telea"]["frechet"], FRECHET_SHARE[family]
             out.append((f"{family}: Frechet distance {ratio:.3f} times that of Telea, required at most {share}", ratio <= share))
-        found, (low, high) = m["sample"]["sharpness"], SHARPNESS
+        found = m["sample"]["sharpness"]
         if found is not None:
-            out.append((f"{family}: sharpness {found} of the originals', required {low} to {high}", low <= found <= high))
+            out.append((f"{family}: sharpness {found} of the originals', required {SHARPNESS[0]} to {SHARPNESS[1]}", is_sharp(found)))
         for name in (k for k in m if k.startswith("mean_of_")):
             claim = f"{family}: L1 of the {name.replace('_', ' ')} {m[name]['l1']}, required below {m['telea']['l1']} (Telea)"
             out.append((claim, m[name]["l1"] < m["telea"]["l1"]))
@@ -225,8 +224,8 @@ def write_card(folder: Path, metrics: dict, how: dict):
     card["metrics"] = {"how": how, **metrics}
     card_file.write_text(json.dumps(card, indent=2) + "\n")
     mean = f"; the mean of {how['candidates']} samples, drawn with {how['candidate_steps']} steps each, is closer" if how["candidates"] > 1 else ""
-    sharpness = [m["sample"].get("sharpness") for m in metrics.values()]
-    outside = "" if all(s is None or SHARPNESS[0] <= s <= SHARPNESS[1] for s in sharpness) else "; this version is outside it"
+    measured = [s for m in metrics.values() if (s := m["sample"].get("sharpness")) is not None]
+    outside = "" if all(map(is_sharp, measured)) else "; this version is outside it"
     text = (
         f"Measured on {how['faces']} faces of people that training never saw, with {how['sampler']} and {how['steps']} steps "
         f"(timesteps: {diffusion.described(how['spacing'], how['final_timestep'])}). Each cell gives the "
@@ -277,9 +276,8 @@ def main():
 
     out = args.out / f"{sampler.card['id']}@{sampler.card['version']}"
     out.mkdir(parents=True, exist_ok=True)
-    digest = sampler.card["files"]["weights.safetensors"]["sha256"][:8]
-    pictures = hashlib.sha256(np.ascontiguousarray(faces)).hexdigest()[:8]
-    keep = out / f"metrics-{digest}-{pictures}-{args.device}-{'-'.join(map(str, how.values()))}.json"
+    weights = sampler.card["files"]["weights.safetensors"]["sha256"][:8]
+    keep = out / f"metrics-{weights}-{digest(faces)[:8]}-{args.device}-{'-'.join(map(str, how.values()))}.json"
     metrics = evaluate(sampler, faces, args.families.split(","), args.candidates, how["candidate_steps"], keep)
     (out / "metrics.json").write_text(json.dumps({"how": how, **metrics}, indent=2) + "\n")
     (out / "table.md").write_text(table(metrics) + "\n")

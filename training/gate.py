@@ -93,11 +93,17 @@ def compare_metrics(now: dict, new: dict, ref_now: str, ref_new: str) -> list[di
                 rows.append({**row, "holds": holds(value, found)})
         if "sharpness" not in new[family]["sample"]:
             raise ValueError(f"{ref_new} has no sharpness of sample for {family} masks: evaluate it again")
-        found, (low, high) = new[family]["sample"]["sharpness"], SHARPNESS
+        found = new[family]["sample"]["sharpness"]
         if found is not None:
             row = {"masks": family, "of": "sample", "measure": "sharpness", "now": measured["sample"].get("sharpness"), "new": found}
-            rows.append({**row, "allowed": f"{low} to {high}", "holds": low <= found <= high})
+            rows.append({**row, "allowed": "{} to {}".format(*SHARPNESS), "holds": is_sharp(found)})
     return rows
+
+
+def is_sharp(found: float) -> bool:
+    """Whether the sharpness of samples, as a share of the originals', is accepted."""
+    low, high = SHARPNESS
+    return low <= found <= high
 
 
 def table(rows: list[dict], now: dict, new: dict) -> str:

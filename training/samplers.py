@@ -13,7 +13,6 @@ Writes samplers.json and samplers.png to --out. Results are kept after each comb
 """
 
 import argparse
-import hashlib
 import json
 from pathlib import Path
 
@@ -23,7 +22,7 @@ from tqdm import tqdm
 
 import diffusion
 import masks
-from data import load_faces
+from data import digest, load_faces
 from evaluate import HERE, Sampler
 from scores import descriptors, frechet, hole_l1, sharpness
 
@@ -135,7 +134,7 @@ def main():
     args.out.mkdir(parents=True, exist_ok=True)
     keep = args.out / "samplers.json"
     how = {"model": f"{card['id']}@{card['version']}", "faces": len(faces), "candidates": args.candidates, "final_timestep": final}
-    how |= {"weights": card["files"]["weights.safetensors"]["sha256"], "pictures": hashlib.sha256(np.ascontiguousarray(faces)).hexdigest()}
+    how |= {"weights": card["files"]["weights.safetensors"]["sha256"], "pictures": digest(faces)}
     saved = json.loads(keep.read_text()) if keep.exists() else {}
     rows = saved["rows"] if saved.get("how") == how else []
     whole = saved.get("whole") if saved.get("how") == how else None

@@ -1,4 +1,4 @@
-import { exceededLimit, type Size, square } from '../image/picture.ts';
+import { exceededLimit, type Size, type SizeLimits, square } from '../image/picture.ts';
 import { InvalidParameterError } from './errors.ts';
 import type { PreparedRequest } from './prepare.ts';
 
@@ -8,15 +8,10 @@ export function resultSize(prepared: PreparedRequest): Size {
   return 'input' in prepared ? prepared.input.picture : square(prepared.model.card.resolution);
 }
 
-interface SizeLimits {
-  maxPixels: number;
-  maxSide: number;
-}
-
 const text = ({ width, height }: Size) => `${width}x${height}`;
 
 /** Checks that results of this size are not larger than a picture may be. Throws InvalidParameterError. */
-export function assertWithin(wanted: Size | undefined, limits: SizeLimits): void {
+export function assertWithin(wanted: Size | undefined, limits: Required<SizeLimits>): void {
   if (!wanted || !exceededLimit(wanted, limits)) return;
   const accepted = `at most ${limits.maxPixels} pixels, and ${limits.maxSide} on each side, are accepted`;
   throw new InvalidParameterError('size', `size is ${text(wanted)}; ${accepted}`);

@@ -50,8 +50,7 @@ export async function perform(
   const { model, parameters } = resolved;
   const { logFields, apiKey } = reply.request;
   Object.assign(logFields, reproducibilityFields(resolved));
-  const reservation = model.admission.reserve(parameters.numImages, apiKey?.name);
-  signal.addEventListener('abort', () => reservation.release(), { once: true }); // also while the model loads
+  const reservation = model.admission.reserve(parameters.numImages, apiKey?.name, signal);
   let room: Room | undefined;
   try {
     const prepared = await prepare(resolved, limits);

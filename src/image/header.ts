@@ -2,14 +2,11 @@ import type { Metadata, SharpOptions } from 'sharp';
 import { type InputFormat, isSequence, sniffFormat } from './format.ts';
 import { withoutBombs } from './inflated.ts';
 import { repairJpeg } from './jpeg.ts';
-import { exceededLimit, PictureError } from './picture.ts';
+import { exceededLimit, PictureError, type SizeLimits } from './picture.ts';
 import sharp from './sharp.ts';
 
-export interface Limits {
-  /** Maximum number of pixels; see exceededLimit(). Checked against the header, before decoding. */
-  maxPixels: number;
-  /** Maximum width and height in pixels; no limit when absent. */
-  maxSide?: number;
+/** The size is checked against the header, before decoding. */
+export interface Limits extends SizeLimits {
   /** Time limit for reading the header, and for decoding, in milliseconds; none when absent. */
   timeoutMs?: number;
 }

@@ -48,17 +48,24 @@ const LEAST_SIDE = 64;
 const FREE_PIXELS = 1_000_000;
 
 /** Pixels that the work on a picture is in proportion to: a side below 64 pixels counts as 64. */
-export const countedPixels = ({ width, height }: Pick<Box, 'width' | 'height'>): number =>
+export const countedPixels = ({ width, height }: Size): number =>
   Math.max(width, LEAST_SIDE) * Math.max(height, LEAST_SIDE);
 
 /** Whether a picture has more than `maxPixels`, or is so thin that it takes as much work as one that has. */
-const exceeds = (size: Pick<Box, 'width' | 'height'>, maxPixels: number): boolean =>
+const exceeds = (size: Size, maxPixels: number): boolean =>
   size.width * size.height > maxPixels || countedPixels(size) > Math.max(maxPixels, FREE_PIXELS);
+
+export interface SizeLimits {
+  /** Maximum number of pixels; see exceededLimit(). */
+  maxPixels: number;
+  /** Maximum width and height in pixels; no limit when absent. */
+  maxSide?: number;
+}
 
 /** The limit that a picture of this size exceeds, in words; undefined if it is accepted. */
 export function exceededLimit(
   size: Size,
-  { maxPixels, maxSide = Number.POSITIVE_INFINITY }: { maxPixels: number; maxSide?: number },
+  { maxPixels, maxSide = Number.POSITIVE_INFINITY }: SizeLimits,
 ): string | undefined {
   if (Math.max(size.width, size.height) > maxSide) return `each side may have at most ${maxSide}`;
   if (!exceeds(size, maxPixels)) return undefined;

@@ -69,8 +69,11 @@ export class Admission {
     return this.#directTotal + this.#jobs === 0 && this.#waiters.size === 0;
   }
 
-  /** Reserves room for a request now. Throws QueueFullError when there is none. `owner`: the name of its API key. */
-  reserve(images: number, owner?: string): Reservation {
+  /**
+   * Reserves room for a request now. Throws QueueFullError when there is none. `owner`: the name of its API key. The room is
+   * released when the signal aborts, also while the model loads.
+   */
+  reserve(images: number, owner?: string, signal?: AbortSignal): Reservation {
     let claimed = this.#jobs;
     for (const waiter of this.#waiters) claimed += waiter.images;
     const jobs = Math.max(this.#jobs, Math.min(claimed, this.#background));
@@ -81,7 +84,9 @@ export class Admission {
       this.#shared,
     );
     if (missing > 0) throw new QueueFullError(this.retryAfterS(missing, this.#waiters.size > 0));
-    return this.#grant(images, (change) => this.#countDirect(owner, change));
+    const reservation = this.#grant(images, (change) => this.#countDirect(owner, change));
+    signal?.addEventListener('abort', () => reservation.release(), { once: true });
+    return reservation;
   }
 
   /** Reserves room for a job as soon as there is some, in order of arrival. Rejects with the signal's reason. */

@@ -106,9 +106,8 @@ export async function predict(
   nameIgnored(reply, parameters, KNOWN_OF_ALL);
   assertReady(registry, { model, parameters: {} });
   Object.assign(reply.request.logFields, { model: ref, rows });
-  const reservation = model.admission.reserve(rows, reply.request.apiKey?.name);
   const signal = disconnectSignal(reply);
-  signal.addEventListener('abort', () => reservation.release(), { once: true }); // also while the model loads
+  const reservation = model.admission.reserve(rows, reply.request.apiKey?.name, signal);
   try {
     await assertSoon(model, { base: rows }, config.MAX_SYNC_MS);
     const values = await evaluate(model, sent, { signal, reservation });
@@ -170,11 +169,13 @@ function assertAnswerable(
 
 /** The error, with the picture that it is about where there are several. */
 function naming(error: unknown, index: number, count: number): unknown {
+  if (count === 1) return error;
   const name = `picture ${index} of 0..${count - 1}`;
-  if (count > 1 && error instanceof TakesTooLongError)
+  if (error instanceof PictureError)
+    return new PictureError(error.field, error.code, `${name}: ${error.message}`);
+  if (error instanceof TakesTooLongError)
     error.message = `${name}, which may take 1/${count} of MAX_SYNC_MS: ${error.message}`;
-  if (count === 1 || !(error instanceof PictureError)) return error;
-  return new PictureError(error.field, error.code, `${name}: ${error.message}`);
+  return error;
 }
 
 const asBuffer = (file: Uint8Array) => Buffer.from(file.buffer, file.byteOffset, file.length);

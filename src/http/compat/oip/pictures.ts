@@ -1,4 +1,4 @@
-import { exceededLimit } from '../../../image/picture.ts';
+import { exceededLimit, type SizeLimits } from '../../../image/picture.ts';
 import sharp from '../../../image/sharp.ts';
 import { fieldProblem } from '../../problem.ts';
 import { invalid, type Tensor } from './tensors.ts';
@@ -26,14 +26,8 @@ function toMask(name: string, values: Float32Array | Uint8Array): Uint8Array {
   return bytes.map((value) => (value >= 128 ? 255 : 0));
 }
 
-interface SizeLimits {
-  /** Of each picture. */
-  maxPixels: number;
-  maxSide: number;
-}
-
 /**
- * The pictures of a tensor [N, H, W, C], or of BYTES [N], as files. Throws Problem. Files are checked when they are decoded;
+ * The pictures of a tensor [N, H, W, C], or of BYTES [N], as files. `limits`: of each picture. Throws Problem. Files are checked when they are decoded;
  * the sizes of tensors here, because a file of a thin picture takes long to write.
  */
 export async function toFiles(tensor: Tensor, limits: SizeLimits): Promise<Uint8Array[]> {

@@ -1,4 +1,5 @@
 /** The functions that run in the threads of threads.ts: their cost is proportional to the bytes of a request. */
+import type { SizeLimits } from '../../../image/picture.ts';
 import { type FieldError, Problem, type Slug } from '../../problem.ts';
 import {
   type AnswerHead,
@@ -37,10 +38,7 @@ function find<Name extends string>({ tensors }: InferRequest, name: Name): Tenso
 }
 
 /** `maxPixels`: of all pictures of the request; `maxSide`: of each. */
-async function readFill(
-  message: Message,
-  { maxPixels, maxSide }: { maxPixels: number; maxSide: number },
-): Promise<FillRequest> {
+async function readFill(message: Message, { maxPixels, maxSide }: SizeLimits): Promise<FillRequest> {
   const request = readRequest(message, FILL);
   const { id, parameters, wanted, tensors } = request;
   const image = find(request, 'image');
