@@ -1,5 +1,6 @@
 import { type ChildProcess, fork } from 'node:child_process';
 import os from 'node:os';
+import { entryPoint } from '../entry-point.ts';
 import {
   type Deadlines,
   evaluationDeadlineMs,
@@ -13,9 +14,7 @@ import { isLarge, LARGE_NICENESS } from './large.ts';
 import type { NetworkSpec } from './network.ts';
 import type { FromWorker, Loaded, ToWorker } from './protocol.ts';
 
-/** When the parent runs from the TypeScript sources (tests, scripts), so does the worker, with the same loader. */
-const FROM_SOURCE = import.meta.url.endsWith('.ts');
-const ENTRY = new URL(FROM_SOURCE ? './worker.ts' : './worker.js', import.meta.url);
+const ENTRY = entryPoint(import.meta.url, 'worker');
 /** Characters kept of what a worker writes to stderr while it loads; the end says most. */
 const STDERR_TAIL_LENGTH = 2000;
 
@@ -92,12 +91,12 @@ export class WorkerProcess {
   #lost: WorkerLostError | undefined;
   #settleEnded: (loss: WorkerLostError) => void = () => {};
 
-  constructor({ spec, deadlines, entry = ENTRY, onLost }: WorkerProcessOptions) {
+  constructor({ spec, deadlines, entry = ENTRY.url, onLost }: WorkerProcessOptions) {
     this.#deadlines = deadlines;
     this.#silence = new Silence(deadlines.checkIntervalMs, performance.now());
     this.#child = fork(entry, {
       serialization: 'advanced', // typed arrays are sent as bytes, not as JSON
-      execArgv: FROM_SOURCE ? ['--import', 'tsx'] : [],
+      execArgv: ENTRY.execArgv,
       stdio: ['ignore', 'inherit', 'pipe', 'ipc'],
       // Otherwise onnxruntime writes a device id to the home directory and reports its use over the network.
       env: { ORT_DISABLE_TELEMETRY: '1', ...process.env },

@@ -6,6 +6,7 @@
  */
 import { Piscina } from 'piscina';
 import { usableCores } from '../engine/cores.ts';
+import { entryPoint } from '../entry-point.ts';
 import { pictureBudget, type Room } from './budget.ts';
 import { type Limits, type PictureHeader, tooSlow } from './header.ts';
 import { type Cost, Lanes } from './lanes.ts';
@@ -26,7 +27,6 @@ import { countedPixels, type Mask, type Picture, PictureError, type Size } from 
 import type { LevelPixels } from './regions/level.ts';
 import { type Refusal, type Tasks, tasks } from './tasks.ts';
 
-const FROM_SOURCE = import.meta.url.endsWith('.ts');
 /** libvips runs in the threads of libuv's pool, which has four. */
 const MAX_THREADS = 4;
 /** Threads for slow tasks. More would only compete with the network for cores. */
@@ -41,9 +41,10 @@ const TINY_PIXELS = 128 ** 2;
 const TINY_FILE_BYTES = 32_768;
 
 const threads = SLOW_THREADS + 1;
+const { url, execArgv } = entryPoint(import.meta.url, 'tasks');
 const pool = new Piscina({
-  filename: new URL(FROM_SOURCE ? './tasks.ts' : './tasks.js', import.meta.url).href,
-  execArgv: FROM_SOURCE ? ['--import', 'tsx'] : [],
+  filename: url.href,
+  execArgv,
   minThreads: 1,
   maxThreads: threads,
   idleTimeout: 30_000,

@@ -1,4 +1,4 @@
-import type { Job, JobFilter } from './job.ts';
+import { JOB_STATUSES, type Job, type JobFilter } from './job.ts';
 
 /** Jobs of one owner with one status, in order of creation. */
 type List = { job: Job; number: number }[];
@@ -39,8 +39,7 @@ export class JobIndex {
   }
 
   #listsOf(owner: string | undefined): List[] {
-    const all = ['queued', 'running', 'succeeded', 'failed', 'cancelled'] as const;
-    return all.map((status) => this.#lists.get(keyOf(owner, status)) ?? []);
+    return JOB_STATUSES.map((status) => this.#lists.get(keyOf(owner, status)) ?? []);
   }
 
   #insert(job: Job) {

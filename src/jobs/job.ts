@@ -87,6 +87,9 @@ export interface IdempotencyKey {
   fingerprint: string;
 }
 
+/** Names a key of an owner. A key's value may be anything, but an owner's name has no colon: no owner can name another's key. */
+export const ownedKey = ({ value }: IdempotencyKey, owner: string | undefined) => `${owner ?? ''}:${value}`;
+
 export interface JobFilter {
   /** undefined: jobs that were made without an API key. */
   owner?: string;

@@ -18,6 +18,7 @@ import {
   type JobResult,
   lastEvent,
   noSuchJob,
+  ownedKey,
   RESULT_BYTES,
   UnknownJobError,
 } from './job.ts';
@@ -280,9 +281,6 @@ export class MemoryJobQueue implements JobQueue {
     throw limitError(this.#options, full.what, full.ends, running);
   }
 }
-
-/** A key's value may be anything, but an owner's name has no colon: no owner can name another's key. */
-const ownedKey = ({ value }: IdempotencyKey, owner: string | undefined) => `${owner ?? ''}:${value}`;
 
 function size({ result }: Entry): number {
   return result?.files.reduce((sum, { length }) => sum + length, 0) ?? 0;

@@ -14,6 +14,7 @@ import {
   type JobRequest,
   type JobStatus,
   lastEvent,
+  ownedKey,
 } from '../job.ts';
 import { type Load, limitError, type RoomOptions, type Running } from '../room.ts';
 import { FINISH, FORGET, GIVE_BACK, PROGRESS, RESERVE, START, SUBMIT, TRIM } from './scripts.ts';
@@ -234,9 +235,6 @@ export class JobStore {
     return this.#redis.eval(script, 1, this.#options.prefix, json, ...bytes);
   }
 }
-
-/** A key's value may be anything, but an owner's name has no colon: no owner can name another's key. */
-const ownedKey = ({ value }: IdempotencyKey, owner: string | undefined) => `${owner ?? ''}:${value}`;
 
 function read(id: string, record: Record<string, string>): Job | undefined {
   if (!record.task) return undefined;

@@ -217,6 +217,19 @@ describe('the whole task', () => {
     expect(service.registry.scheduler.admission.idle).toBe(true);
   });
 
+  test('a request that takes too much memory to read is refused with the numbers', async () => {
+    const service = await start({ MAX_DECODED_BYTES: '10000000' });
+    const bytes = new Uint8Array(3_000_000);
+    const sent = message([{ name: 'image', datatype: 'UINT8', shape: [1, 1000, 1000, 3], bytes }, mask()]);
+    const detail =
+      /reading a request of 3000\d+ bytes would take 1[23] MB of memory; a request may take \d+ MB/;
+    for (const model of ['fake', 'fake-network']) {
+      const answer = await post(service, sent, model);
+      expect(answer.status).toBe(413);
+      expect(await answer.json()).toMatchObject({ error: expect.stringMatching(detail) });
+    }
+  });
+
   test('a request that takes too long is refused: all of its pictures share MAX_SYNC_MS', async () => {
     const service = await start({ MAX_SYNC_MS: '60000' });
     const once = { num_images: 1, steps: 1 };

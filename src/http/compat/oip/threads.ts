@@ -3,16 +3,17 @@
  * block health probes and other requests. Names, parameters and errors are the same.
  */
 import { Piscina } from 'piscina';
+import { entryPoint } from '../../../entry-point.ts';
 import { Problem } from '../../problem.ts';
 import type { Refusal, Tasks } from './tasks.ts';
 
-const FROM_SOURCE = import.meta.url.endsWith('.ts');
 /** More threads would only compete with the network for cores. */
 const MAX_THREADS = 2;
 
+const { url, execArgv } = entryPoint(import.meta.url, 'tasks');
 const pool = new Piscina({
-  filename: new URL(FROM_SOURCE ? './tasks.ts' : './tasks.js', import.meta.url).href,
-  execArgv: FROM_SOURCE ? ['--import', 'tsx'] : [],
+  filename: url.href,
+  execArgv,
   minThreads: 0, // nothing for a service that nobody asks in this protocol
   maxThreads: MAX_THREADS,
   idleTimeout: 30_000,
