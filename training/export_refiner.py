@@ -122,7 +122,10 @@ def start(refiner: dict) -> str:
     """In words, what sampling starts from, and how the coarse fill is prepared. refiner: the section of a model card."""
     first, sharpen = refiner["sampling"].get("first_timestep"), refiner.get("sharpen", 0)
     noise = "pure noise" if first is None else f"the enlarged fill with the noise of t = {first}"
-    return f"from {noise}" + (f". The fill is sharpened first, by {sharpen} times its difference from the mean of 3 × 3 pixels" if sharpen else "")
+    if not sharpen:
+        return f"from {noise}"
+    mask = f"by {sharpen} times its difference from the mean of 3 × 3 pixels"
+    return f"from {noise}. The fill is sharpened first, {mask}; by more if it is softer than the known pixels around it, by less if it is sharper"
 
 
 def with_section(readme: str, title: str, text: str) -> str:

@@ -17,13 +17,14 @@ from pathlib import Path
 import cv2
 import numpy as np
 import torch
+import torch.nn.functional as F
 from tqdm import tqdm
 
 import diffusion
 from batches import pixels, scaled
 from data import load_faces
 from evaluate import HERE, Sampler, sampled
-from refiner import Refiner, enlarge_coarse, load_refiner, refiner_input, sharpened
+from refiner import Refiner, enlarge_coarse, load_refiner, refiner_input, sharpened, sharpening
 from scores import descriptors, frechet, hole_l1, sharpness
 from sharp import face_box
 
@@ -36,7 +37,8 @@ def refine(
 ) -> np.ndarray:
     """The pictures uint8 [N, R, R, 3] with their holes, bool [N, R, R], refined from coarse fills, uint8 [N, R/2, R/2, 3].
 
-    card: the section about the refiner; first: the first timestep, where x is the enlarged fill with noise, or T-1 for pure noise.
+    card: the section about the refiner; first: the first timestep, where x is the enlarged fill with noise, or T-1 for pure noise;
+    sharpen: see refiner.sharpening, or 0.
     """
     schedule, sampling = diffusion.schedule_of(card), diffusion.sampling_of(card)
     ts = diffusion.timesteps(schedule, steps, "log_snr", sampling["final_timestep"], first)
@@ -47,7 +49,8 @@ def refine(
         draws = torch.Generator().manual_seed(i)
         level = torch.full((len(known), 1, 1, 1), card["level"])
         noise = partial(torch.randn, known.shape, generator=draws)
-        fills = enlarge_coarse(sharpened(fills, sharpen)) + card["level"] * noise()
+        amount = sharpening(fills, F.max_pool2d(mask, 2), sharpen) if sharpen else 0
+        fills = enlarge_coarse(sharpened(fills, amount)) + card["level"] * noise()
         x = noise()
         if first < schedule.T - 1:
             x = diffusion.q_sample(schedule, fills, torch.full((len(x),), first), x)
@@ -63,7 +66,7 @@ def main():
     parser.add_argument("--data", type=Path, default=HERE / "data" / "celeba", help="the data set")
     parser.add_argument("--faces", type=int, default=96, help="test faces to fill (default: 96)")
     parser.add_argument("--first", default="999,900,800", help="first timesteps (default: 999,900,800)")
-    parser.add_argument("--sharpen", default="0,0.2,0.4", help="amounts of the unsharp mask (default: 0,0.2,0.4)")
+    parser.add_argument("--sharpen", default="0,0.2,0.4", help="typical amounts of the unsharp mask (default: 0,0.2,0.4)")
     parser.add_argument("--steps", default="6", help="numbers of steps (default: 6)")
     parser.add_argument("--threads", type=int, default=2, help="CPU threads")
     args = parser.parse_args()

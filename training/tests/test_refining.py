@@ -7,7 +7,7 @@ import torch
 import diffusion
 import refining
 from export_refiner import start
-from refiner import enlarge_coarse, sharpened
+from refiner import enlarge_coarse, sharpened, sharpening
 
 CARD = {"prediction": "v", "schedule": {"type": "cosine", "T": 1000}, "level": 0.0, "sampling": {"spacing": "log_snr", "final_timestep": 8}}
 
@@ -19,12 +19,40 @@ def test_an_unsharp_mask_adds_a_share_of_the_difference_from_the_mean_and_repeat
     assert sharpened(x, 2).max() == 1
 
 
+def halves(known: float, fill: float) -> tuple[torch.Tensor, torch.Tensor]:
+    """A checkerboard whose Laplacian is 8 `known` in the left half and 8 `fill` in the right half, and that half as the hole."""
+    x, y = torch.meshgrid(torch.arange(16), torch.arange(16), indexing="xy")
+    mask = (x >= 8).float()
+    return ((x + y) % 2 * 2 - 1) * torch.where(mask == 1, fill, known).expand(1, 3, 16, 16), mask.view(1, 1, 16, 16)
+
+
+@pytest.mark.parametrize(
+    "known,fill,amount", [(0.5, 0.5, 0.3), (0.8, 0.5, 0.3 + np.log(1.6)), (0.5, 0.6, 0.3 - np.log(1.2)), (0.9, 0.1, 1.2), (0.1, 0.9, 0)]
+)
+def test_the_amount_grows_with_the_log_of_how_much_softer_the_fill_is_than_the_known_pixels(known, fill, amount):
+    """The same cases as in tests/generation/sharpen.test.ts."""
+    x, mask = halves(known, fill)
+    assert sharpening(x, mask, 0.3).shape == (1, 1, 1, 1)
+    assert float(sharpening(x, mask, 0.3)) == pytest.approx(amount, abs=1e-4)
+    equal, softer = halves(0.5, 0.5), halves(0.8, 0.5)
+    both = sharpening(*(torch.cat(pair) for pair in zip(equal, softer, strict=True)), 0.3)
+    assert both.flatten().tolist() == pytest.approx([0.3, 0.3 + np.log(1.6)], abs=1e-4)
+
+
+def test_without_an_interior_of_the_hole_the_amount_is_the_typical_one():
+    x, _ = halves(0.8, 0.1)
+    thin = torch.zeros(1, 1, 16, 16)
+    thin[..., 9] = 1
+    assert float(sharpening(x, thin, 0.3)) == pytest.approx(0.3)
+    assert float(sharpening(x, torch.ones(1, 1, 16, 16), 0.3)) == pytest.approx(0.3)
+
+
 @pytest.mark.parametrize("first", [999, 900, 300])
 def test_x_starts_as_the_enlarged_fill_with_the_noise_of_the_first_timestep(first):
     rng = np.random.default_rng(1)
-    pictures, coarse = (rng.integers(0, 256, (2, side, side, 3), dtype=np.uint8) for side in (16, 8))
-    holes = np.zeros((2, 16, 16), bool)
-    holes[:, 4:12] = True
+    pictures, coarse = (rng.integers(0, 256, (2, side, side, 3), dtype=np.uint8) for side in (32, 16))
+    holes = np.zeros((2, 32, 32), bool)
+    holes[:, 8:24] = True
     inputs = []
 
     def model(x, t):  # estimates x_0 = 0.5
@@ -38,7 +66,10 @@ def test_x_starts_as_the_enlarged_fill_with_the_noise_of_the_first_timestep(firs
     seen, t = inputs[0]
     assert t == first and len(inputs) == 3 and inputs[-1][1] == 8
     inside = torch.from_numpy(holes)[:, None].expand(-1, 3, -1, -1)
-    fill = enlarge_coarse(sharpened(torch.tensor(coarse).permute(0, 3, 1, 2).float() / 127.5 - 1, 0.5))
+    shrunk = torch.tensor(coarse).permute(0, 3, 1, 2).float() / 127.5 - 1
+    amount = sharpening(shrunk, torch.from_numpy(holes)[:, None, ::2, ::2].float(), 0.5)
+    assert len(amount.unique()) == 2
+    fill = enlarge_coarse(sharpened(shrunk, amount))
     assert torch.allclose(seen[:, 3:6][inside], fill[inside])
     a, b = (schedule.abar[first] ** 0.5, (1 - schedule.abar[first]) ** 0.5) if first < 999 else (0, 1)
     noise = ((seen[:, :3] - a * fill) / b)[inside]

@@ -38,27 +38,3 @@ export function enlargedAt(
   }
   return Math.min(1, Math.max(-1, sum));
 }
-
-/**
- * An unsharp mask: x + amount (x - mean of the 3 x 3 pixels around it), clipped to -1..1. Pixels beyond the canvas repeat its
- * edge. A model's fill is softer than a photograph that was shrunk to the same size, and the refiner keeps its softness.
- */
-export function sharpened(canvas: Canvas, amount: number): Canvas {
-  const { width, height } = canvas;
-  const x0 = new Float32Array(canvas.x0.length);
-  for (let c = 0; c < 3; c++) {
-    const plane = canvas.x0.subarray(c * width * height, (c + 1) * width * height);
-    for (let y = 0; y < height; y++) {
-      const rows = [Math.max(y - 1, 0), y, Math.min(y + 1, height - 1)].map((row) => row * width);
-      for (let x = 0; x < width; x++) {
-        const [before, after] = [Math.max(x - 1, 0), Math.min(x + 1, width - 1)];
-        let sum = 0;
-        for (const row of rows) sum += plane[row + before] + plane[row + x] + plane[row + after];
-        const value = plane[y * width + x];
-        const sharp = value + amount * (value - sum / 9);
-        x0[(c * height + y) * width + x] = Math.min(1, Math.max(-1, sharp));
-      }
-    }
-  }
-  return { ...canvas, x0 };
-}

@@ -7,7 +7,8 @@ import { cropTensor } from '../../image/regions/crop.ts';
 import type { LevelPixels } from '../../image/regions/level.ts';
 import type { Level } from '../../image/regions/plan.ts';
 import { type NoiseLevel, noiseLevel } from './conditional.ts';
-import { type Canvas, enlargedAt, sharpened } from './enlarge.ts';
+import { type Canvas, enlargedAt } from './enlarge.ts';
+import { sharpened, sharpening } from './sharpen.ts';
 
 /** One level of a region, and its known pixels. */
 export interface LevelInput extends Level, LevelPixels {}
@@ -17,7 +18,7 @@ export interface Refining {
   /** Conditioning augmentation: standard deviation of the noise that is added to the enlarged fill, and its largest value. */
   level: number;
   levelMax: number;
-  /** Amount of the unsharp mask that is applied to the fill before it is enlarged; none by default. */
+  /** Typical amount of the unsharp mask that is applied to the fill before it is enlarged: see sharpening(). 0, the default: none. */
   sharpen?: number;
 }
 
@@ -32,8 +33,8 @@ export interface JointOptions {
   clip?: boolean;
   seed: number;
   candidate: number;
-  /** The fill of the next coarser level; absent for the base model. */
-  coarse?: Refining & { canvas: Canvas };
+  /** The fill of the next coarser level, and its hole; absent for the base model. */
+  coarse?: Refining & { canvas: Canvas; mask: Float32Array };
 }
 
 /**
@@ -201,9 +202,9 @@ export class JointDenoising {
     return noise;
   }
 
-  #enlarge({ canvas: fill, level, sharpen }: NonNullable<JointOptions['coarse']>): Float32Array {
+  #enlarge({ canvas: fill, mask, level, sharpen }: NonNullable<JointOptions['coarse']>): Float32Array {
     const { canvas } = this.#level;
-    const coarse = sharpen ? sharpened(fill, sharpen) : fill;
+    const coarse = sharpen ? sharpened(fill, sharpening(fill, mask, sharpen)) : fill;
     const n = this.#pixels.length;
     // A draw of its own: steps of a sampler are far fewer.
     const enlarged = this.#noise(AUGMENTATION_DRAW);

@@ -35,6 +35,8 @@ export class WindowedTrajectory implements Trajectory {
   #shown: BegunStage;
   /** The latest fill of each region that a stage has finished. */
   readonly #filled: Canvas[] = [];
+  /** The hole of each, [height, width]. */
+  readonly #masks: Float32Array[] = [];
 
   constructor(stages: readonly Stage[]) {
     this.#stages = stages;
@@ -91,7 +93,7 @@ export class WindowedTrajectory implements Trajectory {
   #begin(): BegunStage {
     const { options, refining, levels } = this.#stages[this.#stage];
     const running = levels.map(({ region, input }) => {
-      const coarse = refining && { canvas: this.#filled[region], ...refining };
+      const coarse = refining && { canvas: this.#filled[region], mask: this.#masks[region], ...refining };
       return new JointDenoising(input, { ...options, coarse });
     });
     return { levels, running };
@@ -99,7 +101,10 @@ export class WindowedTrajectory implements Trajectory {
 
   #finishStage() {
     const { levels, running } = this.#current;
-    for (const [i, { region }] of levels.entries()) this.#filled[region] = running[i].canvas;
+    for (const [i, { region, input }] of levels.entries()) {
+      this.#filled[region] = running[i].canvas;
+      this.#masks[region] = input.mask;
+    }
     if (this.#stage === this.#stages.length - 1) return;
     this.#stage++;
     this.#current = this.#begin();
