@@ -75,9 +75,11 @@ const MAX_DOUBLINGS = 4;
  */
 export function planRegions(mask: Mask, hole: Box, options: PlanOptions): Plan {
   const { window } = options.base;
-  const groups = merge(holeParts(mask, hole), mask, options);
-  // Without enough evaluations, all regions stop at a coarser level, and start no finer than it.
+  const parts = holeParts(mask, hole);
+  // Without enough evaluations, all regions stop at a coarser level, and start no finer than it. Windows then show more of the
+  // picture, so more parts share a region.
   for (let finest = 0; ; finest++) {
+    const groups = merge(parts, mask, finest, options);
     const regions = groups.map((group) => ({ levels: levelsOf(mask, group, finest, options) }));
     const evaluations = count(regions);
     if (evaluations <= options.maxEvaluations || finest >= wholeLevel(mask, window))
@@ -112,12 +114,12 @@ function startLevel({ thickness }: HolePart, mask: Mask, { base: { window }, ref
   return Math.min(level, wholeLevel(mask, window));
 }
 
-/** Merges parts until no part lies in the canvas of another group. */
-function merge(parts: readonly HolePart[], mask: Mask, options: PlanOptions): Group[] {
+/** Merges parts until no part lies in the canvas of another group. None starts at a level finer than `finest`. */
+function merge(parts: readonly HolePart[], mask: Mask, finest: number, options: PlanOptions): Group[] {
   const { window } = options.base;
   let groups: Group[] = parts.map((part) => ({
     parts: [part.box],
-    start: startLevel(part, mask, options),
+    start: Math.max(finest, startLevel(part, mask, options)),
     thin: part.usualThickness <= thinFor(window),
   }));
   for (let merged = true; merged; ) {
@@ -168,13 +170,13 @@ function span(start: number, length: number, limit: number, window: number): [st
 }
 
 function levelsOf(mask: Mask, group: Group, finest: number, { base, refiner }: PlanOptions): Level[] {
-  const start = Math.max(group.start, finest);
-  const end = refiner === undefined ? start : Math.max(finest, start - MAX_DOUBLINGS, 0);
+  const { start } = group;
+  const end = refiner === undefined ? start : Math.max(finest, start - MAX_DOUBLINGS);
   const levels: Level[] = [];
   for (let level = start; level >= end; level--) {
     const [network, use] =
       level === start || !refiner ? (['base', base] as const) : (['refiner', refiner] as const);
-    const canvas = canvasOf(group, level, mask, Math.max(base.window, use.window));
+    const canvas = canvasOf(group, level, mask, use.window);
     const tiling = { side: use.window, overlap: use.window * OVERLAP[network] };
     const windows = group.parts.flatMap((part) => tile(mask, level, atLevel(part, level), canvas, tiling));
     const few = network === 'base' && group.thin && level === 0;

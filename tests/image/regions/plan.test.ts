@@ -2,6 +2,7 @@ import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { measureHole } from '../../../src/image/mask.ts';
 import type { Mask } from '../../../src/image/picture.ts';
+import { levelPixels } from '../../../src/image/regions/level.ts';
 import { holeParts } from '../../../src/image/regions/parts.ts';
 import { type Plan, planRegions } from '../../../src/image/regions/plan.ts';
 import { toPicture } from '../../../src/image/regions/windows.ts';
@@ -37,6 +38,29 @@ function expectCovered(mask: Mask, { regions }: Plan) {
       -1,
     );
   }
+}
+
+/**
+ * The number of hole pixels in a region's canvases that lie in none of its windows: its fill would say nothing of them, and
+ * would be pasted there. Beyond the picture's edges, only levels that are refined count.
+ */
+function uncovered(mask: Mask, { regions }: Plan): number {
+  const picture = { ...mask, channels: 3 as const, data: new Uint8Array(3 * mask.width * mask.height) };
+  let count = 0;
+  for (const { levels } of regions) {
+    for (const level of levels) {
+      const { canvas, windows } = level;
+      const last = level === levels.at(-1);
+      const { mask: hole } = levelPixels(picture, mask, level);
+      for (let p = 0; p < hole.length; p++) {
+        const [x, y] = [canvas.left + (p % canvas.width), canvas.top + Math.floor(p / canvas.width)];
+        if (hole[p] === 0) continue;
+        if (last && (x * 2 ** level.level >= mask.width || y * 2 ** level.level >= mask.height)) continue;
+        if (!windows.some((w) => box(w.left, w.top, w.width, w.height)(x, y))) count++;
+      }
+    }
+  }
+  return count;
 }
 
 describe('the steps of a region', () => {
@@ -198,6 +222,22 @@ describe('the bound on evaluations', () => {
   });
 });
 
+test('a narrow picture: the mirrored hole beyond its edge lies in windows too where it is refined', () => {
+  const mask = maskOf(800, 120, box(300, 15, 90, 90));
+  const found = plan(mask, { base: { window: 128, steps: 12 } });
+  expect(levels(found)).toEqual([[2, 1, 0]]);
+  expect(uncovered(mask, found)).toBe(0);
+});
+
+test('without enough evaluations, holes that the coarser windows show together share a region', () => {
+  const holes = [box(100, 100, 12, 12), box(400, 100, 12, 12)];
+  const mask = maskOf(1024, 1024, (x, y) => holes.some((hole) => hole(x, y)));
+  expect(plan(mask).regions.length).toBe(2);
+  const coarse = plan(mask, { maxEvaluations: 12 });
+  expect(coarse.regions.length).toBe(1);
+  expect(uncovered(mask, coarse)).toBe(0);
+});
+
 test('any hole of any picture is covered by windows, within the bound', () => {
   fc.assert(
     fc.property(
@@ -214,8 +254,11 @@ test('any hole of any picture is covered by windows, within the bound', () => {
       (width, height, boxes, [window, refiner]) => {
         const holes = boxes.map(([x, y, w, h]) => box(x % width, y % height, w, h));
         const mask = maskOf(width, height, (x, y) => holes.some((hole) => hole(x, y)));
-        const found = plan(mask, { base: { window, steps: 12 }, refiner: { window: refiner, steps: 6 } });
+        const uses = { base: { window, steps: 12 }, refiner: { window: refiner, steps: 6 } };
+        const found = plan(mask, uses);
         expectCovered(mask, found);
+        expect(uncovered(mask, found)).toBe(0);
+        expect(uncovered(mask, plan(mask, { ...uses, maxEvaluations: 100 }))).toBe(0);
         if (window >= 64) expect(found.evaluations).toBeLessThanOrEqual(OPTIONS.maxEvaluations);
       },
     ),
