@@ -15,6 +15,25 @@ def test_frechet_distance_of_gaussians_matches_the_closed_form():
     assert scores.frechet(a, a) == pytest.approx(0, abs=1e-9)
 
 
+def test_the_extrapolated_frechet_distance_has_little_of_the_bias_of_small_sets():
+    rng = np.random.default_rng(3)
+    d, n = 32, 400
+    a, b = rng.normal(0, 1, (n, d)), rng.normal(0.1, 1, (n, d))
+    true = d * 0.1**2
+    found = scores.frechet_extrapolated(a, b)
+    assert scores.frechet(a, b) > 4 * true
+    assert abs(found - true) < 0.3 * (scores.frechet(a, b) - true)
+    assert scores.frechet_extrapolated(a[:95], b[:95]) is None
+    assert evaluate.distances(a, b)["frechet_extrapolated"] == pytest.approx(found, abs=1e-5)
+    assert evaluate.distances(a[:95], b[:95]).keys() == {"frechet"}
+
+
+def test_ratios_of_extrapolated_distances_are_told():
+    one = {"sample": {"frechet_extrapolated": 0.013}, "telea": {"frechet_extrapolated": 0.136}}
+    told = evaluate.extrapolations({"box": one, "thin": {"sample": {}, "telea": {}}})
+    assert told == ["box: Frechet distance extrapolated to infinitely many faces 0.0130, 0.096 times that of Telea"]
+
+
 def test_l1_and_psnr_cover_only_the_hole():
     faces = np.full((2, 4, 4, 3), 100, np.uint8)
     holes = np.zeros((2, 4, 4), bool)
