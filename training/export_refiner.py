@@ -22,7 +22,7 @@ CELEBA = {
 }
 LEVEL = 0.05  # conditioning augmentation level of fills in service
 DEFAULTS = {"sampler": "dpmpp_2m", "steps": 6, "eta": 0}
-SHARPEN = 0.3  # amount of the unsharp mask for coarse fills: see refining.py
+SHARPEN = 0.3  # amount of the unsharp mask for coarse fills as sharp as their surroundings: see refiner.sharpening
 SAMPLING = {"spacing": "log_snr", "first_timestep": 900, "final_timestep": 8}
 NEXT_SECTION = "## Intended use and limitations"
 

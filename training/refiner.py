@@ -21,8 +21,8 @@ LEVEL_MAX = 0.3
 MAX_SHARPEN = 1.2
 """The largest amount of the unsharp mask of the coarse fill."""
 MIN_PIXELS = 16
-"""Pixels inside the hole, and outside it, without which their textures are not compared."""
-ROUNDING = 3.1e-4
+"""With fewer pixels inside the hole, or outside it, their sharpness is not compared."""
+FLOOR = 3.1e-4
 """Mean square of the Laplacian, summed over the channels, that rounding to 8 bits causes: 3 (1 + 1 + 1 + 1 + 16) (2 / 255)^2 / 12."""
 
 
@@ -134,12 +134,12 @@ def enlarge_coarse(x: torch.Tensor) -> torch.Tensor:
     return F.interpolate(x, scale_factor=2, mode="bicubic", align_corners=False).clamp(-1, 1)
 
 
-def sharpening(x: torch.Tensor, mask: torch.Tensor, typical: float) -> torch.Tensor:
+def sharpening(x: torch.Tensor, mask: torch.Tensor, at_equal: float) -> torch.Tensor:
     """The amounts, [N, 1, 1, 1], by which coarse fills are sharpened, as in src/generation/trajectories/sharpen.ts.
 
-    typical + log(L(known) / L(fill)), clipped to 0..1.2, where L is the root mean square of the Laplacian over pixels whose 3 x 3
-    neighbours are all known, or all in the hole; the typical amount if there are fewer than 16 of either.
-    x: [N, 3, H, W] in -1..1; mask: [N, 1, H, W], 1 in the hole.
+    at_equal + log(L(known) / L(fill)), clipped to 0..1.2, where L is the root mean square of the Laplacian over pixels whose 3 x 3
+    neighbours are all known, or all in the hole; at_equal alone, clipped, if there are fewer than 16 of either.
+    x: [N, 3, H, W] in -1..1; mask: [N, 1, H, W], 1 in the hole; at_equal: the amount for a fill as sharp as the known pixels.
     """
     lap = x[..., 1:-1, :-2] + x[..., 1:-1, 2:] + x[..., :-2, 1:-1] + x[..., 2:, 1:-1] - 4 * x[..., 1:-1, 1:-1]
     square = (lap**2).sum(1, keepdim=True)
@@ -147,12 +147,12 @@ def sharpening(x: torch.Tensor, mask: torch.Tensor, typical: float) -> torch.Ten
     def mean_over(part: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         alone = 1 - F.max_pool2d(1 - part, 3, 1)
         count = alone.sum((1, 2, 3))
-        return (square * alone).sum((1, 2, 3)) / count.clamp(min=1) + ROUNDING, count
+        return (square * alone).sum((1, 2, 3)) / count.clamp(min=1) + FLOOR, count
 
     (fill, in_hole), (known, outside) = mean_over(mask), mean_over(1 - mask)
-    amount = (typical + (known / fill).log() / 2).clamp(0, MAX_SHARPEN)
     comparable = torch.minimum(in_hole, outside) >= MIN_PIXELS
-    return torch.where(comparable, amount, torch.full_like(amount, typical)).view(-1, 1, 1, 1)
+    softer = torch.where(comparable, (known / fill).log() / 2, 0)
+    return (at_equal + softer).clamp(0, MAX_SHARPEN).view(-1, 1, 1, 1)
 
 
 def sharpened(x: torch.Tensor, amount: float | torch.Tensor) -> torch.Tensor:

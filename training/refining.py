@@ -66,7 +66,9 @@ def main():
     parser.add_argument("--data", type=Path, default=HERE / "data" / "celeba", help="the data set")
     parser.add_argument("--faces", type=int, default=96, help="test faces to fill (default: 96)")
     parser.add_argument("--first", default="999,900,800", help="first timesteps (default: 999,900,800)")
-    parser.add_argument("--sharpen", default="0,0.2,0.4", help="typical amounts of the unsharp mask (default: 0,0.2,0.4)")
+    parser.add_argument(
+        "--sharpen", default="0,0.2,0.4", help="amounts of the unsharp mask for fills as sharp as their surroundings; 0: none (default: 0,0.2,0.4)"
+    )
     parser.add_argument("--steps", default="6", help="numbers of steps (default: 6)")
     parser.add_argument("--threads", type=int, default=2, help="CPU threads")
     args = parser.parse_args()

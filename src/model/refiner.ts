@@ -34,9 +34,10 @@ export const refiner = z
     /** The largest level in training. */
     level_max: z.number().gt(0).max(1),
     /**
-     * Typical amount of the unsharp mask (x + amount (x - mean of 3 x 3 pixels)) that is applied to the coarse fill before it
-     * is enlarged: a model's fill is softer than the shrunk pictures of the refiner's training. A fill that is softer than
-     * the known pixels around it is sharpened more, another less: see sharpening() in src/generation. 0: none.
+     * Amount of the unsharp mask (x + amount (x - mean of 3 x 3 pixels)) that is applied to the coarse fill before it is
+     * enlarged, for a fill as sharp as the known pixels around it: a model's fill is softer than the shrunk pictures of the
+     * refiner's training. A softer fill is sharpened more, a sharper one less: see sharpening() in src/generation. 0: none
+     * for any fill.
      */
     sharpen: z.number().min(0).max(2).default(0),
     defaults,

@@ -24,12 +24,12 @@ function halves(known: number, fill: number) {
   return { canvas: { level: 0, left: 0, top: 0, width: SIDE, height: SIDE, x0 }, mask };
 }
 
-const amount = (known: number, fill: number, typical = 0.3) => {
+const amount = (known: number, fill: number, atEqual = 0.3) => {
   const { canvas, mask } = halves(known, fill);
-  return sharpening(canvas, mask, typical);
+  return sharpening(canvas, mask, atEqual);
 };
 
-test('a fill is sharpened by the typical amount plus the log of how much softer it is than the known pixels', () => {
+test('the amount grows with the log of how much softer the fill is than the known pixels', () => {
   expect(amount(0.5, 0.5)).toBeCloseTo(0.3, 6);
   expect(amount(0.8, 0.5)).toBeCloseTo(0.3 + Math.log(1.6), 4);
   expect(amount(0.5, 0.6)).toBeCloseTo(0.3 - Math.log(1.2), 4);
@@ -38,13 +38,41 @@ test('a fill is sharpened by the typical amount plus the log of how much softer 
 test('the amount is bounded, and noise of rounding in flat pictures hardly changes it', () => {
   expect(amount(0.9, 0.1)).toBe(1.2);
   expect(amount(0.1, 0.9)).toBe(0);
-  // Laplacians of 8 x 0.0005, about that of rounding to 8 bits.
-  expect(amount(0.0005, 0.0001)).toBeLessThan(0.4);
+  // The mean squares are 3 (8 x 0.0005)^2 and 3 (8 x 0.0001)^2, less than the floor of 3.1e-4.
+  expect(amount(0.0005, 0.0001)).toBeCloseTo(0.3 + Math.log((4.8e-5 + 3.1e-4) / (1.92e-6 + 3.1e-4)) / 2, 6);
 });
 
-test('a hole without an interior gets the typical amount, as does a picture that is all hole', () => {
+test('without 16 pixels of either kind the amount does not depend on the pixels', () => {
   const { canvas } = halves(0.8, 0.1);
-  const thin = Float32Array.from({ length: SIDE * SIDE }, (_, p) => (p % SIDE === 9 ? 1 : 0));
-  expect(sharpening(canvas, thin, 0.3)).toBe(0.3);
-  expect(sharpening(canvas, new Float32Array(SIDE * SIDE).fill(1), 0.3)).toBe(0.3);
+  const at = (isHole: (x: number, y: number) => boolean) => {
+    const mask = Float32Array.from({ length: SIDE * SIDE }, (_, p) =>
+      Number(isHole(p % SIDE, Math.floor(p / SIDE))),
+    );
+    return sharpening(canvas, mask, 0.3);
+  };
+  expect(at((x) => x === 9)).toBe(0.3);
+  expect(at(() => true)).toBe(0.3);
+  expect(at((x, y) => x >= 9 && x < 14 && y >= 2 && y < 9)).toBe(0.3); // 3 x 5 pixels in the interior
+  expect(at((x, y) => x >= 9 && x < 15 && y >= 2 && y < 8)).toBe(1.2); // 4 x 4
+  const all = new Float32Array(SIDE * SIDE).fill(1);
+  expect(sharpening(canvas, all, 2)).toBe(1.2);
+});
+
+test('all three channels and both directions count', () => {
+  const { canvas, mask } = halves(0, 0);
+  const set = (of: (x: number, y: number, c: number) => number) => {
+    canvas.x0.forEach((_, i) => {
+      canvas.x0[i] = of(i % SIDE, Math.floor(i / SIDE) % SIDE, Math.floor(i / SIDE / SIDE));
+    });
+    return sharpening(canvas, mask, 0.3);
+  };
+  // Stripes in one channel: in the hole the Laplacian is 0.8 times that outside it.
+  for (const channel of [0, 1, 2]) {
+    for (const along of [0, 1]) {
+      const found = set((x, y, c) =>
+        c === channel ? ([x, y][along] % 2 ? 0.25 : -0.25) * (x < SIDE / 2 ? 1 : 0.8) : 0,
+      );
+      expect(found).toBeCloseTo(0.3 - Math.log(0.8), 1);
+    }
+  }
 });

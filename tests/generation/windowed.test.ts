@@ -52,8 +52,13 @@ function spec(changes: Partial<WindowedSpec> = {}): WindowedSpec {
 
 /** v for a network that estimates x_0 = `estimate` everywhere. */
 function predict({ x, t }: { x: Float32Array; t: number }, estimate: number): Float32Array {
+  return predictEach({ x, t }, () => estimate);
+}
+
+/** The same for an estimate of each value. */
+function predictEach({ x, t }: { x: Float32Array; t: number }, estimate: (i: number) => number) {
   const [a, b] = [Math.sqrt(abar[t]), Math.sqrt(1 - abar[t])];
-  return Float32Array.from({ length: 3 * R * R }, (_, i) => (a * x[i] - estimate) / b);
+  return Float32Array.from({ length: 3 * R * R }, (_, i) => (a * x[i] - estimate(i)) / b);
 }
 
 /** Takes the trajectory to its end. `order`: of the rows of each step; `estimate`: x_0 in a window. */
@@ -193,12 +198,76 @@ test('a refiner that starts at a lower timestep starts from the enlarged fill wi
 
 test('the coarse fill is sharpened before it is enlarged', () => {
   const level = { level: 0, levelMax: 0.3 };
-  const [plain, sharp] = [refined({ refining: level }), refined({ refining: { ...level, sharpen: 0.5 } })];
+  const [plain, sharp] = [refined({ refining: level }), refined({ refining: { ...level, sharpen: 1.3 } })];
   const { mask } = spec().stages[0].levels[0].input;
-  const canvas = sharpened(plain.fill, sharpening(plain.fill, mask, 0.5));
+  const amount = sharpening(plain.fill, mask, 1.3);
+  expect(amount).toBeGreaterThan(0.1);
+  expect(amount).toBeLessThan(1.1);
+  const canvas = sharpened(plain.fill, amount);
   for (const [found, from] of [[plain, plain.fill] as const, [sharp, canvas] as const])
     for (let i = 0; i < R * R; i++)
       expect(found.x[3 * R * R + i]).toBeCloseTo(enlargedAt(from, 24 + (i % R), Math.floor(i / R), 0), 6);
+});
+
+test('a fill is sharpened by the hole of its own region and level', () => {
+  const { stages, ...rest } = spec();
+  const [base, refiner] = stages;
+  const refining = { level: 0, levelMax: 0.3, sharpen: 0.5 };
+  const inputs = [
+    base.levels[0].input,
+    level(0, 'refiner', 40, 14, [0, 12, 24]),
+    level(-1, 'refiner', 64, 16, [0, 16, 32, 48]),
+  ];
+  const [first, ...later] = inputs.map((input) => ({ region: 1, input }));
+  const other = { region: 0, input: level(1, 'base', 24, 20, [0, 8]) };
+  const start = (given: typeof later) =>
+    createTrajectory({
+      ...rest,
+      stages: [
+        { ...base, levels: [other, first] },
+        ...given.map((each) => ({ ...refiner, refining, levels: [each] })),
+      ],
+    });
+  const texture = (i: number) => 0.6 * Math.sin(i);
+  const advance = (trajectory: DenoisingTrajectory, to: number) => {
+    while (trajectory.step < to) {
+      const inputs = Array.from({ length: trajectory.rows }, (_, row) => trajectory.input(row));
+      for (const [row, input] of inputs.entries()) trajectory.advance(predictEach(input, texture), row);
+    }
+    return trajectory;
+  };
+  const whole = start(later);
+  let done = 4 * 4;
+  for (const [i, { windows }] of later.map(({ input }) => input).entries()) {
+    const short = start(later.slice(0, i));
+    const fill = advance(short, short.total).fills[1];
+    const amount = sharpening(fill, inputs[i].mask, refining.sharpen);
+    expect(amount).toBeGreaterThan(0.1);
+    expect(amount).toBeLessThan(1.1);
+    const coarse = sharpened(fill, amount);
+    const row = windows.length - 1; // all hole
+    const { x } = advance(whole, done).input(row);
+    for (let p = 0; p < R * R; p++) {
+      const column = windows[row].left + (p % R);
+      expect(x[3 * R * R + p]).toBeCloseTo(enlargedAt(coarse, column, Math.floor(p / R), 0), 6);
+    }
+    done += 4 * windows.length;
+  }
+});
+
+test('pixels of the hole that no window shows keep their value', () => {
+  const { stages, ...rest } = spec();
+  const input = level(0, 'base', 40, 8, [0, 12]); // columns 28..39 are in no window
+  const { x0 } = run(
+    createTrajectory({ ...rest, stages: [{ ...stages[0], levels: [{ region: 0, input }] }] }),
+    forwards,
+    () => 0.25,
+  );
+  for (let i = 0; i < x0.length; i++) {
+    const column = i % 40;
+    if (column < 8 || column >= 28) expect(x0[i]).toBe(input.x0[i]);
+    else expect(x0[i]).toBeCloseTo(0.25, 5);
+  }
 });
 
 test('in a thread it gives the same bytes as on the main thread', async () => {

@@ -45,6 +45,16 @@ def test_without_an_interior_of_the_hole_the_amount_is_the_typical_one():
     thin[..., 9] = 1
     assert float(sharpening(x, thin, 0.3)) == pytest.approx(0.3)
     assert float(sharpening(x, torch.ones(1, 1, 16, 16), 0.3)) == pytest.approx(0.3)
+    assert float(sharpening(x, torch.ones(1, 1, 16, 16), 2)) == pytest.approx(1.2)
+    for width, amount in [(5, 0.3), (6, 1.2)]:  # 15 and 20 pixels in the interior
+        box = torch.zeros(1, 1, 16, 16)
+        box[..., 2:9, 9 : 9 + width] = 1
+        assert float(sharpening(x, box, 0.3)) == pytest.approx(amount)
+
+
+def test_in_flat_pictures_the_floor_decides():
+    x, mask = halves(0.0005, 0.0001)
+    assert float(sharpening(x, mask, 0.3)) == pytest.approx(0.3 + np.log((4.8e-5 + 3.1e-4) / (1.92e-6 + 3.1e-4)) / 2, abs=1e-5)
 
 
 @pytest.mark.parametrize("first", [999, 900, 300])
@@ -52,7 +62,7 @@ def test_x_starts_as_the_enlarged_fill_with_the_noise_of_the_first_timestep(firs
     rng = np.random.default_rng(1)
     pictures, coarse = (rng.integers(0, 256, (2, side, side, 3), dtype=np.uint8) for side in (32, 16))
     holes = np.zeros((2, 32, 32), bool)
-    holes[:, 8:24] = True
+    holes[:, 9:24] = True  # covers half of a coarse row too
     inputs = []
 
     def model(x, t):  # estimates x_0 = 0.5
@@ -67,7 +77,8 @@ def test_x_starts_as_the_enlarged_fill_with_the_noise_of_the_first_timestep(firs
     assert t == first and len(inputs) == 3 and inputs[-1][1] == 8
     inside = torch.from_numpy(holes)[:, None].expand(-1, 3, -1, -1)
     shrunk = torch.tensor(coarse).permute(0, 3, 1, 2).float() / 127.5 - 1
-    amount = sharpening(shrunk, torch.from_numpy(holes)[:, None, ::2, ::2].float(), 0.5)
+    coarse_holes = torch.from_numpy(holes.reshape(2, 16, 2, 16, 2).any((2, 4)))[:, None].float()
+    amount = sharpening(shrunk, coarse_holes, 0.5)
     assert len(amount.unique()) == 2
     fill = enlarge_coarse(sharpened(shrunk, amount))
     assert torch.allclose(seen[:, 3:6][inside], fill[inside])

@@ -18,7 +18,10 @@ export interface Refining {
   /** Conditioning augmentation: standard deviation of the noise that is added to the enlarged fill, and its largest value. */
   level: number;
   levelMax: number;
-  /** Typical amount of the unsharp mask that is applied to the fill before it is enlarged: see sharpening(). 0, the default: none. */
+  /**
+   * Amount of the unsharp mask that is applied to the fill before it is enlarged, for a fill as sharp as the known pixels around
+   * it: see sharpening(). 0, the default: none for any fill.
+   */
   sharpen?: number;
 }
 
@@ -50,7 +53,7 @@ export interface JointOptions {
 export class JointDenoising {
   readonly #level: LevelInput;
   readonly #options: JointOptions;
-  /** Index in the canvas of each pixel of the hole. */
+  /** Index in the canvas of each pixel of the hole that lies in a window. Others, beyond the picture's edges, stay as they are. */
   readonly #pixels: Int32Array;
   readonly #windows: Window[];
   /** Sum of the windows' weights for each pixel of the hole. */
@@ -67,7 +70,7 @@ export class JointDenoising {
   constructor(level: LevelInput, options: JointOptions) {
     this.#level = level;
     this.#options = options;
-    this.#pixels = holeOf(level.mask);
+    this.#pixels = holeOf(level);
     const side = level.windows[0].width;
     const weight = weights(side);
     this.#windows = windowsOf(level, this.#pixels);
@@ -227,9 +230,16 @@ interface Window {
   places: Int32Array;
 }
 
-function holeOf(mask: Float32Array): Int32Array {
+function holeOf({ canvas, mask, windows }: LevelInput): Int32Array {
+  const shown = new Uint8Array(mask.length);
+  for (const { left, top, width, height } of windows) {
+    for (let y = top - canvas.top; y < top - canvas.top + height; y++) {
+      const from = y * canvas.width + left - canvas.left;
+      shown.fill(1, from, from + width);
+    }
+  }
   const found: number[] = [];
-  for (let p = 0; p < mask.length; p++) if (mask[p] === 1) found.push(p);
+  for (let p = 0; p < mask.length; p++) if (mask[p] === 1 && shown[p] === 1) found.push(p);
   return Int32Array.from(found);
 }
 

@@ -2,28 +2,29 @@ import type { Canvas } from './enlarge.ts';
 
 /** The largest amount of the unsharp mask: more makes halos at edges. */
 const MAX_AMOUNT = 1.2;
-/** Pixels inside the hole, and outside it, that a comparison needs at least. */
+/** With fewer pixels inside the hole, or outside it, their sharpness is not compared. */
 const MIN_PIXELS = 16;
-/** Mean square of the Laplacian, summed over the channels, that rounding to 8 bits causes: 3 (1 + 1 + 1 + 1 + 16) (2 / 255)^2 / 12. */
-const ROUNDING = 3.1e-4;
+/**
+ * Added to both mean squares, so that in flat pictures noise does not decide: the mean square of the Laplacian, summed over the
+ * channels, that rounding to 8 bits causes, 3 (1 + 1 + 1 + 1 + 16) (2 / 255)^2 / 12.
+ */
+const FLOOR = 3.1e-4;
 
 /**
- * The amount by which a coarse fill is sharpened, so that its texture is as strong as that around it:
+ * The amount by which a coarse fill is sharpened: more if it is softer than the known pixels around it, less if it is sharper.
  *
- *   amount = typical + log(L(known) / L(fill)), clipped to 0..1.2
+ *   amount = atEqual + log(L(known) / L(fill)), clipped to 0..1.2
  *
- * L is the root mean square of the Laplacian over pixels whose 3 x 3 neighbours are all known, or all in the hole. A hole
- * that is too thin to be compared gets the typical amount.
+ * L is the root mean square of the Laplacian over pixels whose 3 x 3 neighbours are all known, or all in the hole. If there
+ * are fewer than 16 of either, as in a thin hole, the amount is `atEqual`, clipped.
  *
  * @param mask [height, width], 1 in the hole
- * @param typical the amount for a fill whose Laplacian is as large as that of the known pixels
+ * @param atEqual the amount for a fill as sharp as the known pixels, 0 or more
  */
-export function sharpening({ width, height, x0 }: Canvas, mask: Float32Array, typical: number): number {
+export function sharpening({ width, height, x0 }: Canvas, mask: Float32Array, atEqual: number): number {
   const plane = width * height;
-  const [known, fill] = [
-    { sum: 0, count: 0 },
-    { sum: 0, count: 0 },
-  ];
+  const known = { sum: 0, count: 0 };
+  const fill = { sum: 0, count: 0 };
   for (let y = 1; y < height - 1; y++) {
     for (let x = 1; x < width - 1; x++) {
       const at = y * width + x;
@@ -35,9 +36,10 @@ export function sharpening({ width, height, x0 }: Canvas, mask: Float32Array, ty
         part.sum += (x0[p - 1] + x0[p + 1] + x0[p - width] + x0[p + width] - 4 * x0[p]) ** 2;
     }
   }
-  if (known.count < MIN_PIXELS || fill.count < MIN_PIXELS) return typical;
-  const ratio = (known.sum / known.count + ROUNDING) / (fill.sum / fill.count + ROUNDING);
-  return Math.min(MAX_AMOUNT, Math.max(0, typical + Math.log(ratio) / 2));
+  let softer = 0;
+  if (known.count >= MIN_PIXELS && fill.count >= MIN_PIXELS)
+    softer = Math.log((known.sum / known.count + FLOOR) / (fill.sum / fill.count + FLOOR)) / 2;
+  return Math.min(MAX_AMOUNT, Math.max(0, atEqual + softer));
 }
 
 /** The value of the mask at a pixel and its 8 neighbours; undefined if they differ. */

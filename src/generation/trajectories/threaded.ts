@@ -1,5 +1,6 @@
 import { Worker } from 'node:worker_threads';
 import type { NetworkName } from '../../engine/engine.ts';
+import { entryPoint } from '../../entry-point.ts';
 import type { Trajectory } from '../../scheduler/trajectory.ts';
 import type { NoiseLevel } from './conditional.ts';
 import type { TrajectorySpec } from './create.ts';
@@ -7,7 +8,7 @@ import type { Canvas } from './enlarge.ts';
 import type { Answer, Message, State } from './thread.ts';
 
 const FROM_SOURCE = import.meta.url.endsWith('.ts');
-const ENTRY = new URL(FROM_SOURCE ? './thread.ts' : './thread.js', import.meta.url);
+const ENTRY = entryPoint(import.meta.url, 'thread').url;
 
 /** In development: loads the entry through tsx, which has to be registered in the thread itself. */
 const LOAD_SOURCE = `import('tsx/esm/api').then(({ register }) => {
