@@ -8,9 +8,9 @@
 For each of the four families of masks (masks.FAMILIES), this measures the L1 distance (of 255) and the PSNR over the hole,
 for one sample and for the mean of several candidates. For one sample it also measures the sharpness of the fills as a share
 of the originals', and the Frechet distance between 128-d face descriptors of the results and of the originals. That distance
-is biased upwards for sets of this size, so it is also extrapolated to infinitely many faces (scores.frechet_extrapolated). Every face
-has a noise seed of its own, derived from its index: fills that share their noise resemble each other, which would distort a
-distance between sets. Results are saved after each family, and an interrupted run resumes from there.
+is biased upwards for sets of this size, so it is also extrapolated to infinitely many faces (scores.frechet_extrapolated).
+Every face has a noise seed of its own, derived from its index: fills that share their noise resemble each other, which would
+distort a distance between sets. Results are saved after each family, and an interrupted run resumes from there.
 
 The results are written to eval/<id>@<version>/: metrics.json, table.md and sheet.png. Do not publish the sheet: it contains
 pictures of the data set.

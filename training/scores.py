@@ -61,16 +61,17 @@ def frechet(a: np.ndarray, b: np.ndarray) -> float:
 def frechet_extrapolated(a: np.ndarray, b: np.ndarray) -> float | None:
     """The Frechet distance that sets of infinitely many rows would have, estimated (Chong & Forsyth 2020, FID infinity).
 
-    The distance between samples of N rows is too large by about c / N, and not by the same c for every method. The mean distances
-    of random subsets of a third of the rows to all of them are fitted by a line in 1 / N, which is read at 0. Row i of a and
-    row i of b belong together: subsets have the same rows of both. a, b: [N, D]. None for fewer than 3 D rows.
+    The distance between samples of N rows is too large by about c / N, and not by the same c for every method. A line in 1 / N is
+    fitted to the mean distances of random subsets, of a third of the rows up to all of them, and read at 0. Row i of a and row i
+    of b belong together: subsets have the same rows of both. a, b: [N, D]. None for fewer than 3 D rows.
     """
     n, d = a.shape
     if n < 3 * d:
         return None
     rng = np.random.default_rng(0)
     sizes = np.linspace(n / 3, n, 5).round().astype(int)
-    means = [np.mean([frechet(a[i], b[i]) for i in (rng.permutation(n)[:size] for _ in range(SUBSETS))]) for size in sizes]
+    subsets = [[rng.permutation(n)[:size] for _ in range(SUBSETS)] for size in sizes[:-1]]
+    means = [np.mean([frechet(a[i], b[i]) for i in each]) for each in subsets] + [frechet(a, b)]
     return float(np.polyfit(1 / sizes, means, 1)[1])
 
 

@@ -39,7 +39,7 @@ def test_the_amount_grows_with_the_log_of_how_much_softer_the_fill_is_than_the_k
     assert both.flatten().tolist() == pytest.approx([0.3, 0.3 + np.log(1.6)], abs=1e-4)
 
 
-def test_without_an_interior_of_the_hole_the_amount_is_the_typical_one():
+def test_without_16_pixels_of_either_kind_the_amount_does_not_depend_on_the_pixels():
     x, _ = halves(0.8, 0.1)
     thin = torch.zeros(1, 1, 16, 16)
     thin[..., 9] = 1

@@ -70,10 +70,10 @@ export class JointDenoising {
   constructor(level: LevelInput, options: JointOptions) {
     this.#level = level;
     this.#options = options;
-    this.#pixels = holeOf(level);
-    const side = level.windows[0].width;
-    const weight = weights(side);
-    this.#windows = windowsOf(level, this.#pixels);
+    const { pixels, windows } = shownHole(level);
+    this.#pixels = pixels;
+    this.#windows = windows;
+    const weight = weights(level.windows[0].width);
     this.#weights = new Float32Array(this.#pixels.length);
     for (const { slots, places } of this.#windows)
       for (let i = 0; i < slots.length; i++) this.#weights[slots[i]] += weight[places[i]];
@@ -230,35 +230,26 @@ interface Window {
   places: Int32Array;
 }
 
-function holeOf({ canvas, mask, windows }: LevelInput): Int32Array {
-  const shown = new Uint8Array(mask.length);
-  for (const { left, top, width, height } of windows) {
-    for (let y = top - canvas.top; y < top - canvas.top + height; y++) {
-      const from = y * canvas.width + left - canvas.left;
-      shown.fill(1, from, from + width);
-    }
-  }
-  const found: number[] = [];
-  for (let p = 0; p < mask.length; p++) if (mask[p] === 1 && shown[p] === 1) found.push(p);
-  return Int32Array.from(found);
-}
-
-function windowsOf({ windows, canvas }: LevelInput, pixels: Int32Array): Window[] {
-  const slotOf = new Int32Array(canvas.width * canvas.height).fill(-1);
-  for (let i = 0; i < pixels.length; i++) slotOf[pixels[i]] = i;
-  return windows.map(({ left, top, width: side }) => {
+/** The hole's pixels that windows show, as places in the canvas, and each window's share of them. */
+function shownHole({ windows, canvas, mask }: LevelInput): { pixels: Int32Array; windows: Window[] } {
+  const pixels: number[] = [];
+  const slotOf = new Int32Array(mask.length).fill(-1);
+  const shares = windows.map(({ left, top, width: side }) => {
     const slots: number[] = [];
     const places: number[] = [];
     for (let y = 0; y < side; y++) {
       const from = (top - canvas.top + y) * canvas.width + left - canvas.left;
       for (let x = 0; x < side; x++) {
-        if (slotOf[from + x] < 0) continue;
-        slots.push(slotOf[from + x]);
+        const pixel = from + x;
+        if (mask[pixel] !== 1) continue;
+        if (slotOf[pixel] < 0) slotOf[pixel] = pixels.push(pixel) - 1;
+        slots.push(slotOf[pixel]);
         places.push(y * side + x);
       }
     }
     return { slots: Int32Array.from(slots), places: Int32Array.from(places) };
   });
+  return { pixels: Int32Array.from(pixels), windows: shares };
 }
 
 const weightsOf = new Map<number, Float32Array>();

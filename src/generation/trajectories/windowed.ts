@@ -33,10 +33,8 @@ export class WindowedTrajectory implements Trajectory {
   #current: BegunStage;
   /** That in which the last step was: the current one, or the one before, which has just been finished. */
   #shown: BegunStage;
-  /** The latest fill of each region that a stage has finished. */
-  readonly #filled: Canvas[] = [];
-  /** The hole of each, [height, width]. */
-  readonly #masks: Float32Array[] = [];
+  /** The latest fill of each region that a stage has finished, and the hole of its level, [height, width]. */
+  readonly #filled: { canvas: Canvas; mask: Float32Array }[] = [];
 
   constructor(stages: readonly Stage[]) {
     this.#stages = stages;
@@ -85,7 +83,7 @@ export class WindowedTrajectory implements Trajectory {
 
   /** The canvases of a stage's regions, and the fills of others; none for regions that no stage has begun yet. */
   #begun({ levels, running }: BegunStage, canvasOf: (denoising: JointDenoising) => Canvas): Canvas[] {
-    const canvases = [...this.#filled];
+    const canvases = this.#filled.map(({ canvas }) => canvas);
     for (const [i, { region }] of levels.entries()) canvases[region] = canvasOf(running[i]);
     return canvases.filter((canvas) => canvas !== undefined);
   }
@@ -93,7 +91,7 @@ export class WindowedTrajectory implements Trajectory {
   #begin(): BegunStage {
     const { options, refining, levels } = this.#stages[this.#stage];
     const running = levels.map(({ region, input }) => {
-      const coarse = refining && { canvas: this.#filled[region], mask: this.#masks[region], ...refining };
+      const coarse = refining && { ...this.#filled[region], ...refining };
       return new JointDenoising(input, { ...options, coarse });
     });
     return { levels, running };
@@ -101,10 +99,8 @@ export class WindowedTrajectory implements Trajectory {
 
   #finishStage() {
     const { levels, running } = this.#current;
-    for (const [i, { region, input }] of levels.entries()) {
-      this.#filled[region] = running[i].canvas;
-      this.#masks[region] = input.mask;
-    }
+    for (const [i, { region, input }] of levels.entries())
+      this.#filled[region] = { canvas: running[i].canvas, mask: input.mask };
     if (this.#stage === this.#stages.length - 1) return;
     this.#stage++;
     this.#current = this.#begin();

@@ -27,8 +27,8 @@ function toMask(name: string, values: Float32Array | Uint8Array): Uint8Array {
 }
 
 /**
- * The pictures of a tensor [N, H, W, C], or of BYTES [N], as files. `limits`: of each picture. Throws Problem. Files are checked when they are decoded;
- * the sizes of tensors here, because a file of a thin picture takes long to write.
+ * The pictures of a tensor [N, H, W, C], or of BYTES [N], as files. `limits`: of each picture. Throws Problem. Files are checked
+ * when they are decoded; the sizes of tensors here, because a file of a thin picture takes long to write.
  */
 export async function toFiles(tensor: Tensor, limits: SizeLimits): Promise<Uint8Array[]> {
   const { name, shape, values } = tensor;
