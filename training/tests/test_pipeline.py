@@ -89,6 +89,13 @@ def test_the_gate_accepts_a_version_after_one_whose_sharpness_was_not_measured()
     assert len(gate.compare(old, flat)) == len(rows) - 1
 
 
+def test_the_gate_compares_cards_of_which_only_the_newer_has_extrapolated_distances():
+    newer = card("2", box__telea__frechet_extrapolated=0.1359, box__sample__frechet_extrapolated=0.013)
+    expected = gate.compare(card(), card("2"))
+    assert gate.compare(card(), newer) == expected
+    assert gate.compare(newer, newer) == expected
+
+
 def test_the_gate_looks_at_the_refiner_too():
     plain, refined = card("2"), {**card(), "refiner": {"metrics": {}}}
     with pytest.raises(ValueError, match="toy@2 has no refiner, but toy@1 has one: export it with --refiner"):
