@@ -5,12 +5,12 @@ import {
   EngineError,
   type EngineInfo,
   type EvaluateOptions,
-  type NetworkName,
   type RowSeconds,
 } from './engine.ts';
 import { isLarge } from './large.ts';
 import type { NetworkSpec } from './network.ts';
 import type { Loaded } from './protocol.ts';
+import { Speed } from './speed.ts';
 import type { Tuning } from './tuning.ts';
 import { workerCount } from './worker-count.ts';
 import { type LossCause, WorkerLostError, WorkerProcess } from './worker-process.ts';
@@ -41,8 +41,6 @@ export interface PoolOptions {
 const RESTART_DELAY_MS = 200;
 const MAX_RESTART_DELAY_MS = 60_000;
 const REPLACEMENT_TIMEOUT_MS = 30_000;
-/** Share of the newest evaluation in the measured time of a row: an exponential average. */
-const NEWEST_SHARE = 0.1;
 /** Failed starts and deaths without a result in between, after which the pool reports that its workers keep failing. */
 const MAX_FAILURES = 3;
 /** Workers that may be lost while they evaluate the same batch before it fails. */
@@ -56,9 +54,9 @@ export class WorkerPool implements Engine {
   readonly info: EngineInfo;
   /** What the workers have measured while they loaded. */
   readonly tuning: Tuning;
-  readonly rowSeconds: RowSeconds = {};
   onAliveChange: (() => void) | undefined;
   readonly #options: PoolOptions;
+  readonly #speed: Speed;
   readonly #alive = new Set<WorkerProcess>();
   readonly #starting = new Set<WorkerProcess>();
   /** Evaluations that wait for a worker. */
@@ -107,8 +105,8 @@ export class WorkerPool implements Engine {
     this.#restartDelayMs = restartDelayMs;
     this.tuning = { bestBatch, rssBytes };
     // Every worker evaluates rows of its own.
-    for (const [network, seconds] of Object.entries(rowSeconds) as [NetworkName, number][])
-      this.rowSeconds[network] = seconds / workers;
+    const perWorker = Object.entries(rowSeconds).map(([network, seconds]) => [network, seconds / workers]);
+    this.#speed = new Speed(Object.fromEntries(perWorker));
     this.info = {
       engine,
       device,
@@ -121,6 +119,10 @@ export class WorkerPool implements Engine {
       workers,
       workersReason: reason,
     };
+  }
+
+  get rowSeconds(): RowSeconds {
+    return this.#speed.rowSeconds;
   }
 
   get alive(): number {
@@ -184,15 +186,11 @@ export class WorkerPool implements Engine {
   async #evaluateOn(worker: WorkerProcess, batch: Batch, exclusive: boolean): Promise<Float32Array> {
     const { prediction, seconds } = await worker.evaluate(batch, exclusive);
     this.#options.onEvaluation?.(batch, seconds);
-    this.#measured(batch, exclusive ? seconds : seconds / this.info.workers);
+    const ofMachine = exclusive ? seconds : seconds / this.info.workers;
+    this.#speed.add(batch.network, ofMachine / batch.rows);
     this.#restartDelayMs = this.#options.restartDelayMs ?? RESTART_DELAY_MS;
     this.#failures = 0;
     return prediction;
-  }
-
-  #measured({ network, rows }: Batch, seconds: number) {
-    const before = this.rowSeconds[network] ?? seconds / rows;
-    this.rowSeconds[network] = before + NEWEST_SHARE * (seconds / rows - before);
   }
 
   async #startAnother(): Promise<void> {

@@ -70,8 +70,8 @@ export class ModelVersion implements ServedModel {
   lastUsedMs = performance.now();
   readonly #settings: EngineSettings;
   readonly #hooks: ModelHooks;
-  /** Its rowSeconds when it was unloaded. */
-  #measured: RowSeconds | undefined;
+  /** The closed pool after unload(): it still knows how long a row takes. */
+  #unloaded: FallbackEngine | undefined;
   #opening: Promise<{ scheduler: Scheduler; engine: EngineInfo }> | undefined;
 
   constructor(folder: string, card: ModelCard, settings: EngineSettings, hooks: ModelHooks) {
@@ -97,7 +97,7 @@ export class ModelVersion implements ServedModel {
   }
 
   get rowSeconds(): RowSeconds | undefined {
-    return this.pool?.rowSeconds ?? this.#measured;
+    return (this.pool ?? this.#unloaded)?.rowSeconds;
   }
 
   get workers(): { alive: number; total: number; pids: number[] } | undefined {
@@ -130,7 +130,7 @@ export class ModelVersion implements ServedModel {
   async unload(): Promise<void> {
     const { pool } = this;
     this.#opening = undefined;
-    this.#measured = pool?.rowSeconds;
+    this.#unloaded = pool;
     this.pool = undefined;
     this.scheduler = undefined;
     this.state = 'available';

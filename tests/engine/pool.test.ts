@@ -59,9 +59,9 @@ describe('the real model in worker processes', () => {
     expect(refiner).toBeGreaterThan(0);
     await measured.evaluate(batchOf(2));
     const after = before + 0.1 * (seconds[0] / 2 / 2 - before);
-    expect(measured.rowSeconds.base).toBeCloseTo(after, 10);
+    expect(measured.rowSeconds.base).toBeCloseTo(after, 4);
     await measured.evaluate(batchOf(1), { exclusive: true });
-    expect(measured.rowSeconds.base).toBeCloseTo(after + 0.1 * (seconds[1] - after), 10);
+    expect(measured.rowSeconds.base).toBeCloseTo(after + 0.1 * (seconds[1] - after), 4);
     expect(measured.rowSeconds.refiner).toBe(refiner);
   });
 

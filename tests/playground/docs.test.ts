@@ -24,7 +24,8 @@ describe.skipIf(!hasChromium)('Swagger UI', () => {
   };
   /** Opens an operation with "Try it out", and closes the one that is open: each open one slows Swagger UI down. */
   const tryOut = async (page: Page, id: string) => {
-    for (const open of await page.locator('.opblock.is-open .opblock-summary-control').all()) await open.click();
+    for (const open of await page.locator('.opblock.is-open .opblock-summary-control').all())
+      await open.click();
     const block = page.locator(`.opblock[id$="-${id}"]`);
     await block.locator('.opblock-summary-control').click();
     await block.locator('.try-out__btn').click();
