@@ -4,6 +4,7 @@ import { startSpan } from '../tracing.ts';
 import type { NoiseLevel } from './trajectories/conditional.ts';
 import { createTrajectory, type DenoisingTrajectory, type TrajectorySpec } from './trajectories/create.ts';
 import type { Canvas } from './trajectories/enlarge.ts';
+import type { Shown } from './trajectories/shown.ts';
 import { ThreadedTrajectory } from './trajectories/threaded.ts';
 import type { GenerationOptions, Timings } from './types.ts';
 
@@ -27,9 +28,10 @@ export interface DenoisingProgress {
   elapsedMs: number;
   /** Of the first candidate's last step. */
   level: NoiseLevel;
-  /** The first candidate's current estimates of x_0, and the x_t that they were made from. */
-  fills(): Canvas[] | Promise<Canvas[]>;
-  noisy(): Canvas[] | Promise<Canvas[]>;
+  /** Of the first candidate: see DenoisingTrajectory. */
+  fills(): Promise<Canvas[]>;
+  preview(): Promise<Shown>;
+  noisy(): Promise<Shown | undefined>;
 }
 
 export interface DenoisingOptions extends Omit<GenerationOptions, 'onProgress'> {
@@ -64,13 +66,14 @@ export async function denoise(
         total,
         elapsedMs: performance.now() - started,
         level: trajectories[0].level,
-        fills: () => canvasesOf(trajectories[0], 'fills'),
-        noisy: () => canvasesOf(trajectories[0], 'noisy'),
+        fills: () => seenOf(trajectories[0], 'fills'),
+        preview: () => seenOf(trajectories[0], 'preview'),
+        noisy: () => seenOf(trajectories[0], 'noisy'),
       }),
   });
   try {
     await run;
-    const candidates = await Promise.all(trajectories.map((each) => canvasesOf(each, 'fills')));
+    const candidates = await Promise.all(trajectories.map((each) => seenOf(each, 'fills')));
     return {
       candidates,
       timings: { queueMs: started - arrived, denoiseMs: performance.now() - started },
@@ -112,9 +115,11 @@ function pixelsOf(spec: TrajectorySpec): number {
   return largest;
 }
 
-function canvasesOf(
+/** What there is to see of a trajectory, as it is now. */
+async function seenOf<What extends 'fills' | 'preview' | 'noisy'>(
   trajectory: DenoisingTrajectory | ThreadedTrajectory,
-  which: 'fills' | 'noisy',
-): Canvas[] | Promise<Canvas[]> {
-  return trajectory instanceof ThreadedTrajectory ? trajectory[which]() : trajectory[which];
+  what: What,
+): Promise<DenoisingTrajectory[What]> {
+  const seen = trajectory instanceof ThreadedTrajectory ? trajectory[what]() : trajectory[what];
+  return seen as Promise<DenoisingTrajectory[What]>;
 }

@@ -9,6 +9,7 @@ import type { Preview } from './preview.ts';
 import type { Region } from './region.ts';
 import type { TrajectorySpec } from './trajectories/create.ts';
 import type { Canvas } from './trajectories/enlarge.ts';
+import type { Shown } from './trajectories/shown.ts';
 import type { GenerationOptions, HoledPicture, InpaintParameters, InpaintResult } from './types.ts';
 import { specifyWhole } from './whole.ts';
 import { specifyWindows } from './windows.ts';
@@ -17,8 +18,8 @@ import { specifyWindows } from './windows.ts';
 export interface Specified extends Pick<InpaintResult, 'box' | 'features'> {
   /** One for each candidate. */
   specs: TrajectorySpec[];
-  /** The box of the picture that a fill covers; it may extend beyond the picture. */
-  boxOf(fill: Canvas): Box;
+  /** The box of the picture that a canvas covers; it may extend beyond the picture. */
+  boxOf(canvas: Shown['canvas']): Box;
   /** The part of a fill that lies in the picture. */
   patchOf(fill: Canvas): Patch;
 }
@@ -40,9 +41,13 @@ export async function inpaint(
       : await specifyWhole(model, { picture, mask }, region.box, parameters);
   const { candidates, timings } = await denoise(model, specs, {
     ...options,
-    onProgress: ({ fills, noisy: seen, level, ...progress }) => {
-      const estimate = async () => previewOf(await fills(), boxOf);
-      const noisy = async () => previewOf(await seen(), boxOf);
+    onProgress: ({ fills, preview, noisy: seen, level, ...progress }) => {
+      const placed = (shown: Shown): Preview => ({ ...shown, box: boxOf(shown.canvas) });
+      const estimate = async () => placed(await preview());
+      const noisy = async () => {
+        const shown = await seen();
+        return shown && placed(shown);
+      };
       const whole = async () => paste((await fills()).map(patchOf));
       options.onProgress?.({ ...progress, ...level, estimate, noisy, whole });
     },
@@ -66,11 +71,4 @@ export async function inpaint(
     const { maskBlur, keepAlpha } = parameters;
     return composite(picture, mask, patches, { maskBlur, keepAlpha });
   }
-}
-
-/** The largest of the parts that are being filled. */
-function previewOf(fills: readonly Canvas[], boxOf: Specified['boxOf']): Preview {
-  const largest = fills.reduce((found, fill) => (fill.x0.length > found.x0.length ? fill : found));
-  const { x0, width, height } = largest;
-  return { x0, width, height, box: boxOf(largest) };
 }

@@ -30,9 +30,6 @@ type Previews = Pick<SampleRequest, 'preview_every' | 'preview_noisy'>;
 /** Previews that may be encoded at a time; past it, events go without one: encoding must not fall ever further behind. */
 const MAX_PENDING_PREVIEWS = 8;
 
-/** A noisy picture with more pixels is not sent. */
-const MAX_NOISY_PIXELS = 256 ** 2;
-
 /**
  * Turns a request's progress into events, in the order of the steps. A preview is encoded in a thread; what follows it
  * waits for it.
@@ -69,15 +66,15 @@ export class ProgressReporter {
     await this.#last;
   }
 
-  #sendWithPreview(event: ProgressEvent, estimate: Promise<Preview>, noisy?: Promise<Preview>) {
+  #sendWithPreview(event: ProgressEvent, estimate: Promise<Preview>, noisy?: Promise<Preview | undefined>) {
     this.#pending++;
-    const encoding = Promise.all([encode(estimate), noisy && encodeSmall(noisy)]);
+    const encoding = Promise.all([encode(estimate), noisy && encode(noisy)]);
     encoding.catch(() => {}); // handled below, perhaps only after earlier events
     const before = this.#last;
     this.#last = before.then(async () => {
       try {
-        const [{ url, box }, seen] = await encoding;
-        this.#send({ ...event, preview: url, noisy: seen?.url, box });
+        const [preview, seen] = await encoding;
+        this.#send({ ...event, preview: preview?.url, noisy: seen?.url, box: preview?.box });
       } catch {
         this.#send(event); // without a preview, rather than not at all
       } finally {
@@ -87,14 +84,13 @@ export class ProgressReporter {
   }
 }
 
-/** Noise is hard to compress, and does not survive being made smaller. */
-async function encodeSmall(noisy: Promise<Preview>) {
-  const { width, height } = await noisy;
-  return width * height > MAX_NOISY_PIXELS ? undefined : encode(noisy);
-}
-
-async function encode(estimate: Promise<Preview>): Promise<{ url: string; box: Box | undefined }> {
-  const { x0, box, ...size } = await estimate;
+async function encode(
+  picture: Promise<Preview | undefined>,
+): Promise<{ url: string; box?: Box } | undefined> {
+  const shown = await picture;
+  if (!shown) return undefined;
+  const { x0, box, width, height } = shown;
+  const size = { width, height };
   const file = await encodePicture(tensorToPicture(x0, size), { format: 'webp', quality: 80 });
   return { url: `data:image/webp;base64,${base64(file)}`, box };
 }

@@ -24,12 +24,12 @@ export async function sample(
   const conditioning = { x0: new Float32Array(3 * pixels), mask: new Float32Array(pixels).fill(1) };
   const { candidates, timings } = await denoise(model, wholeSpecs(model, conditioning, parameters, start), {
     ...options,
-    onProgress: ({ fills, noisy, level, ...progress }) =>
+    onProgress: ({ fills, preview, noisy, level, ...progress }) =>
       options.onProgress?.({
         ...progress,
         ...level,
-        estimate: async () => (await fills())[0],
-        noisy: async () => (await noisy())[0],
+        estimate: preview,
+        noisy,
         whole: async () => {
           const [fill] = await fills();
           return tensorToPicture(fill.x0, fill);

@@ -51,10 +51,10 @@ export interface Progress {
   /** Of the first candidate's last step: its timestep, and the share of the signal's variance in x_t there. */
   timestep: number;
   abar: number;
-  /** What the first candidate looks like now: the part that is being filled, and the whole picture. */
+  /** What the first candidate looks like now: the part that is being filled, made smaller if it is large, and the whole picture. */
   estimate(): Promise<Preview>;
-  /** The x_t that the estimate was made from: noise in the hole. */
-  noisy(): Promise<Preview>;
+  /** The x_t that the estimate was made from, noise in the hole; undefined where it is large. */
+  noisy(): Promise<Preview | undefined>;
   whole(): Promise<Picture>;
 }
 

@@ -34,7 +34,7 @@ export async function specifyWindows(
   const seen = plan.regions.map(({ levels: [{ canvas, level }] }) => toPicture(canvas, level)).reduce(union);
   return {
     specs: candidates.map((candidate): WindowedSpec => ({ method: 'windows', stages, seed, candidate })),
-    boxOf: (fill) => toPicture(fill, fill.level),
+    boxOf: (canvas) => toPicture(canvas, canvas.level),
     patchOf: (fill) => patchOf(fill, input.picture),
     box: clip(seen, input.picture) ?? seen,
     features: featuresOf(stages[0].levels[0].input),

@@ -53,6 +53,7 @@ test.each<[string, Partial<WholeSpec>]>([
     here.advance(predict(x, t), 0);
     await there.advance(predict(x, t), 0);
     expect(await there.fills()).toEqual(here.fills);
+    expect(await there.preview()).toEqual(here.preview);
     expect(await there.noisy()).toEqual(here.noisy);
     expect([there.level, here.level.timestep]).toEqual([here.level, t]);
     expect(there.step).toBe(here.step);

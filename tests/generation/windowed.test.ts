@@ -9,6 +9,7 @@ import {
 import { enlargedAt } from '../../src/generation/trajectories/enlarge.ts';
 import type { LevelInput } from '../../src/generation/trajectories/joint.ts';
 import { sharpened, sharpening } from '../../src/generation/trajectories/sharpen.ts';
+import { shrunk } from '../../src/generation/trajectories/shown.ts';
 import { ThreadedTrajectory } from '../../src/generation/trajectories/threaded.ts';
 
 const R = 16;
@@ -94,9 +95,24 @@ test('regions that take few steps are filled first; only regions that have been 
   const trajectory = createTrajectory(spec({ stages: [thin, thick] }));
   expect(trajectory.total).toBe(2 * 2 + 2 * 4);
   expect(trajectory.fills.map(({ level }) => level)).toEqual([0]);
-  expect(trajectory.noisy.map(({ level }) => level)).toEqual([0]);
+  expect(trajectory.noisy?.canvas.level).toBe(0);
   run(trajectory, forwards, () => 0);
   expect(trajectory.fills.map(({ level }) => level)).toEqual([1, 0]);
+});
+
+test('the preview shows the largest region, in progress or finished', () => {
+  const [thick] = spec().stages;
+  const wide = { ...thick, levels: [{ region: 1, input: level(0, 'base', 40, 12, [0, 12, 24]) }] };
+  for (const stages of [
+    [wide, thick],
+    [thick, wide],
+  ]) {
+    const trajectory = createTrajectory(spec({ stages }));
+    const first = trajectory.preview.width;
+    run(trajectory, forwards, () => 0.5);
+    expect([first, trajectory.preview.width]).toEqual([stages[0] === wide ? 40 : 24, 40]);
+    expect(trajectory.preview).toEqual(shrunk(trajectory.fills[1]));
+  }
 });
 
 test('the hole becomes what the network estimates, and known pixels stay', () => {
@@ -284,6 +300,8 @@ test('in a thread it gives the same bytes as on the main thread', async () => {
     );
     for (const [row, prediction] of predictions.entries()) here.advance(prediction, row);
     expect(await there.fills()).toEqual(here.fills);
+    expect(await there.preview()).toEqual(here.preview);
+    expect(here.preview).toEqual(shrunk(here.fills[0]));
   }
   there.close();
 });
@@ -291,7 +309,7 @@ test('in a thread it gives the same bytes as on the main thread', async () => {
 test('progress shows x_t and the noise level of the last step, across stages', async () => {
   const here = createTrajectory(spec());
   const there = await ThreadedTrajectory.create(spec());
-  const known = here.noisy[0];
+  const first = here.noisy;
   expect(here.level).toEqual({ timestep: 99, abar: abar[99] });
   const seen: number[] = [];
   while (here.step < here.total) {
@@ -305,12 +323,12 @@ test('progress shows x_t and the noise level of the last step, across stages', a
     expect(here.level).toEqual({ timestep: t, abar: abar[t] });
     expect(there.level).toEqual(here.level);
     expect(await there.noisy()).toEqual(here.noisy);
-    const [noisy] = here.noisy; // the first window begins at the canvas's left edge
-    for (const column of [0, 5, 15]) expect(noisy.x0[column]).toBe(x[column]);
+    // The first window begins at the canvas's left edge.
+    for (const column of [0, 5, 15]) expect(here.noisy?.x0[column]).toBe(x[column]);
   }
   expect(seen).toEqual([99, 74, 49, 24, 99, 74, 49, 24]);
-  expect(known.width).toBe(24);
-  expect(here.noisy[0].width).toBe(40);
+  expect(first?.width).toBe(24);
+  expect(here.noisy?.width).toBe(40);
   there.close();
 });
 

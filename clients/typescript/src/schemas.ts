@@ -500,7 +500,7 @@ export interface components {
              */
             eta?: number;
             /**
-             * @description In a stream of events: every so many steps, send the current estimate of the picture. 0: never
+             * @description In a stream of events: every so many steps, send the current estimate of the part that is being filled, of at most 512 x 512 pixels. 0: never
              * @default 0
              */
             preview_every?: number;
@@ -597,7 +597,7 @@ export interface components {
              */
             eta?: number;
             /**
-             * @description In a stream of events: every so many steps, send the current estimate of the picture. 0: never
+             * @description In a stream of events: every so many steps, send the current estimate of the part that is being filled, of at most 512 x 512 pixels. 0: never
              * @default 0
              */
             preview_every?: number;
@@ -684,7 +684,7 @@ export interface components {
              */
             eta?: number;
             /**
-             * @description In a stream of events: every so many steps, send the current estimate of the picture. 0: never
+             * @description In a stream of events: every so many steps, send the current estimate of the part that is being filled, of at most 512 x 512 pixels. 0: never
              * @default 0
              */
             preview_every?: number;
@@ -765,7 +765,7 @@ export interface components {
              */
             eta?: number;
             /**
-             * @description In a stream of events: every so many steps, send the current estimate of the picture. 0: never
+             * @description In a stream of events: every so many steps, send the current estimate of the part that is being filled, of at most 512 x 512 pixels. 0: never
              * @default 0
              */
             preview_every?: number;
@@ -873,7 +873,7 @@ export interface components {
              */
             eta?: number;
             /**
-             * @description In a stream of events: every so many steps, send the current estimate of the picture. 0: never
+             * @description In a stream of events: every so many steps, send the current estimate of the part that is being filled, of at most 512 x 512 pixels. 0: never
              * @default 0
              */
             preview_every?: number;

@@ -4,6 +4,7 @@ import type { Schedule } from '../../diffusion/schedule.ts';
 import { square } from '../../image/picture.ts';
 import type { Trajectory } from '../../scheduler/trajectory.ts';
 import type { Canvas } from './enlarge.ts';
+import { noisyShown, shrunk } from './shown.ts';
 
 /** The known part of the picture, at the model's resolution R. */
 export interface Conditioning {
@@ -92,8 +93,12 @@ export class ConditionalTrajectory implements Trajectory {
     return [wholeFill(this.x0)];
   }
 
+  get preview() {
+    return shrunk(wholeFill(this.x0));
+  }
+
   get noisy() {
-    return [wholeFill(this.#withKnown(this.#seen.x))];
+    return noisyShown(wholeFill(this.#withKnown(this.#seen.x)));
   }
 
   get level(): NoiseLevel {

@@ -10,6 +10,7 @@ import { ConditionalTrajectory, type Conditioning, type NoiseLevel } from './con
 import type { Canvas } from './enlarge.ts';
 import type { LevelInput, Refining } from './joint.ts';
 import { RepaintTrajectory, type Resampling } from './repaint.ts';
+import type { Shown } from './shown.ts';
 import { WindowedTrajectory } from './windowed.ts';
 
 /** What a trajectory is made from, as plain data, so that it can be made in another thread. */
@@ -73,8 +74,10 @@ export interface StageSpec extends Sampling {
 /** A trajectory that tells its estimates of x_0, the results when it is finished: one, or one for each region of a plan. */
 export interface DenoisingTrajectory extends Trajectory {
   readonly fills: Canvas[];
-  /** What the network saw in the last step: x_t in the hole, from which the estimates were made. Pure noise at first. */
-  readonly noisy: Canvas[];
+  /** The largest of them. */
+  readonly preview: Shown;
+  /** The same part as the network saw it in the last step: x_t in the hole, from which the estimate was made. */
+  readonly noisy: Shown | undefined;
   /** The noise in it. */
   readonly level: NoiseLevel;
 }

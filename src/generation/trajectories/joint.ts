@@ -9,6 +9,7 @@ import type { Level } from '../../image/regions/plan.ts';
 import { type NoiseLevel, noiseLevel } from './conditional.ts';
 import { type Canvas, enlargedAt } from './enlarge.ts';
 import { sharpened, sharpening } from './sharpen.ts';
+import { isShownNoisy, noisyShown, type Shown, Shrinker } from './shown.ts';
 
 /** One level of a region, and its known pixels. */
 export interface LevelInput extends Level, LevelPixels {}
@@ -66,6 +67,7 @@ export class JointDenoising {
   /** The windows' estimates of x_0 in the current step, [3, pixels of the hole in the window], and what they say of the variance. */
   #found: (Float32Array | undefined)[] = [];
   #left: number;
+  #shrinker: Shrinker | undefined;
 
   constructor(level: LevelInput, options: JointOptions) {
     this.#level = level;
@@ -97,9 +99,21 @@ export class JointDenoising {
     return this.#filledWith(estimateOf(this.#state, this.#options.sampler));
   }
 
-  /** The same with x_t of the last step: what the network saw. */
-  get noisy(): Canvas {
-    return this.#filledWith(this.#seen.x);
+  /** The hole in the canvas, [height, width]. */
+  get mask(): Float32Array {
+    return this.#level.mask;
+  }
+
+  /** The canvas with the current estimate of x_0 in the hole, made smaller. */
+  get preview(): Shown {
+    const { x0, canvas, level } = this.#level;
+    this.#shrinker ??= new Shrinker({ ...canvas, level, x0 }, this.#pixels);
+    return this.#shrinker.shown(estimateOf(this.#state, this.#options.sampler));
+  }
+
+  /** The canvas with x_t of the last step in the hole: what the network saw. undefined where it is too large to be shown. */
+  get noisy(): Shown | undefined {
+    return isShownNoisy(this.#level.canvas) ? noisyShown(this.#filledWith(this.#seen.x)) : undefined;
   }
 
   /** The noise in it. */

@@ -4,6 +4,7 @@ import { estimateOf, type Sampler, type SamplerState } from '../../diffusion/sam
 import type { Schedule } from '../../diffusion/schedule.ts';
 import type { Trajectory } from '../../scheduler/trajectory.ts';
 import { type Conditioning, merged, type NoiseLevel, noiseLevel, wholeFill } from './conditional.ts';
+import { noisyShown, shrunk } from './shown.ts';
 
 export interface Resampling {
   /** Steps that a jump goes back (the paper's j). */
@@ -70,8 +71,12 @@ export class RepaintTrajectory implements Trajectory {
     return [wholeFill(this.x0)];
   }
 
+  get preview() {
+    return shrunk(wholeFill(this.x0));
+  }
+
   get noisy() {
-    return [wholeFill(this.#seen.x)];
+    return noisyShown(wholeFill(this.#seen.x));
   }
 
   get level(): NoiseLevel {

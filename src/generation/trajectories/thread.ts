@@ -4,15 +4,16 @@ import type { NetworkName } from '../../engine/engine.ts';
 import type { NoiseLevel } from './conditional.ts';
 import { createTrajectory, type DenoisingTrajectory, type TrajectorySpec } from './create.ts';
 import type { Canvas } from './enlarge.ts';
+import type { Shown } from './shown.ts';
 
 export type Message =
   | { type: 'create'; id: number; spec: TrajectorySpec }
   | { type: 'advance'; id: number; prediction: Float32Array; row: number }
-  | { type: 'fills' | 'noisy'; id: number }
+  | { type: 'fills' | 'preview' | 'noisy'; id: number }
   | { type: 'close'; id: number };
 
 /** Messages are answered in order, except `close`, which has no answer. */
-export type Answer = State | { step: number } | { fills: Canvas[] } | { error: string };
+export type Answer = State | { step: number } | { fills: Canvas[] } | { shown?: Shown } | { error: string };
 
 /** A trajectory at the start of a step, with the inputs of all its rows; none when it is finished. */
 export interface State {
@@ -50,7 +51,8 @@ function answer(message: Exclude<Message, { type: 'close' }>): Answer {
   }
   const trajectory = trajectories.get(message.id);
   if (!trajectory) throw new Error(`there is no trajectory ${message.id}`);
-  if (message.type !== 'advance') return { fills: trajectory[message.type] };
+  if (message.type === 'fills') return { fills: trajectory.fills };
+  if (message.type !== 'advance') return { shown: trajectory[message.type] };
   left.set(message.id, (left.get(message.id) ?? trajectory.rows) - 1);
   trajectory.advance(message.prediction, message.row);
   if (left.get(message.id)) return { step: trajectory.step };

@@ -5,6 +5,7 @@ import type { Trajectory } from '../../scheduler/trajectory.ts';
 import type { NoiseLevel } from './conditional.ts';
 import type { TrajectorySpec } from './create.ts';
 import type { Canvas } from './enlarge.ts';
+import type { Shown } from './shown.ts';
 import type { Answer, Message, State } from './thread.ts';
 
 const FROM_SOURCE = import.meta.url.endsWith('.ts');
@@ -73,18 +74,21 @@ export class ThreadedTrajectory implements Trajectory {
   }
 
   /** The estimates of x_0 after the last advance() that was called. */
-  fills(): Promise<Canvas[]> {
-    return this.#canvases('fills');
-  }
-
-  /** What the network saw in the last step: see DenoisingTrajectory. */
-  noisy(): Promise<Canvas[]> {
-    return this.#canvases('noisy');
-  }
-
-  async #canvases(type: 'fills' | 'noisy'): Promise<Canvas[]> {
-    const { fills } = (await this.#thread.ask({ type, id: this.#id })) as { fills: Canvas[] };
+  async fills(): Promise<Canvas[]> {
+    const { fills } = (await this.#thread.ask({ type: 'fills', id: this.#id })) as { fills: Canvas[] };
     return fills;
+  }
+
+  /** See DenoisingTrajectory. */
+  async preview(): Promise<Shown> {
+    const { shown } = (await this.#thread.ask({ type: 'preview', id: this.#id })) as { shown: Shown };
+    return shown;
+  }
+
+  /** See DenoisingTrajectory. */
+  async noisy(): Promise<Shown | undefined> {
+    const { shown } = (await this.#thread.ask({ type: 'noisy', id: this.#id })) as { shown?: Shown };
+    return shown;
   }
 
   /** Frees its memory in the thread. */

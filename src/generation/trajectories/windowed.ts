@@ -3,6 +3,7 @@ import type { Trajectory } from '../../scheduler/trajectory.ts';
 import type { NoiseLevel } from './conditional.ts';
 import type { Canvas } from './enlarge.ts';
 import { JointDenoising, type JointOptions, type LevelInput, type Refining } from './joint.ts';
+import type { Shown } from './shown.ts';
 
 /** What is denoised at the same time: one level of some regions, all with the same network and sampler. */
 export interface Stage {
@@ -33,8 +34,8 @@ export class WindowedTrajectory implements Trajectory {
   #current: BegunStage;
   /** That in which the last step was: the current one, or the one before, which has just been finished. */
   #shown: BegunStage;
-  /** The latest fill of each region that a stage has finished, and the hole of its level, [height, width]. */
-  readonly #filled: { canvas: Canvas; mask: Float32Array }[] = [];
+  /** The latest level of each region that a stage has finished. */
+  readonly #finished: JointDenoising[] = [];
 
   constructor(stages: readonly Stage[]) {
     this.#stages = stages;
@@ -69,29 +70,33 @@ export class WindowedTrajectory implements Trajectory {
 
   /** The current estimate of x_0 of every region that has been begun, at the level that it has reached. */
   get fills(): Canvas[] {
-    return this.#begun(this.#current, ({ canvas }) => canvas);
+    return this.#begun(this.#current).map(({ canvas }) => canvas);
   }
 
-  /** The same with x_t of the last step. */
-  get noisy(): Canvas[] {
-    return this.#begun(this.#shown, ({ noisy }) => noisy);
+  get preview(): Shown {
+    return largest(this.#begun(this.#current)).preview;
+  }
+
+  get noisy(): Shown | undefined {
+    return largest(this.#begun(this.#shown)).noisy;
   }
 
   get level(): NoiseLevel {
     return this.#shown.running[0].noiseLevel;
   }
 
-  /** The canvases of a stage's regions, and the fills of others; none for regions that no stage has begun yet. */
-  #begun({ levels, running }: BegunStage, canvasOf: (denoising: JointDenoising) => Canvas): Canvas[] {
-    const canvases = this.#filled.map(({ canvas }) => canvas);
-    for (const [i, { region }] of levels.entries()) canvases[region] = canvasOf(running[i]);
-    return canvases.filter((canvas) => canvas !== undefined);
+  /** Each region at the level of this stage, or at that which it has finished; not those that no stage has begun yet. */
+  #begun({ levels, running }: BegunStage): JointDenoising[] {
+    const reached = this.#finished.slice();
+    for (const [i, { region }] of levels.entries()) reached[region] = running[i];
+    return reached.filter((denoising) => denoising !== undefined);
   }
 
   #begin(): BegunStage {
     const { options, refining, levels } = this.#stages[this.#stage];
+    const coarseOf = ({ canvas, mask }: JointDenoising) => refining && { canvas, mask, ...refining };
     const running = levels.map(({ region, input }) => {
-      const coarse = refining && { ...this.#filled[region], ...refining };
+      const coarse = refining && coarseOf(this.#finished[region]);
       return new JointDenoising(input, { ...options, coarse });
     });
     return { levels, running };
@@ -99,8 +104,7 @@ export class WindowedTrajectory implements Trajectory {
 
   #finishStage() {
     const { levels, running } = this.#current;
-    for (const [i, { region, input }] of levels.entries())
-      this.#filled[region] = { canvas: running[i].canvas, mask: input.mask };
+    for (const [i, { region }] of levels.entries()) this.#finished[region] = running[i];
     if (this.#stage === this.#stages.length - 1) return;
     this.#stage++;
     this.#current = this.#begin();
@@ -114,4 +118,8 @@ export class WindowedTrajectory implements Trajectory {
     }
     throw new RangeError(`there is no row ${row}`);
   }
+}
+
+function largest(denoisings: readonly JointDenoising[]): JointDenoising {
+  return denoisings.reduce((a, b) => (b.mask.length > a.mask.length ? b : a));
 }
