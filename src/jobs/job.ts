@@ -169,6 +169,7 @@ export interface JobQueueOptions {
 export const MODEL_WAIT_MS = 300_000;
 export const INPUT_BYTES = 256_000_000;
 export const HISTORY = 10_000;
+/** Of the pictures and events of finished jobs. */
 export const RESULT_BYTES = 256 * 1024 * 1024;
 export const CONCURRENCY = 8;
 

@@ -58,6 +58,8 @@ interface Entry {
   startedMs?: number;
   endedMs?: number;
   result?: JobResult;
+  /** Of its pictures and events, once it has ended. */
+  bytes: number;
   key?: IdempotencyKey;
 }
 
@@ -73,9 +75,9 @@ export class MemoryJobQueue implements JobQueue {
   readonly #waiting = new Turns<Entry>();
   /** Jobs that run, and those that were cancelled and have not stopped yet. */
   readonly #running = new Map<Entry, Promise<void>>();
-  /** Finished jobs, in order of ending, and the bytes of their pictures. */
+  /** Finished jobs, in order of ending, and the bytes of their pictures and events. */
   readonly #ended = new Set<Entry>();
-  #resultBytes = 0;
+  #keptBytes = 0;
   readonly #notifier = new JobNotifier();
   readonly #closing = new AbortController();
 
@@ -115,6 +117,7 @@ export class MemoryJobQueue implements JobQueue {
       release: this.#loads.add(owner, claim.bytes),
       controller: new AbortController(),
       events: [],
+      bytes: 0,
       key,
     };
     this.#entries.set(id, entry);
@@ -135,7 +138,9 @@ export class MemoryJobQueue implements JobQueue {
     return this.#index.list(filter);
   }
 
+  /** The metrics ask for it every few seconds: jobs expire in time even when no client asks for any. */
   async waiting(): Promise<number> {
+    this.#dropOld();
     return this.#waiting.size;
   }
 
@@ -226,8 +231,9 @@ export class MemoryJobQueue implements JobQueue {
     entry.release();
     this.#waiting.remove(job.owner, entry);
     this.#ended.add(entry);
-    this.#resultBytes += size(entry);
     this.#tell(entry, lastEvent(outcome));
+    entry.bytes = sizeOf(entry);
+    this.#keptBytes += entry.bytes;
     this.#dropOld();
     const { webhook } = job;
     if (webhook && outcome.status !== 'cancelled')
@@ -241,12 +247,12 @@ export class MemoryJobQueue implements JobQueue {
     this.#notifier.notify(job.id);
   }
 
-  /** Deletes finished jobs that have expired, and the oldest ones while there are too many, or too many bytes of pictures. */
+  /** Deletes finished jobs that have expired, and the oldest ones while there are too many, or too many bytes. */
   #dropOld() {
     const { now, ttlMs, history, resultBytes } = this.#options;
     for (const entry of this.#ended) {
       const expired = now() - (entry.endedMs ?? 0) >= ttlMs;
-      const over = this.#ended.size > history || this.#resultBytes > resultBytes;
+      const over = this.#ended.size > history || this.#keptBytes > resultBytes;
       const newest = this.#ended.size === 1; // it was not read yet
       if (!expired && (newest || !over)) return;
       this.#forget(entry);
@@ -259,7 +265,7 @@ export class MemoryJobQueue implements JobQueue {
     this.#index.remove(job);
     if (key && this.#keys.get(ownedKey(key, job.owner)) === entry)
       this.#keys.delete(ownedKey(key, job.owner));
-    if (this.#ended.delete(entry)) this.#resultBytes -= size(entry);
+    if (this.#ended.delete(entry)) this.#keptBytes -= entry.bytes;
   }
 
   #find(id: string): Entry {
@@ -282,6 +288,8 @@ export class MemoryJobQueue implements JobQueue {
   }
 }
 
-function size({ result }: Entry): number {
-  return result?.files.reduce((sum, { length }) => sum + length, 0) ?? 0;
+/** Bytes of a job's pictures, and of its events as JSON: they may contain previews. */
+function sizeOf({ result, events }: Entry): number {
+  const texts = events.map(({ data }) => JSON.stringify(data));
+  return [...(result?.files ?? []), ...texts].reduce((sum, { length }) => sum + length, 0);
 }

@@ -1,5 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { getEventListeners } from 'node:events';
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
 import { describe, expect, test, vi } from 'vitest';
 import type { JobEvent, JobRequest, JobResult } from '../../src/jobs/job.ts';
 import { EVENTS_KEPT, IdempotencyConflictError, JobLimitError, UnknownJobError } from '../../src/jobs/job.ts';
@@ -15,6 +17,8 @@ const result = (bytes = 10): JobResult => ({
   mediaType: 'image/png',
   answer: { seed: 1 },
 });
+setFlagsFromString('--expose-gc');
+const collectGarbage: () => void = runInNewContext('gc');
 const settle = () => new Promise((resolve) => setImmediate(resolve));
 
 function queue(options: Partial<MemoryQueueOptions> = {}) {
@@ -45,10 +49,35 @@ test('finished jobs are kept for their time, and no longer', async () => {
 });
 
 test('the oldest pictures go when there are too many bytes', async () => {
-  const { jobs } = queue({ resultBytes: 25 });
+  const { jobs } = queue({ resultBytes: 80 }); // a job has 10 of its picture and 24 of its events
   const ids = await Promise.all([1, 2, 3].map(async () => (await jobs.submit(newRequest())).job.id));
   await settle();
   expect((await jobs.list({ limit: 10 })).map(({ id }) => id)).toEqual([ids[2], ids[1]]);
+});
+
+test('previews in events count as well', async () => {
+  const { jobs } = queue({
+    resultBytes: 4000,
+    perform: async (_, { onProgress }) => {
+      const preview = 'x'.repeat(1000);
+      for (const step of [1, 2, 3]) onProgress({ step, of: 3, eta_ms: 0, timestep: 0, abar: 1, preview });
+      return result();
+    },
+  });
+  const ids = await Promise.all([1, 2].map(async () => (await jobs.submit(newRequest())).job.id));
+  await settle();
+  expect((await jobs.list({ limit: 10 })).map(({ id }) => id)).toEqual([ids[1]]);
+});
+
+test('what has expired is dropped although no client asks for a job', async () => {
+  const { jobs, clock } = queue();
+  const kept = new WeakRef((await jobs.submit(newRequest())).job);
+  await settle();
+  clock.ms = 1000;
+  await jobs.waiting();
+  await settle(); // ends the turn in which the job was reachable
+  collectGarbage();
+  expect(kept.deref()).toBeUndefined();
 });
 
 test('a result larger than the store is kept until the next job has finished', async () => {

@@ -212,7 +212,7 @@ describe.skipIf(!hasRedis)('jobs on Redis', () => {
   });
 
   test('past the bound the oldest results go; past the time all of them', async () => {
-    const queue = await replica({ resultBytes: 25, ttlMs: 1500 });
+    const queue = await replica({ resultBytes: 80, ttlMs: 1500 }); // a job has 10 of its picture and 24 of its events
     const ids: string[] = [];
     for (let i = 0; i < 3; i++) {
       ids.push((await queue.submit(newRequest())).job.id);
@@ -221,6 +221,23 @@ describe.skipIf(!hasRedis)('jobs on Redis', () => {
     expect((await queue.list({ limit: 10 })).map(({ id }) => id)).toEqual([ids[2], ids[1]]);
     await expect(queue.get(ids[0])).rejects.toThrow(UnknownJobError);
     await expect.poll(() => queue.list({ limit: 10 })).toEqual([]);
+  });
+
+  test('previews in events count as well', async () => {
+    const queue = await replica({
+      resultBytes: 4000,
+      perform: async (_, { onProgress }) => {
+        const preview = 'x'.repeat(1000);
+        for (const step of [1, 2, 3]) onProgress({ step, of: 3, eta_ms: 0, timestep: 0, abar: 1, preview });
+        return result();
+      },
+    });
+    const ids: string[] = [];
+    for (let i = 0; i < 2; i++) {
+      ids.push((await queue.submit(newRequest())).job.id);
+      await ended(queue, ids[i]);
+    }
+    expect((await queue.list({ limit: 10 })).map(({ id }) => id)).toEqual([ids[1]]);
   });
 
   test('only the newest events are kept, under their own numbers', async () => {

@@ -10,7 +10,7 @@
  *   order        hash: now, o:<owner>: see tagOf
  *   list:<owner>:<status>  sorted set: ids by time of creation
  *   finished     sorted set: ids by time of ending
- *   kept, bytes  hash: bytes of a finished job's pictures and its list; the sum of these bytes
+ *   kept, bytes  hash: bytes of a finished job's pictures and events, and its list; the sum of these bytes
  *   job:<id>         hash: the record
  *   job:<id>:input   hash: the input pictures, until it ends
  *   job:<id>:files   hash: the generated pictures
@@ -199,10 +199,11 @@ for i = 2, #ARGV do
   redis.call('HSET', job..':files', i - 2, ARGV[i])
   bytes = bytes + #ARGV[i]
 end
+tell(a.id, a.event, a.data)
+for _, entry in ipairs(redis.call('XRANGE', job..':events', '-', '+')) do bytes = bytes + #entry[2][4] end
 redis.call('ZADD', p..'finished', now, a.id)
 redis.call('HSET', p..'kept', a.id, bytes..' '..list)
 redis.call('INCRBY', p..'bytes', bytes)
-tell(a.id, a.event, a.data)
 redis.call('PUBLISH', p..'ended', a.id)
 for _, part in ipairs({ '', ':files', ':events' }) do redis.call('PEXPIRE', job..part, a.ttl) end
 local key = redis.call('HGET', job, 'key')
