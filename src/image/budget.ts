@@ -29,6 +29,11 @@ export interface Room {
   resize(bytes: number): boolean;
   /** Keeps the memory reserved until a task has ended, even when it is released before. */
   keepFor(task: Promise<unknown>): void;
+  /**
+   * The pictures can be decoded again: `reclaim` is called when somebody needs the memory, and must release it. Not any more
+   * after the returned function was called.
+   */
+  reclaimable(reclaim: () => void): () => void;
   /** Releases what is left. More than one call is harmless. */
   release(): void;
 }
@@ -54,6 +59,8 @@ export class PictureBudget {
   #holdMs = 1000;
   /** In order of arrival. */
   readonly #waiters = new Set<Waiter>();
+  /** Memory that is given back when it is needed, in the order in which it is. */
+  readonly #reclaimable = new Set<{ readonly bytes: number; reclaim: () => void }>();
   readonly #free: () => void;
 
   constructor(bytes: number, free: () => void = collectGarbage) {
@@ -145,15 +152,31 @@ export class PictureBudget {
         tasks++;
         task.then(endTask, endTask);
       },
+      reclaimable: (reclaim) => {
+        const entry = {
+          get bytes() {
+            return left;
+          },
+          reclaim,
+        };
+        this.#reclaimable.add(entry);
+        return () => void this.#reclaimable.delete(entry);
+      },
       release,
     };
   }
 
   #fits(bytes: number): boolean {
     if (this.#held + this.#garbage + bytes <= this.holdable) return true;
-    if (this.#garbage === 0 || this.#held + bytes > this.holdable) return false;
+    let reclaimable = 0;
+    for (const entry of this.#reclaimable) reclaimable += entry.bytes;
+    if (this.#held - reclaimable + bytes > this.holdable) return false;
+    for (const { reclaim } of this.#reclaimable) {
+      if (this.#held + bytes <= this.holdable) break;
+      reclaim();
+    }
     this.#freeGarbage();
-    return true;
+    return this.#held + bytes <= this.holdable;
   }
 
   #freeGarbage() {

@@ -9,11 +9,14 @@ const MAX_AGE_MS = 10_000;
 interface Entry {
   prepared: PreparedRequest;
   expiry: NodeJS.Timeout;
+  /** The pictures are about to be used: their memory is not given up any more. */
+  claim: () => void;
 }
 
 /**
  * The decoded pictures of jobs that were checked a moment ago, so that a job which starts at once does not decode them
- * again. Bounded in bytes and time: a job that waits longer, or runs on another replica, decodes its own.
+ * again. Bounded in bytes and time, and given up when other requests need the memory: a job whose pictures are not kept, or
+ * that runs on another replica, decodes its own.
  */
 export class PreparedInputs {
   readonly #entries = new Map<string, Entry>();
@@ -34,7 +37,8 @@ export class PreparedInputs {
     }
     room.resize(needs.input);
     const expiry = setTimeout(() => this.drop(id), MAX_AGE_MS).unref();
-    this.#entries.set(id, { prepared, expiry });
+    const claim = room.reclaimable(() => this.drop(id));
+    this.#entries.set(id, { prepared, expiry, claim });
     this.#bytes += needs.input;
   }
 
@@ -58,6 +62,7 @@ export class PreparedInputs {
     const entry = this.#entries.get(id);
     if (!entry) return undefined;
     clearTimeout(entry.expiry);
+    entry.claim();
     this.#entries.delete(id);
     this.#bytes -= entry.prepared.needs.input;
     return entry.prepared;

@@ -125,3 +125,37 @@ test('a room that is kept for a task is released when the task has ended', async
   await task;
   expect(memory.held).toBe(0);
 });
+
+test('memory that can be given back is, the oldest first, and no more of it than is needed', () => {
+  const { memory, free } = budget();
+  const given: string[] = [];
+  for (const name of ['first', 'second', 'third']) {
+    const room = memory.reserve(100);
+    room.reclaimable(() => {
+      given.push(name);
+      room.release();
+    });
+  }
+  expect(() => memory.reserve(301)).toThrow(MemoryFullError);
+  expect(given).toEqual([]); // all of it would not be enough
+  memory.reserve(150);
+  expect(given).toEqual(['first', 'second']);
+  expect(free).toHaveBeenCalledOnce();
+  expect(memory.held).toBe(250);
+});
+
+test('memory that is used again is not given back', () => {
+  const { memory } = budget();
+  const room = memory.reserve(200);
+  const claim = room.reclaimable(() => room.release());
+  claim();
+  expect(() => memory.reserve(200)).toThrow(MemoryFullError);
+  expect(room.bytes).toBe(200);
+});
+
+test('memory whose owner does not give it back is not granted again', () => {
+  const { memory } = budget();
+  memory.reserve(200).reclaimable(() => {});
+  expect(() => memory.reserve(200)).toThrow(MemoryFullError);
+  expect(memory.held).toBe(200);
+});

@@ -1,0 +1,46 @@
+import { expect, test } from 'vitest';
+import type { PreparedRequest } from '../../src/generation/prepare.ts';
+import { PictureBudget } from '../../src/image/budget.ts';
+import { PreparedInputs } from '../../src/jobs/prepared-inputs.ts';
+import type { ServedModel } from '../../src/registry/served-model.ts';
+
+const MODEL = { ref: 'model@1' } as ServedModel;
+
+/** A request whose pictures take `input` bytes, and twice as many with its results. */
+function prepared(memory: PictureBudget, input: number): PreparedRequest {
+  const needs = { input, check: input, total: 2 * input };
+  return { model: MODEL, needs, room: memory.reserve(needs.total) } as unknown as PreparedRequest;
+}
+
+test('the pictures are kept without room for the results, and taken once with it', () => {
+  const memory = new PictureBudget(400);
+  const inputs = new PreparedInputs({ maxPixels: 100 });
+  inputs.put('a', prepared(memory, 100));
+  expect(memory.held).toBe(100);
+  const taken = inputs.take('a', MODEL);
+  expect(taken?.room.bytes).toBe(200);
+  expect(inputs.take('a', MODEL)).toBeUndefined();
+  expect(() => memory.reserve(101)).toThrow(); // what was taken is not given up
+  taken?.room.release();
+  expect(memory.held).toBe(0);
+});
+
+test('they are given up when a request needs their memory', () => {
+  const memory = new PictureBudget(400);
+  const inputs = new PreparedInputs({ maxPixels: 100 });
+  inputs.put('a', prepared(memory, 100));
+  inputs.put('b', prepared(memory, 100));
+  const room = memory.reserve(200);
+  expect(room.bytes).toBe(200);
+  expect(inputs.take('a', MODEL)).toBeUndefined();
+  expect(inputs.take('b', MODEL)).toBeUndefined(); // it is kept, but there is no room for its result
+  expect(memory.held).toBe(200);
+});
+
+test('those of another version are released', () => {
+  const memory = new PictureBudget(400);
+  const inputs = new PreparedInputs({ maxPixels: 100 });
+  inputs.put('a', prepared(memory, 100));
+  expect(inputs.take('a', { ref: 'model@2' } as ServedModel)).toBeUndefined();
+  expect(memory.held).toBe(0);
+});
