@@ -10,6 +10,7 @@ import numpy as np
 import onnxruntime
 import pytest
 import torch
+from network_vectors import assert_same
 from test_training import CONFIG, pictures  # noqa: F401
 
 import export
@@ -175,7 +176,7 @@ def test_the_licence_of_a_folder_without_a_list_is_unknown(pictures):  # noqa: F
 
 
 def test_the_committed_vectors_are_those_of_the_refiner():
-    assert json.loads(text(network())) == json.loads((FOLDER / "refiner.json").read_text())
+    assert_same((FOLDER / "refiner.json").read_text(), text(network()))
 
 
 def test_a_version_with_other_timesteps_has_no_metrics_until_it_is_evaluated(tmp_path, models):
