@@ -29,6 +29,9 @@ type Previews = Pick<SampleRequest, 'preview_every' | 'preview_noisy'>;
 
 /** Previews that may be encoded at a time; past it, events go without one: encoding must not fall ever further behind. */
 const MAX_PENDING_PREVIEWS = 8;
+/** Previews with more pixels are large: one is made at a time, and they take at most this share of the time. */
+const SMALL_PIXELS = 256 ** 2;
+const LARGE_SHARE = 1 / 5;
 
 /**
  * Turns a request's progress into events, in the order of the steps. A preview is encoded in a thread; what follows it
@@ -37,12 +40,18 @@ const MAX_PENDING_PREVIEWS = 8;
 export class ProgressReporter {
   readonly #wanted: Previews;
   readonly #send: (event: ProgressEvent) => void;
+  readonly #now: () => number;
   #last: Promise<void> = Promise.resolve();
   #pending = 0;
+  /** Whether the last preview was large, and until when no other one is made. */
+  #large = false;
+  #pauseEndMs = 0;
 
-  constructor(wanted: Previews, send: (event: ProgressEvent) => void) {
+  /** `now`: a clock that only goes forward, in milliseconds. */
+  constructor(wanted: Previews, send: (event: ProgressEvent) => void, now = () => performance.now()) {
     this.#wanted = wanted;
     this.#send = send;
+    this.#now = now;
   }
 
   readonly report = ({ step, total, elapsedMs, timestep, abar, estimate, noisy }: Progress): void => {
@@ -55,8 +64,7 @@ export class ProgressReporter {
     };
     const { preview_every: every, preview_noisy: withNoisy } = this.#wanted;
     const wanted = every > 0 && step % every === 0;
-    if (wanted && this.#pending < MAX_PENDING_PREVIEWS)
-      this.#sendWithPreview(event, estimate(), withNoisy ? noisy() : undefined);
+    if (wanted && this.#hasTime()) this.#sendWithPreview(event, estimate, withNoisy ? noisy : undefined);
     else if (this.#pending === 0) this.#send(event);
     else this.#last = this.#last.then(() => this.#send(event));
   };
@@ -66,15 +74,19 @@ export class ProgressReporter {
     await this.#last;
   }
 
-  #sendWithPreview(event: ProgressEvent, estimate: Promise<Preview>, noisy?: Promise<Preview | undefined>) {
+  #hasTime(): boolean {
+    return this.#pending < (this.#large ? 1 : MAX_PENDING_PREVIEWS) && this.#now() >= this.#pauseEndMs;
+  }
+
+  #sendWithPreview(event: ProgressEvent, estimate: Progress['estimate'], noisy?: Progress['noisy']) {
     this.#pending++;
-    const encoding = Promise.all([encode(estimate), noisy && encode(noisy)]);
+    const encoding = Promise.all([this.#timed(estimate), noisy?.().then((seen) => seen && encode(seen))]);
     encoding.catch(() => {}); // handled below, perhaps only after earlier events
     const before = this.#last;
     this.#last = before.then(async () => {
       try {
-        const [preview, seen] = await encoding;
-        this.#send({ ...event, preview: preview?.url, noisy: seen?.url, box: preview?.box });
+        const [{ url, box }, seen] = await encoding;
+        this.#send({ ...event, preview: url, noisy: seen?.url, box });
       } catch {
         this.#send(event); // without a preview, rather than not at all
       } finally {
@@ -82,15 +94,21 @@ export class ProgressReporter {
       }
     });
   }
+
+  /** Makes and encodes a preview. After a large one there is a pause, which depends on the time that it took. */
+  async #timed(estimate: Progress['estimate']) {
+    const started = this.#now();
+    const preview = await estimate();
+    this.#large = preview.width * preview.height > SMALL_PIXELS;
+    const encoded = await encode(preview);
+    const took = this.#now() - started;
+    if (this.#large) this.#pauseEndMs = started + took / LARGE_SHARE;
+    return encoded;
+  }
 }
 
-async function encode(
-  picture: Promise<Preview | undefined>,
-): Promise<{ url: string; box?: Box } | undefined> {
-  const shown = await picture;
-  if (!shown) return undefined;
-  const { x0, box, width, height } = shown;
-  const size = { width, height };
-  const file = await encodePicture(tensorToPicture(x0, size), { format: 'webp', quality: 80 });
+async function encode({ x0, box, width, height }: Preview): Promise<{ url: string; box?: Box }> {
+  const picture = tensorToPicture(x0, { width, height });
+  const file = await encodePicture(picture, { format: 'webp', quality: 80 });
   return { url: `data:image/webp;base64,${base64(file)}`, box };
 }

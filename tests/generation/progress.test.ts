@@ -49,6 +49,34 @@ test('events omit the preview if encoding cannot keep up, and stay in order', as
   expect(sent.filter(({ preview }) => preview)).toHaveLength(8);
 });
 
+test('large previews are made one at a time, and take a fifth of the time at most', async () => {
+  let now = 0;
+  const sent: ProgressEvent[] = [];
+  const reporter = new ProgressReporter(
+    { preview_every: 1 },
+    (event) => sent.push(event),
+    () => now,
+  );
+  const large = (step: number, startMs: number) => {
+    now = startMs;
+    const estimate = async () => {
+      now += 100; // what it takes
+      return { x0: new Float32Array(3 * 257 * 256), width: 257, height: 256 };
+    };
+    reporter.report({ ...progress(step, 6), estimate });
+  };
+  large(1, 0);
+  await reporter.flush();
+  large(2, 499);
+  large(3, 500);
+  large(4, 10_000); // the third is not done yet
+  await reporter.flush();
+  large(5, 100_000);
+  await reporter.flush();
+  expect(sent.flatMap(({ step, preview }) => (preview ? step : []))).toEqual([1, 3, 5]);
+  expect(sent.map(({ step }) => step)).toEqual([1, 2, 3, 4, 5]);
+});
+
 test('on request, a preview comes with the noisy picture that it was estimated from, if there is one', async () => {
   const sent: ProgressEvent[] = [];
   const reporter = new ProgressReporter({ preview_every: 2, preview_noisy: true }, (event) =>

@@ -500,7 +500,7 @@ export interface components {
              */
             eta?: number;
             /**
-             * @description In a stream of events: every so many steps, send the current estimate of the part that is being filled, of at most 512 x 512 pixels. 0: never
+             * @description In a stream of events: every so many steps, send the current estimate of the part that is being filled. 0: never. A preview has at most 512 x 512 pixels, and those of more than 256 x 256 are sent less often, so that they do not delay the fill
              * @default 0
              */
             preview_every?: number;
@@ -597,7 +597,7 @@ export interface components {
              */
             eta?: number;
             /**
-             * @description In a stream of events: every so many steps, send the current estimate of the part that is being filled, of at most 512 x 512 pixels. 0: never
+             * @description In a stream of events: every so many steps, send the current estimate of the part that is being filled. 0: never. A preview has at most 512 x 512 pixels, and those of more than 256 x 256 are sent less often, so that they do not delay the fill
              * @default 0
              */
             preview_every?: number;
@@ -684,7 +684,7 @@ export interface components {
              */
             eta?: number;
             /**
-             * @description In a stream of events: every so many steps, send the current estimate of the part that is being filled, of at most 512 x 512 pixels. 0: never
+             * @description In a stream of events: every so many steps, send the current estimate of the part that is being filled. 0: never. A preview has at most 512 x 512 pixels, and those of more than 256 x 256 are sent less often, so that they do not delay the fill
              * @default 0
              */
             preview_every?: number;
@@ -765,7 +765,7 @@ export interface components {
              */
             eta?: number;
             /**
-             * @description In a stream of events: every so many steps, send the current estimate of the part that is being filled, of at most 512 x 512 pixels. 0: never
+             * @description In a stream of events: every so many steps, send the current estimate of the part that is being filled. 0: never. A preview has at most 512 x 512 pixels, and those of more than 256 x 256 are sent less often, so that they do not delay the fill
              * @default 0
              */
             preview_every?: number;
@@ -873,7 +873,7 @@ export interface components {
              */
             eta?: number;
             /**
-             * @description In a stream of events: every so many steps, send the current estimate of the part that is being filled, of at most 512 x 512 pixels. 0: never
+             * @description In a stream of events: every so many steps, send the current estimate of the part that is being filled. 0: never. A preview has at most 512 x 512 pixels, and those of more than 256 x 256 are sent less often, so that they do not delay the fill
              * @default 0
              */
             preview_every?: number;
