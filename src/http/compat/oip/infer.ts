@@ -36,12 +36,12 @@ export async function fill(
 ): Promise<Message> {
   const { config, registry } = dependencies;
   const limits = generationLimits(config);
-  const sent = await reading(message, () => readFill(message, limits));
+  const sent = await reading(message, () => readFill(message, limits, mostImages(config)));
   const known = parametersOf(reply, sent.parameters);
   const { num_images, seed = randomInt(2 ** 32) } = known;
   const { name, model, reference } = findModel(registry, path, seed);
   const count = sent.images.length;
-  assertFits(config, count * num_images, 'num_images');
+  assertFits(config, count * num_images);
   assertAnswerable(config, sent, count * num_images);
 
   const requests = sent.images.map(
@@ -98,9 +98,10 @@ export async function predict(
   message: Message,
 ): Promise<Message> {
   const { card, ref } = model;
-  const sent = await reading(message, () => readRows(message, signature, card.schedule.T));
+  const sent = await reading(message, () =>
+    readRows(message, signature, mostImages(config), card.schedule.T),
+  );
   const { id, parameters, wanted, rows } = sent;
-  assertFits(config, rows, 'x');
   const shape = [rows, card.out_channels, card.resolution, card.resolution];
   assertWritable(wanted, { prediction: shape });
   nameIgnored(reply, parameters, KNOWN_OF_ALL);
@@ -143,12 +144,15 @@ function parametersOf(reply: FastifyReply, { priority, ...rest }: Record<string,
   return parameters;
 }
 
+/** As many images as the queue always leaves to a request. */
+const mostImages = (config: Config) => config.QUEUE_LIMIT - queueShares(config).background;
+
 /** Throws Problem for more images than the queue always leaves to a request. */
-function assertFits(config: Config, images: number, field: string): void {
-  const most = config.QUEUE_LIMIT - queueShares(config).background;
+function assertFits(config: Config, images: number): void {
+  const most = mostImages(config);
   if (images <= most) return;
-  const detail = `${field}: the request has ${images} images; at most ${most} are possible`;
-  throw fieldProblem('invalid-request', field, detail);
+  const detail = `num_images: the request has ${images} images; at most ${most} are possible`;
+  throw fieldProblem('invalid-request', 'num_images', detail);
 }
 
 /** Throws Problem when the answer would be too large. */

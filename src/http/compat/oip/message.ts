@@ -45,10 +45,11 @@ const MAX_JSON_DEPTH = 16;
 
 const [QUOTE, BACKSLASH, COMMA, BRACE, CLOSING_BRACE, BRACKET, CLOSING_BRACKET] = Buffer.from('"\\,{}[]');
 
-/** Reads and checks a request, without the rules of a model beyond its signature. Throws Problem. */
+/** Reads and checks a request of at most `most` images, without the rules of a model beyond its signature. Throws Problem. */
 export function readRequest(
   { bytes, jsonBytes = bytes.length }: Message,
   signature: Signature,
+  most: number,
 ): InferRequest {
   if (jsonBytes > bytes.length) {
     const why = `Inference-Header-Content-Length is ${jsonBytes}; the body has ${bytes.length} bytes`;
@@ -61,7 +62,7 @@ export function readRequest(
     if (!spec) throw invalid(sent.name, `there is no such input; send ${namesOf(signature.inputs)}`);
     if (body.inputs.findIndex(({ name }) => name === sent.name) < i)
       throw invalid(sent.name, 'it was sent twice');
-    const datatype = checkShape(sent, spec);
+    const datatype = checkShape(sent, spec, most);
     const size = sent.parameters?.binary_data_size;
     if (size === undefined)
       return { name: sent.name, datatype, shape: sent.shape, values: fromJson(sent, datatype) };

@@ -37,9 +37,13 @@ function find<Name extends string>({ tensors }: InferRequest, name: Name): Tenso
   return tensor;
 }
 
-/** `maxPixels`: of all pictures of the request; `maxSide`: of each. */
-async function readFill(message: Message, { maxPixels, maxSide }: SizeLimits): Promise<FillRequest> {
-  const request = readRequest(message, FILL);
+/** `maxPixels`: of all pictures of the request, which are at most `most`; `maxSide`: of each. */
+async function readFill(
+  message: Message,
+  { maxPixels, maxSide }: SizeLimits,
+  most: number,
+): Promise<FillRequest> {
+  const request = readRequest(message, FILL, most);
   const { id, parameters, wanted, tensors } = request;
   const image = find(request, 'image');
   const mask = tensors.find(({ name }) => name === 'mask');
@@ -53,9 +57,14 @@ async function readFill(message: Message, { maxPixels, maxSide }: SizeLimits): P
   return { id, parameters, wanted, images, masks, datatype: image.datatype, shape: image.shape };
 }
 
-/** `T`: of the model's schedule; timesteps are 0..T-1. */
-async function readRows(message: Message, signature: Signature, T: number): Promise<RowsRequest> {
-  const request = readRequest(message, signature);
+/** At most `most` rows. `T`: of the model's schedule; timesteps are 0..T-1. */
+async function readRows(
+  message: Message,
+  signature: Signature,
+  most: number,
+  T: number,
+): Promise<RowsRequest> {
+  const request = readRequest(message, signature, most);
   const { id, parameters, wanted } = request;
   const x = find(request, 'x').values as Float32Array;
   const t = Float32Array.from(find(request, 't').values as Iterable<number | bigint>, Number);

@@ -39,8 +39,12 @@ export const invalid = (name: string, why: string): Problem =>
 
 export const valuesIn = (shape: readonly number[]) => shape.reduce((product, size) => product * size, 1);
 
-/** Checks datatype and shape of an input. Throws Problem. */
-export function checkShape({ name, datatype, shape }: SentTensor, { shapes }: TensorSpec): Datatype {
+/** Checks datatype and shape of an input, whose first dimension counts images: at most `most`. Throws Problem. */
+export function checkShape(
+  { name, datatype, shape }: SentTensor,
+  { shapes }: TensorSpec,
+  most: number,
+): Datatype {
   if (!Object.hasOwn(shapes, datatype)) {
     throw invalid(name, `its datatype is ${datatype}; send ${Object.keys(shapes).join(', ')}`);
   }
@@ -50,6 +54,7 @@ export function checkShape({ name, datatype, shape }: SentTensor, { shapes }: Te
     const text = wanted.map((size) => (size === -1 ? 'any' : size)).join(', ');
     throw invalid(name, `its shape is [${shape.join(', ')}]; send [${text}] for ${datatype}`);
   }
+  if (shape[0] > most) throw invalid(name, `it has ${shape[0]} images; at most ${most} are possible`);
   return datatype as Datatype;
 }
 
@@ -71,14 +76,14 @@ function splitBytes(name: string, count: number, bytes: Uint8Array): Uint8Array[
   const values: Uint8Array[] = [];
   let at = 0;
   while (at < bytes.length) {
+    if (values.length === count) throw invalid(name, `its shape has ${count} values; more were sent`);
     const start = at + LENGTH_BYTES;
     const end = start <= bytes.length ? start + view.getUint32(at, true) : Number.POSITIVE_INFINITY;
     if (end > bytes.length) throw invalid(name, 'its bytes end before its last value does');
     values.push(bytes.subarray(start, end));
     at = end;
   }
-  if (values.length !== count)
-    throw invalid(name, `${values.length} values were sent; its shape has ${count}`);
+  if (values.length < count) throw invalid(name, `${values.length} values were sent; its shape has ${count}`);
   return values;
 }
 
