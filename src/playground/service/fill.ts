@@ -35,13 +35,15 @@ interface JobView {
 const PATIENCE_MS = 15 * 60_000;
 /** Connections that may break while one job is followed. */
 const MAX_BROKEN = 200;
+/** Times that a request is sent. A service that has lost so many jobs would lose the next one too. */
+const MAX_SENDS = 3;
 const PREVIEWS = { preview_every: '1', preview_noisy: 'true' };
 const RETRY_S = { busy: 10, loading: 3, unreachable: 2 };
 
 /**
  * Fills a hole through a job, so that results arrive as files and a broken connection loses nothing. Where the service is
  * busy, is loading the model or cannot be reached, it waits and tries again; where a restart has lost the job, it sends the
- * request again, with the seed and the version of the model that the lost job had.
+ * request again, with the seed and the version of the model that the lost job had, up to MAX_SENDS times.
  *
  * Aborting the signal cancels the job. `job`: one that was accepted before, perhaps before the page was reloaded.
  */
@@ -60,13 +62,21 @@ export async function fill(
   };
   signal.addEventListener('abort', cancel, { once: true });
   try {
-    for (;;) {
-      current ??= await submit(request);
+    for (let sends = 0; ; ) {
+      if (!current) {
+        current = await submit(request);
+        sends++;
+      }
       reports.accepted(current);
-      const finished = await follow(current.id);
-      if (finished) return finished;
+      try {
+        return await follow(current.id);
+      } catch (error) {
+        const isLost = error instanceof ServiceError && error.slug === 'unknown-job';
+        if (!isLost || sends === MAX_SENDS) throw error;
+      }
       request = { ...request, fields: current.fields };
-      current = undefined; // a restart has lost the job
+      current = undefined;
+      await wait('unreachable', RETRY_S.unreachable);
     }
   } finally {
     signal.removeEventListener('abort', cancel);
@@ -87,37 +97,32 @@ export async function fill(
     return { id, fields: { ...fields, seed: String(seed), model: String(model) } };
   }
 
-  /** The result of a job; undefined if the service does not know it any more. */
+  /** The result of a job. */
   async function follow(id: string) {
     let after: string | undefined;
     let answer: Answer | undefined;
-    try {
-      for (let broken = 0; !answer; broken++) {
-        if (broken > MAX_BROKEN) throw new ServiceError(0);
-        if (broken > 0) await wait('unreachable', RETRY_S.unreachable);
-        const headers: Record<string, string> = after ? { 'last-event-id': after } : {};
-        const open = () => ask(`v1/jobs/${id}/events`, { headers, key, signal });
-        try {
-          for await (const event of readEvents(await patiently(open), signal)) {
-            after = event.id ?? after;
-            answer = handle(event);
-          }
-        } catch (error) {
-          if (!(error instanceof ServiceError) || error.status !== 0) throw error;
+    for (let broken = 0; !answer; broken++) {
+      if (broken > MAX_BROKEN) throw new ServiceError(0);
+      if (broken > 0) await wait('unreachable', RETRY_S.unreachable);
+      const headers: Record<string, string> = after ? { 'last-event-id': after } : {};
+      const open = () => ask(`v1/jobs/${id}/events`, { headers, key, signal });
+      try {
+        for await (const event of readEvents(await patiently(open), signal)) {
+          after = event.id ?? after;
+          answer = handle(event);
         }
+      } catch (error) {
+        if (!(error instanceof ServiceError) || error.status !== 0) throw error;
       }
-      reports.phase({ name: 'receiving' });
-      const view = (await (await patiently(() => ask(`v1/jobs/${id}`, { key, signal }))).json()) as JobView;
-      const files: Blob[] = [];
-      for (const n of view.images.keys()) {
-        const fetchFile = () => ask(`v1/jobs/${id}/images/${n}`, { key, signal });
-        files.push(await (await patiently(fetchFile)).blob());
-      }
-      return { answer, files };
-    } catch (error) {
-      if (error instanceof ServiceError && error.slug === 'unknown-job') return undefined;
-      throw error;
     }
+    reports.phase({ name: 'receiving' });
+    const view = (await (await patiently(() => ask(`v1/jobs/${id}`, { key, signal }))).json()) as JobView;
+    const files: Blob[] = [];
+    for (const n of view.images.keys()) {
+      const fetchFile = () => ask(`v1/jobs/${id}/images/${n}`, { key, signal });
+      files.push(await (await patiently(fetchFile)).blob());
+    }
+    return { answer, files };
   }
 
   function handle({ event, data }: ServiceEvent): Answer | undefined {

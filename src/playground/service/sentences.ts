@@ -45,6 +45,10 @@ const BY_SLUG: Record<string, Sentence> = {
     text: 'The service does not read this kind of file. Save the picture as PNG, JPEG or WebP.',
   },
   'engine-failure': { place: 'fill', text: 'The model stopped while it drew this picture. Fill again.' },
+  'unknown-job': {
+    place: 'fill',
+    text: 'The service has lost this fill, each time that it was sent. Ask whoever runs the service.',
+  },
   cancelled: { place: 'fill', text: 'This fill was cancelled in another place.' },
 };
 
