@@ -168,6 +168,12 @@ describe('problems before a route is reached', () => {
     const answer = await fetch(`${service.url}/v1/models`, { method, headers, body: 'x' });
     expect([answer.status, answer.headers.get('allow')]).toEqual([405, 'GET, HEAD']);
   });
+
+  test('HEAD of a stream of events, which would follow the job without a client', async () => {
+    const { body: job } = await request(service.url).post('/v1/jobs').send({ task: 'sample', steps: 1 });
+    const answer = await fetch(service.url + job.events, { method: 'HEAD' });
+    expect([answer.status, answer.headers.get('allow')]).toEqual([405, 'GET']);
+  });
 });
 
 describe('readiness', () => {

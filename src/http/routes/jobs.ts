@@ -219,6 +219,7 @@ export default async function jobRoutes(app: FastifyInstance, dependencies: Depe
   app.get<{ Params: { id: string } }>(
     '/v1/jobs/:id/events',
     {
+      exposeHeadRoute: false, // it would follow the job until its end, though its answer has ended
       schema: {
         operationId: 'followJob',
         tags,
