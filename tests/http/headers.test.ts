@@ -15,11 +15,16 @@ beforeAll(async () => {
 afterAll(() => service.app.close());
 
 test('every response has headers against loading resources, MIME sniffing and framing', async () => {
-  for (const path of ['/v1/models', '/health/live', '/nothing', '/openapi.json']) {
+  for (const path of ['/', '/docs/', '/v1/models', '/health/live', '/nothing', '/openapi.json']) {
     const { headers } = await request(service.url).get(path);
     expect(headers['content-security-policy']).toContain("default-src 'none'");
     expect(headers['content-security-policy']).toContain("frame-ancestors 'none'");
+    expect(headers['x-frame-options']).toBe('DENY');
     expect(headers['x-content-type-options']).toBe('nosniff');
+    expect(
+      headers['strict-transport-security'],
+      'whether HTTPS is forced is up to the proxy',
+    ).toBeUndefined();
     expect(headers['x-powered-by']).toBeUndefined();
   }
 });

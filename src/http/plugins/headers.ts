@@ -15,5 +15,9 @@ export const policy = (allowed: Record<string, string[]>) => ({ ...NOTHING, ...a
 
 /** Security headers on every answer. A page's route sets its own policy. */
 export default fp(async function headers(app: FastifyInstance) {
-  await app.register(helmet, { contentSecurityPolicy: { useDefaults: false, directives: NOTHING } });
+  await app.register(helmet, {
+    contentSecurityPolicy: { useDefaults: false, directives: NOTHING },
+    strictTransportSecurity: false, // it would apply to the whole host and its subdomains: the proxy that terminates TLS decides
+    xFrameOptions: { action: 'deny' }, // like frame-ancestors, for old browsers
+  });
 });
