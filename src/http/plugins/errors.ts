@@ -25,7 +25,8 @@ export default fp(function errors(app: FastifyInstance, { metrics, registry }: O
   const routes: { method: string; pattern: RegExp }[] = [];
   app.addHook('onRoute', ({ method, url }) => {
     if (url === '*') return; // the CORS plugin's route for preflight requests
-    const pattern = new RegExp(`^${url.replace(/:\w+/g, '[^/]+').replaceAll('*', '.*')}$`);
+    const literal = url.replace(/[.+?^${}()|[\]\\]/g, '\\$&'); // the path of a file may have any of these
+    const pattern = new RegExp(`^${literal.replace(/:\w+/g, '[^/]+').replaceAll('*', '.*')}$`);
     for (const each of [method].flat()) routes.push({ method: each, pattern });
   });
   // Before the body is read: whether and how it could be is no matter for a path or a method that does not exist.

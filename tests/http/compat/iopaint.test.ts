@@ -261,6 +261,16 @@ describe('PAGE_DIR', () => {
     expect((await request(url).get('/v1/models')).status).toBe(200);
   });
 
+  test('may have files whose names have a meaning in regular expressions', async () => {
+    const root = await folder({ 'index.html': 'theirs', 'c++.txt': 'a language', '(1].js': 'let a' });
+    const { app, url } = await startFakeApp({ PAGE_DIR: root });
+    onTestFinished(() => app.close());
+    expect((await request(url).get('/c++.txt')).text).toBe('a language');
+    const { status, headers } = await request(url).post('/c++.txt');
+    expect([status, headers.allow]).toEqual([405, 'HEAD, GET']);
+    expect((await request(url).post('/indexxhtml')).status).toBe(404);
+  });
+
   test('the own page has a stricter policy', async () => {
     const { headers } = await request(service.url).get('/');
     expect(headers['content-security-policy']).not.toContain('unsafe-inline');
