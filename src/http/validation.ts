@@ -3,19 +3,21 @@ import type { FastifySchemaValidationError } from 'fastify/types/schema.js';
 import { z } from 'zod';
 import { type FieldError, MAX_ERRORS, Problem } from './problem.ts';
 
+/** What means "not given" in each part of a request that may have fields without a value. */
+const ABSENT: Record<string, null | ''> = { body: null, querystring: '' };
+
 /** Validates with the routes' zod schemas, which are also the source of the types and of the documentation. */
 export const zodValidator: FastifySchemaCompiler<z.ZodType> =
   ({ schema, httpPart }) =>
   (data) => {
-    const given =
-      httpPart === 'headers' ? data : withoutAbsent(schema, data, httpPart === 'body' ? null : '');
+    const given = httpPart && httpPart in ABSENT ? withoutAbsent(schema, data, ABSENT[httpPart]) : data;
     const { success, data: value, error } = schema.safeParse(given ?? {});
     return success ? { value } : { error: error.issues.flatMap(fieldErrors) as never };
   };
 
 /**
  * Drops fields of the schema that are there but mean "not given": null in JSON, and an empty text in a query. Forms have
- * dropped theirs already (plugins/multipart.ts). An empty text in JSON is a value.
+ * dropped theirs already (plugins/multipart.ts). An empty text in JSON is a value, and so is an empty part of a path.
  */
 function withoutAbsent(schema: z.ZodType, data: unknown, absent: null | ''): unknown {
   if (!(schema instanceof z.ZodObject) || typeof data !== 'object' || data === null) return data;

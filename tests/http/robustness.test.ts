@@ -147,11 +147,21 @@ describe('problems before a route is reached', () => {
     ['a path with invalid escapes', '/v1/models/%zz', 400, 'invalid-request'],
     ['a very long name', `/v1/models/${'a'.repeat(200)}`, 404, 'not-found'],
     ['an unknown path', '/nothing', 404, 'not-found'],
+    ['no name of a model', '/v1/models/', 404, 'unknown-model'],
+    ['no id of a job', '/v1/jobs/', 404, 'unknown-job'],
+    ['no id of a job whose picture is asked for', '/v1/jobs//images/0', 404, 'unknown-job'],
+    ['no index of a picture', '/v1/jobs/x/images/', 400, 'invalid-request'],
+    ['a space as the index of a picture', '/v1/jobs/x/images/%20', 400, 'invalid-request'],
   ])('%s', async (_what, path, status, slug) => {
     const { status: got, body, headers } = await request(service.url).get(path);
     expect({ got, type: body.type }).toEqual({ got: status, type: `/problems/${slug}` });
     expect(headers['content-type']).toContain('application/problem+json');
     expect(headers['x-request-id']).toBeTruthy();
+  });
+
+  test('no name of a model in a path of the Open Inference Protocol', async () => {
+    for (const path of ['/v2/models/', '/v2/models//ready', '/v2/models/fake/versions/'])
+      expect((await request(service.url).get(path)).status, path).toBe(404);
   });
 
   test('a method that a path with a parameter does not support', async () => {

@@ -21,6 +21,16 @@ import { formatEvent, sendEvents } from '../sse.ts';
 import { limitStreams } from '../stream-limit.ts';
 
 const idParams = z.object({ id: z.string().max(100).meta({ description: 'The id of a job' }) });
+/** Digits only: Number() would also take an empty part of a path for 0. */
+const pictureIndex = z.preprocess(
+  (text) => (/^\d+$/.test(String(text)) ? text : undefined),
+  z.coerce
+    .number()
+    .int()
+    .min(0)
+    .max(7)
+    .meta({ description: 'Index of the candidate', examples: [0] }),
+);
 const tags = ['jobs'];
 const location = { location: { type: 'string', description: 'Path of the job' } };
 const one = (description: string) => json(description, jobSchema);
@@ -190,14 +200,7 @@ export default async function jobRoutes(app: FastifyInstance, dependencies: Depe
         tags,
         summary: 'A picture of a job that has succeeded',
         description: 'In the format of the job. Before the job has succeeded there is none: 404.',
-        params: idParams.extend({
-          n: z.coerce
-            .number()
-            .int()
-            .min(0)
-            .max(7)
-            .meta({ description: 'Index of the candidate', examples: [0] }),
-        }),
+        params: idParams.extend({ n: pictureIndex }),
         response: {
           200: {
             description: 'The picture',
