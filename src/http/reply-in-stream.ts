@@ -1,4 +1,5 @@
 import type { FastifyReply } from 'fastify';
+import type { Dependencies } from './dependencies.ts';
 import type { Problem } from './problem.ts';
 import type { EventStream } from './sse.ts';
 import { toProblem } from './to-problem.ts';
@@ -15,6 +16,7 @@ export interface Opened {
  * that rejects, so that the answer still has a status; a later one is sent by `sendError`, after the events before it.
  */
 export async function replyInStream(
+  { metrics }: Dependencies,
   reply: FastifyReply,
   work: (opened: Opened) => Promise<void>,
   sendError: (stream: EventStream, problem: Problem) => void,
@@ -26,6 +28,7 @@ export async function replyInStream(
     if (!opened.stream) throw error;
     if (reply.raw.destroyed) return reply; // the client disconnected
     const problem = toProblem(error, reply.log);
+    metrics.failures.inc({ reason: problem.slug });
     reply.request.logFields.problem = problem.slug; // the status has already been sent as 200
     await opened.reporter?.flush();
     sendError(opened.stream, problem);

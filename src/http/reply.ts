@@ -18,7 +18,7 @@ export async function replyWithPictures(
 ) {
   const { kind, format } = negotiate(reply.request, request.format, request.num_images);
   const run = (onPrepared?: OnPrepared) => perform(dependencies, reply, { ...request, format }, onPrepared);
-  if (kind === 'events') return replyWithEvents(reply, run);
+  if (kind === 'events') return replyWithEvents(dependencies, reply, run);
   const generated = await run();
   reply.header('server-timing', serverTiming(generated));
   if (kind === 'image') return sendImage(reply, generated.files[0], format);
@@ -26,8 +26,13 @@ export async function replyWithPictures(
 }
 
 /** Server-sent events: `queued`, `progress` after each step, then `result` or `error`. */
-function replyWithEvents(reply: FastifyReply, run: (onPrepared: OnPrepared) => Promise<Generated>) {
+function replyWithEvents(
+  dependencies: Dependencies,
+  reply: FastifyReply,
+  run: (onPrepared: OnPrepared) => Promise<Generated>,
+) {
   return replyInStream(
+    dependencies,
     reply,
     async (opened) => {
       const generated = await run(({ model, request }) => {

@@ -28,6 +28,27 @@ test('metrics record the brightness of the input and its distance from the train
   await app.close();
 });
 
+test('errors that end a stream are counted like others, by problem', async () => {
+  const { app, registry, url } = await startFakeApp();
+  const count = async () => {
+    const { text } = await request(url).get('/metrics');
+    return Number(/failures_total\{reason="engine-failure"\} (\d+)/.exec(text)?.[1]);
+  };
+  registry.engine.failing = true;
+  const { status, text } = await request(url)
+    .post('/v1/sample')
+    .set('accept', 'text/event-stream')
+    .buffer(true)
+    .send({});
+  expect(status).toBe(200);
+  expect(text).toContain('event: error');
+  expect(await count()).toBe(1);
+  const picture = { prompt: 'x', stream: true, model: 'fake' };
+  expect((await request(url).post('/v1/images/generations').buffer(true).send(picture)).status).toBe(200);
+  expect(await count()).toBe(2);
+  await app.close();
+});
+
 test('failures are counted per model, so that a canary can be compared', async () => {
   const { app, registry, url } = await startFakeApp();
   registry.engine.failing = true;

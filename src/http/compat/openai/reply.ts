@@ -71,6 +71,7 @@ export function streamImages(
 ) {
   const described = new Described(wanted);
   return replyInStream(
+    dependencies,
     reply,
     async (opened) => {
       const generated = await perform(dependencies, reply, request, (prepared) => {
