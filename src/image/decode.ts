@@ -37,8 +37,8 @@ interface Decoded {
  * channels with more than 8 bits, `data` has the upper 8, and `data16` all.
  *
  * Colours: pixel values are not converted, and a profile is returned in `icc`. CMYK and Lab have no RGB values: they are
- * converted to sRGB, and their profile is dropped, because it does not describe RGB. So are damaged profiles, and those
- * of another colour space than the pixels'.
+ * converted to sRGB (Lab with 8 bits is refused), and their profile is dropped, because it does not describe RGB. So are
+ * damaged profiles, and those of another colour space than the pixels'.
  *
  * @param field name of the request field, for the error
  * @param header of this file, if it has been read already

@@ -48,6 +48,9 @@ export const FAIL_ON: Record<InputFormat, SharpOptions['failOn']> = {
 /** Errors and warnings that say that pixels are missing. */
 const PIXELS_MISSING = /premature end|Unexpected end/i;
 
+/** libvips reads Lab with 16 and 32 bits per channel only. */
+const LAB_OF_8_BITS = /bad labq format/;
+
 /** Pixel spaces with one colour channel, and those that become RGB without changing values (grey is repeated). */
 export const GREY = new Set<string>(['b-w', 'grey16']);
 const KEEPS_VALUES = new Set<string>(['srgb', 'rgb', 'rgb16', ...GREY]);
@@ -113,6 +116,8 @@ export async function headerOf(
 
 /** The message of libvips is not passed on: it describes internals and does not help a client. */
 export function unreadable(field: string, { message }: Error): PictureError {
+  if (LAB_OF_8_BITS.test(message))
+    return new PictureError(field, 'unsupported', `${field} is Lab with 8 bits per channel; send RGB`);
   const why = PIXELS_MISSING.test(message)
     ? 'is incomplete: the file ends, or has a gap, before the last pixels; send the whole file'
     : 'cannot be decoded: the file is truncated or damaged';

@@ -156,6 +156,28 @@ describe('other pixel formats become 8-bit RGB or RGBA', () => {
       expectNear(read, [190, 120, 60], 30);
     }
   });
+
+  test('Lab with 16 and 32 bits is converted to sRGB', async () => {
+    for (const space of ['labs', 'lab']) {
+      const lab = raw(plain(16, 16, [190, 120, 60]))
+        .toColourspace(space)
+        .tiff({ compression: 'lzw' });
+      const file = await lab.toBuffer();
+      expect((await sharp(file).metadata()).space).toBe(space);
+      expectNear(await decode(file), [190, 120, 60], 1);
+    }
+  });
+
+  test('Lab with 8 bits, which libvips cannot read, is refused with that reason', async () => {
+    const file = await raw(noise(16, 16, 3))
+      .tiff({ compression: 'lzw' })
+      .toBuffer();
+    const [PHOTOMETRIC, LAB] = [262, 8];
+    const entry = Buffer.from([PHOTOMETRIC & 0xff, PHOTOMETRIC >> 8, 3, 0, 1, 0, 0, 0]); // one 16-bit number
+    file[file.indexOf(entry) + entry.length] = LAB;
+    const reason = 'image is Lab with 8 bits per channel; send RGB';
+    await expect(decode(file)).rejects.toMatchObject({ code: 'unsupported', message: reason });
+  });
 });
 
 describe('ICC profiles', () => {
