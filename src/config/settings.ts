@@ -50,7 +50,8 @@ export const SETTINGS = {
     default: '',
     description:
       'Comma-separated other names of models, for clients with a fixed name: `gpt-image-1=celeba-inpaint-64`. ' +
-      '`*` stands for all names of no model. None by default',
+      '`*=id` serves every name that is neither a model nor another alias, unless it names a version ' +
+      '(`@`). None by default',
   },
   SERVING_FILE: {
     schema: z.string().optional(),
@@ -117,7 +118,8 @@ export const SETTINGS = {
     default: '64',
     description:
       'Maximum number of images waiting or running, for each model; beyond it, requests get 429. With ' +
-      'several API keys, each may have as many as are still free',
+      'several API keys, a request is also refused if its key would then have more images than were free ' +
+      'before it: a key alone gets about half of QUEUE_LIMIT, less while others have images',
   },
   JOB_QUEUE_SHARE: {
     schema: wholeNumber(1, 100),
@@ -131,7 +133,8 @@ export const SETTINGS = {
     default: '1000',
     description:
       'Maximum number of jobs waiting or running; beyond it, new jobs get 429. With several API keys, ' +
-      'each may have as many as are still free',
+      'a job is also refused if its key would then have more jobs than were free before it: a key alone ' +
+      'gets half of JOB_LIMIT, less while others have jobs',
   },
   JOB_INPUT_BYTES: {
     schema: wholeNumber(1024, 1_000_000 * MEGA),
