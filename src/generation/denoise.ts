@@ -2,7 +2,12 @@ import type { ServedModel } from '../registry/served-model.ts';
 import { mapInSlices } from '../scheduler/time-slices.ts';
 import { startSpan } from '../tracing.ts';
 import type { NoiseLevel } from './trajectories/conditional.ts';
-import { createTrajectory, type DenoisingTrajectory, type TrajectorySpec } from './trajectories/create.ts';
+import {
+  createTrajectory,
+  type DenoisingTrajectory,
+  type Seen,
+  type TrajectorySpec,
+} from './trajectories/create.ts';
 import type { Canvas } from './trajectories/enlarge.ts';
 import type { Shown } from './trajectories/shown.ts';
 import { ThreadedTrajectory } from './trajectories/threaded.ts';
@@ -28,7 +33,7 @@ export interface DenoisingProgress {
   elapsedMs: number;
   /** Of the first candidate's last step. */
   level: NoiseLevel;
-  /** Of the first candidate: see DenoisingTrajectory. */
+  /** Of the first candidate: see Seen. */
   fills(): Promise<Canvas[]>;
   preview(): Promise<Shown>;
   noisy(): Promise<Shown | undefined>;
@@ -115,11 +120,9 @@ function pixelsOf(spec: TrajectorySpec): number {
   return largest;
 }
 
-/** What there is to see of a trajectory, as it is now. */
-async function seenOf<What extends 'fills' | 'preview' | 'noisy'>(
+async function seenOf<What extends keyof Seen>(
   trajectory: DenoisingTrajectory | ThreadedTrajectory,
   what: What,
-): Promise<DenoisingTrajectory[What]> {
-  const seen = trajectory instanceof ThreadedTrajectory ? trajectory[what]() : trajectory[what];
-  return seen as Promise<DenoisingTrajectory[What]>;
+): Promise<Seen[What]> {
+  return trajectory instanceof ThreadedTrajectory ? trajectory.see(what) : trajectory[what];
 }

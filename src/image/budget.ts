@@ -60,7 +60,7 @@ export class PictureBudget {
   /** In order of arrival. */
   readonly #waiters = new Set<Waiter>();
   /** Memory that is given back when it is needed, in the order in which it is. */
-  readonly #reclaimable = new Set<{ readonly bytes: number; reclaim: () => void }>();
+  readonly #reclaimable = new Set<{ room: Room; reclaim: () => void }>();
   readonly #free: () => void;
 
   constructor(bytes: number, free: () => void = collectGarbage) {
@@ -143,7 +143,7 @@ export class PictureBudget {
       tasks--;
       if (released) release();
     };
-    return {
+    const room: Room = {
       get bytes() {
         return left;
       },
@@ -153,23 +153,19 @@ export class PictureBudget {
         task.then(endTask, endTask);
       },
       reclaimable: (reclaim) => {
-        const entry = {
-          get bytes() {
-            return left;
-          },
-          reclaim,
-        };
+        const entry = { room, reclaim };
         this.#reclaimable.add(entry);
         return () => void this.#reclaimable.delete(entry);
       },
       release,
     };
+    return room;
   }
 
   #fits(bytes: number): boolean {
     if (this.#held + this.#garbage + bytes <= this.holdable) return true;
     let reclaimable = 0;
-    for (const entry of this.#reclaimable) reclaimable += entry.bytes;
+    for (const { room } of this.#reclaimable) reclaimable += room.bytes;
     if (this.#held - reclaimable + bytes > this.holdable) return false;
     for (const { reclaim } of this.#reclaimable) {
       if (this.#held + bytes <= this.holdable) break;

@@ -299,8 +299,8 @@ test('in a thread it gives the same bytes as on the main thread', async () => {
       }),
     );
     for (const [row, prediction] of predictions.entries()) here.advance(prediction, row);
-    expect(await there.fills()).toEqual(here.fills);
-    expect(await there.preview()).toEqual(here.preview);
+    expect(await there.see('fills')).toEqual(here.fills);
+    expect(await there.see('preview')).toEqual(here.preview);
     expect(here.preview).toEqual(shrunk(here.fills[0]));
   }
   there.close();
@@ -322,7 +322,7 @@ test('progress shows x_t and the noise level of the last step, across stages', a
     seen.push(here.level.timestep);
     expect(here.level).toEqual({ timestep: t, abar: abar[t] });
     expect(there.level).toEqual(here.level);
-    expect(await there.noisy()).toEqual(here.noisy);
+    expect(await there.see('noisy')).toEqual(here.noisy);
     // The first window begins at the canvas's left edge.
     for (const column of [0, 5, 15]) expect(here.noisy?.x0[column]).toBe(x[column]);
   }

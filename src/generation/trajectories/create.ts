@@ -71,13 +71,17 @@ export interface StageSpec extends Sampling {
   levels: { region: number; input: LevelInput }[];
 }
 
-/** A trajectory that tells its estimates of x_0, the results when it is finished: one, or one for each region of a plan. */
-export interface DenoisingTrajectory extends Trajectory {
+/** What there is to see of a trajectory, as it is now. */
+export interface Seen {
+  /** The estimates of x_0, the results when it is finished: one, or one for each region of a plan that has been begun. */
   readonly fills: Canvas[];
   /** The largest of them. */
   readonly preview: Shown;
   /** The same part as the network saw it in the last step: x_t in the hole, from which the estimate was made. */
   readonly noisy: Shown | undefined;
+}
+
+export interface DenoisingTrajectory extends Trajectory, Seen {
   /** The noise in it. */
   readonly level: NoiseLevel;
 }

@@ -2,18 +2,16 @@
 import { parentPort } from 'node:worker_threads';
 import type { NetworkName } from '../../engine/engine.ts';
 import type { NoiseLevel } from './conditional.ts';
-import { createTrajectory, type DenoisingTrajectory, type TrajectorySpec } from './create.ts';
-import type { Canvas } from './enlarge.ts';
-import type { Shown } from './shown.ts';
+import { createTrajectory, type DenoisingTrajectory, type Seen, type TrajectorySpec } from './create.ts';
 
 export type Message =
   | { type: 'create'; id: number; spec: TrajectorySpec }
   | { type: 'advance'; id: number; prediction: Float32Array; row: number }
-  | { type: 'fills' | 'preview' | 'noisy'; id: number }
+  | { type: 'see'; id: number; what: keyof Seen }
   | { type: 'close'; id: number };
 
 /** Messages are answered in order, except `close`, which has no answer. */
-export type Answer = State | { step: number } | { fills: Canvas[] } | { shown?: Shown } | { error: string };
+export type Answer = State | { step: number } | { seen: Seen[keyof Seen] } | { error: string };
 
 /** A trajectory at the start of a step, with the inputs of all its rows; none when it is finished. */
 export interface State {
@@ -51,8 +49,7 @@ function answer(message: Exclude<Message, { type: 'close' }>): Answer {
   }
   const trajectory = trajectories.get(message.id);
   if (!trajectory) throw new Error(`there is no trajectory ${message.id}`);
-  if (message.type === 'fills') return { fills: trajectory.fills };
-  if (message.type !== 'advance') return { shown: trajectory[message.type] };
+  if (message.type === 'see') return { seen: trajectory[message.what] };
   left.set(message.id, (left.get(message.id) ?? trajectory.rows) - 1);
   trajectory.advance(message.prediction, message.row);
   if (left.get(message.id)) return { step: trajectory.step };

@@ -3,9 +3,7 @@ import type { NetworkName } from '../../engine/engine.ts';
 import { entryPoint } from '../../entry-point.ts';
 import type { Trajectory } from '../../scheduler/trajectory.ts';
 import type { NoiseLevel } from './conditional.ts';
-import type { TrajectorySpec } from './create.ts';
-import type { Canvas } from './enlarge.ts';
-import type { Shown } from './shown.ts';
+import type { Seen, TrajectorySpec } from './create.ts';
 import type { Answer, Message, State } from './thread.ts';
 
 const FROM_SOURCE = import.meta.url.endsWith('.ts');
@@ -73,22 +71,10 @@ export class ThreadedTrajectory implements Trajectory {
     return this.#state.level;
   }
 
-  /** The estimates of x_0 after the last advance() that was called. */
-  async fills(): Promise<Canvas[]> {
-    const { fills } = (await this.#thread.ask({ type: 'fills', id: this.#id })) as { fills: Canvas[] };
-    return fills;
-  }
-
-  /** See DenoisingTrajectory. */
-  async preview(): Promise<Shown> {
-    const { shown } = (await this.#thread.ask({ type: 'preview', id: this.#id })) as { shown: Shown };
-    return shown;
-  }
-
-  /** See DenoisingTrajectory. */
-  async noisy(): Promise<Shown | undefined> {
-    const { shown } = (await this.#thread.ask({ type: 'noisy', id: this.#id })) as { shown?: Shown };
-    return shown;
+  /** What there is to see after the last advance() that was called. */
+  async see<What extends keyof Seen>(what: What): Promise<Seen[What]> {
+    const { seen } = (await this.#thread.ask({ type: 'see', id: this.#id, what })) as { seen: Seen[What] };
+    return seen;
   }
 
   /** Frees its memory in the thread. */
