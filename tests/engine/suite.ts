@@ -12,6 +12,8 @@ export interface Promised {
   toBatch: number;
   /** Which golden rows are evaluated together; fewer where an evaluation takes seconds. */
   rows?: number[];
+  /** Whether a worker process can load the model in seconds, so that one may die and be replaced. */
+  restarts?: boolean;
   /** How many tensors are alive, where the engine can say. */
   tensors?: () => number;
 }
@@ -28,7 +30,7 @@ export function difference(a: ArrayLike<number>, b: ArrayLike<number>): number {
 export function engineSuite(
   spec: NetworkSpec,
   load: (spec: NetworkSpec) => Promise<Networks>,
-  { toPyTorch, toBatch, rows = [0, 1, 2, 3], tensors }: Promised,
+  { toPyTorch, toBatch, rows = [0, 1, 2, 3], restarts = true, tensors }: Promised,
 ) {
   const rowLength = inputLength(spec.networks.base);
   const outLength = outputLength(spec.networks.base);
@@ -80,21 +82,23 @@ export function engineSuite(
       expect(difference(next, rowOf(together, 0))).toBeLessThanOrEqual(toBatch);
     });
 
-    test('a worker that dies in mid-evaluation is replaced, and the next evaluates its row', async () => {
-      const one = { ...spec, maxBatch: 1 };
-      const pool = await WorkerPool.start({
-        spec: one,
-        workers: 1,
-        restartDelayMs: 10,
-        replacementTimeoutMs: 300_000,
+    if (restarts) {
+      test('a worker that dies in mid-evaluation is replaced, and the next evaluates its row', async () => {
+        const one = { ...spec, maxBatch: 1 };
+        const pool = await WorkerPool.start({
+          spec: one,
+          workers: 1,
+          restartDelayMs: 10,
+          replacementTimeoutMs: 300_000,
+        });
+        onTestFinished(() => pool.close());
+        const [pid] = pool.pids;
+        const running = pool.evaluate(first);
+        process.kill(pid, 'SIGKILL');
+        expect(difference(await running, rowOf(together, 0))).toBeLessThanOrEqual(toBatch);
+        expect(pool.pids).not.toContain(pid);
       });
-      onTestFinished(() => pool.close());
-      const [pid] = pool.pids;
-      const running = pool.evaluate(first);
-      process.kill(pid, 'SIGKILL');
-      expect(difference(await running, rowOf(together, 0))).toBeLessThanOrEqual(toBatch);
-      expect(pool.pids).not.toContain(pid);
-    });
+    }
 
     if (tensors) {
       test('no tensor is left behind, after an error neither', async () => {

@@ -39,9 +39,9 @@ for (const runtime of TFJS) {
   });
 }
 
-/** A tensor that is left behind is never freed: TensorFlow.js has no garbage collection of its own. */
+/** A tensor that is left behind is never freed, and stays in these counts: TensorFlow.js has no garbage collection. */
 function flatMemory(runtime: Runtime) {
-  test(`${runtime.library}: memory is flat over 1,000 evaluations`, async () => {
+  test(`${runtime.library}: memory is flat over 100 evaluations`, async () => {
     const tiny = await tinyModelSpec(spec);
     onTestFinished(() => rm(tiny.folder, { recursive: true }));
     const network = await loadTfjs({ ...tiny, ...runtime });
@@ -53,7 +53,7 @@ function flatMemory(runtime: Runtime) {
       return { numTensors, numDataBuffers, numBytes };
     };
     const [first, before] = [await evaluate(0), inUse()];
-    for (let t = 1; t < 1000; t++) await evaluate(t);
+    for (let t = 10; t < 999; t += 10) await evaluate(t);
     expect(difference(first, await evaluate(999))).toBeGreaterThan(0.01); // it does compute
     expect(inUse()).toEqual(before);
   });

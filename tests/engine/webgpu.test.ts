@@ -26,7 +26,7 @@ if (!available(why === undefined, `onnxruntime-node does not start on WebGPU (${
   });
 } else {
   const loading = loadOnnx(webgpu);
-  // A software driver takes seconds for a row, so there are few.
+  // A software driver takes seconds for a row, so there are few, and a minute to load the model.
   const load = (asked: NetworkSpec) => (asked === webgpu ? loading : loadOnnx(asked));
-  engineSuite(webgpu, load, { toPyTorch: TOLERANCE, toBatch: TOLERANCE, rows: [1, 2] });
+  engineSuite(webgpu, load, { toPyTorch: TOLERANCE, toBatch: TOLERANCE, rows: [1, 2], restarts: false });
 }
