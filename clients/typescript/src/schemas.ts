@@ -1606,6 +1606,29 @@ export interface components {
                 shape: number[];
             }[];
         };
+        ModelConfiguration: {
+            name: string;
+            platform: string;
+            /**
+             * @description The dims of all tensors include N
+             * @constant
+             */
+            max_batch_size: 0;
+            input: {
+                name: string;
+                /** @example TYPE_FP32 */
+                data_type: string;
+                /** @description -1: any size */
+                dims: number[];
+            }[];
+            output: {
+                name: string;
+                /** @example TYPE_FP32 */
+                data_type: string;
+                /** @description -1: any size */
+                dims: number[];
+            }[];
+        };
         ServerMetadata: {
             name: string;
             version: string;

@@ -145,6 +145,31 @@ describe('the whole task', () => {
     expect((await read(answer)).json.outputs[0]).toMatchObject({ datatype: 'FP32', shape: [2, 9, 9, 3] });
   });
 
+  test('its configuration is in the words of Triton', async () => {
+    const { url } = await start();
+    expect(await (await fetch(`${url}/v2/models/fake/config`)).json()).toEqual({
+      name: 'fake',
+      platform: 'ddpm-inpaint',
+      max_batch_size: 0,
+      input: [
+        { name: 'image', data_type: 'TYPE_FP32', dims: [-1, -1, -1, 3] },
+        { name: 'mask', data_type: 'TYPE_FP32', dims: [-1, -1, -1, 1] },
+      ],
+      output: [
+        { name: 'images', data_type: 'TYPE_FP32', dims: [-1, -1, -1, 3] },
+        { name: 'seed', data_type: 'TYPE_INT64', dims: [1] },
+      ],
+    });
+    const network = await fetch(`${url}/v2/models/fake-network/versions/1/config`);
+    expect(await network.json()).toMatchObject({
+      name: 'fake-network',
+      input: [{ dims: [-1, 4, 8, 8] }, { name: 't', dims: [-1] }],
+    });
+    await expectError(await fetch(`${url}/v2/models/other/config`), 404, 'other');
+    const { extensions } = await (await fetch(`${url}/v2`)).json();
+    expect(extensions).toContain('model_configuration');
+  });
+
   test('parameters without effect are named, wrong ones are refused', async () => {
     const service = await start();
     const answer = await post(service, fill(1, { guidance: 3, 'a b': 1, priority: 5 }));

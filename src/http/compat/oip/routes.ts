@@ -8,6 +8,7 @@ import { binary, generatedHeaders, json, refusals } from '../../openapi.ts';
 import { assertServing } from '../../serving.ts';
 import { ignoredHeader } from '../ignored.ts';
 import { readBody, sendMessage } from './body.ts';
+import { configurationOf } from './configuration.ts';
 import { fill, predict } from './infer.ts';
 import type { Message } from './message.ts';
 import { findModel, type ModelPath, versionsOf } from './models.ts';
@@ -54,7 +55,7 @@ export default async function openInferenceProtocol(app: FastifyInstance, depend
         ...errors(401, 429),
       }),
     },
-    () => ({ name: NAME, version: VERSION, extensions: ['binary_tensor_data'] }),
+    () => ({ name: NAME, version: VERSION, extensions: ['binary_tensor_data', 'model_configuration'] }),
   );
 
   // The body may be of any type, or of none: tritonclient names no type, KServe's client names application/octet-stream.
@@ -90,6 +91,19 @@ export default async function openInferenceProtocol(app: FastifyInstance, depend
           outputs: describe(signature.outputs),
         };
       },
+    );
+    app.get<{ Params: ModelPath }>(
+      `${path}/config`,
+      {
+        schema: {
+          ...operation(`model${suffix}Configuration`, 'The configuration of a model, for Triton clients', {
+            200: json('About it', schemas.modelConfiguration),
+            ...errors(401, 404, 429),
+          }),
+          params: schema,
+        },
+      },
+      (request) => configurationOf(findModel(registry, request.params), NAME),
     );
     app.get<{ Params: ModelPath }>(
       `${path}/ready`,

@@ -113,6 +113,23 @@ export const modelMetadata = response(
   }),
 );
 
+const configuredTensor = z.object({
+  name: z.string(),
+  data_type: z.string().meta({ examples: ['TYPE_FP32'] }),
+  dims: z.array(z.int32().min(-1)).meta({ description: '-1: any size' }),
+});
+
+export const modelConfiguration = response(
+  'ModelConfiguration',
+  z.object({
+    name: z.string(),
+    platform: z.string(),
+    max_batch_size: z.literal(0).meta({ description: 'The dims of all tensors include N' }),
+    input: z.array(configuredTensor),
+    output: z.array(configuredTensor),
+  }),
+);
+
 export const serverMetadata = response(
   'ServerMetadata',
   z.object({ name: z.string(), version: z.string(), extensions: z.array(z.string()) }),
