@@ -716,6 +716,26 @@ class ModelMetadata(TypedDict, closed=True):
     outputs: list[Output2]
 
 
+class InputItem(TypedDict, closed=True):
+    name: str
+    data_type: str
+    dims: list[int]
+
+
+class OutputItem(TypedDict, closed=True):
+    name: str
+    data_type: str
+    dims: list[int]
+
+
+class ModelConfiguration(TypedDict, closed=True):
+    name: str
+    platform: str
+    max_batch_size: Literal[0]
+    input: list[InputItem]
+    output: list[OutputItem]
+
+
 class ServerMetadata(TypedDict, closed=True):
     name: str
     version: str
