@@ -74,6 +74,15 @@ test.each([
   await alive();
 });
 
+test('a connection without a request does not delay the shutdown', async () => {
+  const [silent, slow] = [connect(), connect()];
+  slow.write('GET / HTTP/1.1\r\n');
+  await expect.poll(open).toBe(2);
+  const closed = Promise.all([silent, slow].map((socket) => once(socket, 'close')));
+  await service.app.close();
+  await closed;
+});
+
 test('headers that arrive too late are answered with an error', async () => {
   const answer = await trickle('GET / HTTP/1.1\r\n', 'a: b\r\n');
   expect(answer).toMatch(/^HTTP\/1.1 408 .*application\/problem\+json.*request-timeout/s);

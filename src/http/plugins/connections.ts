@@ -12,6 +12,9 @@ const HEADERS_TIMEOUT_MS = 15_000;
 /** Times after the end of a client's data at which it is checked whether the client is still there. */
 const CHECKS_MS = [2000, 2500];
 
+/** Interval at which a shutdown closes the connections that have no request. */
+const SWEEP_MS = 500;
+
 declare module 'fastify' {
   interface FastifyReply {
     /** The connection is closed after this answer. */
@@ -59,10 +62,11 @@ export default fp(function connections(
   // and the next write fails. An interim answer may be sent at any time before the answer (RFC 9110, section 15.2).
   // Streams of events write a comment instead (sse.ts).
   Object.assign(server, { httpAllowHalfOpen: true });
-  const unanswered = new WeakMap<Socket, Set<ServerResponse>>();
+  const unanswered = new Map<Socket, Set<ServerResponse>>();
   server.on('connection', (socket: Socket) => {
     const responses = new Set<ServerResponse>();
     unanswered.set(socket, responses);
+    socket.once('close', () => unanswered.delete(socket));
     socket.once('end', () => {
       for (const ms of CHECKS_MS) {
         const timer = setTimeout(() => responses.forEach(check), ms);
@@ -74,6 +78,17 @@ export default fp(function connections(
     const responses = unanswered.get(socket);
     responses?.add(raw);
     raw.once('close', () => responses?.delete(raw));
+  });
+
+  // A server that closes no longer checks the time of headers, and Node does not count a connection that has sent nothing
+  // as idle. Such a connection, a browser's or a load balancer's, would otherwise delay the shutdown to its limit.
+  app.addHook('preClose', async () => {
+    const late = performance.now() + server.headersTimeout;
+    const sweep = setInterval(() => {
+      for (const [socket, { size }] of unanswered)
+        if (size === 0 && (socket.bytesRead === 0 || performance.now() > late)) socket.destroy();
+    }, SWEEP_MS);
+    server.once('close', () => clearInterval(sweep));
   });
   done();
 });
