@@ -5,6 +5,7 @@ import { openJobQueue } from '../jobs/open.ts';
 import type { JobRunner } from '../jobs/runner.ts';
 import { post } from '../jobs/webhook.ts';
 import type { Metrics } from '../metrics.ts';
+import { seldom } from '../seldom.ts';
 import type { Dependencies } from './dependencies.ts';
 import { jobView } from './job-view.ts';
 import { toProblem } from './to-problem.ts';
@@ -47,7 +48,7 @@ function openQueue(
   const webhooks = { origins: config.WEBHOOK_ORIGINS, secret: config.WEBHOOK_SECRET ?? '' };
   return openJobQueue({
     redisUrl: config.REDIS_URL,
-    onRedisError: (err) => log.warn({ err }, 'jobs on Redis'),
+    onRedisError: seldom((err, repeated) => log.warn({ err, repeated }, 'jobs on Redis')),
     limit: config.JOB_LIMIT,
     inputBytes: config.JOB_INPUT_BYTES,
     shared: hasSeveralOwners(config.API_KEYS),

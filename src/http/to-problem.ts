@@ -65,7 +65,7 @@ function domainProblem(error: unknown): Problem | undefined {
   if (error instanceof UnknownJobError) return new Problem('unknown-job', error.message);
   if (error instanceof IdempotencyConflictError) return new Problem('idempotency-conflict', error.message);
   if (error instanceof JobStoreError)
-    return new Problem('not-ready', 'the job store cannot be reached', { retryAfterS: RETRY_AFTER_S });
+    return new Problem('not-ready', error.message, { retryAfterS: RETRY_AFTER_S });
   if (error instanceof JobLimitError)
     return new Problem('job-limit', `${error.message}; try again in ${error.retryAfterS} s`, error);
   if (error instanceof QueueFullError) {

@@ -16,6 +16,7 @@ import {
   type JobRequest,
   type JobReservation,
   type JobResult,
+  JobStoreError,
   lastEvent,
   noSuchJob,
   ownedKey,
@@ -103,6 +104,7 @@ export class MemoryJobQueue implements JobQueue {
 
   async submit(request: JobRequest, key?: IdempotencyKey): Promise<{ job: Job; known: boolean }> {
     const { id, task, work, owner, webhook } = request;
+    if (this.#closing.signal.aborted) throw new JobStoreError('the service is shutting down');
     const known = key && this.#findByKey(key, owner); // nothing is awaited before the job is stored
     if (known) return { job: known, known: true };
     const claim = { owner, bytes: inputBytesOf(request) };

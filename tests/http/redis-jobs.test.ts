@@ -1,5 +1,6 @@
 import request from 'supertest';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
+import { hashKey, newKey } from '../../src/config/api-keys.ts';
 import { hasRedis, RedisServer } from '../helpers/redis.ts';
 import { startFakeApp } from './fake-app.ts';
 
@@ -32,6 +33,17 @@ describe.skipIf(!hasRedis)('two replicas on one Redis', () => {
       const rest = await events(service, job.id, ids.at(-2) ?? '').expect(200);
       expect(rest.text).toContain(`id: ${ids.at(-1)}\nevent: result`);
     }
+  });
+
+  test('a count with another window is another count', async () => {
+    const [first, second] = [newKey(), newKey()];
+    const entry = (key: string, limit: string) => `alice:${hashKey(key).toString('hex')}:${limit}`;
+    const API_KEYS = [entry(first, '5/day'), entry(second, '3/second')].join(',');
+    const { app, url } = await startFakeApp({ REDIS_URL: redis.url, API_KEYS });
+    onTestFinished(() => app.close());
+    const ask = (key: string) => request(url).get('/v1/models').set('x-api-key', key).expect(200);
+    expect(Number((await ask(first)).headers['ratelimit-reset'])).toBeGreaterThan(60);
+    expect(Number((await ask(second)).headers['ratelimit-reset'])).toBeLessThan(60);
   });
 
   test('every replica reports the same number of waiting jobs', async () => {

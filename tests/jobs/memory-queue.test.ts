@@ -4,7 +4,13 @@ import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 import { describe, expect, test, vi } from 'vitest';
 import type { JobEvent, JobRequest, JobResult } from '../../src/jobs/job.ts';
-import { EVENTS_KEPT, IdempotencyConflictError, JobLimitError, UnknownJobError } from '../../src/jobs/job.ts';
+import {
+  EVENTS_KEPT,
+  IdempotencyConflictError,
+  JobLimitError,
+  JobStoreError,
+  UnknownJobError,
+} from '../../src/jobs/job.ts';
 import { MemoryJobQueue, type MemoryQueueOptions } from '../../src/jobs/memory-queue.ts';
 import { limitsSuite } from './limits.ts';
 
@@ -186,6 +192,12 @@ test('closing waits for what runs and cancels what waits', async () => {
   finish();
   await closed;
   expect(running.status).toBe('succeeded');
+});
+
+test('a job that arrives while the queue closes is refused: nobody would run it', async () => {
+  const { jobs } = queue();
+  await jobs.close();
+  await expect(jobs.submit(newRequest())).rejects.toThrow(new JobStoreError('the service is shutting down'));
 });
 
 test('only the newest events are kept, under their own numbers', async () => {

@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto';
+import { Redis } from 'ioredis';
 import { afterAll, afterEach, beforeAll, describe, expect, onTestFinished, test, vi } from 'vitest';
 import { EngineError } from '../../src/engine/engine.ts';
 import {
@@ -294,6 +295,27 @@ describe.skipIf(!hasRedis)('jobs on Redis', () => {
     await redis.start();
     expect(await ended(queue, job.id)).toMatchObject({ status: 'succeeded' });
     expect((await events).map(({ event }) => event)).toEqual(['queued', 'progress', 'progress', 'result']);
+  });
+
+  test('a job whose record was lost gives up its place', async () => {
+    const perform: RedisQueueOptions['perform'] = (_, { signal }) =>
+      new Promise((_, reject) => signal.addEventListener('abort', () => reject(signal.reason)));
+    const queue = await replica({ limit: 2, concurrency: 1, perform });
+    const { job: running } = await queue.submit(newRequest());
+    await expect.poll(async () => (await queue.get(running.id)).status).toBe('running');
+    const { job: lost } = await queue.submit(newRequest());
+    const other = new Redis(redis.url);
+    onTestFinished(() => other.disconnect());
+    await other.del(`${prefix}job:${lost.id}`); // as an eviction does
+    await expect(queue.submit(newRequest())).rejects.toThrow(JobLimitError);
+    await queue.cancel(running.id);
+    await expect.poll(() => other.scard(`${prefix}unfinished`)).toBe(0);
+  });
+
+  test('a database that does not exist is a sentence', async () => {
+    await expect(replica({ url: `${redis.url}/99` })).rejects.toThrow(
+      'Redis at REDIS_URL has no database 99',
+    );
   });
 
   test('a wrong address is a sentence', async () => {

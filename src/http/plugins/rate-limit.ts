@@ -4,6 +4,8 @@ import fp from 'fastify-plugin';
 import { Redis } from 'ioredis';
 import type { RateLimit } from '../../config/api-keys.ts';
 import type { Config } from '../../config/settings.ts';
+import { reconnectOnError } from '../../jobs/redis/connections.ts';
+import { seldom } from '../../seldom.ts';
 import { Problem } from '../problem.ts';
 import { isApi } from './keys.ts';
 
@@ -23,7 +25,8 @@ export default fp(async function limits(app: FastifyInstance, { config }: { conf
     allowList: (request) => !isApi(request.routeOptions.url) || !limitOf(request),
     max: (request) => limitOf(request)?.max ?? 0,
     timeWindow: (request) => limitOf(request)?.windowMs ?? 0,
-    keyGenerator: clientOf,
+    // With the window: a count on Redis keeps the window that it began with, which another setting may have changed.
+    keyGenerator: (request) => `${clientOf(request)}:${limitOf(request)?.windowMs}`,
     errorResponseBuilder: (_, { max, ttl }) =>
       new Problem('rate-limited', `at most ${max} requests; try again in ${Math.ceil(ttl / 1000)} s`),
     enableDraftSpec: true, // ratelimit-limit, ratelimit-remaining, ratelimit-reset
@@ -44,8 +47,12 @@ function connect(app: FastifyInstance, url: string): Redis {
     maxRetriesPerRequest: 0,
     commandTimeout: COMMAND_MS,
     socketTimeout: SILENCE_MS,
+    reconnectOnError,
   });
-  redis.on('error', (err) => app.log.warn({ err }, 'rate limits on Redis'));
+  redis.on(
+    'error',
+    seldom((err, repeated) => app.log.warn({ err, repeated }, 'rate limits on Redis')),
+  );
   app.addHook('onClose', async () => redis.disconnect());
   return redis;
 }

@@ -21,6 +21,9 @@ const DISCONNECT_MS = 500;
 /** Oldest version of Redis that has been tested, and that BullMQ recommends. */
 const OLDEST = '6.2';
 
+/** After a failover, a node that has become a replica still answers but refuses writes: then the connection is opened anew. */
+export const reconnectOnError = ({ message }: Error) => message.includes('READONLY');
+
 export interface Connections {
   /** For commands of requests: each fails with an error after ANSWER_MS. */
   request: Redis;
@@ -42,6 +45,7 @@ export async function connect(url: string, onError: (error: Error) => void): Pro
     socketTimeout: REQUEST_SILENCE_MS,
     maxRetriesPerRequest: RECONNECTIONS,
     disconnectTimeout,
+    reconnectOnError,
     lazyConnect: true,
   });
   let why = new Error('no answer');
@@ -50,7 +54,7 @@ export async function connect(url: string, onError: (error: Error) => void): Pro
   });
   try {
     const late = sleep(START_MS, undefined, { ref: false }).then(() => Promise.reject(why));
-    await Promise.race([request.connect().then(() => assertVersion(request)), late]);
+    await Promise.race([request.connect().then(() => assertUsable(request)), late]);
   } catch (error) {
     request.disconnect();
     if (error instanceof JobStoreError) throw error;
@@ -60,13 +64,19 @@ export async function connect(url: string, onError: (error: Error) => void): Pro
     socketTimeout: WORKER_SILENCE_MS,
     maxRetriesPerRequest: null,
     disconnectTimeout,
+    reconnectOnError,
   });
   const subscriber = worker.duplicate();
   for (const connection of [worker, subscriber]) connection.on('error', onError);
   return { request, worker, subscriber };
 }
 
-async function assertVersion(redis: Redis) {
+async function assertUsable(redis: Redis) {
+  const { db = 0 } = redis.options;
+  // ioredis goes on with database 0 when it cannot select another one.
+  await redis.select(db).catch(({ message }) => {
+    throw new JobStoreError(`Redis at REDIS_URL has no database ${db}: ${message}`);
+  });
   const version = /redis_version:(\S+)/.exec(await redis.info('server'))?.[1] ?? '';
   if (version.localeCompare(OLDEST, 'en', { numeric: true }) >= 0) return;
   throw new JobStoreError(`Redis ${version} at REDIS_URL is too old; version ${OLDEST} or newer is needed`);
@@ -99,7 +109,7 @@ export async function translated<T>(command: () => Promise<T>): Promise<T> {
   } catch (error) {
     const { name, message } = error as Error;
     if (UNAVAILABLE_NAMES.includes(name) || UNAVAILABLE_MESSAGES.includes(message))
-      throw new JobStoreError('Redis cannot be reached', { cause: error });
+      throw new JobStoreError('the job store cannot be reached', { cause: error });
     throw error;
   }
 }

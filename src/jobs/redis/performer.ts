@@ -41,7 +41,10 @@ export class Performer {
   /** Runs a job; or resolves to the milliseconds after which it is delivered again, to a replica that may have its model. */
   readonly process = async (id: string, attemptsMade: number): Promise<number | undefined> => {
     const model = await this.#store.model(id);
-    if (model === undefined) return;
+    if (model === undefined) {
+      await this.#store.start(id); // the record was lost: this frees what the job occupies
+      return;
+    }
     const known = this.#options.models?.().some(({ ref }) => ref === model) ?? true;
     if (!known) {
       this.#options.onUnknownModel?.(model);

@@ -166,8 +166,8 @@ describe('the whole task', () => {
       input: [{ dims: [-1, 4, 8, 8] }, { name: 't', dims: [-1] }],
     });
     await expectError(await fetch(`${url}/v2/models/other/config`), 404, 'other');
-    const { extensions } = await (await fetch(`${url}/v2`)).json();
-    expect(extensions).toContain('model_configuration');
+    const about = await (await fetch(`${url}/v2`)).json();
+    expect(about).toMatchObject({ extensions: ['binary_tensor_data', 'model_configuration'] });
   });
 
   test('parameters without effect are named, wrong ones are refused', async () => {
