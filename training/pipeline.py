@@ -22,9 +22,14 @@ HERE = Path(__file__).parent
 
 
 def step(*command, **more):
-    """Print and run a command in this folder. Exits if the command fails. more: arguments for subprocess.run."""
+    """Print and run a command in this folder. Exits if the command fails. more: arguments for subprocess.Popen."""
     print(f"\n$ {shlex.join(map(str, command))}", flush=True)
-    code = subprocess.run([str(part) for part in command], cwd=HERE, **more).returncode
+    child = subprocess.Popen([str(part) for part in command], cwd=HERE, **more)
+    try:
+        code = child.wait()
+    except KeyboardInterrupt:
+        child.wait()  # Ctrl-C reached the command too, and train.py saves after its step. subprocess.run would kill it after 0.25 s
+        raise
     if code != 0:
         raise SystemExit(f"pipeline stopped: {Path(str(command[1])).name} failed with exit status {code}")
 

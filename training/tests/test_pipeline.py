@@ -1,5 +1,7 @@
 import copy
 import json
+import os
+import signal
 import subprocess
 import sys
 
@@ -141,6 +143,30 @@ def test_features_depend_on_known_pixels_only_and_training_pictures_have_distanc
     assert np.array_equal(drift.features(x, mask), drift.features(other, mask))
     assert float(np.sqrt((drift.distance(drift.features(x, mask), known) ** 2).mean())) == pytest.approx(1, abs=0.15)
     assert drift.distance(drift.features(np.full((1, 16, 16, 3), -1.0), mask[:1]), known)[0] > 3
+
+
+SLOW_TO_STOP = """
+import signal, sys, time
+def save(*_):
+    time.sleep(1)  # the rest of a training step
+    print("saved", flush=True)
+    sys.exit()
+signal.signal(signal.SIGINT, save)
+print("started", flush=True)
+signal.pause()
+"""
+
+
+def test_an_interrupted_pipeline_waits_until_its_step_has_saved(tmp_path):
+    (tmp_path / "slow.py").write_text(SLOW_TO_STOP)
+    code = f"import sys, pipeline; pipeline.step(sys.executable, {str(tmp_path / 'slow.py')!r})"
+    command = [sys.executable, "-c", code]
+    with subprocess.Popen(command, cwd=HERE, start_new_session=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        while "started" not in process.stdout.readline():
+            assert process.poll() is None
+        os.killpg(process.pid, signal.SIGINT)
+        out, error = process.communicate()
+    assert "saved" in out and "KeyboardInterrupt" in error
 
 
 def test_the_pipeline_registers_a_first_version_and_refuses_a_worse_one(tmp_path, pictures):  # noqa: F811
