@@ -141,8 +141,9 @@ class Steps(Dataset):
 
 
 def ignore_interrupts(_worker: int):
-    """Ctrl-C reaches all processes of a terminal: those that draw batches leave it to the training to stop."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    """Ctrl-C, timeout and Slurm signal all processes of a group: those that draw batches leave it to the training to stop."""
+    for s in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(s, signal.SIG_IGN)
 
 
 class Training:

@@ -95,7 +95,8 @@ def test_batches_from_other_processes_are_the_same(tmp_path, pictures):
         assert torch.equal(value, workers["model"][name]), name
 
 
-def test_an_interrupt_of_all_processes_saves_a_checkpoint(tmp_path, pictures):
+@pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_to_all_processes_saves_a_checkpoint(tmp_path, pictures, sent):
     (tmp_path / "toy.toml").write_text(CONFIG.format(steps=10**6))
     options = ["--data", pictures, "--photos", pictures, "--run", tmp_path, "--no-compile", "--device", "cpu", "--threads", "1", "--workers", "2"]
     command = [sys.executable, "train.py", tmp_path / "toy.toml", *options]
@@ -103,7 +104,7 @@ def test_an_interrupt_of_all_processes_saves_a_checkpoint(tmp_path, pictures):
         log = tmp_path / "log.jsonl"
         while not log.exists() and process.poll() is None:
             time.sleep(0.1)
-        os.killpg(process.pid, signal.SIGINT)
+        os.killpg(process.pid, sent)
         assert "stopped and saved" in process.stdout.read()
     assert torch.load(tmp_path / "last.pt", weights_only=True)["step"] >= 50
 
