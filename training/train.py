@@ -27,6 +27,7 @@ from torch.utils.data import DataLoader, Dataset
 from tqdm import tqdm
 
 import diffusion
+import resuming
 from batches import Sources
 from losses import Loss
 from optim import fast_bf16, optimisers
@@ -163,22 +164,18 @@ class Training:
         self.step = 0
         self.seconds = 0.0  # of training, without the reports
         self.init: str | None = None  # the model whose weights it started from
+        self.branch: dict | None = None  # the --resume that it started from, and until when: see resuming.begin
 
     def resume(self, checkpoint: Path):
-        """Resume from a checkpoint. Exits if its network, schedule or seed differs from the config."""
+        """Resume from a checkpoint. Exits if it does not suit the config: see resuming.PARTS."""
         state = torch.load(checkpoint, map_location=self.device, weights_only=True)
-        for part, here, there in [
-            ("[model]", self.config["model"], state["config"]["model"]),
-            ("[schedule]", self.config["schedule"], state["config"]["schedule"]),
-            ("seed", self.config["train"]["seed"], state["config"]["train"]["seed"]),
-        ]:
-            if here != there:
-                raise SystemExit(f"{checkpoint} was trained with another {part} ({there}, not {here}): choose another --run")
+        resuming.check(checkpoint, self.config, state["config"])
         self.model.load_state_dict(state["model"])
         self.ema.shadow = state["ema"]
         for optimiser, saved in zip(self.optimisers, state["optimisers"], strict=True):
             optimiser.load_state_dict(saved)
         self.step, self.seconds, self.init = state["step"], state.get("seconds", 0.0), state.get("init")
+        self.branch = state.get("branch")
 
     def start_from(self, folder: Path):
         """Start from the weights of this stage in an exported version's folder, which may lack the output of variances."""
@@ -187,8 +184,7 @@ class Training:
         weights = {k: v.float() for k, v in load_file(folder / self.stage.weights_file).items()}
         self.model.load_state_dict(with_variances(weights, self.model.state_dict()))
         self.ema.shadow = {k: v.clone() for k, v in self.model.state_dict().items()}
-        card = json.loads((folder / "model.json").read_text())
-        self.init = f"{card['id']}@{card['version']}"
+        self.init = resuming.name_of(folder)
 
     def batches(self, sources: Sources, workers: int) -> Iterator[list[torch.Tensor]]:
         """The batches from the current step on, without end, drawn by this many processes (0: by this one, when needed)."""
@@ -229,6 +225,7 @@ class Training:
                 "step": self.step,
                 "seconds": self.seconds,
                 "init": self.init,
+                "branch": self.branch,
                 "device": torch.cuda.get_device_name(self.device) if self.device.startswith("cuda") else None,
                 "config": self.config,
                 "model": self.model.state_dict(),
@@ -300,8 +297,9 @@ def main():
     parser.add_argument("--minutes", type=float, help="train for this long, whatever the number of steps")
     parser.add_argument("--workers", type=int, help="processes that draw batches (default: 4 with a GPU, or else none)")
     parser.add_argument("--run", type=Path, help="folder for checkpoints and logs (default: runs/<id>)")
-    parser.add_argument("--resume", type=Path, help="checkpoint to resume from (default: last.pt of the run, if it exists)")
-    parser.add_argument("--init", type=Path, help="start from the weights of an exported model's folder")
+    start = parser.add_mutually_exclusive_group()
+    start.add_argument("--resume", type=Path, help="checkpoint to resume from (default: last.pt of the run, if it exists)")
+    start.add_argument("--init", type=Path, help="start from the weights of an exported model's folder")
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     parser.add_argument("--threads", type=int, default=2, help="CPU threads")
     parser.add_argument("--precision", choices=["bf16", "fp32"], help="of the forward and backward pass (default: bf16 if the device supports it)")
@@ -322,11 +320,7 @@ def main():
     precision = args.precision or ("bf16" if fast_bf16(args.device) else "fp32")
     training = Training(config, run, args.device, precision, not args.no_compile)
     sources, held_out = (training.stage.load(data, photos, split) for split in ("train", "validation"))
-    checkpoint = args.resume or run / "last.pt"
-    if args.resume or checkpoint.exists():
-        training.resume(checkpoint)
-    elif args.init:
-        training.start_from(args.init)
+    resuming.begin(training, args.resume, args.init, {"steps": config["train"]["steps"], "minutes": args.minutes})
     weights = sum(p.numel() for p in training.model.parameters()) / 1e6
     until = f"{args.minutes:g} minutes" if args.minutes else f"{config['train']['steps']} steps"
     print(f"{config['id']}: {weights:.2f} M weights, {len(sources.faces)} faces, {args.device}, from step {training.step}, {until}", flush=True)

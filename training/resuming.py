@@ -1,0 +1,78 @@
+"""Where a training begins: at last.pt of its run, at the checkpoint of --resume, or at the weights of --init."""
+
+import itertools
+import json
+import shutil
+from pathlib import Path
+
+import torch
+
+LAST, LOG = "last.pt", "log.jsonl"
+PARTS = {
+    "stage": lambda config: config.get("stage", "base"),
+    "[model]": lambda config: config["model"],
+    "[schedule]": lambda config: config["schedule"],
+    "[loss] prediction": lambda config: config.get("loss", {}).get("prediction", "v"),
+    "[distil]": lambda config: config.get("distil"),
+    "batch": lambda config: config["train"]["batch"],
+    "seed": lambda config: config["train"]["seed"],
+}
+"""What a resumed training must have in common with its checkpoint. Learning rates, decay, mix and ema may change."""
+
+
+def check(checkpoint: Path, config: dict, saved: dict):
+    """Exit if the config saved in a checkpoint differs from `config` in one of PARTS."""
+    for part, of in PARTS.items():
+        if (here := of(config)) != (there := of(saved)):
+            raise SystemExit(f"{checkpoint} was trained with another {part} ({there}, not {here}): choose another --run")
+
+
+def begin(training, given: Path | None, init: Path | None, target: dict):
+    """Load the weights that a training begins with, if there are any.
+
+    given: the checkpoint of --resume; init: the folder of --init; target: --steps and --minutes. A command with --resume that is
+    repeated goes on from the last.pt that it has written. Otherwise the last.pt that it would overwrite is kept in a folder.
+    """
+    last = training.run / LAST
+    branch = {"from": str(given.resolve()), **target} if given else None
+    if given and given.resolve() != last.resolve() and not (last.exists() and saved(last).get("branch") == branch):
+        training.resume(given)
+        training.branch = branch
+        if last.exists():
+            keep(training.run)
+    elif last.exists():
+        if init:
+            check_init(last, init)
+        training.resume(last)
+    elif given:
+        training.resume(given)  # fails: there is no such file
+    elif init:
+        training.start_from(init)
+
+
+def saved(checkpoint: Path) -> dict:
+    """A checkpoint, whose tensors are read when they are used."""
+    return torch.load(checkpoint, map_location="cpu", weights_only=True, mmap=True)
+
+
+def name_of(folder: Path) -> str:
+    """<id>@<version> of an exported version."""
+    card = json.loads((folder / "model.json").read_text())
+    return f"{card['id']}@{card['version']}"
+
+
+def check_init(last: Path, folder: Path):
+    """Exit if last.pt did not start from the version of --init. The oldest checkpoints do not say where they started."""
+    state, wanted = saved(last), name_of(folder)
+    if "init" in state and state["init"] != wanted:
+        raise SystemExit(f"{last} started from {state['init'] or 'new weights'}, not from {wanted}: choose another --run, or leave out --init")
+
+
+def keep(run: Path):
+    """Move last.pt to the next free folder <run>/branch-<n>, with a copy of its log, so that the folder can be exported."""
+    folder = next(f for n in itertools.count(1) if not (f := run / f"branch-{n}").exists())
+    folder.mkdir()
+    if (run / LOG).exists():
+        shutil.copyfile(run / LOG, folder / LOG)
+    (run / LAST).rename(folder / LAST)
+    print(f"the last.pt that was here is kept in {folder}")

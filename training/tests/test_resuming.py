@@ -1,0 +1,91 @@
+import json
+
+import pytest
+import torch
+from test_training import CONFIG
+
+import resuming
+import train
+
+TARGET = {"steps": 9, "minutes": None}
+
+
+def new(folder, **changes) -> train.Training:
+    """A tiny training. changes: members of the config to replace."""
+    (folder / "toy.toml").write_text(CONFIG.format(steps=9))
+    return train.Training({**train.load_config(folder / "toy.toml"), **changes}, folder, "cpu", "fp32", compiled=False)
+
+
+def written(folder, step: int, name: str = "last.pt", **state):
+    training = new(folder)
+    training.step = step
+    for key, value in state.items():
+        setattr(training, key, value)
+    training.save(name)
+    return folder / name
+
+
+def begun(folder, given=None, init=None, target=TARGET) -> train.Training:
+    training = new(folder)
+    resuming.begin(training, given, init, target)
+    return training
+
+
+def test_a_repeated_command_with_resume_goes_on_from_what_it_has_written(tmp_path):
+    before, last = written(tmp_path, 2, "before-decay.pt"), written(tmp_path, 5)
+    (tmp_path / "log.jsonl").write_text('{"step": 5}\n')
+    training = begun(tmp_path, before)
+    assert training.step == 2
+    kept = tmp_path / "branch-1"
+    assert torch.load(kept / "last.pt", weights_only=True)["step"] == 5 and (kept / "log.jsonl").exists() and not last.exists()
+    training.step = 4
+    training.save("last.pt")
+    training.save("before-decay.pt")  # the run overwrites the checkpoint that it started from
+    assert begun(tmp_path, before).step == 4 and not (tmp_path / "branch-2").exists()
+    longer = begun(tmp_path, before, target={"steps": 20, "minutes": None})
+    assert longer.branch["steps"] == 20 and (tmp_path / "branch-2" / "last.pt").exists()
+
+
+def test_without_resume_or_with_that_of_last_pt_a_training_goes_on_from_last_pt(tmp_path):
+    assert begun(tmp_path).step == 0
+    last = written(tmp_path, 5)
+    assert begun(tmp_path).step == begun(tmp_path, last).step == 5 and last.exists()
+
+
+@pytest.mark.parametrize("key", ["branch", "init", "seconds"])
+def test_older_checkpoints_without_a_key_still_load(tmp_path, key):
+    last = written(tmp_path, 5)
+    state = torch.load(last, weights_only=True)
+    del state[key]
+    torch.save(state, last)
+    assert begun(tmp_path).step == 5
+
+
+@pytest.mark.parametrize(
+    ("part", "changes"),
+    [
+        (r"\[loss\] prediction", {"loss": {"snr_cap": 5.0, "weight_floor": 0.0, "prediction": "epsilon"}}),
+        ("batch", {"train": {**train.tomllib.loads(CONFIG.format(steps=9))["train"], "batch": 8}}),
+    ],
+)
+def test_a_run_does_not_resume_with_another_config(tmp_path, part, changes):
+    last = written(tmp_path, 1)
+    with pytest.raises(SystemExit, match=f"another {part}"):
+        new(tmp_path, **changes).resume(last)
+
+
+def test_another_stage_or_distillation_is_refused_and_other_learning_rates_are_not():
+    config = train.tomllib.loads(CONFIG.format(steps=9))
+    for part, other in [("stage", {"stage": "refiner"}), (r"\[distil\]", {"distil": {"steps": 4}})]:
+        with pytest.raises(SystemExit, match=f"another {part}"):
+            resuming.check("last.pt", {**config, **other}, config)
+    resuming.check("last.pt", {**config, "train": {**config["train"], "muon_lr": 1.0, "ema": 0.5}, "mix": {}}, config)
+
+
+def test_another_init_than_that_of_last_pt_is_refused(tmp_path):
+    (tmp_path / "model.json").write_text(json.dumps({"id": "toy", "version": "2"}))
+    written(tmp_path, 1, init="toy@2")
+    assert begun(tmp_path, init=tmp_path).step == 1
+    written(tmp_path, 1)
+    with pytest.raises(SystemExit, match="started from new weights, not from toy@2"):
+        begun(tmp_path, init=tmp_path)
