@@ -5,7 +5,7 @@ import ioPaint from './http/compat/iopaint/routes.ts';
 import openInferenceProtocol from './http/compat/oip/routes.ts';
 import openAiImages from './http/compat/openai/routes.ts';
 import type { Dependencies } from './http/dependencies.ts';
-import { clientErrorHandler, frameworkErrors } from './http/malformed.ts';
+import { answerMalformed, answerUnroutable } from './http/malformed.ts';
 import bodies from './http/plugins/bodies.ts';
 import connections from './http/plugins/connections.ts';
 import docs from './http/plugins/docs.ts';
@@ -59,9 +59,9 @@ export async function buildApp(
   dependencies: Dependencies,
   logger?: FastifyBaseLogger,
 ): Promise<FastifyInstance> {
-  const { config, registry } = dependencies;
+  const { config, registry, metrics } = dependencies;
   pictureBudget.configure(config.MAX_DECODED_BYTES);
-  const app = Fastify({
+  const app: FastifyInstance = Fastify({
     loggerInstance: logger,
     // plugins/requests.ts writes one line per request.
     logController: new LogController({ disableRequestLogging: true, requestIdLogLabel: 'request_id' }),
@@ -76,8 +76,8 @@ export async function buildApp(
     trustProxy: config.TRUST_PROXY,
     rewriteUrl: withoutBasePath(config.BASE_PATH),
     pluginTimeout: 0, // it also limits onClose hooks, which wait for jobs; the grace period limits those
-    clientErrorHandler,
-    frameworkErrors,
+    clientErrorHandler: (error, socket) => answerMalformed(error, socket, metrics, app.log),
+    frameworkErrors: (error, request, reply) => answerUnroutable(error, request, reply, metrics),
     return503OnClosing: false, // the hook below answers with a problem document
   });
   // RFC 9110, 10.1.1: unknown expectations are ignored. By default Node answers 417, without a body.

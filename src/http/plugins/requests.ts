@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import type { IncomingMessage } from 'node:http';
+import type { Socket } from 'node:net';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import fp from 'fastify-plugin';
 import type { Metrics } from '../../metrics.ts';
@@ -25,14 +26,29 @@ declare module 'fastify' {
     /** Its span, and the context that its work runs in; none for probes and scrapes. */
     tracing?: ReturnType<typeof startRequest>;
   }
+  interface FastifyReply {
+    /** The problem that malformed.ts has answered on the raw socket, while the request was arriving. */
+    refusedWith?: Problem;
+  }
+}
+
+/** The reply to the latest request of each connection. */
+const latest = new WeakMap<Socket, FastifyReply>();
+
+/** The reply to the request whose body is arriving on a connection, if one is. */
+export function arriving(socket: Socket): FastifyReply | undefined {
+  const reply = latest.get(socket);
+  return reply?.request.raw.complete || reply?.raw.writableFinished ? undefined : reply;
 }
 
 /** x-request-id on every response, and one log line for every request: never a body, a file name or a header. */
 export default fp(async function requests(app: FastifyInstance, { metrics }: { metrics: Metrics }) {
   app.decorateRequest('logFields');
   app.decorateRequest('tracing');
+  app.decorateReply('refusedWith');
   app.addHook('onRequest', async (request, reply) => {
     request.logFields = {};
+    latest.set(request.raw.socket, reply);
     const { method, url, routeOptions, headers } = request;
     if (!QUIET.test(url)) request.tracing = startRequest(method, routeOptions.url, headers);
     reply.header('x-request-id', request.id);
@@ -40,8 +56,9 @@ export default fp(async function requests(app: FastifyInstance, { metrics }: { m
     // On the response, from the start: an upload that is cut short never reaches a handler.
     reply.raw.once('close', () => {
       if (reply.raw.writableFinished) return;
-      metrics.disconnects.inc();
-      logRequest(request, reply, 'client disconnected');
+      if (reply.refusedWith) request.logFields.problem = reply.refusedWith.slug;
+      else metrics.disconnects.inc();
+      logRequest(request, reply, reply.refusedWith?.status);
     });
     if (request.headers.host === undefined && request.raw.httpVersion === '1.1')
       throw new Problem('invalid-request', 'the request has no Host header');
@@ -51,21 +68,25 @@ export default fp(async function requests(app: FastifyInstance, { metrics }: { m
     if (request.tracing) inContext(request.tracing.context, done);
     else done();
   });
-  app.addHook('onResponse', async (request, reply) => logRequest(request, reply));
+  app.addHook('onResponse', async (request, reply) => logRequest(request, reply, reply.statusCode));
 });
 
-function logRequest(request: FastifyRequest, reply: FastifyReply, gone?: string) {
+/** @param status undefined if the client disconnected before its response was complete */
+function logRequest(request: FastifyRequest, reply: FastifyReply, status: number | undefined) {
   const { method, url, routeOptions, apiKey, logFields, tracing } = request;
   const path = url.split('?')[0];
   const line = {
     method,
     route: routeOptions.url,
-    status: gone ? undefined : reply.statusCode,
+    status,
     ms: Math.round(reply.elapsedTime),
     key: apiKey?.name,
     trace_id: tracing?.span.isRecording() ? tracing.span.spanContext().traceId : undefined,
     ...logFields,
   };
-  request.log[QUIET.test(path) ? 'debug' : 'info'](line, `${method} ${path} ${gone ?? reply.statusCode}`);
-  if (tracing) endRequest(tracing.span, gone ? undefined : reply.statusCode, logFields);
+  request.log[QUIET.test(path) ? 'debug' : 'info'](
+    line,
+    `${method} ${path} ${status ?? 'client disconnected'}`,
+  );
+  if (tracing) endRequest(tracing.span, status, logFields);
 }
