@@ -24,6 +24,12 @@ export function readConfig(env: NodeJS.ProcessEnv): Config {
       'WEBHOOK_ORIGINS is set, but WEBHOOK_SECRET is not; receivers could not verify that a webhook is genuine.',
     );
   }
+  const config = Object.fromEntries(entries) as Config;
+  if ((config.MAX_UPLOADS_BYTES ?? Number.POSITIVE_INFINITY) < config.MAX_UPLOAD_BYTES) {
+    problems.push(
+      `MAX_UPLOADS_BYTES is '${config.MAX_UPLOADS_BYTES}'; it must be at least MAX_UPLOAD_BYTES, ${config.MAX_UPLOAD_BYTES}.`,
+    );
+  }
   if (problems.length > 0) throw new ConfigError(problems.join('\n'));
-  return Object.fromEntries(entries) as Config;
+  return config;
 }

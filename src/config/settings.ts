@@ -2,7 +2,7 @@ import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { z } from 'zod';
 import { apiKeys, parseRate } from './api-keys.ts';
-import { aliases, flag, oneOf, origins, PATH_PREFIX, proxies, split, wholeNumber } from './values.ts';
+import { aliases, basePath, flag, oneOf, origins, proxies, split, wholeNumber } from './values.ts';
 
 /** A setting: the meaning, default and range of an environment variable. */
 export interface Setting {
@@ -202,7 +202,7 @@ export const SETTINGS = {
     default: 'auto',
     description:
       'Maximum size of all request bodies in memory together, in bytes, from their arrival until they are ' +
-      'answered; beyond it, requests get 429. `auto`: a sixteenth of the memory limit, at least MAX_UPLOAD_BYTES',
+      'answered; beyond it, requests get 429. At least MAX_UPLOAD_BYTES. `auto`: a sixteenth of the memory limit',
   },
   UPLOAD_IDLE_MS: {
     schema: wholeNumber(100, 3_600_000),
@@ -308,10 +308,7 @@ export const SETTINGS = {
       'header is trusted to name the client, and X-Forwarded-Prefix the path before ours',
   },
   BASE_PATH: {
-    schema: z
-      .string()
-      .regex(PATH_PREFIX, 'must be a path such as /inpaint, without a slash at its end')
-      .optional(),
+    schema: basePath.optional(),
     default: undefined,
     description:
       'Path under which clients reach the service behind a proxy, such as `/inpaint`; links begin with it, and ' +

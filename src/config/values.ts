@@ -32,6 +32,16 @@ export const split = z.string().superRefine((text, context) => {
 /** A path that stands before the service's own, without a slash at its end. */
 export const PATH_PREFIX = /^(\/[\w.~-]+)+$/;
 
+/** The service's own paths. As BASE_PATH is removed from the paths of requests, none of them may begin with it. */
+const OWN_PATH =
+  /^\/(v1|v2|api\/v1|health|metrics|docs|openapi\.json|openapi\.yaml|playground|socket\.io)(\/|$)|^\/api$/;
+
+/** BASE_PATH. */
+export const basePath = z
+  .string()
+  .regex(PATH_PREFIX, 'must be a path such as /inpaint, without a slash at its end')
+  .refine((path) => !OWN_PATH.test(path), { error: "must not begin with one of the service's own paths" });
+
 /** A comma-separated list of other names of models, each as name=model. `*` stands for every other name. */
 export const aliases = z.string().transform((list, context) => {
   const pairs = list.split(',').flatMap((pair) => pair.trim() || []);
@@ -57,19 +67,19 @@ function isOrigin(text: string): boolean {
   return /^https?:/.test(text) && URL.canParse(text) && new URL(text).origin === text;
 }
 
-/** A comma-separated list of IP addresses, networks in CIDR notation, and the names that proxy-addr knows. */
+/** A comma-separated list of IP addresses, networks in CIDR notation, and the names that proxy-addr knows. It refuses /0. */
 export const proxies = z
   .string()
   .transform((list) => list.split(',').map((proxy) => proxy.trim()))
   .refine((list) => list.every(isNetwork), {
     error:
-      'must be addresses or networks such as 10.0.0.0/8, or loopback, linklocal, uniquelocal, ' +
+      'must be addresses or networks such as 10.0.0.0/8, but not /0, or loopback, linklocal, uniquelocal, ' +
       'separated by commas',
   });
 
 function isNetwork(text: string): boolean {
   if (['loopback', 'linklocal', 'uniquelocal'].includes(text)) return true;
-  const [address, prefix = '0', ...rest] = text.split('/');
+  const [address, prefix = '1', ...rest] = text.split('/');
   const maxPrefix = { 0: -1, 4: 32, 6: 128 }[isIP(address)] ?? -1;
-  return rest.length === 0 && /^\d+$/.test(prefix) && Number(prefix) <= maxPrefix;
+  return rest.length === 0 && /^\d+$/.test(prefix) && Number(prefix) >= 1 && Number(prefix) <= maxPrefix;
 }

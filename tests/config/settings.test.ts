@@ -70,8 +70,14 @@ const VALUES: Record<keyof typeof SETTINGS, { good: string[]; bad: string[] }> =
     bad: ['ddpm_a-key-itself', `alice:${HASH}x`, `alice:${HASH}:60`, `:${HASH}`, ','],
   },
   RATE_LIMIT: { good: ['60/minute', '1/day'], bad: ['60', '0/minute', '60/min', '-1/hour'] },
-  TRUST_PROXY: { good: ['loopback', '10.0.0.0/8, ::1'], bad: ['true', '10.0.0.0/33', 'proxy.example'] },
-  BASE_PATH: { good: ['/inpaint', '/a/b'], bad: ['inpaint', '/', '/inpaint/', '/a b'] },
+  TRUST_PROXY: {
+    good: ['loopback', '10.0.0.0/8, ::1'],
+    bad: ['true', '10.0.0.0/33', '0.0.0.0/0', '::/0', 'proxy.example'],
+  },
+  BASE_PATH: {
+    good: ['/inpaint', '/a/b', '/v10', '/api/inpaint'],
+    bad: ['inpaint', '/', '/inpaint/', '/a b', '/v1', '/api', '/api/v1', '/docs/inpaint', '/socket.io'],
+  },
   DOCS: { good: ['false'], bad: ['no', '0'] },
   PAGE_DIR: { good: ['src/playground'], bad: ['src', 'no-such-folder', 'src/playground/index.html'] },
   METRICS_PORT: { good: ['9090'], bad: ['-1', 'none'] },
@@ -92,8 +98,10 @@ function refusal(env: Record<string, string>): string {
 }
 
 /** Other settings that a setting requires. */
-const needs = (name: string): Record<string, string> =>
-  name === 'WEBHOOK_ORIGINS' ? { WEBHOOK_SECRET: 'x'.repeat(16) } : {};
+const NEEDS: Record<string, Record<string, string>> = {
+  WEBHOOK_ORIGINS: { WEBHOOK_SECRET: 'x'.repeat(16) },
+  MAX_UPLOADS_BYTES: { MAX_UPLOAD_BYTES: '1024' },
+};
 
 test('every setting has test values', () => {
   expect(Object.keys(VALUES)).toEqual(Object.keys(SETTINGS));
@@ -101,12 +109,12 @@ test('every setting has test values', () => {
 });
 
 test.each(cases('good'))('%s=%s is accepted', (name, value) => {
-  const config = readConfig({ [name]: value, ...needs(name) });
+  const config = readConfig({ [name]: value, ...NEEDS[name] });
   if (isSecret(name)) expect(JSON.stringify(maskSecrets(config))).not.toContain(value);
 });
 
 test.each(cases('bad'))('%s=%s is rejected with a sentence that names the valid values', (name, value) => {
-  const sentence = refusal({ [name]: value, ...needs(name) });
+  const sentence = refusal({ [name]: value, ...NEEDS[name] });
   expect(sentence).toMatch(new RegExp(`^${name} is '.*'; it must .{8,}\\.$`, 's'));
   expect(sentence.split('\n')).toHaveLength(1);
   if (isSecret(name)) expect(sentence).toMatch(/ is '\*\*\*'; /);
@@ -120,6 +128,12 @@ test('all invalid settings are reported together', () => {
   );
   const sentences = refusal({ ...env, WEBHOOK_SECRET: '' }).split('\n');
   expect(sentences).toHaveLength(Object.keys(env).length); // in place of WEBHOOK_SECRET's line there is one that says it is missing
+});
+
+test('a body of MAX_UPLOAD_BYTES must fit into MAX_UPLOADS_BYTES', () => {
+  const sizes = { MAX_UPLOAD_BYTES: '2048', MAX_UPLOADS_BYTES: '2047' };
+  expect(refusal(sizes)).toBe("MAX_UPLOADS_BYTES is '2047'; it must be at least MAX_UPLOAD_BYTES, 2048.");
+  expect(readConfig({ ...sizes, MAX_UPLOADS_BYTES: '2048' }).MAX_UPLOADS_BYTES).toBe(2048);
 });
 
 test('an empty variable counts as not set', () => {
