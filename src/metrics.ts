@@ -128,6 +128,12 @@ export function createMetrics() {
       labelNames: ['task', 'model', 'reason'],
       registers,
     }),
+    jobsFailed: new Counter({
+      name: 'ddpm_inpaint_jobs_failed_total',
+      help: 'Jobs that ended as failed, by problem type',
+      labelNames: ['reason'],
+      registers,
+    }),
     steps: new Counter({
       name: 'ddpm_inpaint_denoising_steps_total',
       help: 'Network evaluations of finished requests: a step of each window of each image',

@@ -42,7 +42,7 @@ async function sampleWaiting({ jobsWaiting }: Metrics, jobs: JobQueue) {
 
 function openQueue(
   { log }: FastifyInstance,
-  { config, registry }: Dependencies,
+  { config, registry, metrics }: Dependencies,
   runner: JobRunner,
 ): Promise<JobQueue> {
   const webhooks = { origins: config.WEBHOOK_ORIGINS, secret: config.WEBHOOK_SECRET ?? '' };
@@ -59,7 +59,12 @@ function openQueue(
     onUnknownModel: () => void registry.reload(),
     modelWaitMs: config.JOB_MODEL_WAIT_MS,
     perform: runner.perform,
-    describeError: (error) => toProblem(error, log).toJSON('/v1/jobs'),
+    describeError: (error, id) => {
+      const problem = toProblem(error, log);
+      metrics.jobsFailed.inc({ reason: problem.slug });
+      log.warn({ job: id, problem: problem.slug, detail: problem.message }, 'job failed');
+      return problem.toJSON('/v1/jobs');
+    },
     notify: (job) => post(job.webhook, job.id, jobView(job, config.BASE_PATH ?? '', registry), webhooks),
   });
 }

@@ -141,8 +141,8 @@ export interface JobQueue {
 
 export interface JobQueueOptions {
   perform: Perform;
-  /** Turns what a job threw into the problem document it ends with. */
-  describeError: (error: unknown) => object;
+  /** Turns what a job threw into the problem document it ends with. Called once for each job that fails. */
+  describeError: (error: unknown, id: string) => object;
   /** Jobs waiting or running; more are refused with JobLimitError. */
   limit: number;
   /** Bytes of the input pictures of jobs waiting or running; more are refused with JobLimitError. */

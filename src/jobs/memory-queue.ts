@@ -213,7 +213,8 @@ export class MemoryJobQueue implements JobQueue {
       });
       this.#end(entry, { status: 'succeeded', result });
     } catch (error) {
-      if (!job.finishedAt) this.#end(entry, { status: 'failed', error: this.#options.describeError(error) });
+      if (!job.finishedAt)
+        this.#end(entry, { status: 'failed', error: this.#options.describeError(error, job.id) });
     }
   }
 

@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs';
 import request from 'supertest';
-import { expect, test } from 'vitest';
+import { expect, test, vi } from 'vitest';
+import { ModelLoadError } from '../../src/registry/served-model.ts';
 import { maskOf, pngOf, startApp } from '../helpers/app.ts';
 import { startFakeApp } from './fake-app.ts';
 
@@ -46,6 +47,16 @@ test('errors that end a stream are counted like others, by problem', async () =>
   const picture = { prompt: 'x', stream: true, model: 'fake' };
   expect((await request(url).post('/v1/images/generations').buffer(true).send(picture)).status).toBe(200);
   expect(await count()).toBe(2);
+  await app.close();
+});
+
+test('a job that fails before its first evaluation is counted', async () => {
+  const { app, registry, url } = await startFakeApp();
+  const broken = vi.spyOn(registry.get('fake'), 'open');
+  broken.mockRejectedValue(new ModelLoadError('fake@1', new Error('a file is missing')));
+  await request(url).post('/v1/jobs').send({ task: 'sample' }).expect(202);
+  const metrics = async () => (await request(url).get('/metrics')).text;
+  await expect.poll(metrics).toMatch(/^ddpm_inpaint_jobs_failed_total\{reason="[a-z-]+"\} 1$/m);
   await app.close();
 });
 

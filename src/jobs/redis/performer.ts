@@ -132,7 +132,7 @@ export class Performer {
   }
 
   async #fail(id: string, error: unknown) {
-    await this.#end(id, { status: 'failed', error: this.#options.describeError(error) });
+    await this.#end(id, { status: 'failed', error: this.#options.describeError(error, id) });
   }
 
   async #end(id: string, outcome: JobOutcome) {
