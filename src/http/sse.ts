@@ -1,7 +1,6 @@
 import { PassThrough, pipeline, type Readable, Transform, type Writable } from 'node:stream';
 import type { FastifyReply } from 'fastify';
 
-const HEARTBEAT_MS = 15_000;
 /** Time between two comments after the end of a client's data: writing shows whether it has left (connections.ts). */
 const CHECK_MS = 500;
 /** A comment, which clients ignore. */
@@ -36,7 +35,7 @@ export function sendEvents(reply: FastifyReply, events: Readable) {
   const beat = () => {
     if (stream.writable && stream.writableLength === 0 && betweenEvents) stream.write(HEARTBEAT);
   };
-  const heartbeat = setInterval(beat, HEARTBEAT_MS);
+  const heartbeat = setInterval(beat, reply.server.heartbeatMs);
   const { socket } = reply.request.raw;
   const onEnd = () => {
     beat();

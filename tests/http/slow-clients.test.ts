@@ -83,6 +83,41 @@ test('a connection without a request does not delay the shutdown', async () => {
   await closed;
 });
 
+/** Longer than SEND_TIMEOUT_MS. */
+const pause = () => new Promise((resolve) => setTimeout(resolve, 1800));
+
+test('a quiet stream of events is not a client that reads nothing', async () => {
+  service.registry.engine.hold();
+  const answer = request(service.url)
+    .post('/v1/sample')
+    .set('accept', 'text/event-stream')
+    .buffer(true)
+    .send({ steps: 2 });
+  const ended = answer.then(({ text }) => text);
+  await pause();
+  service.registry.engine.resume();
+  expect(await ended).toContain('event: result');
+});
+
+test('a pipelined request may take longer than SEND_TIMEOUT_MS', async () => {
+  service.registry.engine.hold();
+  const socket = connect();
+  let received = '';
+  socket.on('data', (data) => {
+    received += data;
+  });
+  const body = JSON.stringify({ steps: 2 });
+  const head = `content-type: application/json\r\ncontent-length: ${body.length}\r\nconnection: close`;
+  socket.write(
+    `GET /health/live HTTP/1.1\r\nhost: x\r\n\r\nPOST /v1/sample HTTP/1.1\r\nhost: x\r\n${head}\r\n\r\n${body}`,
+  );
+  const closed = once(socket, 'close');
+  await pause();
+  service.registry.engine.resume();
+  await closed;
+  expect(received.match(/HTTP\/1.1 200/g)).toHaveLength(2);
+});
+
 test('headers that arrive too late are answered with an error', async () => {
   const answer = await trickle('GET / HTTP/1.1\r\n', 'a: b\r\n');
   expect(answer).toMatch(/^HTTP\/1.1 408 .*application\/problem\+json.*request-timeout/s);

@@ -8,6 +8,7 @@ test('an event that is sent in pieces is not interrupted by a heartbeat', async 
   const socket = new EventEmitter();
   let answer: Readable | undefined;
   const reply = {
+    server: { heartbeatMs: 60_000 },
     request: { raw: { socket } },
     headers: () => reply,
     send: (stream: Readable) => {

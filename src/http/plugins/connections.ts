@@ -15,7 +15,14 @@ const CHECKS_MS = [2000, 2500];
 /** Interval at which a shutdown closes the connections that have no request. */
 const SWEEP_MS = 500;
 
+/** Interval of the comments in a quiet stream of events: proxies close silent connections. */
+const HEARTBEAT_MS = 15_000;
+
 declare module 'fastify' {
+  interface FastifyInstance {
+    /** Milliseconds between the comments in a quiet stream of events. */
+    heartbeatMs: number;
+  }
   interface FastifyReply {
     /** The connection is closed after this answer. */
     isLast: boolean;
@@ -50,6 +57,7 @@ export default fp(function connections(
       retryAfterS: RETRY_AFTER_S,
     });
   });
+  app.decorate('heartbeatMs', Math.min(HEARTBEAT_MS, config.SEND_TIMEOUT_MS / 2)); // or the timeout would end such a stream
   app.decorateReply('isLast', false);
   app.addHook('onSend', async (_request, reply) => {
     // Applies while no byte moves during an answer. Between requests Node's keep-alive timeout applies.
@@ -77,7 +85,11 @@ export default fp(function connections(
   app.addHook('onRequest', async ({ raw: { socket } }, { raw }) => {
     const responses = unanswered.get(socket);
     responses?.add(raw);
-    raw.once('close', () => responses?.delete(raw));
+    raw.once('close', () => {
+      responses?.delete(raw);
+      // A pipelined request is computed next, during which no byte moves. Its own answer sets the timeout again.
+      if (responses?.size && ![...responses].some(({ headersSent }) => headersSent)) socket.setTimeout(0);
+    });
   });
 
   // A server that closes no longer checks the time of headers, and Node does not count a connection that has sent nothing
