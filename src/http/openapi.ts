@@ -66,7 +66,7 @@ function addExamples(paths: object): void {
   }
 }
 
-type Headers = Record<string, JsonSchema>;
+export type Headers = Record<string, JsonSchema>;
 
 const MAX_INT32 = 2 ** 31 - 1;
 const line = (description: string) => ({ type: 'string', description });
@@ -77,14 +77,19 @@ const whole = (minimum: number, description: string) => ({
   description,
 });
 
-/** Headers of every answer with generated pictures. */
-export const generatedHeaders: Headers = {
+/** Headers of answers that depend on a model and a seed. */
+export const modelHeaders: Headers = {
   'x-seed': {
     ...whole(0, 'The seed, with which the same pictures come again'),
     maximum: 2 ** 32 - 1,
     format: 'int64',
   },
   'x-model': line('The model, as id@version'),
+};
+
+/** Headers of every answer with generated pictures. */
+export const generatedHeaders: Headers = {
+  ...modelHeaders,
   'x-steps': whole(1, 'Steps of the sampler'),
   'x-precision': line('Number format of the evaluations: fp32, fp16 or int8'),
 };

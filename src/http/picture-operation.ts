@@ -1,5 +1,5 @@
 import type { z } from 'zod';
-import { apiProblems, events, pictureContent, pictureHeaders } from './openapi.ts';
+import { apiProblems, events, type Headers, pictureContent, pictureHeaders } from './openapi.ts';
 import type { Slug } from './problem.ts';
 
 interface PictureOperation {
@@ -12,6 +12,8 @@ interface PictureOperation {
   /** What the 200 answer is, and its JSON representation. */
   answer: string;
   response: z.ZodType;
+  /** Headers of the 200 answer; by default those of generated pictures. */
+  headers?: Headers;
   /** Whether the answer can be a stream of events. */
   streamed?: boolean;
   problems: Slug[];
@@ -22,8 +24,10 @@ const COMMON: Slug[] = [
   'invalid-request',
   'unknown-model',
   'not-acceptable',
+  'request-timeout',
   'upload-too-large',
   'unsupported-media-type',
+  'not-ready',
 ];
 
 /** The schema of a route that answers with pictures, as images or as JSON. */
@@ -43,7 +47,7 @@ export function pictureOperation(operation: PictureOperation) {
     response: {
       200: {
         description: answer,
-        headers: pictureHeaders,
+        headers: operation.headers ?? pictureHeaders,
         content: {
           'application/json': { schema: response },
           ...pictureContent,

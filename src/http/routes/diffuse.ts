@@ -11,6 +11,7 @@ import { decodePicture, encodePicture, inspect } from '../../image/threads.ts';
 import { traced } from '../../tracing.ts';
 import type { Dependencies } from '../dependencies.ts';
 import { negotiate } from '../negotiate.ts';
+import { modelHeaders } from '../openapi.ts';
 import { pictureOperation } from '../picture-operation.ts';
 import { fieldProblem } from '../problem.ts';
 import { sendImage } from '../reply.ts';
@@ -32,6 +33,7 @@ export default async function diffuseRoute(app: FastifyInstance, { config, regis
     form: diffuseForm,
     answer: 'A strip, or JSON with an image for each timestep',
     response: diffuseResponse,
+    headers: modelHeaders,
     problems: [
       'unreadable-picture',
       'picture-too-large',

@@ -29,7 +29,6 @@ export default async function inpaintRoute(app: FastifyInstance, dependencies: D
       'memory-full',
       'takes-too-long',
       'engine-failure',
-      'not-ready',
     ],
   });
   app.post<{ Body: InpaintBody }>(

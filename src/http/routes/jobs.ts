@@ -71,6 +71,7 @@ export default async function jobRoutes(app: FastifyInstance, dependencies: Depe
             'mask-mismatch',
             'empty-mask',
             'unknown-model',
+            'request-timeout',
             'idempotency-conflict',
             'upload-too-large',
             'picture-too-large',
@@ -149,7 +150,7 @@ export default async function jobRoutes(app: FastifyInstance, dependencies: Depe
         }),
         response: {
           200: json('The jobs', jobList),
-          ...apiProblems('invalid-request'),
+          ...apiProblems('invalid-request', 'not-ready'),
         },
       },
     },
@@ -170,7 +171,7 @@ export default async function jobRoutes(app: FastifyInstance, dependencies: Depe
         description:
           'Its state, progress and parameters, and the addresses of its pictures when it has succeeded.',
         params: idParams,
-        response: { 200: one('The job'), ...apiProblems('unknown-job') },
+        response: { 200: one('The job'), ...apiProblems('unknown-job', 'not-ready') },
       },
     },
     async (request) => jobView(await own(request), request.pathPrefix, registry),
@@ -186,7 +187,7 @@ export default async function jobRoutes(app: FastifyInstance, dependencies: Depe
         description:
           'The pictures of a deleted job are gone. Jobs that have ended are deleted after JOB_TTL_MS anyway.',
         params: idParams,
-        response: { 200: one('The job in its last state'), ...apiProblems('unknown-job') },
+        response: { 200: one('The job in its last state'), ...apiProblems('unknown-job', 'not-ready') },
       },
     },
     async (request) => jobView(await jobs.cancel((await own(request)).id), request.pathPrefix, registry),
@@ -206,7 +207,7 @@ export default async function jobRoutes(app: FastifyInstance, dependencies: Depe
             description: 'The picture',
             content: pictureContent,
           },
-          ...apiProblems('unknown-job', 'invalid-request'),
+          ...apiProblems('unknown-job', 'invalid-request', 'not-ready'),
         },
       },
     },
@@ -242,7 +243,7 @@ export default async function jobRoutes(app: FastifyInstance, dependencies: Depe
         response: {
           200: { description: 'The events', content: { 'text/event-stream': { schema: events } } },
           204: { description: 'The job has ended, and its last event is Last-Event-ID' },
-          ...apiProblems('unknown-job', 'invalid-request', 'too-many-streams'),
+          ...apiProblems('unknown-job', 'invalid-request', 'too-many-streams', 'not-ready'),
         },
       },
       preHandler: limitStreams(config.MAX_EVENT_STREAMS),

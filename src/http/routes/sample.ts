@@ -16,14 +16,7 @@ export default async function sampleRoute(app: FastifyInstance, dependencies: De
     answer: 'The picture, or JSON with all of them',
     response: sampleResponse,
     streamed: true,
-    problems: [
-      'picture-too-large',
-      'queue-full',
-      'memory-full',
-      'takes-too-long',
-      'engine-failure',
-      'not-ready',
-    ],
+    problems: ['picture-too-large', 'queue-full', 'memory-full', 'takes-too-long', 'engine-failure'],
   });
   app.post<{ Body: SampleBody }>('/v1/sample', { schema }, (request, reply) =>
     replyWithPictures(dependencies, reply, { task: 'sample', ...request.body }),

@@ -51,7 +51,7 @@ export default async function ioPaint(app: FastifyInstance, dependencies: Depend
       schema: operation(
         'ioPaintSwitchModel',
         'Switch to a model: only to the one that is served, because a switch would be for everybody',
-        { 200: json('The model', schemas.modelInfo), ...errors(400, 413, 415) },
+        { 200: json('The model', schemas.modelInfo), ...errors(400, 408, 413, 415, 503) },
         schemas.switchModelJson,
       ),
     },
@@ -78,7 +78,7 @@ export default async function ioPaint(app: FastifyInstance, dependencies: Depend
       schema: operation(
         'ioPaintGenInfo',
         'The prompts with which a picture was made: none',
-        { 200: json('None', schemas.genInfo), ...errors(400, 408, 413, 415) },
+        { 200: json('None', schemas.genInfo), ...errors(400, 408, 413, 415, 503) },
         schemas.genInfoForm,
         'multipart/form-data',
       ),
@@ -117,7 +117,7 @@ export default async function ioPaint(app: FastifyInstance, dependencies: Depend
         'Grow, shrink or reverse the hole of a mask',
         {
           200: { description: 'The mask, yellow', content: { 'image/png': { schema: binary } } },
-          ...errors(400, 408, 413, 415, 422),
+          ...errors(400, 408, 413, 415, 422, 503),
         },
         schemas.adjustMaskJson,
       ),

@@ -144,7 +144,7 @@ export default async function openInferenceProtocol(app: FastifyInstance, depend
                 'application/octet-stream': { schema: binary },
               },
             },
-            ...errors(400, 401, 404, 408, 413, 415, 429, 500, 503),
+            ...errors(400, 401, 404, 408, 413, 415, 422, 429, 500, 503),
           }),
           params: schema,
           body: {

@@ -27,6 +27,7 @@ const json: JsonShape = { pictures: ['image_url'], depth: 3, bytes: 524_288 };
 const PROBLEMS: Slug[] = [
   'invalid-request',
   'unknown-model',
+  'request-timeout',
   'unsupported-media-type',
   'upload-too-large',
   'queue-full',

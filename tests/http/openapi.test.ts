@@ -1,0 +1,31 @@
+import { beforeAll, expect, test } from 'vitest';
+import { openapi } from '../../scripts/document.ts';
+
+type Responses = Record<string, { headers: object; content?: Record<string, unknown> }>;
+let paths: Record<string, Record<string, { responses: Responses }>>;
+beforeAll(async () => {
+  ({ paths } = JSON.parse(JSON.stringify((await openapi()).json)));
+});
+
+const statuses = (path: string, method: string) => Object.keys(paths[path][method].responses);
+
+test('every POST may be refused because its body stalls or the service shuts down', () => {
+  const posts = Object.entries(paths).flatMap(([path, { post }]) => (post ? [path] : []));
+  expect(posts.length).toBeGreaterThan(10);
+  for (const path of posts)
+    expect(statuses(path, 'post'), path).toEqual(expect.arrayContaining(['408', '503']));
+});
+
+test('every operation on jobs may find that Redis does not answer', () => {
+  const jobs = Object.keys(paths).filter((path) => path.startsWith('/v1/jobs'));
+  expect(jobs).toHaveLength(4);
+  for (const path of jobs)
+    for (const method of Object.keys(paths[path])) expect(statuses(path, method), path).toContain('503');
+});
+
+test('inference may take too long, and /v1/diffuse evaluates no network', () => {
+  expect(statuses('/v2/models/{model}/infer', 'post')).toContain('422');
+  const { headers } = paths['/v1/diffuse'].post.responses[200];
+  expect(Object.keys(headers)).toEqual(expect.arrayContaining(['x-seed', 'x-model']));
+  for (const name of ['x-steps', 'x-precision', 'server-timing']) expect(headers).not.toHaveProperty(name);
+});
