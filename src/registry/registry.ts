@@ -84,6 +84,10 @@ export class FolderRegistry implements ModelRegistry {
       .map(({ folder, card }) => registry.#version(folder, card))
       .sort(byIdThenNewest);
     registry.#shares = await registry.#resolveDefault();
+    for (const [name, target] of Object.entries(options.aliases ?? {})) {
+      if (!registry.#find(target))
+        options.log?.warn(`MODEL_ALIASES: ${name}=${target}: ${registry.#unknown(target)}`);
+    }
     return registry;
   }
 
@@ -115,9 +119,15 @@ export class FolderRegistry implements ModelRegistry {
   }
 
   get(reference?: string, seed?: number): ModelVersion {
-    const model = this.#find(reference, seed) ?? this.#find(this.#aliasOf(reference), seed);
+    const target = this.#aliasOf(reference);
+    const model = this.#find(reference, seed) ?? this.#find(target, seed);
     if (model) return model;
-    throw new UnknownModelError(`there is no model ${reference}; ${listVersions(this.#versions)}`);
+    const alias = reference === target ? '' : `, which ${reference} stands for`;
+    throw new UnknownModelError(this.#unknown(`${target}${alias}`));
+  }
+
+  #unknown(reference: string): string {
+    return `there is no model ${reference}; ${listVersions(this.#versions)}`;
   }
 
   /** The model that a name of no model stands for. A version (with @) that is missing is never replaced by another one. */

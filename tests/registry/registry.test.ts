@@ -9,13 +9,19 @@ let models: ModelDir;
 let modelDir: string;
 let id: string;
 const errors: string[] = [];
-const log = { info() {}, warn() {}, error: (message: string) => errors.push(message) };
+const warnings: string[] = [];
+const log = {
+  info() {},
+  warn: (message: string) => warnings.push(message),
+  error: (message: string) => errors.push(message),
+};
 
 beforeEach(async () => {
   models = await ModelDir.create();
   modelDir = models.root;
   id = models.id;
   errors.length = 0;
+  warnings.length = 0;
 });
 afterEach(() => models.remove());
 
@@ -52,8 +58,12 @@ test('other names of models', async () => {
   const registry = await FolderRegistry.open({ modelDir, engine, log, aliases });
   expect(registry.get('gpt-image-1').ref).toBe(`${id}@1`);
   expect(registry.get(id).ref).toBe(`${id}@2`); // a model's own name goes first
-  for (const name of ['dall-e-2', 'gone', 'constructor', ''])
+  for (const name of ['dall-e-2', 'constructor', ''])
     expect(() => registry.get(name)).toThrow(`there is no model ${name}; available`);
+  // A name that stands for nothing is found out when the service starts, and its error says what is missing.
+  const available = `available: ${id}@2, ${id}@1`;
+  expect(warnings).toEqual([`MODEL_ALIASES: gone=nobody: there is no model nobody; ${available}`]);
+  expect(() => registry.get('gone')).toThrow(`there is no model nobody, which gone stands for; ${available}`);
   const any = await FolderRegistry.open({ modelDir, engine, log, aliases: { '*': id } });
   expect(any.get('dall-e-2').ref).toBe(`${id}@2`);
   // A job must not be given to another version than the one that it was accepted for.
