@@ -6,8 +6,9 @@ import threading
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
+import httpx
 import pytest
 
 from ddpm_inpaint_client import Client, ServiceError
@@ -68,14 +69,18 @@ def test_a_refusal_says_which_field_is_wrong(client: Client) -> None:
 
 
 class BusyFirst(http.server.BaseHTTPRequestHandler):
-    """Refuses the first requests with 429, and then forwards to the service."""
+    """Refuses the first requests with 429, or drops those whose numbers are named, and forwards the others to the service."""
 
     refusals = 0
+    dropped: ClassVar[list[int]] = []
     keys: ClassVar[list[str | None]] = []
 
     def do_POST(self) -> None:
         body = self.rfile.read(int(self.headers.get("content-length", 0)))
         BusyFirst.keys.append(self.headers["idempotency-key"])
+        if len(BusyFirst.keys) in BusyFirst.dropped:
+            self.connection.close()
+            return None
         if BusyFirst.refusals > 0:
             BusyFirst.refusals -= 1
             return self._answer(429, "text/plain", b"too many")
@@ -103,6 +108,7 @@ def busy() -> Iterator[str]:
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), BusyFirst)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     BusyFirst.keys.clear()
+    BusyFirst.dropped.clear()
     yield f"http://127.0.0.1:{server.server_port}"
     server.shutdown()
     server.server_close()
@@ -114,6 +120,26 @@ def test_a_job_is_sent_again_after_429_with_the_same_key(busy: str) -> None:
         assert len(client.job(image=IMAGE, mask=MASK, steps=2)) == 1
     assert BusyFirst.keys[0]
     assert BusyFirst.keys[:3] == [BusyFirst.keys[0]] * 3
+
+
+def test_a_job_survives_lost_connections(busy: str) -> None:
+    BusyFirst.refusals = 0
+    BusyFirst.dropped.extend([1, 3])
+    with Client(busy, api_key=API_KEY, poll_s=0.05) as client:
+        assert len(client.job(image=IMAGE, mask=MASK, steps=2)) == 1
+    assert BusyFirst.keys[0] == BusyFirst.keys[1]
+    BusyFirst.dropped.append(len(BusyFirst.keys) + 1)
+    with Client(busy, api_key=API_KEY) as client, pytest.raises(httpx.TransportError):
+        client.fill(image=IMAGE, mask=MASK)
+
+
+def test_none_is_a_parameter_that_is_not_given(client: Client) -> None:
+    parameters: dict[str, Any] = {"seed": None, "steps": 2}
+    assert client.fill(image=IMAGE, mask=MASK, **parameters).seed >= 0
+
+
+def test_a_job_needs_no_picture(client: Client) -> None:
+    assert len(client.job(task="sample", steps=2)) == 1
 
 
 def test_it_gives_up_after_its_retries(busy: str) -> None:

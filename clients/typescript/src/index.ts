@@ -54,7 +54,7 @@ export class ServiceError extends Error {
 export interface ClientOptions {
   /** Sent as Authorization: Bearer. */
   apiKey?: string;
-  /** How often a request is sent again after 429 or 503. */
+  /** How often a request is sent again after 429 or 503, and one that can be repeated after a lost connection. */
   retries?: number;
   /** Milliseconds between questions whether a job has ended. */
   pollMs?: number;
@@ -62,6 +62,9 @@ export interface ClientOptions {
 
 /** Statuses of a service that is busy or starting. Its Retry-After says when to try again. */
 const BUSY = [429, 503];
+/** Milliseconds after which a request is repeated whose connection was lost. */
+const LOST_MS = 1000;
+const FILES = 'node:fs/promises';
 const FORMATS: Record<string, Parameters['format']> = { png: 'png', jpg: 'jpeg', jpeg: 'jpeg', webp: 'webp' };
 
 export class InpaintClient {
@@ -86,7 +89,10 @@ export class InpaintClient {
 
   /** Fills the hole of a picture file, and writes the result in the format that the name of the target ends with. */
   async fillFile(source: string, target: string, { mask, ...options }: FileOptions = {}): Promise<Filled> {
-    const { readFile, writeFile } = await import('node:fs/promises'); // not in browsers
+    // Not in browsers, whose bundlers must not look for it.
+    const { readFile, writeFile }: typeof import('node:fs/promises') = await import(
+      /* webpackIgnore: true */ /* @vite-ignore */ FILES
+    );
     const read = async (path: string) => new Uint8Array(await readFile(path));
     const ending = target.split('.').pop()?.toLowerCase() ?? '';
     const format = FORMATS[ending];
@@ -117,13 +123,24 @@ export class InpaintClient {
 
   /**
    * Fills the hole of a picture as a job, which waits for its turn and outlives connections: one picture for each
-   * candidate. Sending it again after 429 creates no second job.
+   * candidate. Sending it again creates no second job. When the signal aborts, the job is cancelled.
    */
   async job(image: Picture, options: JobOptions = {}): Promise<Filled[]> {
     const { signal, onProgress, ...parameters } = options;
-    const headers = { 'idempotency-key': crypto.randomUUID() };
+    const headers = { 'idempotency-key': randomKey() };
     const created = await this.#post('/v1/jobs', form(image, parameters), headers, signal);
-    let job = (await created.json()) as Job;
+    const job = (await created.json()) as Job;
+    try {
+      return await this.#finished(job, onProgress, signal);
+    } catch (error) {
+      if (signal?.aborted) await this.#send(`/v1/jobs/${job.id}`, { method: 'DELETE' }).catch(() => {});
+      throw error;
+    }
+  }
+
+  /** Waits for a job, and gets its pictures. */
+  async #finished(accepted: Job, onProgress?: (job: Job) => void, signal?: AbortSignal): Promise<Filled[]> {
+    let job = accepted;
     for (;;) {
       onProgress?.(job);
       if (job.status === 'succeeded') break;
@@ -146,17 +163,24 @@ export class InpaintClient {
     return this.#send(path, { method: 'POST', body, headers, signal });
   }
 
-  /** Sends a request, again when the service is busy. Rejects with ServiceError for any other refusal. */
+  /** Sends a request, again when the service is busy or, if it can be repeated, when the connection is lost. Rejects with ServiceError for any other refusal. */
   async #send(
     path: string,
     init: Omit<RequestInit, 'headers'> & { headers?: Record<string, string> },
   ): Promise<Response> {
     const { apiKey, retries } = this.#options;
     const headers = { ...init.headers, ...(apiKey && { authorization: `Bearer ${apiKey}` }) };
+    const isRepeatable = init.method !== 'POST' || 'idempotency-key' in headers;
     for (let attempt = 0; ; attempt++) {
       // Node 24's fetch also rejects a promise that nobody holds when a form meets a signal that has aborted before.
       init.signal?.throwIfAborted();
-      const answer = await fetch(this.#base + path, { ...init, headers });
+      const answer = await fetch(this.#base + path, { ...init, headers }).catch((error) => {
+        if (!isRepeatable || attempt === retries || init.signal?.aborted) throw error;
+      });
+      if (!answer) {
+        await pause(LOST_MS, init.signal);
+        continue;
+      }
       if (answer.ok) return answer;
       const problem = await problemOf(answer);
       if (!BUSY.includes(answer.status) || attempt === retries) throw new ServiceError(problem);
@@ -171,9 +195,15 @@ function form(image: Picture, { mask, ...parameters }: Omit<FillOptions, 'signal
   body.append('image', blob(image), 'image');
   if (mask) body.append('mask', blob(mask), 'mask');
   for (const [name, value] of Object.entries(parameters))
-    if (value !== undefined) body.append(name, String(value));
+    if (value !== undefined && value !== null) body.append(name, String(value));
   return body;
 }
+
+/** A key that nobody guesses. `crypto.randomUUID` exists on pages with TLS only. */
+const randomKey = () =>
+  Array.from(crypto.getRandomValues(new Uint8Array(16)), (byte) => byte.toString(16).padStart(2, '0')).join(
+    '',
+  );
 
 const blob = (picture: Picture) => (picture instanceof Blob ? picture : new Blob([picture]));
 

@@ -72,13 +72,14 @@ test('a refusal says which field is wrong', async () => {
   }, ServiceError);
 });
 
-/** Refuses the first requests with 429, and then forwards to the service. */
-async function busyFirst(t, refusals) {
+/** Refuses the first requests with 429, or drops those whose numbers are named, and forwards the others to the service. */
+async function busyFirst(t, refusals, dropped = []) {
   const seen = [];
   const server = createServer(async (request, response) => {
     seen.push(request.headers['idempotency-key']);
     const chunks = [];
     for await (const chunk of request) chunks.push(chunk);
+    if (dropped.includes(seen.length)) return request.socket.destroy();
     if (refusals-- > 0) return response.writeHead(429, { 'retry-after': '0' }).end('too many');
     const { host, connection, ...headers } = request.headers;
     const body = chunks.length > 0 ? Buffer.concat(chunks) : undefined;
@@ -97,6 +98,29 @@ test('a job is sent again after 429, with the same key', async (t) => {
   assert.equal(filled.length, 1);
   assert.ok(seen[0]);
   assert.deepEqual(seen.slice(0, 3), [seen[0], seen[0], seen[0]]);
+});
+
+test('a job survives lost connections', async (t) => {
+  const { url, seen } = await busyFirst(t, 0, [1, 3]);
+  const filled = await new InpaintClient(url, { apiKey, pollMs: 50 }).job(image, { mask, steps: 2 });
+  assert.equal(filled.length, 1);
+  assert.equal(seen[0], seen[1]);
+  const once = await busyFirst(t, 0, [1]);
+  await assert.rejects(new InpaintClient(once.url, { apiKey }).fill(image, { mask }), TypeError);
+});
+
+test('a job whose signal aborts is cancelled', async () => {
+  const controller = new AbortController();
+  let id;
+  const onProgress = (job) => {
+    id = job.id;
+    controller.abort();
+  };
+  const { signal } = controller;
+  const job = client.job(image, { mask, steps: 100, num_images: 4, onProgress, signal, seed: null });
+  await assert.rejects(job, { name: 'AbortError' });
+  const headers = apiKey ? { authorization: `Bearer ${apiKey}` } : {};
+  assert.equal((await (await fetch(`${SERVICE}/v1/jobs/${id}`, { headers })).json()).status, 'cancelled');
 });
 
 test('gives up after its retries, and when it is told to', async (t) => {

@@ -3,7 +3,7 @@
 import time
 import uuid
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, Self, Unpack
@@ -16,6 +16,8 @@ from .schemas import InpaintForm, Job, JobForm, Problem
 __all__ = ["Client", "Event", "Filled", "ServiceError"]
 
 BUSY = (429, 503)
+# Seconds after which a request is repeated whose connection was lost.
+LOST_S = 1
 """Statuses of a service that is busy or starting. Its Retry-After says when to try again."""
 FORMATS: dict[str, Literal["png", "jpeg", "webp"]] = {
     ".png": "png",
@@ -63,7 +65,8 @@ class Client:
         poll_s: float = 0.5,
         timeout_s: float = 300,
     ) -> None:
-        """retries: how often a request is sent again after 429 or 503. poll_s: seconds between questions
+        """retries: how often a request is sent again after 429 or 503, and one that can be repeated after a
+        lost connection. poll_s: seconds between questions
         whether a job has ended. timeout_s: seconds without a byte after which a request is given up."""
         headers = {"authorization": f"Bearer {api_key}"} if api_key else {}
         self._http = httpx.Client(base_url=base_url, headers=headers, timeout=timeout_s)
@@ -114,7 +117,7 @@ class Client:
         self, *, on_progress: Callable[[Job], None] = lambda job: None, **request: Unpack[JobForm]
     ) -> list[Filled]:
         """Fills the hole of a picture as a job, which waits for its turn and outlives connections: one picture
-        for each candidate. Sending it again after 429 creates no second job."""
+        for each candidate. Sending it again creates no second job."""
         key = str(uuid.uuid4())
         with self._send("POST", "/v1/jobs", form=dict(request), key=key) as answer:
             answer.read()
@@ -149,14 +152,30 @@ class Client:
         form: dict[str, Any] | None = None,
         key: str | None = None,
     ) -> Iterator[httpx.Response]:
-        """Sends a request, again when the service is busy, and gives its answer, which has not been read yet.
-        Raises ServiceError for any other refusal."""
+        """Sends a request, again when the service is busy or, if it can be repeated, when the connection is lost.
+        Gives its answer, which has not been read yet. Raises ServiceError for any other refusal."""
         sent = form or {}
         headers = {name: value for name, value in {"accept": accept, "idempotency-key": key}.items() if value}
         files = {name: sent[name] for name in PICTURES if sent.get(name)}
-        fields = {name: _text(value) for name, value in sent.items() if name not in PICTURES}
+        # Parts without a file name: the form is multipart, with a picture or without one.
+        parts = {
+            name: (None, _text(value))
+            for name, value in sent.items()
+            if name not in PICTURES and value is not None
+        }
+        repeatable = method != "POST" or key is not None
         for attempt in range(self._retries + 1):
-            with self._http.stream(method, path, headers=headers, data=fields, files=files or None) as answer:
+            request = self._http.build_request(
+                method, path, headers=headers, files={**parts, **files} or None
+            )
+            try:
+                answer = self._http.send(request, stream=True)
+            except httpx.TransportError:
+                if not repeatable or attempt == self._retries:
+                    raise
+                time.sleep(LOST_S)
+                continue
+            with closing(answer):
                 if answer.is_success:
                     yield answer
                     return
