@@ -70,6 +70,25 @@ def listed(folder: Path) -> list[dict]:
     return out
 
 
+def found(sources: list[str]) -> list[tuple[Path, str]]:
+    """The photographs in the folders of `sources`, each FOLDER=LICENCE, with their licences.
+
+    Raises ValueError if a source has no licence, or no folder with photographs.
+    """
+    out = []
+    for source in sources:
+        folder, separator, licence = source.partition("=")
+        if not (separator and licence):
+            raise ValueError(f"{source!r} has no licence: write FOLDER=LICENCE")
+        if not Path(folder).is_dir():
+            raise ValueError(f"there is no folder {folder}")
+        paths = sorted(p for p in Path(folder).rglob("*") if p.suffix.lower() in SUFFIXES)
+        if not paths:
+            raise ValueError(f"there are no photographs in {folder}")
+        out += [(path, licence) for path in paths]
+    return out
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("out", type=Path, help="folder for the data set")
@@ -78,39 +97,47 @@ def main():
     parser.add_argument("--crops", type=int, default=24, help="maximum number of crops per photograph and scale")
     parser.add_argument("--largest", type=int, default=4000, help="maximum longer edge of a scale, in pixels")
     args = parser.parse_args()
+    try:
+        photographs = found(args.sources)
+    except ValueError as error:
+        parser.error(str(error))
 
     rng = np.random.default_rng(0)
     args.out.mkdir(parents=True, exist_ok=True)
+    # Nothing replaces the old data set before all of the new one is written.
+    parts = {name: args.out / f"{name}.part" for name in ("crops.tar", "sources.csv", "manifest.csv")}
     seen, listed, sources = [], [], []
-    with tarfile.open(args.out / "crops.tar", "w") as tar:
-        for source in args.sources:
-            folder, separator, licence = source.partition("=")
-            if not (separator and licence):
-                parser.error(f"{source!r} has no licence: write FOLDER=LICENCE")
-            for path in sorted(p for p in Path(folder).rglob("*") if p.suffix.lower() in SUFFIXES):
-                with Image.open(path) as image:
-                    picture = image.convert("RGB")
-                small = thumbnail(picture)
-                if min(picture.size) < 2 * args.side or any(np.abs(small - other).mean() < 4 for other in seen):
-                    continue  # too small for two scales, or a duplicate in another size
-                seen.append(small)
-                split = "test" if len(seen) % TEST_EVERY == 0 else "train"
-                sources.append((len(seen), path, licence))
-                for level in scales(picture, args.side, args.largest):
-                    for crop in crops(rng, level, args.side, args.crops):
-                        name = f"{len(listed):06}.webp"
-                        buffer = io.BytesIO()
-                        crop.save(buffer, "webp", quality=95)
-                        member = tarfile.TarInfo(name)
-                        member.size = buffer.tell()
-                        tar.addfile(member, io.BytesIO(buffer.getvalue()))
-                        listed.append((name, "crops.tar", len(seen), split))
+    with tarfile.open(parts["crops.tar"], "w") as tar:
+        for path, licence in photographs:
+            with Image.open(path) as image:
+                picture = image.convert("RGB")
+            small = thumbnail(picture)
+            if min(picture.size) < 2 * args.side or any(np.abs(small - other).mean() < 4 for other in seen):
+                continue  # too small for two scales, or a duplicate in another size
+            seen.append(small)
+            split = "test" if len(seen) % TEST_EVERY == 0 else "train"
+            sources.append((len(seen), path, licence))
+            for level in scales(picture, args.side, args.largest):
+                for crop in crops(rng, level, args.side, args.crops):
+                    name = f"{len(listed):06}.webp"
+                    buffer = io.BytesIO()
+                    crop.save(buffer, "webp", quality=95)
+                    member = tarfile.TarInfo(name)
+                    member.size = buffer.tell()
+                    tar.addfile(member, io.BytesIO(buffer.getvalue()))
+                    listed.append((name, "crops.tar", len(seen), split))
     for name, header, rows in [
         ("manifest.csv", ("file", "archive", "identity", "split"), listed),
         ("sources.csv", ("identity", "path", "licence"), sources),
     ]:
-        with (args.out / name).open("w", newline="") as f:
+        with parts[name].open("w", newline="") as f:
             csv.writer(f).writerows([header, *rows])
+    if not listed:
+        for part in parts.values():
+            part.unlink()
+        raise SystemExit(f"none of the {len(photographs)} photographs is large enough: their shorter edge must have {2 * args.side} px (2 * --side)")
+    for name, part in parts.items():
+        part.rename(args.out / name)
     print(f"{len(listed)} crops of {len(sources)} photographs in {args.out}")
 
 
