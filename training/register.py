@@ -18,6 +18,31 @@ from pathlib import Path
 
 MODELS = Path(__file__).parent.parent / "models"
 CANDIDATES = ".candidates"
+# As in src/model/card.ts. None of them can be a path that leads out of a folder.
+ID, VERSION, FILE = "[a-z0-9][a-z0-9._-]*", "[0-9]+", "[A-Za-z0-9][A-Za-z0-9_.-]*"
+
+
+def check_id(model_id):
+    """Raise ValueError if the service does not accept this id of a model."""
+    if not (isinstance(model_id, str) and re.fullmatch(ID, model_id)):
+        raise ValueError(f"id must have lower-case letters, digits, '.', '_' and '-' only, and begin with a letter or digit; it is {model_id!r}")
+
+
+def check_card(card):
+    """Raise ValueError if the id, the version or the files of a model card are not what the service accepts."""
+    if not isinstance(card, dict):
+        raise ValueError("it must be an object")
+    check_id(card.get("id"))
+    version, files = card.get("version"), card.get("files")
+    if not (isinstance(version, str) and re.fullmatch(VERSION, version)):
+        raise ValueError(f"version must be a whole number as text, not {version!r}")
+    if not (isinstance(files, dict) and "unet.onnx" in files):
+        raise ValueError("files must list unet.onnx")
+    for name, file in files.items():
+        if not re.fullmatch(FILE, name):
+            raise ValueError(f"files must have plain names, not {name!r}")
+        if not (isinstance(file, dict) and "sha256" in file):
+            raise ValueError(f"files must give the sha256 of {name}")
 
 
 def read_card(folder: Path) -> dict:
@@ -26,6 +51,10 @@ def read_card(folder: Path) -> dict:
         card = json.loads((folder / "model.json").read_text())
     except (OSError, json.JSONDecodeError) as error:
         raise ValueError(f"{folder} is not an exported model: {error}. Create one with export.py") from error
+    try:
+        check_card(card)
+    except ValueError as error:
+        raise ValueError(f"{folder / 'model.json'} is not a valid model card: {error}") from error
     for name, file in card["files"].items():
         path = folder / name
         if not path.exists() or hashlib.sha256(path.read_bytes()).hexdigest() != file["sha256"]:
@@ -35,7 +64,7 @@ def read_card(folder: Path) -> dict:
 
 def versions(folder: Path) -> list[int]:
     """The version numbers in a model's folder, in ascending order."""
-    return sorted(int(p.name) for p in folder.glob("*") if re.fullmatch("[0-9]+", p.name))
+    return sorted(int(p.name) for p in folder.glob("*") if re.fullmatch(VERSION, p.name))
 
 
 def next_version(models: Path, model_id: str) -> str:
@@ -48,9 +77,10 @@ def next_version(models: Path, model_id: str) -> str:
 def new_version(out: Path, model_id: str, version: str, force: bool) -> Iterator[Path]:
     """A temporary folder that becomes <out>/<id>/<version> at the end; the service skips its name, which starts with a dot.
 
-    Raises FileExistsError if the version exists and `force` is not given, and ValueError if it is not a whole number.
+    Raises FileExistsError if the version exists and `force` is not given, and ValueError if it is not a whole number or the id is invalid.
     """
-    if not re.fullmatch("[0-9]+", version):
+    check_id(model_id)
+    if not re.fullmatch(VERSION, version):
         raise ValueError(f"--version must be a whole number, not {version!r}")
     folder = out / model_id / version
     if folder.exists() and not force:

@@ -31,6 +31,7 @@ import resuming
 from batches import Sources
 from losses import Loss
 from optim import fast_bf16, optimisers
+from register import check_id
 from sheet import plot
 from stages import STAGES
 
@@ -51,6 +52,10 @@ def load_config(path: Path) -> dict:
     for part in ("id", "data", "model", "schedule", *sections):
         if part not in config:
             raise SystemExit(f"{path}: {part} is missing; see configs/ for examples")
+    try:
+        check_id(config["id"])
+    except ValueError as error:
+        raise SystemExit(f"{path}: {error}") from error
     for part, keys in sections.items():
         optional = OPTIONAL.get(part, set()) if stage == "base" else set()
         if wrong := keys ^ (config[part].keys() - optional):

@@ -10,7 +10,7 @@ from importing.measure import compare, gflop, report
 from importing.onnx_export import EXTERNAL_FROM_BYTES, write_onnx
 from importing.source import STEPS, Source, UnsupportedModel
 from onnx_files import TOLERANCE, listed
-from register import new_version
+from register import ID, new_version
 
 HALVED_FROM_BYTES = 500_000_000  # networks with more bytes of fp32 weights are stored as fp16
 FP32_TOLERANCE = 1e-4
@@ -39,7 +39,7 @@ def write_version(
     The network is compared with its source first. Raises FileExistsError if the version exists and `force` is not given,
     and UnsupportedModel if the outputs differ or the service could not load the version.
     """
-    if not re.fullmatch("[a-z0-9][a-z0-9._-]*", about.id):
+    if not re.fullmatch(ID, about.id):
         raise UnsupportedModel(f"--id {about.id}: use lower-case letters, digits, dots, hyphens and underscores.")
     with new_version(out, about.id, about.version, force) as part:
         parameters = sum(p.numel() for p in source.network.parameters())

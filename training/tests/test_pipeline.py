@@ -1,4 +1,5 @@
 import copy
+import hashlib
 import json
 import os
 import signal
@@ -130,6 +131,30 @@ def test_a_version_number_is_never_used_twice(tmp_path):
     for folder in ("toy/2", "toy/10", ".candidates/toy/11", "toy/.12.part"):
         (tmp_path / folder).mkdir(parents=True)
     assert next_version(tmp_path, "toy") == "12"
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"id": "../outside"}, "id must have lower-case letters"),
+        ({"id": "My Faces"}, "id must have lower-case letters"),
+        ({"version": "latest"}, "version must be a whole number as text, not 'latest'"),
+        ({"version": 1}, "version must be a whole number as text, not 1"),
+        ({"files": None}, "files must list unet.onnx"),
+        ({"files": {"weights.safetensors": {"sha256": ""}}}, "files must list unet.onnx"),
+        ({"files": {"unet.onnx": {"sha256": ""}, "../../x": {"sha256": ""}}}, "plain names, not '../../x'"),
+        ({"files": {"unet.onnx": {}}}, "sha256 of unet.onnx"),
+    ],
+)
+def test_a_version_that_the_service_would_refuse_is_not_registered(tmp_path, changes, message):
+    folder = tmp_path / "models" / ".candidates" / "toy" / "1"
+    folder.mkdir(parents=True)
+    (folder / "unet.onnx").write_bytes(b"")
+    files = {"unet.onnx": {"sha256": hashlib.sha256(b"").hexdigest()}}
+    (folder / "model.json").write_text(json.dumps({"id": "toy", "version": "1", "files": files, **changes}))
+    with pytest.raises(ValueError, match=message):
+        register(folder, tmp_path / "models")
+    assert folder.is_dir()
 
 
 def test_features_depend_on_known_pixels_only_and_training_pictures_have_distance_1():

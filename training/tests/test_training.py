@@ -231,6 +231,13 @@ def test_a_config_with_a_wrong_key_is_refused_by_name(tmp_path):
         train.load_config(file)
 
 
+def test_an_id_that_the_service_would_refuse_is_refused_before_the_training(tmp_path):
+    file = tmp_path / "bad.toml"
+    file.write_text(CONFIG.format(steps=1).replace('"toy"', '"My Faces"'))
+    with pytest.raises(SystemExit, match="id must have lower-case letters.* it is 'My Faces'"):
+        train.load_config(file)
+
+
 def test_a_student_starts_as_its_teacher_learns_and_is_exported_with_its_own_defaults(tmp_path, pictures):
     run(tmp_path / "run", pictures, 2)
     teacher = export.export(tmp_path / "run" / "last.pt", tmp_path / "models", "1", 78)
