@@ -11,6 +11,7 @@ is not accepted, prints a table and an error, and exits with status 1.
 
 import argparse
 import json
+import os
 import re
 from pathlib import Path
 
@@ -29,11 +30,12 @@ ALIKE = ("faces", "candidates", "candidate_steps")
 
 
 def current(models: Path, candidate: dict) -> Path | None:
-    """The folder of the version to compare with: the one with the largest share in serving.json, else the newest other version.
+    """The folder of the version to compare with: the one with the largest share in the serving file, else the newest other version.
 
-    None if there is no other version. candidate: the model card of the new version.
+    The serving file is that of npm run promote: SERVING_FILE, or serving.json in `models`. None if there is no other version.
+    candidate: the model card of the new version.
     """
-    serving = models / "serving.json"
+    serving = Path(os.environ.get("SERVING_FILE") or models / "serving.json")
     if serving.exists():
         parts, model_id = [], None
         for part in json.loads(serving.read_text())["default"].split(","):

@@ -117,11 +117,14 @@ def test_the_gate_looks_at_the_refiner_too():
     ("serving", "version"),
     [(None, "10"), ("toy@2", "2"), ("toy@2:90,@10:10", "2"), ("other@1", "10"), ("toy@7", "10"), ("toy", "10")],
 )
-def test_the_gate_compares_with_the_version_in_service(tmp_path, serving, version):
+@pytest.mark.parametrize("file", ["serving.json", "elsewhere/promoted.json"])
+def test_the_gate_compares_with_the_version_in_service(tmp_path, monkeypatch, file, serving, version):
+    monkeypatch.setenv("SERVING_FILE", "" if file == "serving.json" else str(tmp_path / file))
+    (tmp_path / "elsewhere").mkdir()
     for v in ("2", "10", "9"):
         (tmp_path / "toy" / v).mkdir(parents=True)
     if serving:
-        (tmp_path / "serving.json").write_text(json.dumps({"default": serving}))
+        (tmp_path / file).write_text(json.dumps({"default": serving}))
     assert gate.current(tmp_path, card("11")) == tmp_path / "toy" / version
     assert gate.current(tmp_path, {**card(), "id": "new"}) is None
 
