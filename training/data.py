@@ -17,13 +17,14 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageOps
 
 CACHE = Path(__file__).parent / ".cache"
 SUFFIXES = {".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff"}
 SPLITS = ("train", "validation", "test")
 EVERY = 50
 VALIDATION_BUCKETS = 64
+DECODING = 2  # increase it when `opened` or `_square` changes: what the cache holds was decoded by them
 
 
 def load_faces(root: str | Path, resolution: int, split: str) -> np.ndarray:
@@ -31,7 +32,7 @@ def load_faces(root: str | Path, resolution: int, split: str) -> np.ndarray:
 
     The order is that of the manifest, or else of the sorted file names, so that seeded draws are reproducible.
     Raises FileNotFoundError when `root` or the split holds no pictures, or a listed file is missing from its
-    archive; ValueError for an unknown split, or for an identity in both `train` and `test`.
+    archive; ValueError for an unknown split, for an identity in both `train` and `test`, or for a damaged picture.
     """
     if split not in SPLITS:
         raise ValueError(f"split must be one of {', '.join(SPLITS)}, not {split!r}")
@@ -40,7 +41,8 @@ def load_faces(root: str | Path, resolution: int, split: str) -> np.ndarray:
         raise FileNotFoundError(f"no data folder at {root}: copy or link your pictures there, or pass --data")
     cache = CACHE / f"{_fingerprint(root)}-{resolution}-{split}.npy"
     if not cache.exists():
-        faces = _decode(_manifest(root, split) if (root / "manifest.csv").exists() else _folder(root, split), resolution)
+        listed = (root / "manifest.csv").exists()
+        faces = _decode(_manifest(root, split) if listed else ((path, path) for path in _folder(root, split)), resolution)
         if len(faces) == 0:
             raise FileNotFoundError(f"no {split} pictures of at least {resolution} px under {root}")
         CACHE.mkdir(exist_ok=True)
@@ -66,10 +68,10 @@ def digest(pictures: np.ndarray) -> str:
 
 
 def _fingerprint(root: Path) -> str:
-    """A hash of the names and contents of all files that load_faces reads."""
+    """A hash of the names and contents of all files that load_faces reads, and of how it decodes them."""
     manifest = root / "manifest.csv"
     files = [manifest, *(root / name for name in sorted({row["archive"] for row in _rows(root)}))] if manifest.exists() else _pictures(root)
-    digest = hashlib.sha256()
+    digest = hashlib.sha256(bytes([DECODING]))
     for path in files:
         digest.update(f"{path.relative_to(root)}\0".encode())
         with path.open("rb") as f:
@@ -115,7 +117,8 @@ def _listed(root: Path, split: str) -> list[dict]:
     return listed
 
 
-def _manifest(root: Path, split: str) -> Iterator[io.BytesIO]:
+def _manifest(root: Path, split: str) -> Iterator[tuple[str, io.BytesIO]]:
+    """The name of each listed picture of `split` and its file."""
     listed = _listed(root, split)
     wanted = {(row["archive"], row["file"]): i for i, row in enumerate(listed)}
     found = {}
@@ -126,8 +129,8 @@ def _manifest(root: Path, split: str) -> Iterator[io.BytesIO]:
                     found[wanted[key]] = tar.extractfile(member).read()
     if missing := [row for i, row in enumerate(listed) if i not in found]:
         raise FileNotFoundError(f"{root / missing[0]['archive']} lacks {missing[0]['file']} ({len(missing)} of the listed files are missing)")
-    for i in range(len(listed)):
-        yield io.BytesIO(found[i])
+    for i, row in enumerate(listed):
+        yield f"{row['file']} of {root / row['archive']}", io.BytesIO(found[i])
 
 
 def _pictures(root: Path) -> list[Path]:
@@ -141,17 +144,28 @@ def _folder(root: Path, split: str) -> Iterator[Path]:
             yield path
 
 
+def opened(name: str | Path, file: Path | io.BytesIO) -> Image.Image:
+    """A picture in RGB as the service decodes it: turned as its EXIF orientation says. Raises ValueError, with `name`, if it is damaged."""
+    try:
+        with Image.open(file) as image:
+            ImageOps.exif_transpose(image, in_place=True)
+            if image.mode.startswith("I;16"):  # 16-bit grey, of which convert() would clip all above 255
+                return Image.fromarray((np.asarray(image) / 257).round().astype(np.uint8)).convert("RGB")
+            return image.convert("RGB")
+    except Exception as error:  # Pillow raises many kinds for damaged files
+        raise ValueError(f"{name} cannot be decoded: {error}") from error
+
+
 def _decode(sources: Iterator, resolution: int) -> np.ndarray:
+    """sources: the name of each picture, and its file."""
     with ThreadPoolExecutor() as pool:
-        squares = pool.map(lambda source: _square(source, resolution), sources)
+        squares = pool.map(lambda source: _square(opened(*source), resolution), sources)
         faces = [square for square in squares if square is not None]
     return np.stack(faces) if faces else np.empty((0, resolution, resolution, 3), np.uint8)
 
 
-def _square(source: Path | io.BytesIO, resolution: int) -> np.ndarray | None:
+def _square(rgb: Image.Image, resolution: int) -> np.ndarray | None:
     """The centre of a picture as uint8 [resolution, resolution, 3]. None if it is smaller: enlarged pictures would teach the model to blur."""
-    with Image.open(source) as image:
-        rgb = image.convert("RGB")
     side = min(rgb.size)
     if side < resolution:
         return None

@@ -18,7 +18,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from data import SUFFIXES, identities
+from data import SUFFIXES, identities, opened
 
 Image.MAX_IMAGE_PIXELS = None  # the pictures are the user's own; wallpapers exceed Pillow's default limit
 TEST_EVERY = 10
@@ -109,8 +109,10 @@ def main():
     seen, listed, sources = [], [], []
     with tarfile.open(parts["crops.tar"], "w") as tar:
         for path, licence in photographs:
-            with Image.open(path) as image:
-                picture = image.convert("RGB")
+            try:
+                picture = opened(path, path)
+            except ValueError as error:
+                raise SystemExit(str(error)) from error
             small = thumbnail(picture)
             if min(picture.size) < 2 * args.side or any(np.abs(small - other).mean() < 4 for other in seen):
                 continue  # too small for two scales, or a duplicate in another size

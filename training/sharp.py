@@ -23,7 +23,7 @@ from PIL import Image
 from tqdm import tqdm
 
 import masks
-from data import load_faces
+from data import load_faces, opened
 from scores import descriptors, frechet, hole_l1, sharpness
 
 Image.MAX_IMAGE_PIXELS = None
@@ -79,7 +79,7 @@ def test_photographs(photos: Path, side: int, count: int) -> np.ndarray:
     rng = np.random.default_rng(5)
     levels = []
     for file in files:
-        picture = Image.open(file).convert("RGB")
+        picture = opened(file, file)
         while max(picture.size) > 3 * side and min(picture.size) >= 2 * side:
             picture = picture.resize((picture.width // 2, picture.height // 2), Image.LANCZOS)
         if min(picture.size) >= side:

@@ -80,6 +80,30 @@ def test_a_listed_file_that_is_missing_from_its_archive_is_an_error(tmp_path):
         data.load_faces(tmp_path, 16, "train")
 
 
+def test_pictures_are_decoded_as_the_service_does(tmp_path):
+    turned = Image.fromarray(np.repeat(np.uint8([[200] * 60] * 20 + [[10] * 60] * 20)[..., None], 3, 2))  # bright above
+    exif = Image.Exif()
+    exif[0x0112] = 3  # to be turned by 180 degrees
+    turned.save(tmp_path / "a.png")  # the first picture is for testing
+    turned.save(tmp_path / "b.png", exif=exif)
+    Image.fromarray(np.full((40, 60), 100 * 257, np.uint16)).save(tmp_path / "c.png")
+    b, c = data.load_faces(tmp_path, 40, "train")
+    assert b[[0, -1], 0, 0].tolist() == [10, 200] and (c == 100).all()
+
+
+@pytest.mark.parametrize("kind", ["archive", "folder"])
+def test_a_damaged_picture_is_named(tmp_path, monkeypatch, kind):
+    if kind == "archive":
+        monkeypatch.setattr(Image.Image, "save", lambda self, file, *_: file.write(b"no picture"))
+        write_manifest(tmp_path, ROWS[:1])
+    else:
+        for name in ("a.png", "b.png"):
+            picture(1).save(tmp_path / name)
+        (tmp_path / "b.png").write_bytes((tmp_path / "b.png").read_bytes()[:60])
+    with pytest.raises(ValueError, match=r"b\.png.* cannot be decoded"):
+        data.load_faces(tmp_path, 16, "train")
+
+
 TRAINED = [1, 2, 2, 3]
 HELD_OUT = [identity for identity in range(1000) if data._validation(str(identity))][:2]
 HELD_OUT = [HELD_OUT[0], HELD_OUT[0], HELD_OUT[1]]
