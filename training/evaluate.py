@@ -283,6 +283,8 @@ def main():
     torch.set_num_threads(args.threads)
 
     card = json.loads((args.folder / "model.json").read_text())
+    if "weights.safetensors" not in card["files"]:
+        raise SystemExit(f"{args.folder} has no weights.safetensors: only models that train.py has trained can be evaluated, no imported ones")
     defaults, sampling = card["defaults"], diffusion.sampling_of(card)
     name, steps = args.sampler or defaults["sampler"], args.steps or defaults["steps"]
     eta = defaults["eta"] if args.eta is None else args.eta

@@ -15,6 +15,7 @@ distance exceeds that of fp32 by no more than the second set of seeds changes it
 
 import argparse
 import json
+import shutil
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -141,14 +142,14 @@ def mixed(fp32: Callable, int8: Callable, first: int) -> Callable:
     return network
 
 
-def box_quality(folder: Path, faces: np.ndarray, first: int, threads: int) -> dict:
+def box_quality(folder: Path, int8_file: Path, faces: np.ndarray, first: int, threads: int) -> dict:
     """Scores on the centre box: {"fp32", "fp32_other_seeds", "int8"}, each with l1, frechet and sharpness. faces: uint8 [N, R, R, 3]."""
     card = json.loads((folder / "model.json").read_text())
     defaults, sampling = card["defaults"], diffusion.sampling_of(card)
     steps, spacing, final = defaults["steps"], sampling["spacing"], sampling["final_timestep"]
     sampler = Sampler(folder, defaults["sampler"], steps, defaults["eta"], spacing, final, "cpu", 32, threads)
     fp32 = sampler.network
-    int8 = mixed(fp32, onnx_network(folder, threads, FILE), first)
+    int8 = mixed(fp32, onnx_network(int8_file.parent, threads, int8_file.name), first)
     holes = np.stack([masks.centre_box(np.random.default_rng(0), faces.shape[1])] * len(faces))
     reference, out = descriptors(faces), {}
     bar = tqdm(total=3 * len(faces) * steps, unit="row", unit_scale=True, mininterval=10)
@@ -198,11 +199,13 @@ def main():
     torch.set_num_threads(args.threads)
 
     card = read_card(args.folder)
+    if card["conditioning"] != "inpaint":
+        raise SystemExit(f"{args.folder} is an unconditional model: only models that are trained to fill holes can be quantised")
     pictures = load_faces(args.data, card["resolution"], "validation")
     calibration, held_out = noisy_rows(card, pictures, CALIBRATION, ROWS, 1), noisy_rows(card, pictures, CALIBRATION + 2, 2, 2)
     T = card["schedule"]["T"]
     with tempfile.TemporaryDirectory() as work:
-        fp32, out = Path(work) / "fp32.onnx", Path(work) / FILE
+        fp32, out, halved = (Path(work) / name for name in ("fp32.onnx", "int8.onnx", "halved.onnx"))
         fold(args.folder / "unet.onnx", fp32)
         convolutions = [node.name for node in onnx.load(fp32).graph.node if node.op_type == "Conv"]
         wanted = predictions(fp32, held_out)
@@ -213,18 +216,18 @@ def main():
         first = from_timestep([(int(each["t"][0]), error) for each, error in zip(held_out, errors, strict=True)], T)
         stored = ir.load(out)
         store_as_fp16(stored.graph)
-        ir.save(stored, args.folder / FILE)
-    print(f"{len(layers)} of {len(convolutions)} convolutions in int8, from timestep {first} on", flush=True)
-    faces = load_faces(args.data, card["resolution"], "test")[: args.faces]
-    box = box_quality(args.folder, faces, first, args.threads)
-    metrics = {"faces": len(faces), "box": box}
-    section = {
-        "from_timestep": first,
-        "layers": len(layers),
-        "convolutions": len(convolutions),
-        "within_noise": within_noise(box),
-        "metrics": metrics,
-    }
+        ir.save(stored, halved)
+        print(f"{len(layers)} of {len(convolutions)} convolutions in int8, from timestep {first} on", flush=True)
+        faces = load_faces(args.data, card["resolution"], "test")[: args.faces]
+        box = box_quality(args.folder, halved, faces, first, args.threads)
+        section = {
+            "from_timestep": first,
+            "layers": len(layers),
+            "convolutions": len(convolutions),
+            "within_noise": within_noise(box),
+            "metrics": {"faces": len(faces), "box": box},
+        }
+        shutil.copyfile(halved, args.folder / FILE)  # only now, so that a failure leaves no file that the card does not list
     add_to_card(args.folder, section)
     print(json.dumps(section))
 

@@ -2,7 +2,7 @@
 
     python sharp.py faces --url http://127.0.0.1:8000 --count 48            # 128 px faces: sharpness, L1, Frechet distance
     python sharp.py strokes --url http://127.0.0.1:8000 --photos data/photos # thin strokes and boxes in 512 px photographs
-    python sharp.py seams --url http://127.0.0.1:8000                       # gradients across the borders of windows
+    python sharp.py seams --url http://127.0.0.1:8000 --photos data/photos   # gradients across the borders of windows
 
 Sharpness is the root mean square of the Laplacian over the hole less a rim of one pixel, as a share of the originals'. The
 pictures of the data set are for measuring only: do not publish the sheets.
@@ -209,6 +209,8 @@ def main():
     parser.add_argument("--photos", type=Path, help="folder made by photos.py")
     parser.add_argument("--out", type=Path, default=HERE.parent / "eval", help="folder for the sheets")
     args = parser.parse_args()
+    if args.what == "seams" and not args.photos:
+        parser.error("seams are measured in photographs: give --photos, a folder made by photos.py")
     args.out.mkdir(parents=True, exist_ok=True)
     {"faces": faces, "strokes": holes_of_strokes, "seams": seams}[args.what](args)
 

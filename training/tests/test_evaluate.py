@@ -1,4 +1,5 @@
 import json
+import sys
 
 import cv2
 import numpy as np
@@ -6,6 +7,7 @@ import pytest
 
 import evaluate
 import scores
+import sharp
 
 
 def test_frechet_distance_of_gaussians_matches_the_closed_form():
@@ -111,3 +113,17 @@ def test_verdicts_and_table_show_the_sharpness():
     metrics["box"]["sample"]["sharpness"] = 0.86
     assert all(holds for _, holds in evaluate.verdicts(metrics))
     assert "| 20.0 · 18.0 dB · 0.0100 · 0.86 |" in evaluate.table(metrics)
+
+
+def test_a_model_without_weights_is_refused_with_a_sentence(tmp_path, monkeypatch):
+    (tmp_path / "model.json").write_text(json.dumps({"files": {"unet.onnx": {}}, "defaults": {}}))
+    monkeypatch.setattr(sys, "argv", ["evaluate.py", str(tmp_path)])
+    with pytest.raises(SystemExit, match="has no weights.safetensors"):
+        evaluate.main()
+
+
+def test_seams_need_photographs(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", ["sharp.py", "seams", "--out", str(tmp_path)])
+    with pytest.raises(SystemExit):
+        sharp.main()
+    assert "give --photos" in capsys.readouterr().err
