@@ -34,6 +34,7 @@ class BaseStage:
     """The base model: rows are whole pictures at the resolution R, or windows of that size."""
 
     weights_file = "weights.safetensors"  # in the folder of an exported version
+    architecture = UNetConfig  # whose fields are the keys of [model]
     remark = ""  # on the network, for the description in the card
     keys = {"mix": {"zoom", "zoom_from", "photos", "photos_data"}, "loss": {"snr_cap", "weight_floor"}}
     # Of an exported version's card. The last timestep must be one of little noise: the estimate of x_0 there is the result.
@@ -45,13 +46,19 @@ class BaseStage:
 
     def network(self) -> UNet:
         """The network with new weights, mapping x [N, C, R, R] and t [N] to the prediction [N, 3, R, R], or 6 channels with variances."""
-        return UNet(UNetConfig(**_values(self.config["model"])))
+        return UNet(self.architecture(**_values(self.config["model"])))
 
     def load(self, data: Path, photos: Path, split: str) -> Sources:
-        """The pictures of `split` that [mix] requires. Larger faces are for training alone: validation does not zoom."""
+        """The pictures of `split` that [mix] requires. Larger faces are for training alone: validation does not zoom.
+
+        Raises ValueError if the training faces do not fill a batch, and as load_faces does.
+        """
         mix, resolution = self.config["mix"], self.config["model"]["resolution"]
+        faces, batch = load_faces(data, resolution, split), self.config["train"]["batch"]
+        if split == "train" and len(faces) < batch:  # an epoch would have no batch: see batch_at
+            raise ValueError(f"[train] batch is {batch}, but {data} has only {len(faces)} training pictures: choose a smaller batch")
         return Sources(
-            load_faces(data, resolution, split),
+            faces,
             load_faces(data, mix["zoom_from"], split) if mix["zoom"] and split == "train" else None,
             load_faces(photos, min(4 * resolution, CROPS_SIDE), split) if mix["photos"] else None,
         )
@@ -105,6 +112,7 @@ class RefinerStage:
     """The refiner: rows are windows of larger faces and of photographs."""
 
     weights_file = "refiner.safetensors"
+    architecture = RefinerConfig
     keys = {"mix": {"faces_side", "photos", "photos_side", "photos_data", "soften"}, "loss": {"snr_cap", "weight_floor"}}
 
     def __init__(self, config: dict):
@@ -112,7 +120,7 @@ class RefinerStage:
 
     def network(self) -> Refiner:
         """The network with new weights, mapping x [N, 8, R, R] and t [N] to v [N, 3, R, R]."""
-        return Refiner(RefinerConfig(**_values(self.config["model"])))
+        return Refiner(self.architecture(**_values(self.config["model"])))
 
     def load(self, data: Path, photos: Path, split: str) -> Sources:
         """The faces and photographs of `split`, both larger than the windows."""

@@ -16,7 +16,6 @@ import json
 import signal
 import sys
 import time
-import tomllib
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
@@ -29,52 +28,13 @@ from tqdm import tqdm
 import diffusion
 import resuming
 from batches import Sources
-from losses import Loss
+from config import load_config
 from optim import fast_bf16, optimisers
-from register import check_id
 from sheet import plot
 from stages import STAGES
 
 HERE = Path(__file__).parent
 LOG_EVERY = 50
-KEYS = {"train": {"steps", "batch", "muon_lr", "adam_lr", "warmup", "decay", "clip", "ema", "seed"}}
-"""The required keys of this section of a config. Those of other sections depend on the stage."""
-OPTIONAL = {"loss": {"prediction", "weighting", "vlb_weight"}}
-"""Keys that only the base model has, with their defaults in losses.Loss. All other keys are errors."""
-
-
-def load_config(path: Path) -> dict:
-    """Read a TOML config as a dict. Exits with an error that names the missing or unknown key."""
-    config = tomllib.loads(path.read_text())
-    if (stage := config.setdefault("stage", "base")) not in STAGES:
-        raise SystemExit(f"{path}: stage must be one of {', '.join(STAGES)}, not {stage!r}")
-    sections = {**KEYS, **STAGES[stage].keys}
-    for part in ("id", "data", "model", "schedule", *sections):
-        if part not in config:
-            raise SystemExit(f"{path}: {part} is missing; see configs/ for examples")
-    try:
-        check_id(config["id"])
-    except ValueError as error:
-        raise SystemExit(f"{path}: {error}") from error
-    for part, keys in sections.items():
-        optional = OPTIONAL.get(part, set()) if stage == "base" else set()
-        if wrong := keys ^ (config[part].keys() - optional):
-            raise SystemExit(f"{path}: [{part}] must have exactly the keys {sorted(keys)}; missing or unknown: {sorted(wrong)}")
-    check_loss(path, config)
-    return config
-
-
-def check_loss(path: Path, config: dict):
-    """Exit if [loss] of the base model has no meaning, or if it does not suit the channels of the network's output."""
-    if config["stage"] != "base":
-        return
-    try:
-        loss = Loss(**config["loss"])
-    except ValueError as error:
-        raise SystemExit(f"{path}: {error}") from error
-    channels = config["model"].get("out_channels", 3)
-    if channels != (6 if loss.vlb_weight else 3):
-        raise SystemExit(f"{path}: [model] out_channels is 6 where [loss] vlb_weight is above 0, and 3 elsewhere; it is {channels}")
 
 
 def stage_of(config: dict):
@@ -107,7 +67,7 @@ def learning_rate(step: int, progress: float, train: dict) -> float:
 
     progress: share of the training that is done, 0..1; train: the [train] section.
     """
-    return min(1.0, (step + 1) / train["warmup"], max(0.0, 1 - progress) / max(train["decay"], 1e-9))
+    return min(1.0, (step + 1) / max(train["warmup"], 1), max(0.0, 1 - progress) / max(train["decay"], 1e-9))
 
 
 class Ema:
@@ -324,7 +284,10 @@ def main():
     data, photos = args.data or HERE / config["data"], args.photos or HERE / config["mix"]["photos_data"]
     precision = args.precision or ("bf16" if fast_bf16(args.device) else "fp32")
     training = Training(config, run, args.device, precision, not args.no_compile)
-    sources, held_out = (training.stage.load(data, photos, split) for split in ("train", "validation"))
+    try:
+        sources, held_out = (training.stage.load(data, photos, split) for split in ("train", "validation"))
+    except (OSError, ValueError) as error:
+        raise SystemExit(str(error)) from error
     resuming.begin(training, args.resume, args.init, {"steps": config["train"]["steps"], "minutes": args.minutes})
     weights = sum(p.numel() for p in training.model.parameters()) / 1e6
     until = f"{args.minutes:g} minutes" if args.minutes else f"{config['train']['steps']} steps"

@@ -1,4 +1,5 @@
 import json
+import tomllib
 
 import pytest
 import torch
@@ -65,7 +66,7 @@ def test_older_checkpoints_without_a_key_still_load(tmp_path, key):
     ("part", "changes"),
     [
         (r"\[loss\] prediction", {"loss": {"snr_cap": 5.0, "weight_floor": 0.0, "prediction": "epsilon"}}),
-        ("batch", {"train": {**train.tomllib.loads(CONFIG.format(steps=9))["train"], "batch": 8}}),
+        ("batch", {"train": {**tomllib.loads(CONFIG.format(steps=9))["train"], "batch": 8}}),
     ],
 )
 def test_a_run_does_not_resume_with_another_config(tmp_path, part, changes):
@@ -75,7 +76,7 @@ def test_a_run_does_not_resume_with_another_config(tmp_path, part, changes):
 
 
 def test_another_stage_or_distillation_is_refused_and_other_learning_rates_are_not():
-    config = train.tomllib.loads(CONFIG.format(steps=9))
+    config = tomllib.loads(CONFIG.format(steps=9))
     for part, other in [("stage", {"stage": "refiner"}), (r"\[distil\]", {"distil": {"steps": 4}})]:
         with pytest.raises(SystemExit, match=f"another {part}"):
             resuming.check("last.pt", {**config, **other}, config)

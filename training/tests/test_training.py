@@ -224,11 +224,33 @@ def test_variances_need_six_channels_and_their_loss(tmp_path):
         train.load_config(tmp_path / "bad.toml")
 
 
-def test_a_config_with_a_wrong_key_is_refused_by_name(tmp_path):
+@pytest.mark.parametrize(
+    ("right", "wrong", "message"),
+    [
+        ("warmup", "warm_up", r"\[train\] .*warm_up"),
+        ("blocks = 1", "block = 1", r"\[model\] .*unknown: \['block'\]"),
+        ("resolution = 16", "", r"\[model\] resolution is missing"),
+        ('"cosine"', '"cosin"', r"\[schedule\] type must be one of cosine, linear, not 'cosin'"),
+        ("T = 1000", "steps = 1000", r"\[schedule\] .*'steps'"),
+    ],
+)
+def test_a_config_with_a_wrong_key_is_refused_by_name(tmp_path, right, wrong, message):
     file = tmp_path / "bad.toml"
-    file.write_text(CONFIG.format(steps=1).replace("warmup", "warm_up"))
-    with pytest.raises(SystemExit, match="warm_up"):
+    file.write_text(CONFIG.format(steps=1).replace(right, wrong))
+    with pytest.raises(SystemExit, match=message):
         train.load_config(file)
+
+
+def test_fewer_pictures_than_a_batch_are_refused_with_a_sentence(tmp_path, pictures):
+    (tmp_path / "toy.toml").write_text(CONFIG.format(steps=1).replace("batch = 4", "batch = 77"))
+    stage = train.stage_of(train.load_config(tmp_path / "toy.toml"))
+    with pytest.raises(ValueError, match=r"\[train\] batch is 77, but .* has only 76 training pictures"):
+        stage.load(pictures, pictures, "train")
+    assert len(stage.load(pictures, pictures, "validation").faces) == 2
+
+
+def test_a_warm_up_of_no_steps_begins_with_the_full_learning_rate():
+    assert train.learning_rate(0, 0, {"warmup": 0, "decay": 0}) == 1
 
 
 def test_an_id_that_the_service_would_refuse_is_refused_before_the_training(tmp_path):
