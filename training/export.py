@@ -66,7 +66,7 @@ def export(
         model.load_state_dict(state["ema"])
         files = [part / "unet.onnx", part / "weights.safetensors"]
         difference = write_network(model.eval(), *files)
-        run = summary(checkpoint.with_name("log.jsonl"), state["step"])
+        run = summary(checkpoint.with_name("log.jsonl"), state["step"], state.get("seconds"))
         card = model_card(stage, state, run, version, pictures, difference, sampling, files)
         if drift:
             card["data"]["statistics"] = drift

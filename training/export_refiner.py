@@ -84,7 +84,7 @@ def section(refiner: Refiner, files: list[Path]) -> dict:
         "training": {
             "steps": state["step"],
             "windows_seen": state["step"] * train["batch"],
-            **summary(refiner.source.with_name("log.jsonl"), state["step"]),
+            **summary(refiner.source.with_name("log.jsonl"), state["step"], state.get("seconds")),
             **{k: state[k] for k in ("device", "init") if state.get(k)},
             "weights": round(weights_in_millions(network) * 1e6),
             **{k: train[k] for k in ("batch", "muon_lr", "adam_lr", "ema", "decay")},

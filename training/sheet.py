@@ -1,6 +1,5 @@
 """Pictures of a training run: a sheet of fills, and the loss curve."""
 
-import json
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +10,7 @@ import diffusion
 import masks
 from batches import pixels, scaled
 from refiner import refiner_input
+from training_log import read
 
 
 def sample_sheet(model, schedule: diffusion.Schedule, faces: np.ndarray, device: str, path: Path, steps: int = 25, prediction: str = "v"):
@@ -54,7 +54,7 @@ def plot(log: Path, path: Path):
     matplotlib.use("Agg")
     import matplotlib.pyplot as plt
 
-    lines = [json.loads(line) for line in log.read_text().splitlines()]
+    lines = read(log)
     figure, axes = plt.subplots(figsize=(8, 4))
     for key, style, label in [("loss", "-", "training (mean of 50 steps)"), ("validation", "o-", "validation (EMA, fixed draws)")]:
         points = [(x["step"], x[key]) for x in lines if key in x]

@@ -1,19 +1,32 @@
 """Reads the log of a training run."""
 
 import json
+from contextlib import suppress
 from pathlib import Path
 
 PAUSE_SECONDS = 600  # a longer gap between two log lines means that the run was interrupted
 
 
-def summary(log: Path, step: int) -> dict:
-    """Hours of training, without interruptions, and the last validation loss up to `step`, from a run's log.jsonl; {} if it is missing."""
-    if not log.exists():
-        return {}
-    lines = [line for line in map(json.loads, log.read_text().splitlines()) if line["step"] <= step]
-    seconds = sum(gap for a, b in zip(lines, lines[1:], strict=False) if 0 < (gap := b["time"] - a["time"]) < PAUSE_SECONDS)
+def read(log: Path) -> list[dict]:
+    """The lines of a run's log.jsonl; [] if it is missing. Those that a crash or a full disk has cut off are left out."""
+    lines = []
+    for text in log.read_text(errors="replace").splitlines() if log.exists() else []:
+        with suppress(json.JSONDecodeError):
+            lines.append(json.loads(text))
+    return [line for line in lines if isinstance(line, dict) and "step" in line]
+
+
+def summary(log: Path, step: int, seconds: float | None = None) -> dict:
+    """Hours of training, and the last validation loss up to `step` in a run's log.jsonl; {} if neither is known.
+
+    seconds: of training, from the checkpoint. Checkpoints that lack it are old: their hours are estimated from the times in the log.
+    """
+    lines = [line for line in read(log) if line["step"] <= step]
+    if seconds is None and lines:
+        seconds = sum(gap for a, b in zip(lines, lines[1:], strict=False) if 0 < (gap := b["time"] - a["time"]) < PAUSE_SECONDS)
     validations = [line["validation"] for line in lines if "validation" in line]
-    return {"hours": round(seconds / 3600, 2), **({"validation_loss": validations[-1]} if validations else {})}
+    hours = {} if seconds is None else {"hours": round(seconds / 3600, 2)}
+    return {**hours, **({"validation_loss": validations[-1]} if validations else {})}
 
 
 def took(training: dict) -> str:

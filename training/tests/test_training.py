@@ -17,6 +17,7 @@ import export
 import train
 from batches import Sources, batch_at, zoomed
 from optim import orthogonalise
+from sheet import plot
 from training_log import summary
 
 HERE = Path(__file__).parent.parent
@@ -148,6 +149,15 @@ def test_summary_gives_hours_and_loss_up_to_the_checkpoint(tmp_path):
     log.write_text("".join(json.dumps({"step": s, "validation": 1 / s, "time": t}) + "\n" for s, t in lines))
     assert summary(log, 200) == {"hours": 0.2, "validation_loss": 1 / 200}
     assert summary(tmp_path / "none", 200) == {}
+    assert summary(log, 200, seconds=3600.0) == {"hours": 1.0, "validation_loss": 1 / 200}  # of the checkpoint
+
+
+def test_a_torn_last_line_of_the_log_is_left_out(tmp_path):
+    log = tmp_path / "log.jsonl"
+    log.write_text('{"step": 5, "loss": 0.5, "validation": 0.25, "time": 100}\n{"step": 10')
+    assert summary(log, 10) == {"hours": 0.0, "validation_loss": 0.25}
+    plot(log, tmp_path / "loss.png")
+    assert (tmp_path / "loss.png").exists()
 
 
 def test_learning_rate_warms_up_holds_and_falls_to_zero():
