@@ -36,6 +36,11 @@ export class Editing {
     store.set(pushed(store.state, label, document));
   }
 
+  /** False once another picture was opened: a change of this one that ends only then must not bring it back. */
+  #isOpen({ picture }: Document): boolean {
+    return this.#app.store.state.document?.picture === picture;
+  }
+
   /** Adds a drawn shape to the mask. */
   commit(shape: Shape, label: string): Promise<void> {
     return this.changeMask({ kind: 'draw', shape }, label);
@@ -52,6 +57,7 @@ export class Editing {
   }
 
   #setMask(current: Document, mask: MaskRef, label: string): void {
+    if (!this.#isOpen(current)) return;
     settle(this.#app, 'fill', 'mask');
     this.push(label, { picture: current.picture, mask });
     this.#app.store.set({ message: describeHole(mask) });
@@ -156,6 +162,7 @@ export class Editing {
       const tooLarge = limits && checkLimits(size, limits);
       if (tooLarge) return complain(this.#app, 'fill', tooLarge);
       const { file, mask } = await studio.extend(current.picture, current.mask, by);
+      if (!this.#isOpen(current)) return;
       const tooMuch = limits && checkLimits({ ...size, bytes: file.size }, limits);
       if (tooMuch) return complain(this.#app, 'fill', tooMuch); // now, rather than when it is filled
       const picture = {

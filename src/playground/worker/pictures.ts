@@ -24,9 +24,11 @@ export async function openPicture(file: Blob): Promise<Opened> {
   const bitmap = await createImageBitmap(file); // applies the EXIF orientation, as the service does
   const { width, height } = bitmap;
   const hole = file.type === 'image/jpeg' ? undefined : transparentPart(bitmap);
-  const mask = hole ? createMask({ width, height, data: hole }) : emptyMask(width, height);
   const parameters = await readParameters(file).catch(() => undefined); // damaged text
-  return { width, height, transparent: hole !== undefined, mask, levels: await halvings(bitmap), parameters };
+  const levels = await halvings(bitmap);
+  // Last: if a mask were made meanwhile, keepMasks would forget this one before the page knows it.
+  const mask = hole ? createMask({ width, height, data: hole }) : emptyMask(width, height);
+  return { width, height, transparent: hole !== undefined, mask, levels, parameters };
 }
 
 export const decodeLevels = async (file: Blob): Promise<Levels> => halvings(await createImageBitmap(file));
