@@ -47,5 +47,5 @@ store.onChange((state, before) => {
 });
 
 store.set({}); // the first rendering
+void new Keeping(app, filling).start(); // first: it sets the key that the connection asks with
 void connection.check();
-void new Keeping(app, filling).start();
