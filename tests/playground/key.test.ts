@@ -14,4 +14,15 @@ describe.skipIf(!hasChromium)('a service that needs a key', () => {
     await page.reload();
     await expect.poll(() => page.textContent('#model-hint')).toContain('celeba');
   });
+
+  test('has a place for it before a picture is open, which the lesson names', async () => {
+    const page = await pages.open({ expected: /401/ });
+    await expect.poll(() => page.locator('#key').isVisible()).toBe(true);
+    await page.click('#tab-lesson');
+    expect(await page.textContent('#lesson-waiting')).toMatch(/^This service needs an API key\./);
+    await page.click('#tab-editor');
+    await page.fill('#key', KEY);
+    await page.locator('#key').press('Tab');
+    await expect.poll(() => page.textContent('#model-hint')).toContain('celeba');
+  });
 });

@@ -53,7 +53,9 @@ export class Lesson {
     const used = state.models.find(({ ref }) => ref === run?.answer.model);
     const model = used ?? defaultModel(state);
     this.#play(state.lesson.playing);
-    setText(byId('lesson-waiting'), model ? '' : 'Waiting for the service…');
+    const locked = 'This service needs an API key. Enter it in the tab “Fill”.';
+    const waiting = state.service === 'locked' ? locked : 'Waiting for the service…';
+    setText(byId('lesson-waiting'), model ? '' : waiting);
     if (!model) return;
     if (model !== this.#model || run !== this.#strip) {
       this.#model = model;
