@@ -45,7 +45,8 @@ export class Opening {
     return sure;
   }
 
-  async #show(file: Blob, name: string): Promise<boolean> {
+  /** adopt: whether to take over the settings that the picture was made with. */
+  async #show(file: Blob, name: string, adopt = true): Promise<boolean> {
     const { store, studio, stage } = this.#app;
     settle(this.#app, 'open', 'fill', 'mask');
     this.#refused = undefined;
@@ -64,7 +65,7 @@ export class Opening {
       const picture = { id: randomId(), file, name, width, height, transparent };
       stage.bitmaps.put(picture.id, levels);
       this.#begin({ picture, mask });
-      if (parameters) this.#adopt(parameters);
+      if (parameters && adopt) this.#adopt(parameters);
       return true;
     } catch {
       complain(
@@ -155,12 +156,14 @@ export class Opening {
   async generate(): Promise<void> {
     const { store } = this.#app;
     if (!(await this.#mayReplace())) return;
+    const { document: before } = store.state;
     store.set({ opening: true, message: 'Generating a face…' });
     try {
       const headers = { accept: 'image/png', 'content-type': 'application/json' };
       const response = await ask('v1/sample', { method: 'POST', headers, key: store.state.key, body: '{}' });
-      await this.#show(await response.blob(), 'generated.png');
-      store.set({ settings: NO_SETTINGS });
+      const face = await response.blob();
+      const unchanged = store.state.document === before; // else there may be work that nobody was asked about
+      if (unchanged || (await this.#mayReplace())) await this.#show(face, 'generated.png', false);
     } catch (error) {
       const { place, text } = sentenceFor(error);
       complain(this.#app, place === 'key' ? 'key' : 'open', text);
