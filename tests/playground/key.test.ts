@@ -25,4 +25,15 @@ describe.skipIf(!hasChromium)('a service that needs a key', () => {
     await page.locator('#key').press('Tab');
     await expect.poll(() => page.textContent('#model-hint')).toContain('celeba');
   });
+
+  test('refuses a key with an invisible character', async () => {
+    const page = await pages.open({ expected: /401/ });
+    await page.fill('#key', `${KEY}\u200b`);
+    await page.locator('#key').press('Tab');
+    await expect.poll(() => page.textContent('#error-key')).toMatch(/invisible/);
+    await page.fill('#key', KEY);
+    await page.locator('#key').press('Tab');
+    await expect.poll(() => page.textContent('#model-hint')).toContain('celeba');
+    expect(await page.textContent('#error-key')).toBe('');
+  });
 });

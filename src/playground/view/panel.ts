@@ -31,7 +31,17 @@ export class Panel {
     byId('reset').addEventListener('click', () => store.set({ settings: NO_SETTINGS, errors: {} }));
     const key = byId<HTMLInputElement>('key');
     key.addEventListener('change', () => {
-      store.set({ key: key.value.trim() });
+      const text = key.value.trim();
+      // A header cannot hold it: fetch would fail as if the service were down.
+      if (/[^\x21-\x7e]/.test(text)) {
+        complain(
+          app,
+          'key',
+          'This has characters that no API key has, perhaps invisible ones. Copy the key again.',
+        );
+        return;
+      }
+      store.set({ key: text });
       settle(app, 'key');
       onKey();
     });
