@@ -10,9 +10,10 @@ export interface App {
   stage: Stage;
 }
 
-/** Shows a sentence beside what caused it. */
+/** Shows a sentence beside what caused it. Pictures are opened from the lesson too, but the sentence is in the editor. */
 export function complain({ store }: App, place: Place, text: string): void {
   store.set({ errors: { ...store.state.errors, [place]: text } });
+  if (place === 'open') store.set({ tab: 'editor' });
 }
 
 /** Takes a sentence away: what it was about has changed. */

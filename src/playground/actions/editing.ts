@@ -58,7 +58,7 @@ export class Editing {
 
   #setMask(current: Document, mask: MaskRef, label: string): void {
     if (!this.#isOpen(current)) return;
-    settle(this.#app, 'fill', 'mask');
+    settle(this.#app, 'open', 'fill', 'mask');
     this.push(label, { picture: current.picture, mask });
     this.#app.store.set({ message: describeHole(mask) });
   }

@@ -47,9 +47,8 @@ export class Status {
   }
 }
 
-function sentence({ fill, message, service, document: current, errors }: State): string {
+function sentence({ fill, message, service, document: current }: State): string {
   if (fill) return inProgress(fill);
-  if (Object.keys(errors).length > 0) return '';
   if (service === 'loading' && current)
     return `${message} The model is still loading; you can paint meanwhile.`.trim();
   return message;
