@@ -122,6 +122,16 @@ describe.skipIf(!hasChromium)('the page for everybody', () => {
     expect(await violations(page)).toEqual([]);
   });
 
+  test('the chosen tool is outlined with forced colours', async () => {
+    const page = await pages.open({ forcedColors: 'active' });
+    await openFile(page, FACE);
+    const outlines = () =>
+      page
+        .locator('#tools span')
+        .evaluateAll((tools) => tools.map((tool) => getComputedStyle(tool).outlineStyle));
+    expect((await outlines()).filter((style) => style === 'solid')).toHaveLength(1);
+  });
+
   test('Fill stays in sight on a small phone', async () => {
     const page = await pages.open({ viewport: { width: 320, height: 560 }, hasTouch: true, isMobile: true });
     await openFile(page, FACE);
