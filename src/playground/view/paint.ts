@@ -56,7 +56,7 @@ export function paintShape(context: Context, shape: Shape): void {
     const { left, top, width, height } = shape.box;
     context.fillRect(left, top, width, height);
   } else if (shape.kind === 'lasso') {
-    context.fill(pathOf(shape.points), 'evenodd');
+    context.fill(pathOf(shape.points)); // by the non-zero rule, as in the mask
   } else {
     context.lineCap = context.lineJoin = 'round';
     const path = pathOf(shape.points);

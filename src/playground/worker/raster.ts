@@ -70,21 +70,25 @@ function drawRectangle(mask: Pixels, { box, erase }: Extract<Shape, { kind: 'rec
     if (right > left) mask.data.fill(erase ? 0 : 255, y * mask.width + left, y * mask.width + right);
 }
 
-/** The inside of a closed path, by the even-odd rule at pixel centres. */
+/** The inside of a closed path, by the non-zero rule at pixel centres: a path that goes past its start cuts nothing out. */
 function drawPolygon({ width, height, data }: Pixels, points: readonly Point[], erase: boolean) {
   if (points.length < 3) return;
   for (let y = 0; y < height; y++) {
-    const crossings: number[] = [];
+    const crossings: { x: number; turn: 1 | -1 }[] = [];
     const centre = y + 0.5;
     for (const [i, a] of points.entries()) {
       const b = points[(i + 1) % points.length];
       if (a.y <= centre === b.y <= centre) continue;
-      crossings.push(a.x + ((centre - a.y) / (b.y - a.y)) * (b.x - a.x));
+      const x = a.x + ((centre - a.y) / (b.y - a.y)) * (b.x - a.x);
+      crossings.push({ x, turn: a.y < b.y ? 1 : -1 });
     }
-    crossings.sort((p, q) => p - q);
-    for (let i = 0; i + 1 < crossings.length; i += 2) {
-      const from = Math.max(0, Math.ceil(crossings[i] - 0.5));
-      const to = Math.min(width, Math.ceil(crossings[i + 1] - 0.5));
+    crossings.sort((p, q) => p.x - q.x);
+    let winding = 0;
+    for (let i = 0; i + 1 < crossings.length; i++) {
+      winding += crossings[i].turn;
+      if (winding === 0) continue;
+      const from = Math.max(0, Math.ceil(crossings[i].x - 0.5));
+      const to = Math.min(width, Math.ceil(crossings[i + 1].x - 0.5));
       if (to > from) data.fill(erase ? 0 : 255, y * width + from, y * width + to);
     }
   }
