@@ -98,7 +98,7 @@ export class Filling {
     } catch (error) {
       store.set({ document: before, fill: undefined, message: stop.signal.aborted ? 'Cancelled.' : '' });
       if (stop.signal.aborted) return;
-      const { place, text } = sentenceFor(error);
+      const { place, text } = sentenceFor(error, store.state.settings);
       complain(this.#app, place, text);
     }
   }

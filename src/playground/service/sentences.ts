@@ -1,4 +1,4 @@
-import type { Place } from '../state/types.ts';
+import type { Place, Settings } from '../state/types.ts';
 import { ServiceError } from './http.ts';
 
 /** An error as a sentence for people, and the place on the page that it belongs to. */
@@ -44,6 +44,7 @@ const BY_SLUG: Record<string, Sentence> = {
     place: 'open',
     text: 'The service does not read this kind of file. Save the picture as PNG, JPEG or WebP.',
   },
+  'not-ready': { place: 'fill', text: 'The model is still loading. Try again in a few seconds.' },
   'engine-failure': { place: 'fill', text: 'The model stopped while it drew this picture. Fill again.' },
   'unknown-job': {
     place: 'fill',
@@ -52,13 +53,16 @@ const BY_SLUG: Record<string, Sentence> = {
   cancelled: { place: 'fill', text: 'This fill was cancelled in another place.' },
 };
 
-export function sentenceFor(error: unknown): Sentence {
+/** settings: those of the request that failed, if it had any. */
+export function sentenceFor(error: unknown, settings?: Settings): Sentence {
   if (!(error instanceof ServiceError)) {
     const detail = error instanceof Error && error.message ? ` (${error.message})` : '';
     return { place: 'fill', text: `Something went wrong on this page. Try again.${detail}` };
   }
   const [first] = error.problem.errors ?? [];
   const field = first?.pointer.replace(/^#\//, '').split('/')[0] ?? '';
+  if (error.slug === 'empty-mask' && Number(settings?.mask_grow) < 0)
+    return { place: 'mask_grow', text: `Grow hole: ${settings?.mask_grow} px leaves nothing of the hole.` };
   const known = BY_SLUG[error.slug];
   if (!known && field in FIELDS) return { place: field as Place, text: `${FIELDS[field]}: ${first.detail}.` };
   if (known) return known;

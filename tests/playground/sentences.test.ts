@@ -1,0 +1,19 @@
+import { expect, test } from 'vitest';
+import { ServiceError } from '../../src/playground/service/http.ts';
+import { sentenceFor } from '../../src/playground/service/sentences.ts';
+import { NO_SETTINGS } from '../../src/playground/state/store.ts';
+
+const problem = (status: number, slug: string) => new ServiceError(status, { type: `/problems/${slug}` });
+
+test('a model that is not loaded yet is not a failure', () => {
+  expect(sentenceFor(problem(503, 'not-ready')).text).toMatch(/still loading/);
+});
+
+test('a hole that “Grow hole” makes vanish is named beside that setting', () => {
+  const empty = problem(422, 'empty-mask');
+  expect(sentenceFor(empty, { ...NO_SETTINGS, mask_grow: '-20' })).toEqual({
+    place: 'mask_grow',
+    text: 'Grow hole: -20 px leaves nothing of the hole.',
+  });
+  expect(sentenceFor(empty, NO_SETTINGS).place).toBe('fill');
+});
