@@ -144,6 +144,15 @@ describe.skipIf(!hasChromium)('the page for everybody', () => {
     expect(await page.evaluate(() => document.documentElement.scrollWidth)).toBe(320);
   });
 
+  test('on a phone the zoom bar leaves the picture and the handles of Extend free', async () => {
+    const page = await pages.open({ viewport: { width: 360, height: 740 }, hasTouch: true, isMobile: true });
+    await openFile(page, FACE);
+    await page.locator('[name=tool][value=frame]').check({ force: true });
+    const handle = await page.locator('[data-side=bottom]').boundingBox();
+    const zoom = await page.locator('#zoom').boundingBox();
+    expect((handle?.y ?? Number.NaN) + (handle?.height ?? 0)).toBeLessThanOrEqual(zoom?.y ?? 0);
+  });
+
   test('on a phone the picture comes first, Fill is in sight, and targets are at least 24 px', async () => {
     const page = await pages.open({ viewport: { width: 390, height: 800 }, hasTouch: true, isMobile: true });
     await page.tap('[data-example=face-1]');

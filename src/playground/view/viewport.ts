@@ -12,14 +12,19 @@ const LARGEST = 40;
 const LARGEST_FIT = 12;
 const MARGIN = 12;
 
+/** In a narrower stage the zoom bar would lie over the lower edge of the picture: its height is left free. */
+const NARROW = 600;
+const ZOOM_BAR = 54; // with what a handle of Extend takes beyond the margin
+
 /** The whole picture, centred. */
-export function fitted(picture: Size, stage: Size): Viewport {
+export function fitted(picture: Size, { width, height }: Size): Viewport {
+  const room = { width, height: width < NARROW ? height - ZOOM_BAR : height };
   const scale = Math.min(
-    (stage.width - 2 * MARGIN) / picture.width,
-    (stage.height - 2 * MARGIN) / picture.height,
+    (room.width - 2 * MARGIN) / picture.width,
+    (room.height - 2 * MARGIN) / picture.height,
     LARGEST_FIT,
   );
-  return centred(picture, stage, Math.max(scale, SMALLEST / 10), true);
+  return centred(picture, room, Math.max(scale, SMALLEST / 10), true);
 }
 
 export function centred(picture: Size, stage: Size, scale: number, fitted = false): Viewport {
