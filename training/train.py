@@ -13,12 +13,14 @@ Ctrl-C and SIGTERM save a checkpoint first. runs/<id>/ holds last.pt, before-dec
 
 import argparse
 import json
+import os
 import signal
 import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
+from threading import Thread
 
 import torch
 from torch import nn
@@ -107,9 +109,20 @@ class Steps(Dataset):
 
 
 def ignore_interrupts(_worker: int):
-    """Ctrl-C, timeout and Slurm signal all processes of a group: those that draw batches leave it to the training to stop."""
-    for s in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(s, signal.SIG_IGN)
+    """Ctrl-C, timeout and Slurm signal all processes of a group: those that draw batches leave it to the training to stop.
+
+    The SIGTERM with which the training itself ends them still does.
+    """
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})  # for the thread, which learns who sent it
+    Thread(target=end_with_parent, daemon=True).start()
+
+
+def end_with_parent():
+    """End this process when its parent sends it SIGTERM. It must be blocked in all threads."""
+    while signal.sigwaitinfo({signal.SIGTERM}).si_pid != os.getppid():
+        pass
+    os._exit(0)
 
 
 class Training:
