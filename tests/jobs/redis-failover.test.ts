@@ -1,32 +1,21 @@
-import { once } from 'node:events';
-import { type AddressInfo, createServer, connect as openSocket, type Socket } from 'node:net';
+import { createConnection } from 'node:net';
 import { Redis } from 'ioredis';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { connect, disconnect } from '../../src/jobs/redis/connections.ts';
 import { hasRedis, RedisServer } from '../helpers/redis.ts';
+import { listen } from '../helpers/tcp.ts';
 
 const portOf = ({ url }: RedisServer) => Number(new URL(url).port);
 
 /** A proxy that forwards new connections to `target.port`, as a virtual address does. */
 async function virtualAddress(target: { port: number }) {
-  const sockets = new Set<Socket>();
-  const server = createServer((client) => {
-    const upstream = openSocket(target.port, '127.0.0.1');
-    for (const [from, to] of [
-      [client, upstream],
-      [upstream, client],
-    ]) {
-      sockets.add(from);
-      from.on('error', () => {}).on('close', () => to.destroy());
-      from.pipe(to);
-    }
-  }).listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  onTestFinished(() => {
-    for (const socket of sockets) socket.destroy();
-    server.close();
+  const port = await listen((client) => {
+    const upstream = createConnection(target.port, '127.0.0.1').on('error', () => {});
+    client.pipe(upstream).pipe(client);
+    client.on('close', () => upstream.destroy());
+    upstream.on('close', () => client.destroy());
   });
-  return `redis://127.0.0.1:${(server.address() as AddressInfo).port}`;
+  return `redis://127.0.0.1:${port}`;
 }
 
 describe.skipIf(!hasRedis)('a failover', () => {

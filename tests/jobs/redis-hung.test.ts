@@ -1,11 +1,10 @@
 import { randomUUID } from 'node:crypto';
-import { once } from 'node:events';
-import { type AddressInfo, createServer, type Socket } from 'node:net';
 import { afterEach, beforeEach, describe, expect, onTestFinished, test } from 'vitest';
 import { type JobRequest, type JobResult, JobStoreError } from '../../src/jobs/job.ts';
 import { RedisJobQueue, type RedisQueueOptions } from '../../src/jobs/redis/queue.ts';
 import { startProcess } from '../helpers/process.ts';
 import { hasRedis, RedisServer } from '../helpers/redis.ts';
+import { listen } from '../helpers/tcp.ts';
 
 const newRequest = (): JobRequest => ({ id: randomUUID(), task: 'sample', fields: { seed: 1 } });
 const result: JobResult = { files: [new Uint8Array(10)], mediaType: 'image/png', answer: { seed: 1 } };
@@ -132,21 +131,13 @@ describe.skipIf(!hasRedis)('a Redis that is stopped and answers nothing', () => 
 describe('at start', () => {
   /** A server that accepts connections, and answers each command with `answer`. */
   async function fakeRedis(answer: string) {
-    const sockets = new Set<Socket>();
-    const server = createServer((socket) => {
-      sockets.add(socket);
-      socket.on('error', () => {});
+    const port = await listen((socket) =>
       socket.on('data', (data) => {
         const commands = String(data).match(/^\*\d+\r\n/gm) ?? [];
         socket.write(answer.repeat(commands.length));
-      });
-    }).listen(0, '127.0.0.1');
-    await once(server, 'listening');
-    onTestFinished(() => {
-      for (const socket of sockets) socket.destroy();
-      server.close();
-    });
-    return `redis://127.0.0.1:${(server.address() as AddressInfo).port}`;
+      }),
+    );
+    return `redis://127.0.0.1:${port}`;
   }
 
   test('a Redis that accepts connections and answers nothing is a sentence', async () => {
