@@ -163,7 +163,10 @@ export class InpaintClient {
     return this.#send(path, { method: 'POST', body, headers, signal });
   }
 
-  /** Sends a request, again when the service is busy or, if it can be repeated, when the connection is lost. Rejects with ServiceError for any other refusal. */
+  /**
+   * Sends a request, again when the service is busy or, if it can be repeated, when the connection is lost. Rejects with
+   * ServiceError for any other refusal.
+   */
   async #send(
     path: string,
     init: Omit<RequestInit, 'headers'> & { headers?: Record<string, string> },

@@ -16,9 +16,9 @@ from .schemas import InpaintForm, Job, JobForm, Problem
 __all__ = ["Client", "Event", "Filled", "ServiceError"]
 
 BUSY = (429, 503)
-# Seconds after which a request is repeated whose connection was lost.
-LOST_S = 1
 """Statuses of a service that is busy or starting. Its Retry-After says when to try again."""
+LOST_S = 1
+"""Seconds after which a request is repeated whose connection was lost."""
 FORMATS: dict[str, Literal["png", "jpeg", "webp"]] = {
     ".png": "png",
     ".jpg": "jpeg",
@@ -66,8 +66,8 @@ class Client:
         timeout_s: float = 300,
     ) -> None:
         """retries: how often a request is sent again after 429 or 503, and one that can be repeated after a
-        lost connection. poll_s: seconds between questions
-        whether a job has ended. timeout_s: seconds without a byte after which a request is given up."""
+        lost connection. poll_s: seconds between questions whether a job has ended. timeout_s: seconds without
+        a byte after which a request is given up."""
         headers = {"authorization": f"Bearer {api_key}"} if api_key else {}
         self._http = httpx.Client(base_url=base_url, headers=headers, timeout=timeout_s)
         self._retries = retries
