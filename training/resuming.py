@@ -35,17 +35,15 @@ def begin(training, given: Path | None, init: Path | None, target: dict):
     """
     last = training.run / LAST
     branch = {"from": str(given.resolve()), **target} if given else None
-    if given and given.resolve() != last.resolve() and not (last.exists() and saved(last).get("branch") == branch):
-        training.resume(given)
-        training.branch = branch
-        if last.exists():
-            keep(training.run)
-    elif last.exists():
+    if last.exists() and (not given or given.resolve() == last.resolve() or saved(last).get("branch") == branch):
         if init:
             check_init(last, init)
         training.resume(last)
     elif given:
-        training.resume(given)  # fails: there is no such file
+        training.resume(given)
+        training.branch = branch
+        if last.exists():
+            keep(training.run)
     elif init:
         training.start_from(init)
 
