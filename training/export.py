@@ -20,9 +20,10 @@ import torch
 
 import diffusion
 import photos
+import terms
 from data import load_faces
 from drift import statistics
-from export_refiner import CELEBA, Refiner, add_refiner, with_refiner, with_section
+from export_refiner import Refiner, add_refiner, with_refiner, with_section
 from onnx_files import listed, write_network
 from register import new_version, next_version, read_card
 from stages import BaseStage
@@ -46,14 +47,17 @@ def export(
     sampling: dict | None = None,
     photographs: list[dict] | None = None,
     refiner: Refiner | None = None,
+    dataset: dict = terms.CELEBA,
 ) -> Path:
     """Export a checkpoint as <out>/<id>/<version> and return this folder.
 
     pictures: number of training pictures; drift: statistics of the training pictures for the model card; sampling: that
-    section of the model card (default: that of the stage); photographs: those that it was trained on too, from photos.listed; force:
-    replace an existing version. Raises FileExistsError if the version exists; ValueError if `version` is not a whole number,
-    if the timesteps of `sampling` are undefined, if an exported network differs from the trained one by more than
-    onnx_files.TOLERANCE, or if the files are larger than MAX_BYTES.
+    section of the model card (default: that of the stage); photographs: those that it was trained on too, from photos.listed;
+    dataset: whose the training pictures are, from terms.dataset; force: replace an existing version.
+
+    Raises FileExistsError if the version exists; ValueError if `version` is not a whole number, if the timesteps of `sampling`
+    are undefined, if an exported network differs from the trained one by more than onnx_files.TOLERANCE, or if the files are
+    larger than MAX_BYTES.
     """
     state = torch.load(checkpoint, map_location="cpu", weights_only=True)
     config = state["config"]
@@ -67,7 +71,7 @@ def export(
         files = [part / "unet.onnx", part / "weights.safetensors"]
         difference = write_network(model.eval(), *files)
         run = summary(checkpoint.with_name("log.jsonl"), state["step"], state.get("seconds"))
-        card = model_card(stage, state, run, version, pictures, difference, sampling, files)
+        card = model_card(stage, state, run, version, {**dataset, "pictures": pictures}, difference, sampling, files)
         if drift:
             card["data"]["statistics"] = drift
         if photographs:
@@ -117,20 +121,22 @@ def finish(part: Path, card: dict, text: str, refiner: Refiner | None):
         raise ValueError(f"the files have {size / 1e6:.0f} MB together, more than {MAX_BYTES / 1e6:.0f} MB")
 
 
-def model_card(stage, state: dict, run: dict, version: str, pictures: int, difference: float, sampling: dict, files: list[Path]) -> dict:
+def model_card(stage, state: dict, run: dict, version: str, data: dict, difference: float, sampling: dict, files: list[Path]) -> dict:
     """The contents of model.json.
 
-    stage: of the checkpoint's config; state: the checkpoint; run: from `summary`; difference: from `max_difference`; sampling: see `export`.
+    stage: of the checkpoint's config; state: the checkpoint; run: from `summary`; data: the section about the training pictures;
+    difference: from `max_difference`; sampling: see `export`.
     """
     config = state["config"]
-    train = config["train"]
+    train, init = config["train"], state.get("init") or stage.init
     network = stage.network()
     c = network.config
+    what = "aligned faces" if data["name"] == terms.CELEBA["name"] else "pictures"
     return {
         "id": config["id"],
         "version": version,
-        "description": f"Fills holes in aligned faces at {c.resolution} px: a conditional DDPM with an attention U-Net{stage.remark}.",
-        "licence": "Weights: non-commercial research only, after the terms of CelebA. Code: Apache-2.0.",
+        "description": f"Fills holes in {what} at {c.resolution} px: a conditional DDPM with an attention U-Net{stage.remark}.",
+        "licence": terms.licence(data, init),
         "conditioning": "inpaint",
         "resolution": c.resolution,
         "in_channels": c.in_channels,
@@ -140,12 +146,13 @@ def model_card(stage, state: dict, run: dict, version: str, pictures: int, diffe
         "architecture": architecture(c),
         "defaults": stage.defaults,
         "sampling": sampling if c.out_channels == 3 else {**sampling, "variance": "learned"},
-        "data": {**CELEBA, "pictures": pictures},
+        "data": data,
         "training": {
             "steps": state["step"],
             "pictures_seen": state["step"] * train["batch"],
             **run,
-            **{k: state[k] for k in ("device", "init") if state.get(k)},
+            **({"device": state["device"]} if state.get("device") else {}),
+            **({"init": init} if init else {}),
             "weights": sum(p.numel() for p in network.parameters()),
             **{k: train[k] for k in ("batch", "muon_lr", "adam_lr", "ema", "decay")},
         },
@@ -170,6 +177,7 @@ def readme(card: dict) -> str:
         options=options(c),
         difference=card["precision"]["max_difference"],
         pictures=f"{card['data']['pictures']:,}",
+        of="faces of CelebA" if terms.is_celeba(card) else f"pictures of {card['data']['name']}",
         batch=training["batch"],
         method=method(card),
         sampling_row=sampling_row(card),
@@ -177,14 +185,9 @@ def readme(card: dict) -> str:
         took=took(training),
         loss=loss,
         photographs=f" and {sum(p['pictures'] for p in photographs)} photographs" if photographs else "",
-        sources=sources(photographs),
+        limitations=terms.limitations(card),
+        terms=terms.sources(card),
     )
-
-
-def sources(photographs: list[dict]) -> str:
-    """A sentence on the photographs and their licences, for README.md; empty without any."""
-    listed = "; ".join(f"{p['pictures']} of {p['name']} ({p['licence']})" for p in photographs)
-    return f" The photographs are {listed}; they are not in this repository either." if photographs else ""
 
 
 def architecture(config: UNetConfig) -> dict:
@@ -221,6 +224,7 @@ def main():
     parser.add_argument("--out", type=Path, default=Path("../models"), help="folder that contains the models")
     parser.add_argument("--version", help="a whole number (default: the next free one)")
     parser.add_argument("--data", type=Path, help="the training pictures (default: from the config)")
+    parser.add_argument("--terms", help="terms of the training pictures, for the card (default: those of CelebA if --data is called so)")
     parser.add_argument("--photos", type=Path, help="the training photographs (default: from the config)")
     parser.add_argument("--spacing", choices=diffusion.SPACINGS, help="how samplers spread their timesteps (default: as the stage or --base has it)")
     parser.add_argument("--final-timestep", type=int, help="where linspace and log_snr end (default: as the stage or --base has it)")
@@ -240,11 +244,13 @@ def main():
 
 def export_base(args: argparse.Namespace) -> Path:
     config = config_of(args.checkpoint)
-    faces = load_faces(args.data or HERE / config["data"], config["model"]["resolution"], "train")
+    data = args.data or HERE / config["data"]
+    faces = load_faces(data, config["model"]["resolution"], "train")
     version = args.version or next_version(args.out, config["id"])
     photographs = photographs_of(config, args.photos)
     sampling = sampling_given(args)
-    return export(args.checkpoint, args.out, version, len(faces), args.force, statistics(faces), sampling, photographs, refiner_of(args))
+    dataset = terms.dataset(data, args.terms)
+    return export(args.checkpoint, args.out, version, len(faces), args.force, statistics(faces), sampling, photographs, refiner_of(args), dataset)
 
 
 def reuse_base(args: argparse.Namespace) -> Path:
@@ -265,8 +271,9 @@ def refiner_of(args: argparse.Namespace) -> Refiner | None:
     config = config_of(args.refiner)
     if config.get("stage") != "refiner":
         return Refiner(args.refiner)  # add_refiner says what is wrong with it
-    faces = load_faces(args.data or HERE / config["data"], config["mix"]["faces_side"], "train")
-    return Refiner(args.refiner, len(faces), tuple(photographs_of(config, args.photos)))
+    data = args.data or HERE / config["data"]
+    faces = load_faces(data, config["mix"]["faces_side"], "train")
+    return Refiner(args.refiner, len(faces), tuple(photographs_of(config, args.photos)), terms.dataset(data, args.terms))
 
 
 def photographs_of(config: dict, folder: Path | None) -> list[dict]:

@@ -2,7 +2,7 @@
 
 import re
 import shutil
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
@@ -11,15 +11,12 @@ import diffusion
 from onnx_files import listed, write_network
 from refiner import LEVEL_MAX, weights_in_millions
 from register import read_card
+from terms import CELEBA
 from train import build
 from training_log import summary, took
 
 TEMPLATE = Path(__file__).parent / "card_refiner.md"
 FILES = ("refiner.onnx", "refiner.safetensors")
-CELEBA = {
-    "name": "CelebA, aligned faces (Liu et al., ICCV 2015)",
-    "terms": "Non-commercial research only; the pictures may not be passed on.",
-}
 LEVEL = 0.05  # conditioning augmentation level of fills in service
 DEFAULTS = {"sampler": "dpmpp_2m", "steps": 6, "eta": 0}
 SHARPEN = 0.3  # amount of the unsharp mask for coarse fills as sharp as their surroundings: see refiner.sharpening
@@ -32,12 +29,13 @@ class Refiner:
     """The refiner of a new version.
 
     source: a checkpoint of train.py, or the folder of a version whose refiner is taken over. Only for a checkpoint: faces,
-    the number of training faces; photographs: from photos.listed.
+    the number of training faces; photographs: from photos.listed; dataset: that of the faces, from terms.dataset.
     """
 
     source: Path
     faces: int = 0
     photographs: tuple[dict, ...] = ()
+    dataset: dict = field(default_factory=lambda: CELEBA)
 
 
 def add_refiner(part: Path, card: dict, refiner: Refiner):
@@ -80,7 +78,7 @@ def section(refiner: Refiner, files: list[Path]) -> dict:
         "sharpen": SHARPEN,
         "defaults": DEFAULTS,
         "sampling": SAMPLING,
-        "data": [{"name": CELEBA["name"], "licence": CELEBA["terms"], "pictures": refiner.faces}, *refiner.photographs],
+        "data": [{"name": refiner.dataset["name"], "licence": refiner.dataset["terms"], "pictures": refiner.faces}, *refiner.photographs],
         "training": {
             "steps": state["step"],
             "windows_seen": state["step"] * train["batch"],

@@ -16,7 +16,8 @@ import sys
 import tomllib
 from pathlib import Path
 
-from register import CANDIDATES, MODELS, next_version
+from gate import current
+from register import CANDIDATES, MODELS, next_version, read_card
 
 HERE = Path(__file__).parent
 
@@ -34,17 +35,31 @@ def step(*command, **more):
         raise SystemExit(f"pipeline stopped: {Path(str(command[1])).name} failed with exit status {code}")
 
 
+def settings_in_service(models: Path, candidate: dict) -> dict:
+    """How the version was evaluated that the gate will compare the candidate with: it compares only what was measured alike.
+
+    candidate: the id and the version of the new one. Exits if the other one is damaged.
+    """
+    try:
+        against = current(models, candidate)
+        how = read_card(against)["metrics"].get("how", {}) if against else {}
+    except ValueError as error:
+        raise SystemExit(str(error)) from error
+    return {"candidates": 8, "candidate_steps": 4, **how}
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("config", type=Path, help="a TOML file, see configs/")
     parser.add_argument("--data", type=Path, help="folder of pictures (default: from the config)")
     parser.add_argument("--photos", type=Path, help="folder of photographs (default: from the config)")
+    parser.add_argument("--terms", help="terms of the pictures, for the model card (default: those of CelebA if their folder is called so)")
     parser.add_argument("--run", type=Path, help="folder for checkpoints and logs (default: runs/<id>)")
     parser.add_argument("--refiner", type=Path, help="the refiner of the new version: a checkpoint, or the folder of a version that has one")
     parser.add_argument("--models", type=Path, default=MODELS, help="folder that contains the models")
     parser.add_argument("--faces", type=int, help="number of test faces for the evaluation (default: all)")
-    parser.add_argument("--candidates", type=int, default=8, help="samples that the evaluation averages")
-    parser.add_argument("--candidate-steps", type=int, default=4, help="sampler steps for each of these")
+    parser.add_argument("--candidates", type=int, help="samples that the evaluation averages (default: as for the version in service, or 8)")
+    parser.add_argument("--candidate-steps", type=int, help="sampler steps for each of these (default: as for that version, or 4)")
     parser.add_argument("--promote", action="store_true", help="put the new version into service")
     args, training = parser.parse_known_args()
     config = tomllib.loads(args.config.read_text())
@@ -55,8 +70,10 @@ def main():
     candidates = models / CANDIDATES
     version = next_version(models, model_id)
     candidate = candidates / model_id / version
-    measured = ["--candidates", args.candidates, "--candidate-steps", args.candidate_steps]
+    alike = settings_in_service(models, {"id": model_id, "version": version})
+    measured = ["--candidates", args.candidates or alike["candidates"], "--candidate-steps", args.candidate_steps or alike["candidate_steps"]]
     refiner = ["--refiner", args.refiner.resolve()] if args.refiner else []
+    terms = ["--terms", args.terms] if args.terms else []
     photos = ["--photos", args.photos.resolve()] if args.photos else []
     if args.faces:
         measured += ["--faces", args.faces]
@@ -65,7 +82,8 @@ def main():
     try:
         step(python, "data.py", "--data", data, "--resolution", resolution)
         step(python, "train.py", args.config.resolve(), "--data", data, "--run", run, *photos, *training)
-        step(python, "export.py", "--checkpoint", run / "last.pt", "--data", data, "--out", candidates, "--version", version, *photos, *refiner)
+        of = ["--checkpoint", run / "last.pt", "--data", data, *photos, *terms, *refiner]
+        step(python, "export.py", *of, "--out", candidates, "--version", version)
         step(python, "evaluate.py", candidate, "--data", data, *measured, "--out", run / "eval", "--no-sheet", "--write-card")
         step(python, "gate.py", candidate, "--models", models)
         step(python, "register.py", candidate, "--models", models)

@@ -201,25 +201,28 @@ def test_the_pipeline_registers_a_first_version_and_refuses_a_worse_one(tmp_path
     (tmp_path / "toy.toml").write_text(CONFIG.format(steps=2))
     models = tmp_path / "models"
     paths = ["--data", pictures, "--photos", pictures, "--run", tmp_path / "run", "--models", models]
-    fast = ["--faces", "2", "--candidates", "2", "--candidate-steps", "1"]
-    fast += ["--no-compile", "--precision", "fp32", "--threads", "1", "--device", "cpu"]
+    fast = ["--faces", "2", "--no-compile", "--precision", "fp32", "--threads", "1", "--device", "cpu"]
 
     def pipeline(*more):
         command = [sys.executable, "pipeline.py", tmp_path / "toy.toml", *paths, *fast, *more]
         return subprocess.run(command, cwd=HERE, capture_output=True, text=True)
 
-    first = pipeline("--promote")
+    first = pipeline("--terms", "CC0, all of them.", "--promote", "--candidates", "2", "--candidate-steps", "1")
     assert first.returncode == 0, first.stdout + first.stderr
     assert "PASS: toy@1 is the first version" in first.stdout
     made = read_card(models / "toy" / "1")
     assert set(made["metrics"]) == {"how", "thin", "wide", "box", "half"} and set(made["data"]["statistics"]) == set(drift.FEATURES)
     assert json.loads((models / "serving.json").read_text())["default"] == "toy@1"
 
+    text = (models / "toy" / "1" / "README.md").read_text()
+    assert made["data"]["name"] == pictures.name and made["data"]["terms"] == "CC0, all of them." and "CC0, all of them)" in made["licence"]
+    assert f"The training data is {pictures.name}. Terms: CC0, all of them." in text and "CelebA" not in text + json.dumps(made)
+
     assert made["sampling"] == {"spacing": "log_snr", "final_timestep": 8}
     assert made["metrics"]["how"]["spacing"] == "log_snr" and made["metrics"]["box"]["sample"]["sharpness"] > 0
     made["metrics"]["box"]["mean_of_2"]["l1"] /= 2  # much better than a repetition of the same training can be
     (models / "toy" / "1" / "model.json").write_text(json.dumps(made))
-    second = pipeline()
+    second = pipeline()  # measures as the first version was measured
     assert second.returncode == 1
     assert "REFUSED: " in second.stderr and "l1 of mean_of_2 on box masks is" in second.stderr
     assert "pipeline stopped: gate.py failed with exit status 1" in second.stderr
