@@ -14,6 +14,7 @@ PARTS = {
     "[schedule]": lambda config: config["schedule"],
     "[loss] prediction": lambda config: config.get("loss", {}).get("prediction", "v"),
     "[distil]": lambda config: config.get("distil"),
+    "[autoguidance]": lambda config: config.get("autoguidance"),
     "batch": lambda config: config["train"]["batch"],
     "seed": lambda config: config["train"]["seed"],
 }

@@ -1,7 +1,8 @@
 """What a training run of each stage needs: its network, its batches, its loss, its validation and its sheet of pictures.
 
 A model has two stages: the base model fills a hole at its own resolution, and the refiner doubles the resolution of a fill. A student is a
-base model that needs fewer evaluations. train.py trains each; `stage` in the config says which.
+base model that needs fewer evaluations, and an autoguided model is one that makes fewer mistakes; both learn from exported versions. train.py
+trains each; `stage` in the config says which.
 """
 
 import copy
@@ -13,6 +14,7 @@ import torch
 
 import diffusion
 import refiner_batches
+from autoguidance import Autoguidance
 from batches import Sources, batch_at, to_device
 from data import load_faces
 from distil import Distillation
@@ -36,6 +38,7 @@ class BaseStage:
     weights_file = "weights.safetensors"  # in the folder of an exported version
     architecture = UNetConfig  # whose fields are the keys of [model]
     remark = ""  # on the network, for the description in the card
+    init: str | None = None  # the version, such as celeba-inpaint-64@5, with whose weights it begins without --init
     keys = {"mix": {"zoom", "zoom_from", "photos", "photos_data"}, "loss": {"snr_cap", "weight_floor"}}
     # Of an exported version's card. The last timestep must be one of little noise: the estimate of x_0 there is the result.
     defaults = {"sampler": "dpmpp_2m", "steps": 12, "eta": 0}
@@ -151,29 +154,14 @@ class RefinerStage:
         refiner_sheet(model, self.schedule, refiner_batches.to_device(self.draw(sources, 0), device), path)
 
 
-class StudentStage(BaseStage):
-    """The student: the network of an exported base model, and its weights at the start, for fewer evaluations."""
+class TaughtStage(BaseStage):
+    """A base model that starts as a copy of `teacher`, an exported version, and learns from it."""
 
-    keys = {"mix": BaseStage.keys["mix"], "distil": {"teacher", "steps", "substeps", "final"}}
-    sampling = {"spacing": "trailing", "final_timestep": 0}
-
-    def __init__(self, config: dict):
-        super().__init__({**config, "loss": {}})
-        self.distillation = Distillation(**config["distil"])
-        self.defaults = {"sampler": "ddim", "steps": self.distillation.steps, "eta": 0}
-        folder = HERE / self.distillation.teacher
-        card = json.loads((folder / "model.json").read_text())
-        self.remark = f", distilled from {card['id']}@{card['version']} to {self.distillation.steps} evaluations (Salimans & Ho 2022)"
-        self.teacher = load_unet(folder, card)
+    teacher: UNet
 
     def network(self) -> UNet:
         """A copy of the teacher."""
-        return copy.deepcopy(self.teacher).train()
-
-    def loss(self, model, batch: list[torch.Tensor], device: str) -> torch.Tensor:
-        """The loss of each row of a batch, float32 [N]."""
-        teacher = self.teacher.to(device)
-        return self.distillation.rows(model, teacher, self.schedule, self.objective.prediction, *to_device(batch, device))
+        return copy.deepcopy(self.teacher).to(memory_format=torch.contiguous_format).train()
 
     def validate(self, model, sources: Sources, device: str) -> dict:
         """validation: the mean loss on fixed faces, masks and noise."""
@@ -182,9 +170,51 @@ class StudentStage(BaseStage):
         rows = [self.loss(model, batch_at(i, sources, fixed, self.schedule.T), device) for i in range(4)]
         return {"validation": float(torch.cat(rows).mean())}
 
+
+class StudentStage(TaughtStage):
+    """The student, which needs fewer evaluations than its teacher."""
+
+    keys = {"mix": BaseStage.keys["mix"], "distil": {"teacher", "steps", "substeps", "final"}}
+    sampling = {"spacing": "trailing", "final_timestep": 0}
+
+    def __init__(self, config: dict):
+        super().__init__({**config, "loss": {}})
+        self.distillation = Distillation(**config["distil"])
+        self.defaults = {"sampler": "ddim", "steps": self.distillation.steps, "eta": 0}
+        self.teacher, self.init = exported(self.distillation.teacher)
+        self.remark = f", distilled from {self.init} to {self.distillation.steps} evaluations (Salimans & Ho 2022)"
+
+    def loss(self, model, batch: list[torch.Tensor], device: str) -> torch.Tensor:
+        """The loss of each row of a batch, float32 [N]."""
+        teacher = self.teacher.to(device, memory_format=torch.channels_last)
+        return self.distillation.rows(model, teacher, self.schedule, self.objective.prediction, *to_device(batch, device))
+
     def sheet(self, model, sources: Sources, device: str, path: Path):
         """Write a PNG of fills in as many steps as the student is made for."""
         sample_sheet(model, self.schedule, sources.faces, device, path, self.distillation.steps, self.objective.prediction)
 
 
-STAGES = {"base": BaseStage, "refiner": RefinerStage, "student": StudentStage}
+class AutoguidedStage(TaughtStage):
+    """A base model whose own predictions are those of its teacher with autoguidance."""
+
+    keys = {"mix": BaseStage.keys["mix"], "autoguidance": {"teacher", "guide", "weight"}}
+
+    def __init__(self, config: dict):
+        super().__init__({**config, "loss": {}})
+        self.autoguidance = Autoguidance(**config["autoguidance"])
+        (self.teacher, self.init), (self.guide, weaker) = (exported(folder) for folder in (self.autoguidance.teacher, self.autoguidance.guide))
+        self.remark = f", distilled from {self.init} guided by {weaker} with weight {self.autoguidance.weight:g} (autoguidance, Karras et al. 2024)"
+
+    def loss(self, model, batch: list[torch.Tensor], device: str) -> torch.Tensor:
+        """The loss of each row of a batch, float32 [N]."""
+        teacher, guide = (network.to(device, memory_format=torch.channels_last) for network in (self.teacher, self.guide))
+        return self.autoguidance.rows(model, teacher, guide, self.schedule, self.sampling["final_timestep"], *to_device(batch, device))
+
+
+def exported(folder: str) -> tuple[UNet, str]:
+    """The network of the version in this folder, relative to training/, and the version's name, such as celeba-inpaint-64@5."""
+    card = json.loads((HERE / folder / "model.json").read_text())
+    return load_unet(HERE / folder, card), f"{card['id']}@{card['version']}"
+
+
+STAGES = {"base": BaseStage, "refiner": RefinerStage, "student": StudentStage, "autoguided": AutoguidedStage}

@@ -75,9 +75,13 @@ def test_a_run_does_not_resume_with_another_config(tmp_path, part, changes):
         new(tmp_path, **changes).resume(last)
 
 
-def test_another_stage_or_distillation_is_refused_and_other_learning_rates_are_not():
+def test_another_stage_distillation_or_guidance_is_refused_and_other_learning_rates_are_not():
     config = tomllib.loads(CONFIG.format(steps=9))
-    for part, other in [("stage", {"stage": "refiner"}), (r"\[distil\]", {"distil": {"steps": 4}})]:
+    for part, other in [
+        ("stage", {"stage": "refiner"}),
+        (r"\[distil\]", {"distil": {"steps": 4}}),
+        (r"\[autoguidance\]", {"autoguidance": {"weight": 2}}),
+    ]:
         with pytest.raises(SystemExit, match=f"another {part}"):
             resuming.check("last.pt", {**config, **other}, config)
     resuming.check("last.pt", {**config, "train": {**config["train"], "muon_lr": 1.0, "ema": 0.5}, "mix": {}}, config)

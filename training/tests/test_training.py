@@ -270,18 +270,37 @@ def test_an_id_that_the_service_would_refuse_is_refused_before_the_training(tmp_
         train.load_config(file)
 
 
-def test_a_student_starts_as_its_teacher_learns_and_is_exported_with_its_own_defaults(tmp_path, pictures):
+def taught(tmp_path: Path, pictures: Path, stage: str, section: str) -> tuple[dict, dict, dict]:
+    """Train a stage for two steps on its teacher, toy@1, and export it. Returns the teacher's weights, those exported, and the card.
+
+    section: of the config, with {teacher} for the folder of toy@1 and {weaker} for that of toy@2, which was trained for one step.
+    """
+    run(tmp_path / "run", pictures, 1)
+    weaker = export.export(tmp_path / "run" / "last.pt", tmp_path / "models", "2", 78)
     run(tmp_path / "run", pictures, 2)
     teacher = export.export(tmp_path / "run" / "last.pt", tmp_path / "models", "1", 78)
-    config = CONFIG.replace("[loss]\nsnr_cap = 5.0\nweight_floor = 0.4\n", f'[distil]\nteacher = "{teacher}"\nsteps = 2\nsubsteps = 3\nfinal = 8\n')
-    (tmp_path / "student.toml").write_text(config.format(steps=2).replace('id = "toy"', 'id = "student"\nstage = "student"'))
-    options = ["--data", pictures, "--photos", pictures, "--run", tmp_path / "student", "--no-compile", "--precision", "fp32", "--device", "cpu"]
-    subprocess.run([sys.executable, "train.py", tmp_path / "student.toml", *options], cwd=HERE, check=True, capture_output=True)
-    stage = train.stage_of(train.load_config(tmp_path / "student.toml"))
+    config = CONFIG.replace("[loss]\nsnr_cap = 5.0\nweight_floor = 0.4\n", section.format(teacher=teacher, weaker=weaker))
+    file, folder = tmp_path / "taught.toml", tmp_path / stage
+    file.write_text(config.format(steps=2).replace('id = "toy"', f'id = "{stage}"\nstage = "{stage}"'))
+    options = ["--data", pictures, "--photos", pictures, "--run", folder, "--no-compile", "--precision", "fp32", "--device", "cpu"]
+    subprocess.run([sys.executable, "train.py", file, *options], cwd=HERE, check=True, capture_output=True)
     weights = load_file(teacher / "weights.safetensors")
-    assert all(torch.equal(value, weights[name].float()) for name, value in stage.network().state_dict().items())
-    folder = export.export(tmp_path / "student" / "last.pt", tmp_path / "models", "1", 78)
-    card = json.loads((folder / "model.json").read_text())
+    network = train.stage_of(train.load_config(file)).network()
+    assert all(torch.equal(value, weights[name].float()) for name, value in network.state_dict().items())  # what it starts from
+    version = export.export(folder / "last.pt", tmp_path / "models", "1", 78)
+    return weights, load_file(version / "weights.safetensors"), json.loads((version / "model.json").read_text())
+
+
+def test_a_student_starts_as_its_teacher_learns_and_is_exported_with_its_own_defaults(tmp_path, pictures):
+    before, after, card = taught(tmp_path, pictures, "student", '[distil]\nteacher = "{teacher}"\nsteps = 2\nsubsteps = 3\nfinal = 8\n')
     assert card["id"] == "student" and card["defaults"] == {"sampler": "ddim", "steps": 2, "eta": 0}
     assert card["sampling"] == {"spacing": "trailing", "final_timestep": 0} and card["prediction"] == "v"
-    assert not torch.equal(load_file(folder / "weights.safetensors")["head.bias"], weights["head.bias"])
+    assert not torch.equal(after["head.bias"], before["head.bias"])
+
+
+def test_an_autoguided_model_starts_as_its_teacher_learns_and_says_who_guided_it(tmp_path, pictures):
+    section = '[autoguidance]\nteacher = "{teacher}"\nguide = "{weaker}"\nweight = 1.5\n'
+    before, after, card = taught(tmp_path, pictures, "autoguided", section)
+    assert "distilled from toy@1 guided by toy@2 with weight 1.5" in card["description"]
+    assert card["defaults"] == {"sampler": "dpmpp_2m", "steps": 12, "eta": 0} and card["sampling"] == {"spacing": "log_snr", "final_timestep": 8}
+    assert not torch.equal(after["head.bias"], before["head.bias"])

@@ -1,6 +1,5 @@
 """The options of the U-Net."""
 
-
 import pytest
 import torch
 from network_vectors import assert_same
