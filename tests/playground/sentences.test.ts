@@ -3,10 +3,17 @@ import { ServiceError } from '../../src/playground/service/http.ts';
 import { sentenceFor } from '../../src/playground/service/sentences.ts';
 import { NO_SETTINGS } from '../../src/playground/state/store.ts';
 
-const problem = (status: number, slug: string) => new ServiceError(status, { type: `/problems/${slug}` });
+const problem = (status: number, slug: string, detail?: string) =>
+  new ServiceError(status, { type: `/problems/${slug}`, detail });
 
-test('a model that is not loaded yet is not a failure', () => {
-  expect(sentenceFor(problem(503, 'not-ready')).text).toMatch(/still loading/);
+test.each([
+  'celeba-inpaint-64@5 is loading',
+  'the job store cannot be reached',
+])('what is not ready: %s', (why) => {
+  expect(sentenceFor(problem(503, 'not-ready', why))).toEqual({
+    place: 'fill',
+    text: `The service is not ready: ${why}. Try again in a few seconds.`,
+  });
 });
 
 test('a hole that “Grow hole” makes vanish is named beside that setting', () => {

@@ -44,7 +44,6 @@ const BY_SLUG: Record<string, Sentence> = {
     place: 'open',
     text: 'The service does not read this kind of file. Save the picture as PNG, JPEG or WebP.',
   },
-  'not-ready': { place: 'fill', text: 'The model is still loading. Try again in a few seconds.' },
   'engine-failure': { place: 'fill', text: 'The model stopped while it drew this picture. Fill again.' },
   'unknown-job': {
     place: 'fill',
@@ -63,6 +62,8 @@ export function sentenceFor(error: unknown, settings?: Settings): Sentence {
   const field = first?.pointer.replace(/^#\//, '').split('/')[0] ?? '';
   if (error.slug === 'empty-mask' && Number(settings?.mask_grow) < 0)
     return { place: 'mask_grow', text: `Grow hole: ${settings?.mask_grow} px leaves nothing of the hole.` };
+  if (error.slug === 'not-ready')
+    return { place: 'fill', text: `The service is not ready: ${error.message}. Try again in a few seconds.` };
   const known = BY_SLUG[error.slug];
   if (!known && field in FIELDS) return { place: field as Place, text: `${FIELDS[field]}: ${first.detail}.` };
   if (known) return known;
