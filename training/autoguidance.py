@@ -49,7 +49,6 @@ class Autoguidance:
 
 def evenly_in_log_snr(schedule: diffusion.Schedule, t: torch.Tensor, final: int) -> torch.Tensor:
     """The timesteps, int64 [N], whose log SNR divides the range from `final` to T - 1 as t, int64 [N], divides 0..T - 1."""
-    levels = (schedule.abar / (1 - schedule.abar)).log()  # decreasing
+    levels = diffusion.log_snr(schedule)
     wanted = levels[final] + (levels[-1] - levels[final]) * t.cpu() / (schedule.T - 1)
-    nearest = (levels.flip(0) - wanted[:, None]).abs().argmin(1)  # the noisiest of those at the floor of abar: samplers begin there
-    return (schedule.T - 1 - nearest).to(t.device)
+    return diffusion.at_log_snr(schedule, wanted).to(t.device)

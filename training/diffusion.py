@@ -156,6 +156,19 @@ def _nearest(schedule: Schedule, targets: list[float], first: int, end: int) -> 
     return out
 
 
+def log_snr(schedule: Schedule) -> torch.Tensor:
+    """log(abar_t / (1 - abar_t)) of every timestep, float64 [T], decreasing."""
+    return (schedule.abar / (1 - schedule.abar)).log()
+
+
+def at_log_snr(schedule: Schedule, wanted: torch.Tensor) -> torch.Tensor:
+    """The timesteps whose log SNR is nearest to `wanted`, float64 [N], on the CPU: int64 [N], not necessarily distinct.
+
+    Of equal ones, such as those at the floor of abar, the noisiest: samplers begin there.
+    """
+    return schedule.T - 1 - (log_snr(schedule).flip(0) - wanted[:, None]).abs().argmin(1)
+
+
 def ddim_step(abar: float, abar_prev: float, x0: torch.Tensor, eps: torch.Tensor, eta: float, noise: torch.Tensor) -> torch.Tensor:
     """One DDIM step (Song et al. 2021, eq. 12 and 16): x_s = sqrt(abar_s) x_0 + sqrt(1 - abar_s - sigma^2) eps + sigma noise.
 

@@ -39,11 +39,11 @@ class Distillation:
         """
         visited = diffusion.timesteps(schedule, self.steps)
         t, last = visited[i], i == self.steps - 1
-        levels = (schedule.abar / (1 - schedule.abar)).log()
+        levels = diffusion.log_snr(schedule)
         end = levels[self.final if last else visited[i + 1]]
         parts = self.substeps - 1 if last else self.substeps
-        targets = [levels[t] + (end - levels[t]) * k / parts for k in range(1, self.substeps)]
-        return sorted({t, *(int((levels - target).abs().argmin()) for target in targets)}, reverse=True)
+        between = levels[t] + (end - levels[t]) * torch.arange(1, self.substeps) / parts
+        return sorted({t, *diffusion.at_log_snr(schedule, between).tolist()}, reverse=True)
 
     @torch.no_grad()
     def target(self, teacher, schedule: diffusion.Schedule, prediction: str, x: torch.Tensor, seen, i: int) -> torch.Tensor:

@@ -131,7 +131,7 @@ def model_card(stage, state: dict, run: dict, version: str, data: dict, differen
     train, init = config["train"], state.get("init") or stage.init
     network = stage.network()
     c = network.config
-    what = "aligned faces" if data["name"] == terms.CELEBA["name"] else "pictures"
+    what = "aligned faces" if terms.is_celeba(data) else "pictures"
     return {
         "id": config["id"],
         "version": version,
@@ -177,7 +177,7 @@ def readme(card: dict) -> str:
         options=options(c),
         difference=card["precision"]["max_difference"],
         pictures=f"{card['data']['pictures']:,}",
-        of="faces of CelebA" if terms.is_celeba(card) else f"pictures of {card['data']['name']}",
+        of="faces of CelebA" if terms.is_celeba(card["data"]) else f"pictures of {card['data']['name']}",
         batch=training["batch"],
         method=method(card),
         sampling_row=sampling_row(card),
@@ -186,7 +186,7 @@ def readme(card: dict) -> str:
         loss=loss,
         photographs=f" and {sum(p['pictures'] for p in photographs)} photographs" if photographs else "",
         limitations=terms.limitations(card),
-        terms=terms.sources(card),
+        terms=terms.section(card),
     )
 
 

@@ -24,9 +24,9 @@ def test_the_terms_name_every_source_and_the_version_that_training_began_with():
         "training": {"init": "celeba-inpaint-64@5"},
         "resolution": 32,
     }
-    text = terms.sources(card)
+    text = terms.section(card)
     assert "is cats. Terms: CC BY 4.0. The photographs are 3 of walls (CC0)." in text
     assert "weights of celeba-inpaint-64@5, whose terms apply too" in text
     assert "at 32 px" in terms.limitations(card) and "CelebA" not in terms.limitations(card)
     celeba = {**card, "data": {**card["data"], **terms.CELEBA}}
-    assert "CelebA" in terms.limitations(celeba) and "3 of walls (CC0); they are not in this repository either" in terms.sources(celeba)
+    assert "CelebA" in terms.limitations(celeba) and "3 of walls (CC0); they are not in this repository either" in terms.section(celeba)
