@@ -8,6 +8,7 @@ import pytest
 import evaluate
 import scores
 import sharp
+import terms
 
 
 def test_frechet_distance_of_gaussians_matches_the_closed_form():
@@ -32,8 +33,24 @@ def test_the_extrapolated_frechet_distance_has_little_of_the_bias_of_small_sets(
 
 def test_ratios_of_extrapolated_distances_are_told():
     one = {"sample": {"frechet_extrapolated": 0.013}, "telea": {"frechet_extrapolated": 0.136}}
-    told = evaluate.extrapolations({"box": one, "thin": {"sample": {}, "telea": {}}})
-    assert told == ["box: Frechet distance extrapolated to infinitely many faces 0.0130, 0.096 times that of Telea"]
+    told = evaluate.extrapolations({"thin": one, "wide": {"sample": {}, "telea": {}}, "box": one})
+    assert told.endswith("(Chong & Forsyth 2020): centre box 0.0130, 0.096 times that of Telea (0.1360).")
+    assert evaluate.extrapolations({"thin": one}) == ""
+
+
+@pytest.mark.parametrize(("name", "tested"), [(terms.CELEBA["name"], "50 faces of people that"), ("flowers", "50 pictures that")])
+def test_the_card_says_what_was_measured(tmp_path, name, tested):
+    (tmp_path / "model.json").write_text(json.dumps({"data": {"name": name}}))
+    (tmp_path / "README.md").write_text("before <!-- metrics -->old<!-- /metrics --> after")
+    telea = {"l1": 30.0, "psnr": 15.0, "frechet": 0.15, "frechet_extrapolated": 0.1}
+    metrics = {"box": {"telea": telea, "sample": telea | {"frechet_extrapolated": 0.01, "sharpness": 0.9}}}
+    how = {"faces": 50, "sampler": "ddim", "steps": 4, "spacing": "trailing", "final_timestep": None, "candidates": 1}
+    evaluate.write_card(tmp_path, metrics, how)
+    assert json.loads((tmp_path / "model.json").read_text())["metrics"] == {"how": how, **metrics}
+    text = (tmp_path / "README.md").read_text()
+    assert tested in text and "old" not in text and text.startswith("before ") and text.endswith(" after")
+    assert "| centre box | 30.0 · 15.0 dB · 0.1500 | 30.0 · 15.0 dB · 0.1500 · 0.90 |" in text
+    assert "centre box 0.0100, 0.100 times that of Telea (0.1000)." in text
 
 
 def test_l1_and_psnr_cover_only_the_hole():
