@@ -20,9 +20,9 @@ OTHERS = f"It knows pictures like those of its training best, at {{resolution}} 
 
 
 def dataset(folder: Path, terms: str | None = None) -> dict:
-    """The name and the terms of the training pictures in a folder: CelebA's if its name has "celeba" in it, else the folder's and `terms`."""
+    """The name and the terms of the training pictures in a folder: its name and `terms`, or CelebA's for a name with "celeba" and no `terms`."""
     name = folder.resolve().name
-    return CELEBA if "celeba" in name.lower() else {"name": name, "terms": f"{(terms or 'Unknown').rstrip('.')}."}
+    return CELEBA if "celeba" in name.lower() and terms is None else {"name": name, "terms": f"{(terms or 'Unknown').rstrip('.')}."}
 
 
 def is_celeba(data: dict) -> bool:
@@ -51,7 +51,8 @@ def section(card: dict) -> str:
         return (
             "The training data is CelebA (Liu, Luo, Wang, Tang: Deep Learning Face Attributes in the Wild, ICCV 2015), available for non-commercial "
             f"research. Its pictures may not be redistributed, and this repository contains none of them.{more} The weights are derived from this "
-            "data and follow the same terms. All pictures shown in this repository were drawn by the model."
+            "data and follow the same terms. The faces shown in this repository were drawn by its models, except one public-domain photograph "
+            "(`src/playground/examples`)."
         )
     init = card["training"].get("init")
     more = f" Training began with the weights of {init}, whose terms apply too." if init else ""

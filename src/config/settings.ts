@@ -88,7 +88,7 @@ export const SETTINGS = {
     schema: oneOf(['auto', 'cpu', 'webgpu', 'cuda', 'tensorrt']),
     default: 'auto',
     description:
-      'Device that the network runs on: `auto` (the fastest that works), `cpu`, `webgpu`, `cuda` or ' +
+      'Device that the network runs on: `auto` (the first that works, see docs/gpu.md), `cpu`, `webgpu`, `cuda` or ' +
       '`tensorrt`',
   },
   ENGINE_FALLBACK: {
@@ -118,8 +118,8 @@ export const SETTINGS = {
     default: '64',
     description:
       'Maximum number of images waiting or running, for each model; beyond it, requests get 429. With ' +
-      'several API keys, a request is also refused if its key would then have more images than were free ' +
-      'before it: a key alone gets about half of QUEUE_LIMIT, less while others have images',
+      'several API keys, a request is also refused if the images of its key, with those of this request, would exceed the ' +
+      'places that are free now: a key alone gets about half of QUEUE_LIMIT, less while others have images',
   },
   JOB_QUEUE_SHARE: {
     schema: wholeNumber(1, 100),
@@ -133,8 +133,8 @@ export const SETTINGS = {
     default: '1000',
     description:
       'Maximum number of jobs waiting or running; beyond it, new jobs get 429. With several API keys, ' +
-      'a job is also refused if its key would then have more jobs than were free before it: a key alone ' +
-      'gets half of JOB_LIMIT, less while others have jobs',
+      'a job is also refused if the jobs of its key, including the new one, would exceed the places that are free now: ' +
+      'a key alone gets half of JOB_LIMIT, less while others have jobs',
   },
   JOB_INPUT_BYTES: {
     schema: wholeNumber(1024, 1_000_000 * MEGA),
@@ -239,8 +239,8 @@ export const SETTINGS = {
     schema: wholeNumber(100, 1_000_000),
     default: '4000',
     description:
-      'Maximum number of network evaluations for an image. A request that needs more gets 400, but `strategy=auto` fills ' +
-      'a hole that needs more windows at a coarser scale',
+      'Maximum number of network evaluations for an image. A request that needs more gets 400. Exception: with ' +
+      '`strategy=auto`, a hole that needs too many windows is filled at a coarser scale if that is enough',
   },
   MAX_SYNC_MS: {
     schema: wholeNumber(100, 24 * 3_600_000),
@@ -304,8 +304,9 @@ export const SETTINGS = {
     schema: proxies.optional(),
     default: undefined,
     description:
-      'Comma-separated addresses or networks of proxies, such as `10.0.0.0/8`, whose X-Forwarded-For ' +
-      'header is trusted to name the client, and X-Forwarded-Prefix the path before ours',
+      'Comma-separated addresses or networks of trusted proxies, such as `10.0.0.0/8`, or `loopback`, `linklocal`, ' +
+      '`uniquelocal`. Their X-Forwarded-For gives the address of the client, and their X-Forwarded-Prefix the ' +
+      'prefix of links',
   },
   BASE_PATH: {
     schema: basePath.optional(),

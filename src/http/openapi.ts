@@ -91,7 +91,7 @@ export const modelHeaders: Headers = {
 export const generatedHeaders: Headers = {
   ...modelHeaders,
   'x-steps': whole(1, 'Steps of the sampler'),
-  'x-precision': line('Number format of the evaluations: fp32, fp16 or int8'),
+  'x-precision': line('Number format of the evaluations: fp32 or int8'),
 };
 
 /** Those of /v1/inpaint and /v1/sample. */

@@ -30,3 +30,7 @@ def test_the_terms_name_every_source_and_the_version_that_training_began_with():
     assert "at 32 px" in terms.limitations(card) and "CelebA" not in terms.limitations(card)
     celeba = {**card, "data": {**card["data"], **terms.CELEBA}}
     assert "CelebA" in terms.limitations(celeba) and "3 of walls (CC0); they are not in this repository either" in terms.section(celeba)
+
+
+def test_terms_that_are_given_hold_whatever_the_folder_is_called(tmp_path):
+    assert terms.dataset(tmp_path / "like-celeba", "CC0") == {"name": "like-celeba", "terms": "CC0."}

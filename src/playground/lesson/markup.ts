@@ -56,7 +56,7 @@ function forward(): HTMLElement {
     ),
     create('p', { id: 'abar-value', className: 'hint' }),
     paragraph(
-      'The two weights are chosen so that their squares add up to 1: x_t keeps the same spread of values at every t. At small t ' +
+      'The squares of the two weights add up to 1. So if the values of x₀ have variance 1, those of x_t have variance 1 at every t. At small t ' +
         'the network has to tell fine grain from detail; at large t it has to guess what the whole picture could be. ε is drawn ' +
         'from a normal distribution, for each pixel on its own.',
     ),
@@ -84,7 +84,7 @@ function reverse(): HTMLElement {
     {},
     create('h2', { textContent: '3. Reverse: your last fill, step by step' }),
     paragraph(
-      'The network sees x_t and t, and predicts v = √ᾱ · ε − √(1 − ᾱ) · x₀. With the equation of part 1, that gives an estimate of the clean ' +
+      'The networks of this service see x_t and t, and predict v = √ᾱ · ε − √(1 − ᾱ) · x₀. With the equation of part 1, that gives an estimate of the clean ' +
         'picture. The sampler moves a little towards it, to the next smaller t, and asks again. Early estimates are blurred: ' +
         'they are the mean of all pictures that are still possible. To fill a hole, the network also sees the known pixels and ' +
         'the mask, and only the hole begins as noise.',

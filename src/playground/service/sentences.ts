@@ -47,7 +47,7 @@ const BY_SLUG: Record<string, Sentence> = {
   'engine-failure': { place: 'fill', text: 'The model stopped while it drew this picture. Fill again.' },
   'unknown-job': {
     place: 'fill',
-    text: 'The service has lost this fill, each time that it was sent. Ask whoever runs the service.',
+    text: 'The service lost this fill every time it was sent. Contact the operator of the service.',
   },
   cancelled: { place: 'fill', text: 'This fill was cancelled in another place.' },
 };

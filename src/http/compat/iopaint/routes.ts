@@ -92,7 +92,7 @@ export default async function ioPaint(app: FastifyInstance, dependencies: Depend
       config: { json: shape },
       schema: operation(
         'ioPaintInpaint',
-        'Fill a hole, as IOPaint does: the answer has the format of the image',
+        'Fill a hole, as IOPaint does: the answer is a PNG, JPEG or WebP as the image is, otherwise a PNG',
         {
           200: {
             description: 'The picture',
