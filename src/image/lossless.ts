@@ -7,9 +7,12 @@ export function isLossless(file: Buffer, format: InputFormat): boolean {
   return format === 'webp' && webpPixels(file) === 'VP8L';
 }
 
+/** Chunks of a WebP before its pixels, and entries of a TIFF's directory, that are looked at: a file may have millions. */
+const MAX_LOOKED_AT = 64;
+
 /** The type of the chunk that contains a WebP's pixels, of the first frame if it is animated: VP8 (lossy) or VP8L. */
 function webpPixels(file: Buffer): string | undefined {
-  for (let at = 12; at + 8 <= file.length; ) {
+  for (let at = 12, chunk = 0; chunk < MAX_LOOKED_AT && at + 8 <= file.length; chunk++) {
     const type = file.toString('latin1', at, at + 4);
     if (type === 'ANMF') return file.toString('latin1', at + 24, at + 28).trim();
     if (type.startsWith('VP8') && type !== 'VP8X') return type.trim();
@@ -32,7 +35,7 @@ function tiffCompression(file: Buffer): number | undefined {
   const uint64 = (at: number) => Number(little ? file.readBigUInt64LE(at) : file.readBigUInt64BE(at));
   try {
     const directory = big ? uint64(8) : uint(4, 4);
-    const count = big ? uint64(directory) : uint(directory, 2);
+    const count = Math.min(big ? uint64(directory) : uint(directory, 2), MAX_LOOKED_AT);
     const [first, size, valueAt] = big ? [directory + 8, 20, 12] : [directory + 2, 12, 8];
     for (let entry = first; entry < first + count * size; entry += size) {
       if (uint(entry, 2) === COMPRESSION_TAG) return uint(entry + valueAt, 2);

@@ -55,3 +55,20 @@ test.each(
     for (const answer of answers) expect(answer).toMatch(/^HTTP\/1.1 408 .*request-timeout/s);
   }
 });
+
+test.each([
+  'text/plain',
+  'application/octet-stream',
+])('a route that takes no body reads none: %s', async (type) => {
+  await start({});
+  const socket = createConnection({ port: service.port, host: '127.0.0.1' });
+  let answer = '';
+  socket.on('data', (data) => {
+    answer += data;
+  });
+  socket.write(
+    `DELETE /v1/jobs/x HTTP/1.1\r\nhost: x\r\ncontent-type: ${type}\r\ncontent-length: 59000\r\n\r\nA`,
+  );
+  await expect.poll(() => answer).toMatch(/^HTTP\/1.1 415 .*unsupported-media-type/s);
+  socket.destroy();
+});

@@ -23,6 +23,12 @@ describe('a WebP', () => {
     expect(isLossless(webp(1, Buffer.alloc(2), pixels), 'webp')).toBe(true);
   });
 
+  test('with thousands of chunks is searched at its start alone', () => {
+    const pixels = Buffer.from('VP8L\0\0\0\0', 'latin1');
+    expect(isLossless(webp(0, ...Array(10).fill(Buffer.from('JUNK\0\0\0\0')), pixels), 'webp')).toBe(true);
+    expect(isLossless(webp(0, ...Array(1000).fill(Buffer.from('JUNK\0\0\0\0')), pixels), 'webp')).toBe(false);
+  });
+
   test.each([
     0x7f_ff_ff_ff, 0x80_00_00_00, 0xff_ff_ff_f0, 0xff_ff_ff_f7, 0xff_ff_ff_ff,
   ])('is read to its end if a chunk claims a size of %i', (size) => {

@@ -53,7 +53,7 @@ export default fp(function bodies(app: FastifyInstance, { config }: { config: Co
   });
 
   const parse = app.getDefaultJsonParser('error', 'error');
-  app.removeContentTypeParser('application/json');
+  app.removeAllContentTypeParsers(); // Fastify's own would keep a body that neither MAX_UPLOADS_BYTES nor UPLOAD_IDLE_MS bounds
   app.addContentTypeParser('application/json', async (request: FastifyRequest, body: IncomingMessage) => {
     const { json } = request.routeOptions.config;
     const bytes = await collectJson(body, request.upload, json);

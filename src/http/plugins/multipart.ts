@@ -117,6 +117,8 @@ const BOOLEANS = new Map([
   ['true', true],
   ['false', false],
 ]);
+/** Items of a list that are read: more than any schema allows, so that validation refuses the field. */
+const MAX_ITEMS = 64;
 const NUMBER = /^-?\d+(\.\d+)?$/;
 
 const isList = (field: z.ZodType | undefined) => field !== undefined && jsonType(field) === 'array';
@@ -131,7 +133,7 @@ function nameOf(name: string | undefined, shape: z.ZodObject['shape']): string |
 function fromText(text: string, field: z.ZodType | undefined): unknown {
   const type = field && jsonType(field);
   if (type === 'boolean') return BOOLEANS.get(text.toLowerCase()) ?? text;
-  if (type === 'array') return text.split(',').map((item) => toNumber(item.trim()));
+  if (type === 'array') return text.split(',', MAX_ITEMS).map((item) => toNumber(item.trim()));
   return type === 'integer' || type === 'number' ? toNumber(text) : text;
 }
 

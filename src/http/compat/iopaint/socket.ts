@@ -18,6 +18,8 @@ const MAX_BYTES = 4096;
  */
 export default async function socket(app: FastifyInstance) {
   const schema = { hide: true } as never;
+  const parser = { parseAs: 'string', bodyLimit: MAX_BYTES } as const;
+  app.addContentTypeParser('text/plain', parser, (_, packets, done) => done(null, packets));
   app.get<{ Querystring: { sid?: string } }>('/socket.io/', { schema }, ({ query }, reply) => {
     reply.type('text/plain; charset=UTF-8').header('cache-control', 'no-store');
     if (query.sid !== undefined) return reply.send(`${REFUSED}${SEPARATOR}${CLOSE}`);
