@@ -1,5 +1,5 @@
 import { createConnection } from 'node:net';
-import { afterEach, expect, test } from 'vitest';
+import { afterEach, describe, expect, test } from 'vitest';
 import { startFakeApp } from './fake-app.ts';
 
 let service: Awaited<ReturnType<typeof startFakeApp>>;
@@ -71,4 +71,40 @@ test.each([
   );
   await expect.poll(() => answer).toMatch(/^HTTP\/1.1 415 .*unsupported-media-type/s);
   socket.destroy();
+});
+
+/** Sends a body of 20 MB to the end before it reads. Resolves to the answer, or to the code of an error. */
+function sendAll(head: string) {
+  const socket = createConnection({ port: service.port, host: '127.0.0.1' });
+  socket.pause();
+  return new Promise<string>((resolve) => {
+    let answer = '';
+    socket.on('data', (data) => {
+      answer += data;
+    });
+    socket.on('error', ({ code }: NodeJS.ErrnoException) => resolve(`${code}`));
+    socket.on('close', () => resolve(answer));
+    socket.write(`${head}\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: 20000000\r\n\r\n`);
+    socket.end(Buffer.alloc(20_000_000, 'A'), () => socket.resume());
+  });
+}
+
+describe('a client that sends its whole body before it reads gets the answer, and then the connection is closed', () => {
+  test.each([
+    ['POST /v1/inpaint HTTP/1.1', '413 Payload Too Large'],
+    ['POST /v1/inpaint HTTP/1.1\r\nconnection: close', '413 Payload Too Large'],
+    ['POST /nothing HTTP/1.1\r\nconnection: close', '413 Payload Too Large'],
+    ['POST /v1/inpaint HTTP/1.0', '413 Payload Too Large'],
+  ])('%s', async (head, status) => {
+    await start({});
+    expect(await sendAll(head)).toContain(status);
+  });
+
+  test('also while the service shuts down', async () => {
+    await start({ MAX_UPLOAD_BYTES: '30000000', MAX_UPLOADS_BYTES: '60000000' });
+    service.app.draining = true;
+    const answer = await sendAll('POST /v1/inpaint HTTP/1.1');
+    expect(answer).toContain('503 Service Unavailable');
+    expect(answer).toContain('connection: close');
+  });
 });

@@ -44,12 +44,16 @@ export default fp(function bodies(app: FastifyInstance, { config }: { config: Co
 
   // When the answer was sent before the body had ended, the rest is read and discarded for a while: a client that is still
   // sending would otherwise get a TCP reset instead of the answer. Then the connection is closed.
+  app.addHook('onSend', async ({ raw }) => {
+    if (!raw.complete) closeAfterBody(raw);
+  });
   app.addHook('onResponse', async ({ raw }) => {
     if (raw.complete || raw.destroyed) return;
     raw.unpipe();
     raw.resume();
     const timer = setTimeout(() => raw.destroy(), LINGER_MS);
     raw.once('close', () => clearTimeout(timer));
+    raw.socket.once('close', () => clearTimeout(timer));
   });
 
   const parse = app.getDefaultJsonParser('error', 'error');
@@ -75,6 +79,20 @@ export default fp(function bodies(app: FastifyInstance, { config }: { config: Co
   });
   done();
 });
+
+/**
+ * Node calls destroySoon when the answer has been written and the connection ends with it. The reset which that causes while
+ * a body arrives can overtake the answer, so only our half is closed until the body has ended.
+ */
+function closeAfterBody(request: IncomingMessage): void {
+  const { socket } = request;
+  const close = socket.destroySoon.bind(socket);
+  socket.destroySoon = () => {
+    if (request.complete) return close();
+    socket.end();
+    request.once('end', close);
+  };
+}
 
 /** Refuses a body of a content type that the route does not list, or in an encoding. */
 function assertReadable(request: FastifyRequest, reply: FastifyReply, types: object): void {
