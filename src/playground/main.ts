@@ -27,7 +27,9 @@ const app: App = { store, studio, stage };
 
 const editing = new Editing(app);
 const filling = new Filling(app, editing);
-const opening = new Opening(app, editing, filling);
+// First: it sets the key that the connection asks with. Nothing is opened before the work of the last visit is back.
+const restored = new Keeping(app, filling).start();
+const opening = new Opening(app, editing, filling, restored);
 const connection = new Connection(app);
 
 const pointer = new Pointer(app, editing);
@@ -47,5 +49,4 @@ store.onChange((state, before) => {
 });
 
 store.set({}); // the first rendering
-void new Keeping(app, filling).start(); // first: it sets the key that the connection asks with
 void connection.check();

@@ -42,6 +42,28 @@ describe.skipIf(!hasChromium)('work is kept', () => {
     expect(await holeOf(page)).toBeGreaterThan(0.02);
   });
 
+  test('when another picture is opened before it is back after a reload: the page asks first', async () => {
+    const page = await pages.open();
+    await openFile(page, FACE);
+    await drag(page, [0.3, 0.5], [0.7, 0.5]);
+    await stored(page);
+    let load = () => {};
+    const loaded = new Promise<void>((resolve) => {
+      load = resolve;
+    });
+    await page.route('**/worker.js', async (route) => {
+      await loaded;
+      await route.continue();
+    });
+    await page.reload();
+    await expect.poll(() => status(page)).toBe('Restoring your work…');
+    await page.setInputFiles('#file', 'examples/face-2.png');
+    load();
+    await page.click('#question-no');
+    await expect.poll(() => status(page)).toBe('Your work is back as you left it.');
+    expect(await holeOf(page)).toBeGreaterThan(0.02);
+  });
+
   test('each tab keeps its own work, and what a closed tab stored is deleted a week later', async () => {
     const first = await pages.open();
     await openFile(first, FACE);

@@ -55,13 +55,13 @@ export class Keeping {
     });
   }
 
-  /** Brings back what was stored, and stores every change from now on. */
+  /** Brings back what was stored, and stores every change from now on. Resolves when the work is back. */
   async start(): Promise<void> {
     const { store } = this.#app;
     const key = sessionStorage.getItem('key');
     if (key) store.set({ key });
     if (!(await this.#database.open())) return;
-    await this.#restore().catch(() => {}); // a record of an earlier version of the page
+    await this.#restore().catch(() => store.set({ message: '' })); // a record of an earlier version of the page
     store.onChange((state, before) => {
       if (state.key !== before.key) sessionStorage.setItem('key', state.key);
       const changed =
@@ -72,7 +72,7 @@ export class Keeping {
         (before.fill && !state.fill);
       if (changed && state.document) this.#saveSoon();
     });
-    if (store.state.document) this.#saveSoon(); // opened before the database was
+    if (store.state.document) this.#saveSoon(); // what came back: its masks have new numbers
   }
 
   #saveSoon() {
@@ -126,7 +126,8 @@ export class Keeping {
   async #restore(): Promise<void> {
     const { store, studio, stage } = this.#app;
     const found = await this.#database.load<Stored>();
-    if (!found || store.state.document) return;
+    if (!found) return;
+    store.set({ message: 'Restoring your work…' });
     const { record, file } = found;
     const pictures = new Map<string, Promise<Picture>>();
     const pictureOf = (stored: StoredPicture) => {
@@ -151,7 +152,6 @@ export class Keeping {
     }
     const picture = await pictureOf(record.picture);
     const mask = await maskOf(record.mask, record.picture);
-    if (store.state.document) return; // a picture was opened meanwhile
     const restored: Document = { picture, mask, shown: record.shown };
     store.set({
       document: restored,

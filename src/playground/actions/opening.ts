@@ -15,13 +15,16 @@ export class Opening {
   readonly #app: App;
   readonly #editing: Editing;
   readonly #filling: Filling;
+  /** Resolves when the work of the last visit is back, which must not be replaced unseen. */
+  readonly #restored: Promise<void>;
   /** A picture that is too large for the service. */
   #refused: { file: Blob; name: string } | undefined;
 
-  constructor(app: App, editing: Editing, filling: Filling) {
+  constructor(app: App, editing: Editing, filling: Filling, restored: Promise<void>) {
     this.#app = app;
     this.#editing = editing;
     this.#filling = filling;
+    this.#restored = restored;
   }
 
   /** Opens a picture that a person chose; asks first if that hides work. */
@@ -32,6 +35,7 @@ export class Opening {
 
   async #mayReplace(): Promise<boolean> {
     const { store } = this.#app;
+    await this.#restored;
     if (!hasUnsavedWork(store.state)) return true;
     const sure = await askUser(
       this.#app,

@@ -8,7 +8,8 @@ const INTERVAL_MS = 1000;
 /** The line that says what is going on, and the progress bar. */
 export class Status {
   #state: State | undefined;
-  #spoken = 0;
+  /** On a clock that is never set to another time. */
+  #spoken = -INTERVAL_MS;
   #timer: ReturnType<typeof setTimeout> | undefined;
 
   readonly render = (state: State): void => {
@@ -24,7 +25,7 @@ export class Status {
 
   #speak(): void {
     if (this.#timer !== undefined) return;
-    const wait = this.#spoken + INTERVAL_MS - Date.now();
+    const wait = this.#spoken + INTERVAL_MS - performance.now();
     if (wait > 0) {
       this.#timer = setTimeout(() => {
         this.#timer = undefined;
@@ -36,7 +37,7 @@ export class Status {
     const text = sentence(this.#state);
     const element = byId('status');
     if (element.textContent === text) return;
-    this.#spoken = Date.now();
+    this.#spoken = performance.now();
     setText(element, text);
     // A countdown goes on without a change of the state.
     if (this.#state.fill)
