@@ -1,3 +1,4 @@
+import sharp from 'sharp';
 import { describe, expect, test } from 'vitest';
 import { hasChromium } from '../helpers/browser.ts';
 import { startProcess } from '../helpers/process.ts';
@@ -15,6 +16,22 @@ function storedTabs(): Promise<string[]> {
         opening.result.close();
         const keys = requests.flatMap(({ result }) => result.map(String));
         resolve([...new Set(keys.map((key) => key.split('/')[0]))].sort());
+      };
+    };
+  });
+}
+
+/** In a page: deletes the files of results, as if they had never been stored. */
+function loseResults(): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const opening = indexedDB.open('ddpm-inpaint');
+    opening.onerror = () => reject(opening.error);
+    opening.onsuccess = () => {
+      const transaction = opening.result.transaction('files', 'readwrite');
+      transaction.objectStore('files').delete(IDBKeyRange.bound('current/run/', 'current/run0'));
+      transaction.oncomplete = () => {
+        opening.result.close();
+        resolve();
       };
     };
   });
@@ -40,6 +57,15 @@ describe.skipIf(!hasChromium)('work is kept', () => {
     expect(await page.locator('#runs [aria-pressed=true]').getAttribute('data-candidate')).toBe('1');
     expect(await page.inputValue('[name=seed]')).toBe('4294967295');
     expect(await holeOf(page)).toBeGreaterThan(0.02);
+
+    await stored(page);
+    await page.evaluate(loseResults);
+    await page.reload();
+    await expect
+      .poll(() => status(page))
+      .toBe('Your work is back, without the results that the browser could not store.');
+    expect(await page.isVisible('#results')).toBe(false);
+    expect(await holeOf(page)).toBeGreaterThan(0.02);
   });
 
   test('when another picture is opened before it is back after a reload: the page asks first', async () => {
@@ -61,6 +87,43 @@ describe.skipIf(!hasChromium)('work is kept', () => {
     load();
     await page.click('#question-no');
     await expect.poll(() => status(page)).toBe('Your work is back as you left it.');
+    expect(await holeOf(page)).toBeGreaterThan(0.02);
+  });
+
+  test('as far as the storage has room for it: the page asks before it is left, and the rest is back', async () => {
+    const page = await pages.open({ url: 'about:blank' });
+    const session = await page.context().newCDPSession(page);
+    const { origin } = new URL(pages.service.url);
+    await session.send('Storage.overrideQuotaForOrigin', { origin, quotaSize: 500_000 });
+    await page.addInitScript(() => {
+      const { transaction } = IDBDatabase.prototype;
+      IDBDatabase.prototype.transaction = function (...args) {
+        const begun = transaction.apply(this, args);
+        begun.addEventListener('abort', () => Object.assign(globalThis, { aborted: true }));
+        return begun;
+      };
+    });
+    await page.goto(pages.service.url);
+    await openFile(page, FACE);
+    await drag(page, [0.3, 0.5], [0.7, 0.5]);
+    await stored(page);
+    const noise = await sharp({
+      create: { width: 600, height: 600, channels: 3, noise: { type: 'gaussian', mean: 128, sigma: 50 } },
+    })
+      .png()
+      .toBuffer();
+    await page.setInputFiles('#file', { name: 'noise.png', mimeType: 'image/png', buffer: noise });
+    await page.click('#question-yes');
+    await expect.poll(() => page.getAttribute('#undo', 'title')).toBe('Undo: open a picture (Ctrl+Z)');
+    await drag(page, [0.3, 0.5], [0.7, 0.5]);
+    await expect.poll(() => status(page)).toMatch(/^The hole covers/);
+    await page.waitForFunction(() => 'aborted' in globalThis);
+    const asked = page.waitForEvent('dialog');
+    const left = page.reload();
+    await (await asked).accept();
+    await left;
+    await expect.poll(() => status(page)).toBe('Your work is back as you left it.');
+    expect(await page.inputValue('#curl')).toContain('face-1.png');
     expect(await holeOf(page)).toBeGreaterThan(0.02);
   });
 

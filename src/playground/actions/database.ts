@@ -8,7 +8,8 @@ export class Database {
   #database: IDBDatabase | undefined;
   /** A tab keeps its record through reloads. That of a new tab is `current`, unless another open tab has it. */
   #record = 'current';
-  #stored = new Set<IDBValidKey>();
+  /** Keys of the files that it has stored. */
+  #stored = new Set<string>();
 
   /** False where the browser stores nothing, as in some private windows. */
   async open(): Promise<boolean> {
@@ -26,16 +27,26 @@ export class Database {
       };
       this.#database = await done(request);
       await this.#dropAbandoned();
-      this.#stored = new Set(await done(this.#store('files', 'readonly').getAllKeys()));
+      const keys = (await done(this.#store('files', 'readonly').getAllKeys())).map(String);
+      this.#stored = new Set(keys.filter((key) => key.startsWith(this.#prefix)));
       return true;
     } catch {
       return false;
     }
   }
 
-  #store(name: 'records' | 'files', mode: IDBTransactionMode): IDBObjectStore {
+  /** What the keys of this tab's files begin with. */
+  get #prefix(): string {
+    return `${this.#record}/`;
+  }
+
+  #transaction(mode: IDBTransactionMode): IDBTransaction {
     if (!this.#database) throw new Error('the database is not open');
-    return this.#database.transaction(name, mode).objectStore(name);
+    return this.#database.transaction(['records', 'files'], mode);
+  }
+
+  #store(name: 'records' | 'files', mode: IDBTransactionMode): IDBObjectStore {
+    return this.#transaction(mode).objectStore(name);
   }
 
   /** Deletes what tabs stored long ago that are not open. The work of `current` is brought back in a new tab. */
@@ -53,28 +64,29 @@ export class Database {
     }
   }
 
-  /** Files that are there already are not written again; those that this record no longer names are deleted. */
+  /**
+   * Files that are there already are not written again; those that this record no longer names are deleted. All of it is
+   * done or, where the browser's storage is full for example, nothing. Only the end of the transaction tells which.
+   */
   async save(record: object, files: Map<string, () => Promise<Blob> | Blob>): Promise<void> {
-    const prefixed = new Map([...files].map(([key, file]) => [`${this.#record}/${key}`, file]));
-    for (const [key, file] of prefixed) {
-      if (this.#stored.has(key)) continue;
-      const blob = await file(); // first: a transaction does not wait
-      await done(this.#store('files', 'readwrite').put(blob, key));
-      this.#stored.add(key);
-    }
-    await done(this.#store('records', 'readwrite').put({ ...record, savedMs: Date.now() }, this.#record));
-    for (const key of this.#stored) {
-      if (prefixed.has(String(key)) || !String(key).startsWith(`${this.#record}/`)) continue;
-      await done(this.#store('files', 'readwrite').delete(key));
-      this.#stored.delete(key);
-    }
+    const named = new Set([...files.keys()].map((key) => this.#prefix + key));
+    const added: [key: string, file: Blob][] = [];
+    for (const [key, file] of files) // first: a transaction does not wait
+      if (!this.#stored.has(this.#prefix + key)) added.push([this.#prefix + key, await file()]);
+    const transaction = this.#transaction('readwrite');
+    const stored = transaction.objectStore('files');
+    for (const [key, file] of added) stored.put(file, key);
+    for (const key of this.#stored) if (!named.has(key)) stored.delete(key);
+    transaction.objectStore('records').put({ ...record, savedMs: Date.now() }, this.#record);
+    await completed(transaction);
+    this.#stored = named;
   }
 
   async load<T>(): Promise<{ record: T; file: (key: string) => Promise<Blob> } | undefined> {
     const record = (await done(this.#store('records', 'readonly').get(this.#record))) as T | undefined;
     if (!record) return undefined;
     const file = async (key: string) => {
-      const found = await done(this.#store('files', 'readonly').get(`${this.#record}/${key}`));
+      const found = await done(this.#store('files', 'readonly').get(this.#prefix + key));
       if (!(found instanceof Blob)) throw new Error(`${key} is not stored`);
       return found;
     };
@@ -86,6 +98,13 @@ function done<T>(request: IDBRequest<T>): Promise<T> {
   return new Promise((resolve, reject) => {
     request.onsuccess = () => resolve(request.result);
     request.onerror = () => reject(request.error);
+  });
+}
+
+function completed(transaction: IDBTransaction): Promise<void> {
+  return new Promise((resolve, reject) => {
+    transaction.oncomplete = () => resolve();
+    transaction.onabort = () => reject(transaction.error);
   });
 }
 

@@ -137,8 +137,7 @@ export class Keeping {
       return known;
     };
     const maskOf = async (key: string, size: StoredPicture) => studio.openMask(await file(key), size);
-    const runs: Run[] = [];
-    for (const run of record.runs) {
+    const runOf = async (run: Stored['runs'][number]): Promise<Run> => {
       const candidates = await Promise.all(
         run.files.map(async ({ file: key, small: smallKey, saved }) => {
           const small = await file(smallKey);
@@ -148,18 +147,27 @@ export class Keeping {
       const { id, answer, frames, fields = {}, visits = [] } = run;
       const picture = await pictureOf(run.picture);
       const mask = await maskOf(run.mask, run.picture);
-      runs.push({ id, answer, frames, fields, visits, candidates, picture, mask });
+      return { id, answer, frames, fields, visits, candidates, picture, mask };
+    };
+    const runs: Run[] = [];
+    for (const run of record.runs) {
+      const whole = await runOf(run).catch(() => undefined); // earlier versions of the page named files that were not stored
+      if (whole) runs.push(whole);
     }
     const picture = await pictureOf(record.picture);
     const mask = await maskOf(record.mask, record.picture);
-    const restored: Document = { picture, mask, shown: record.shown };
+    const shown = runs.some(({ id }) => id === record.shown?.run) ? record.shown : undefined;
+    const restored: Document = { picture, mask, shown };
+    const all = runs.length === record.runs.length;
     store.set({
       document: restored,
       runs,
       settings: record.settings,
       viewport: fitted(picture, stage.size),
       brush: { ...store.state.brush, size: defaultBrush(picture) },
-      message: 'Your work is back as you left it.',
+      message: all
+        ? 'Your work is back as you left it.'
+        : 'Your work is back, without the results that the browser could not store.',
     });
     if (record.job) void this.#filling.resume({ picture, mask }, record.job);
   }
