@@ -127,6 +127,24 @@ describe.skipIf(!hasChromium)('work is kept', () => {
     expect(await holeOf(page)).toBeGreaterThan(0.02);
   });
 
+  test('where the browser stores nothing: the page asks before it is left', async () => {
+    const page = await pages.open({ url: 'about:blank' });
+    await page.addInitScript(() => {
+      const refuse = () => {
+        throw new DOMException('The user denied permission.', 'SecurityError');
+      };
+      for (const name of ['indexedDB', 'sessionStorage']) Object.defineProperty(window, name, { get: refuse });
+    });
+    await page.goto(pages.service.url);
+    await openFile(page, FACE);
+    await drag(page, [0.3, 0.5], [0.7, 0.5]);
+    await expect.poll(() => status(page)).toMatch(/^The hole covers/);
+    const asked = page.waitForEvent('dialog');
+    const left = page.goto('about:blank');
+    await (await asked).accept();
+    await left;
+  });
+
   test('each tab keeps its own work, and what a closed tab stored is deleted a week later', async () => {
     const first = await pages.open();
     await openFile(first, FACE);

@@ -1,3 +1,5 @@
+import { session } from './session.ts';
+
 const LOCK_MS = 1000;
 const LOCK = 'ddpm-inpaint/';
 /** A tab that is on another page, or that the browser has put to sleep, holds no lock. Its work is kept for this long. */
@@ -13,12 +15,12 @@ export class Database {
 
   /** False where the browser stores nothing, as in some private windows. */
   async open(): Promise<boolean> {
-    this.#record = sessionStorage.getItem('record') ?? this.#record;
+    this.#record = session.get('record') ?? this.#record;
     if (!(await holdLock(this.#record))) {
       this.#record = `tab-${Math.random().toString(36).slice(2)}`;
       await holdLock(this.#record);
     }
-    sessionStorage.setItem('record', this.#record); // a duplicated tab has a copy of it, but not the lock
+    session.set('record', this.#record); // a duplicated tab has a copy of it, but not the lock
     try {
       const request = indexedDB.open('ddpm-inpaint', 1);
       request.onupgradeneeded = () => {

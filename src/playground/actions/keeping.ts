@@ -5,6 +5,7 @@ import { fitted } from '../view/viewport.ts';
 import type { App } from './app.ts';
 import { Database } from './database.ts';
 import type { Filling } from './filling.ts';
+import { session } from './session.ts';
 
 const DELAY_MS = 300;
 
@@ -55,28 +56,29 @@ export class Keeping {
     });
   }
 
-  /** Brings back what was stored, and stores every change from now on. Resolves when the work is back. */
+  /** Brings back what was stored, and stores every change from now on, where the browser does. Resolves when the work is back. */
   async start(): Promise<void> {
     const { store } = this.#app;
-    const key = sessionStorage.getItem('key');
+    const key = session.get('key');
     if (key) store.set({ key });
-    if (!(await this.#database.open())) return;
-    await this.#restore().catch(() => store.set({ message: '' })); // a record of an earlier version of the page
+    const keeps = await this.#database.open();
+    if (keeps) await this.#restore().catch(() => store.set({ message: '' })); // a record of an earlier version of the page
     store.onChange((state, before) => {
-      if (state.key !== before.key) sessionStorage.setItem('key', state.key);
+      if (state.key !== before.key) session.set('key', state.key);
       const changed =
         state.document !== before.document ||
         state.runs !== before.runs ||
         state.settings !== before.settings ||
         state.fill?.job !== before.fill?.job ||
         (before.fill && !state.fill);
-      if (changed && state.document) this.#saveSoon();
+      if (!changed || !state.document) return;
+      this.#changes++;
+      if (keeps) this.#saveSoon();
     });
     if (store.state.document) this.#saveSoon(); // what came back: its masks have new numbers
   }
 
   #saveSoon() {
-    this.#changes++;
     clearTimeout(this.#timer);
     this.#timer = setTimeout(() => {
       this.#saving = this.#saving.then(() => this.#save(this.#app.store.state)).catch(() => {});
