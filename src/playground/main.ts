@@ -1,5 +1,5 @@
 /** Starts the page: the state, what changes it, and the views that render from it. */
-import type { App } from './actions/app.ts';
+import { type App, complain } from './actions/app.ts';
 import { Connection } from './actions/connection.ts';
 import { Editing } from './actions/editing.ts';
 import { Filling } from './actions/filling.ts';
@@ -21,7 +21,7 @@ import { Toolbar } from './view/toolbar.ts';
 import { startStudio } from './worker/client.ts';
 
 const store = new Store(INITIAL);
-const studio = startStudio();
+const studio = startStudio((text) => complain(app, 'open', text));
 const stage = new Stage(store, studio);
 const app: App = { store, studio, stage };
 

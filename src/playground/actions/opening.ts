@@ -19,6 +19,8 @@ export class Opening {
   readonly #restored: Promise<void>;
   /** A picture that is too large for the service. */
   #refused: { file: Blob; name: string } | undefined;
+  /** A face that is being generated. */
+  #generated: Promise<void> | undefined;
 
   constructor(app: App, editing: Editing, filling: Filling, restored: Promise<void>) {
     this.#app = app;
@@ -71,17 +73,21 @@ export class Opening {
       this.#begin({ picture, mask });
       if (parameters && adopt) this.#adopt(parameters);
       return true;
-    } catch {
-      complain(
-        this.#app,
-        'open',
-        'Your browser cannot open this file as a picture. Choose a PNG, JPEG, WebP, AVIF or GIF file.',
-      );
-      store.set({ message: '' });
+    } catch (error) {
+      this.#failed(error);
       return false;
     } finally {
       store.set({ opening: false });
     }
+  }
+
+  /** Errors of the browser have names; others are sentences. */
+  #failed(error: unknown): void {
+    const { name, message } = error as Error;
+    const undecodable =
+      'Your browser cannot open this file as a picture. Choose a PNG, JPEG, WebP, AVIF or GIF file.';
+    complain(this.#app, 'open', name === 'Error' ? message : undecodable);
+    this.#app.store.set({ message: '' });
   }
 
   #begin(opened: Document): void {
@@ -136,19 +142,26 @@ export class Opening {
     if (!refused || !limits) return;
     store.set({ opening: true, message: 'Making a smaller copy…' });
     const name = refused.name.replace(/(\.\w+)?$/, '-smaller.jpg');
-    await this.#show(await studio.shrink(refused.file, limits), name);
+    try {
+      await this.#show(await studio.shrink(refused.file, limits), name);
+    } catch (error) {
+      this.#failed(error);
+    } finally {
+      store.set({ opening: false });
+    }
   }
 
   /** Opens an example with a hole, and fills it. */
   async example(picture: string, mask: string): Promise<void> {
     const { store } = this.#app;
     if (!(await this.#mayReplace())) return;
-    store.set({ opening: true });
+    store.set({ opening: true, message: 'Opening the picture…' });
     try {
       const [file, hole] = await Promise.all([fetchFile(picture), fetchFile(mask)]);
       if (!(await this.#show(file, picture.split('/').at(-1) ?? picture))) return;
       await this.#editing.openMask(hole);
     } catch {
+      store.set({ message: '' });
       return complain(this.#app, 'open', 'The example could not be loaded. Reload the page and try again.');
     } finally {
       store.set({ opening: false });
@@ -156,8 +169,15 @@ export class Opening {
     await this.#filling.start();
   }
 
-  /** Lets the model draw a picture from noise alone. */
-  async generate(): Promise<void> {
+  /** Lets the model draw a picture from noise alone; one at a time. */
+  generate(): Promise<void> {
+    this.#generated ??= this.#generate().finally(() => {
+      this.#generated = undefined;
+    });
+    return this.#generated;
+  }
+
+  async #generate(): Promise<void> {
     const { store } = this.#app;
     if (!(await this.#mayReplace())) return;
     const { document: before } = store.state;

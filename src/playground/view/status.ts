@@ -5,7 +5,7 @@ import { byId, setText } from './dom.ts';
 /** A screen reader is told of changes at most this often. */
 const INTERVAL_MS = 1000;
 
-/** The line that says what is going on, and the progress bar. */
+/** The lines that say what is going on, in the panel or else among the ways to begin, and the progress bar. */
 export class Status {
   #state: State | undefined;
   /** On a clock that is never set to another time. */
@@ -35,10 +35,10 @@ export class Status {
     }
     if (!this.#state) return;
     const text = sentence(this.#state);
-    const element = byId('status');
-    if (element.textContent === text) return;
+    setText(byId('opening'), this.#state.document ? '' : text);
+    if (byId('status').textContent === text) return;
     this.#spoken = performance.now();
-    setText(element, text);
+    setText(byId('status'), text);
     // A countdown goes on without a change of the state.
     if (this.#state.fill)
       this.#timer = setTimeout(() => {

@@ -18,10 +18,18 @@ interface Waiting {
   reject: (reason: Error) => void;
 }
 
-export function startStudio(): Studio {
+/** onBroken: called with a sentence when the worker could not be loaded. Every call fails with it then. */
+export function startStudio(onBroken: (text: string) => void): Studio {
   const worker = new Worker('playground/worker.js', { type: 'module' });
   const waiting = new Map<number, Waiting>();
   let last = 0;
+  let broken: Error | undefined;
+  worker.addEventListener('error', () => {
+    broken = new Error('The page could not load completely. Reload it.');
+    for (const { reject } of waiting.values()) reject(broken);
+    waiting.clear();
+    onBroken(broken.message);
+  });
   worker.addEventListener('message', ({ data: { id, result, error } }: MessageEvent<Reply>) => {
     const call = waiting.get(id);
     waiting.delete(id);
@@ -30,6 +38,7 @@ export function startStudio(): Studio {
   });
   const call = (name: string, args: unknown[]) =>
     new Promise((resolve, reject) => {
+      if (broken) return reject(broken);
       const id = ++last;
       waiting.set(id, { resolve, reject });
       worker.postMessage({ id, name, args });

@@ -1,0 +1,46 @@
+import type { Route } from 'playwright-core';
+import { describe, expect, test } from 'vitest';
+import { hasChromium } from '../helpers/browser.ts';
+import { FACE, usePages } from './open.ts';
+
+describe.skipIf(!hasChromium)('before a picture is open', () => {
+  const pages = usePages();
+
+  test('the page says that it generates a face or opens a picture, and generates one face at a time', async () => {
+    const page = await pages.open({ expected: /404/ });
+    const waiting: Route[] = [];
+    await page.route(/sample|examples\/face-2/, (route) => void waiting.push(route));
+    const said = page.locator('#empty [role=status]');
+    await page.click('#draw');
+    await expect.poll(() => said.innerText()).toBe('Generating a face…');
+    await page.click('#draw');
+    await page.click('[data-example=face-2]');
+    await expect.poll(() => said.innerText()).toBe('Opening the picture…');
+    const asked = waiting.map((route) => new URL(route.request().url()).pathname);
+    expect(asked.filter((path) => path === '/v1/sample')).toHaveLength(1);
+    for (const route of waiting.slice(1)) await route.fulfill({ status: 404 });
+    await expect.poll(() => page.textContent('#error-open')).toMatch(/^The example could not be loaded/);
+    await expect.poll(() => said.innerText()).toBe('');
+    await waiting[0].fulfill({ path: FACE, contentType: 'image/png' });
+    await page.locator('#surface').waitFor();
+  });
+
+  test('the page says that a part of it could not be loaded', async () => {
+    const page = await pages.open({ url: 'about:blank', expected: /404/ });
+    let fail = () => {};
+    await page.route('**/worker.js', (route) => {
+      fail = () => void route.fulfill({ status: 404 });
+    });
+    await page.goto(pages.service.url);
+    const said = () => page.locator('#empty [role=status]').innerText();
+    const error = () => page.locator('#error-open').innerText();
+    await page.setInputFiles('#file', FACE);
+    await expect.poll(said).toBe('Opening the picture…');
+    fail();
+    await expect.poll(error).toContain('The page could not load completely. Reload it.');
+    await expect.poll(said).toBe('');
+    await page.setInputFiles('#file', FACE);
+    await expect.poll(() => page.getAttribute('#stage', 'aria-busy')).toBe('false');
+    expect(await error()).toContain('The page could not load completely. Reload it.');
+  });
+});
