@@ -127,6 +127,31 @@ describe.skipIf(!hasChromium)('filling on the page', () => {
     expect(await page.evaluate(() => document.activeElement?.id)).toBe('fill');
   });
 
+  test('Enter in a field starts a fill and cancels none; where the hole is grown, it grows the hole', async () => {
+    const page = await pages.open();
+    await openFile(page, FACE);
+    await drag(page, [0.2, 0.5], [0.8, 0.5]);
+    for (const menu of ['#mask-menu', '#details']) await page.click(`${menu} summary`);
+    const sent: string[] = [];
+    page.on('request', (request) => {
+      if (/v1\/jobs(\/[^/]+)?$/.test(request.url())) sent.push(request.method());
+    });
+    await page.fill('#grow-by', '3');
+    await page.press('#grow-by', 'Enter');
+    await expect.poll(() => page.getAttribute('#undo', 'title')).toBe('Undo: grow by 3 px (Ctrl+Z)');
+    await page.fill('[name=steps]', '1000');
+    await page.press('[name=steps]', 'Enter');
+    await expect.poll(() => status(page)).toMatch(/^Drawing: \d+ %/);
+    for (const field of ['[name=steps]', '[name=num_images]', '#grow-by']) await page.press(field, 'Enter');
+    await page.focus('#fill');
+    await page.keyboard.press('Control+Enter');
+    await expect.poll(() => status(page)).toMatch(/^Drawing: [1-9]/);
+    await page.keyboard.press('Enter'); // on the button, it does what the button says
+    await expect.poll(() => status(page)).toBe('Cancelled.');
+    expect(await page.textContent('#fill')).toBe('Fill');
+    expect(sent).toEqual(['POST', 'DELETE']);
+  });
+
   test('results stay while the hole is painted further, and undo takes a choice and a fill back', async () => {
     const page = await pages.open();
     await page.click('[data-example=face-2]');

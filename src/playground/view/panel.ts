@@ -28,6 +28,11 @@ export class Panel {
       event.preventDefault();
       void this.#submit();
     });
+    byId('fill').addEventListener('click', (event) => {
+      if (!store.state.fill) return;
+      event.preventDefault(); // the button can submit again before this click has ended
+      void filling.cancel();
+    });
     byId('reset').addEventListener('click', () => store.set({ settings: NO_SETTINGS, errors: {} }));
     const key = byId<HTMLInputElement>('key');
     key.addEventListener('change', () => {
@@ -54,10 +59,8 @@ export class Panel {
     });
   }
 
-  /** One button fills and cancels, so that it keeps the focus. */
+  /** Fills, if the settings can be sent. */
   async #submit(): Promise<void> {
-    const { store } = this.#app;
-    if (store.state.fill) return this.#filling.cancel();
     const inputs = [...this.#form.elements].filter((each) => each instanceof HTMLInputElement);
     for (const input of inputs) {
       const complaint = input.name in NO_SETTINGS ? complaintAbout(input) : undefined;
@@ -79,6 +82,11 @@ export class Panel {
     listen('shrink-mask', () =>
       this.#editing.changeMask({ kind: 'grow', by: -by() }, `shrink by ${by()} px`),
     );
+    byId('grow-by').addEventListener('keydown', (event) => {
+      if (event.key !== 'Enter') return;
+      event.preventDefault(); // it would fill
+      byId('grow').click();
+    });
     listen('invert', () => this.#editing.changeMask({ kind: 'invert' }, 'invert'));
     listen('clear', () => this.#editing.changeMask({ kind: 'clear' }, 'clear'));
     listen('reuse', () => this.#editing.reuse());
@@ -108,9 +116,7 @@ export class Panel {
 
   #render(state: State, before: State): void {
     this.#form.hidden = !state.document;
-    setText(byId('fill'), state.fill ? 'Cancel' : 'Fill');
-    byId('fill').title = state.fill ? 'Esc' : 'Ctrl+Enter';
-    byId('fill').classList.toggle('primary', !state.fill);
+    this.#renderButton(state.fill !== undefined);
     renderFields(state, before);
     const seconds = state.fill ? undefined : secondsOfFill(state);
     byId('estimate').hidden = seconds === undefined;
@@ -123,6 +129,15 @@ export class Panel {
     const curl = byId<HTMLTextAreaElement>('curl');
     if (curl.value !== command) curl.value = command;
     byId('reuse').ariaDisabled = String(state.runs.length === 0);
+  }
+
+  /** One button fills and cancels, so that it keeps the focus. Enter in a field presses it only where it submits. */
+  #renderButton(isFilling: boolean): void {
+    const button = byId<HTMLButtonElement>('fill');
+    setText(button, isFilling ? 'Cancel' : 'Fill');
+    button.title = isFilling ? 'Esc' : 'Ctrl+Enter';
+    button.type = isFilling ? 'button' : 'submit';
+    button.classList.toggle('primary', !isFilling);
   }
 
   #renderErrors(errors: State['errors']): void {
