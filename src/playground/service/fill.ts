@@ -1,6 +1,6 @@
 import type { Answer, Frame, Phase } from '../state/types.ts';
 import { readEvents, type ServiceEvent } from './events.ts';
-import { ask, ServiceError } from './http.ts';
+import { ask, askFor, ServiceError } from './http.ts';
 
 export interface FillRequest {
   /** Parameters of the API, as text. */
@@ -89,8 +89,8 @@ export async function fill(
     body.set('image', image, 'picture');
     body.set('mask', mask, 'mask.png');
     const headers = { 'idempotency-key': randomId() }; // sent twice, it is still one job
-    const send = () => ask('v1/jobs', { method: 'POST', body, headers, key, signal });
-    const { id, parameters, estimate_seconds } = (await (await patiently(send)).json()) as JobView;
+    const send = () => askFor('v1/jobs', { method: 'POST', body, headers, key, signal }, asText);
+    const { id, parameters, estimate_seconds } = JSON.parse(await patiently(send)) as JobView;
     estimate = estimate_seconds;
     reports.phase({ name: 'queued', position: 0, seconds: estimate });
     const { seed, model } = parameters;
@@ -115,14 +115,18 @@ export async function fill(
         if (!(error instanceof ServiceError) || error.status !== 0) throw error;
       }
     }
-    reports.phase({ name: 'receiving' });
-    const view = (await (await patiently(() => ask(`v1/jobs/${id}`, { key, signal }))).json()) as JobView;
+    const { images } = JSON.parse(await receive(`v1/jobs/${id}`, asText)) as JobView;
     const files: Blob[] = [];
-    for (const n of view.images.keys()) {
-      const fetchFile = () => ask(`v1/jobs/${id}/images/${n}`, { key, signal });
-      files.push(await (await patiently(fetchFile)).blob());
-    }
+    for (const n of images.keys())
+      files.push(await receive(`v1/jobs/${id}/images/${n}`, (response) => response.blob()));
     return { answer, files };
+  }
+
+  function receive<T>(path: string, read: (response: Response) => Promise<T>): Promise<T> {
+    return patiently(() => {
+      reports.phase({ name: 'receiving' });
+      return askFor(path, { key, signal }, read);
+    });
   }
 
   function handle({ event, data }: ServiceEvent): Answer | undefined {
@@ -141,7 +145,7 @@ export async function fill(
   }
 
   /** Calls the service until it is not busy, not loading and can be reached. */
-  async function patiently(call: () => Promise<Response>): Promise<Response> {
+  async function patiently<T>(call: () => Promise<T>): Promise<T> {
     const started = Date.now();
     for (;;) {
       try {
@@ -171,6 +175,9 @@ export async function fill(
     });
   }
 }
+
+/** Parsed by the caller: what is no JSON will not be JSON the next time. */
+const asText = (response: Response) => response.text();
 
 function reasonToWait({ status, slug }: ServiceError): 'busy' | 'loading' | 'unreachable' | undefined {
   if (status === 429 || slug === 'too-many-connections') return 'busy';

@@ -53,3 +53,18 @@ export async function ask(path: string, { key, headers, ...init }: Asking = {}):
   const problem = await response.json().catch(() => ({}));
   throw new ServiceError(response.status, problem as Problem, response.headers);
 }
+
+/** Asks, and reads the body. A connection that breaks meanwhile is a service that does not answer. */
+export async function askFor<T>(
+  path: string,
+  asking: Asking,
+  read: (response: Response) => Promise<T>,
+): Promise<T> {
+  const response = await ask(path, asking);
+  try {
+    return await read(response);
+  } catch (error) {
+    if (asking.signal?.aborted) throw error;
+    throw new ServiceError(0);
+  }
+}
