@@ -69,11 +69,14 @@ def test_a_refusal_says_which_field_is_wrong(client: Client) -> None:
 
 
 class BusyFirst(http.server.BaseHTTPRequestHandler):
-    """Refuses the first requests with 429, or drops those whose numbers are named, and forwards the others to the service."""
+    """Refuses the first requests with 429, or drops those whose numbers are named, and forwards the others to the service.
+    May break off the first answer of each path."""
 
     refusals = 0
     dropped: ClassVar[list[int]] = []
     keys: ClassVar[list[str | None]] = []
+    tears = False
+    torn: ClassVar[set[str]] = set()
 
     def do_POST(self) -> None:
         body = self.rfile.read(int(self.headers.get("content-length", 0)))
@@ -97,6 +100,9 @@ class BusyFirst(http.server.BaseHTTPRequestHandler):
         self.send_header("content-type", kind)
         self.send_header("content-length", str(len(body)))
         self.end_headers()
+        if BusyFirst.tears and self.path not in BusyFirst.torn:
+            BusyFirst.torn.add(self.path)
+            body = body[: len(body) // 2]
         self.wfile.write(body)
 
     def log_message(self, *_: object) -> None:
@@ -109,6 +115,8 @@ def busy() -> Iterator[str]:
     threading.Thread(target=server.serve_forever, daemon=True).start()
     BusyFirst.keys.clear()
     BusyFirst.dropped.clear()
+    BusyFirst.torn.clear()
+    BusyFirst.tears = False
     yield f"http://127.0.0.1:{server.server_port}"
     server.shutdown()
     server.server_close()
@@ -131,6 +139,19 @@ def test_a_job_survives_lost_connections(busy: str) -> None:
     BusyFirst.dropped.append(len(BusyFirst.keys) + 1)
     with Client(busy, api_key=API_KEY) as client, pytest.raises(httpx.TransportError):
         client.fill(image=IMAGE, mask=MASK)
+
+
+def test_a_job_survives_connections_that_break_in_the_middle_of_an_answer(busy: str) -> None:
+    BusyFirst.refusals = 0
+    BusyFirst.tears = True
+    with Client(busy, api_key=API_KEY, poll_s=0.05) as client:
+        filled = client.job(image=IMAGE, mask=MASK, steps=2, num_images=2, seed=7)
+        for end in ("/v1/jobs", "/images/0", "/images/1"):
+            assert any(path.endswith(end) for path in BusyFirst.torn)
+        assert filled == client.job(image=IMAGE, mask=MASK, steps=2, num_images=2, seed=7)
+        BusyFirst.torn.clear()
+        with pytest.raises(httpx.TransportError):
+            client.fill(image=IMAGE, mask=MASK)
 
 
 def test_none_is_a_parameter_that_is_not_given(client: Client) -> None:

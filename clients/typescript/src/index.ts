@@ -51,6 +51,22 @@ export class ServiceError extends Error {
   }
 }
 
+/** The service is busy or starting. */
+class BusyError extends ServiceError {
+  /** Milliseconds after which to try again. */
+  readonly waitMs: number;
+  constructor(problem: Problem, retryAfter: string | null) {
+    super(problem);
+    const seconds = Number(retryAfter ?? 1); // NaN for a date
+    this.waitMs = 1000 * (Number.isFinite(seconds) ? seconds : 1);
+  }
+}
+
+type Init = Omit<RequestInit, 'headers'> & { headers?: Record<string, string> };
+type Read<T> = (answer: Response) => T | Promise<T>;
+const asText: Read<string> = (answer) => answer.text();
+const asBytes = async (answer: Response) => new Uint8Array(await answer.arrayBuffer());
+
 export interface ClientOptions {
   /** Sent as Authorization: Bearer. */
   apiKey?: string;
@@ -79,12 +95,13 @@ export class InpaintClient {
   /** Fills the hole of a picture. With num_images above 1, use job() or stream(). */
   async fill(image: Picture, options: FillOptions = {}): Promise<Filled> {
     const { signal, ...parameters } = options;
-    const answer = await this.#post('/v1/inpaint', form(image, parameters), { accept: 'image/*' }, signal);
-    return {
-      picture: new Uint8Array(await answer.arrayBuffer()),
+    const headers = { accept: 'image/*' };
+    const init = { method: 'POST', body: form(image, parameters), headers, signal };
+    return this.#send('/v1/inpaint', init, async (answer) => ({
+      picture: await asBytes(answer),
       model: answer.headers.get('x-model') ?? '',
       seed: Number(answer.headers.get('x-seed')),
-    };
+    }));
   }
 
   /** Fills the hole of a picture file, and writes the result in the format that the name of the target ends with. */
@@ -108,7 +125,8 @@ export class InpaintClient {
   async *stream(image: Picture, options: FillOptions = {}): AsyncGenerator<FillEvent> {
     const { signal, ...parameters } = options;
     const headers = { accept: 'text/event-stream' };
-    const { body } = await this.#post('/v1/inpaint', form(image, parameters), headers, signal);
+    const init = { method: 'POST', body: form(image, parameters), headers, signal };
+    const body = await this.#send('/v1/inpaint', init, (answer) => answer.body);
     const text = body as unknown as ReadableStream<BufferSource>;
     for await (const { event, data } of text
       .pipeThrough(new TextDecoderStream())
@@ -128,12 +146,13 @@ export class InpaintClient {
   async job(image: Picture, options: JobOptions = {}): Promise<Filled[]> {
     const { signal, onProgress, ...parameters } = options;
     const headers = { 'idempotency-key': randomKey() };
-    const created = await this.#post('/v1/jobs', form(image, parameters), headers, signal);
-    const job = (await created.json()) as Job;
+    const init = { method: 'POST', body: form(image, parameters), headers, signal };
+    const job = await this.#job('/v1/jobs', init);
     try {
       return await this.#finished(job, onProgress, signal);
     } catch (error) {
-      if (signal?.aborted) await this.#send(`/v1/jobs/${job.id}`, { method: 'DELETE' }).catch(() => {});
+      if (signal?.aborted)
+        await this.#send(`/v1/jobs/${job.id}`, { method: 'DELETE' }, asText).catch(() => {});
       throw error;
     }
   }
@@ -148,49 +167,53 @@ export class InpaintClient {
       if (job.status !== 'queued' && job.status !== 'running')
         throw new TypeError(`the job was ${job.status}`);
       await pause(this.#options.pollMs, signal);
-      job = (await (await this.#send(`/v1/jobs/${job.id}`, { signal })).json()) as Job;
+      job = await this.#job(`/v1/jobs/${job.id}`, { signal });
     }
     const { model, seed } = job.parameters as { model: string; seed: number };
     // Not the links of the job: they begin with the path of the service, which the base URL has already.
     const files = job.images.map(async (_, n) => {
-      const answer = await this.#send(`/v1/jobs/${job.id}/images/${n}`, { signal });
-      return { picture: new Uint8Array(await answer.arrayBuffer()), model, seed };
+      const picture = await this.#send(`/v1/jobs/${job.id}/images/${n}`, { signal }, asBytes);
+      return { picture, model, seed };
     });
     return Promise.all(files);
   }
 
-  #post(path: string, body: FormData, headers: Record<string, string>, signal?: AbortSignal) {
-    return this.#send(path, { method: 'POST', body, headers, signal });
+  /** A job that was created or asked for. What is no JSON is not asked for again. */
+  async #job(path: string, init: Init): Promise<Job> {
+    return JSON.parse(await this.#send(path, init, asText)) as Job;
   }
 
   /**
-   * Sends a request, again when the service is busy or, if it can be repeated, when the connection is lost. Rejects with
-   * ServiceError for any other refusal.
+   * Sends a request and reads its answer, again when the service is busy or, if it can be repeated, when the connection is
+   * lost. Rejects with ServiceError for any other refusal.
    */
-  async #send(
-    path: string,
-    init: Omit<RequestInit, 'headers'> & { headers?: Record<string, string> },
-  ): Promise<Response> {
+  async #send<T>(path: string, init: Init, read: Read<T>): Promise<T> {
     const { apiKey, retries } = this.#options;
     const headers = { ...init.headers, ...(apiKey && { authorization: `Bearer ${apiKey}` }) };
     const isRepeatable = init.method !== 'POST' || 'idempotency-key' in headers;
-    for (let attempt = 0; ; attempt++) {
+    for (let left = retries; ; left--) {
       // Node 24's fetch also rejects a promise that nobody holds when a form meets a signal that has aborted before.
       init.signal?.throwIfAborted();
-      const answer = await fetch(this.#base + path, { ...init, headers }).catch((error) => {
-        if (!isRepeatable || attempt === retries || init.signal?.aborted) throw error;
-      });
-      if (!answer) {
-        await pause(LOST_MS, init.signal);
-        continue;
+      try {
+        return await ask(this.#base + path, { ...init, headers }, read);
+      } catch (error) {
+        init.signal?.throwIfAborted();
+        const isBusy = error instanceof BusyError;
+        const isLost = isRepeatable && !(error instanceof ServiceError);
+        if (left === 0 || !(isBusy || isLost)) throw error;
+        await pause(isBusy ? error.waitMs : LOST_MS, init.signal);
       }
-      if (answer.ok) return answer;
-      const problem = await problemOf(answer);
-      if (!BUSY.includes(answer.status) || attempt === retries) throw new ServiceError(problem);
-      const seconds = Number(answer.headers.get('retry-after') ?? 1); // NaN for a date
-      await pause(1000 * (Number.isFinite(seconds) ? seconds : 1), init.signal);
     }
   }
+}
+
+/** Sends a request once, and reads its answer. */
+async function ask<T>(url: string, init: Init, read: Read<T>): Promise<T> {
+  const answer = await fetch(url, init);
+  if (answer.ok) return read(answer);
+  const problem = await problemOf(answer);
+  if (BUSY.includes(answer.status)) throw new BusyError(problem, answer.headers.get('retry-after'));
+  throw new ServiceError(problem);
 }
 
 function form(image: Picture, { mask, ...parameters }: Omit<FillOptions, 'signal'>): FormData {

@@ -72,9 +72,13 @@ test('a refusal says which field is wrong', async () => {
   }, ServiceError);
 });
 
-/** Refuses the first requests with 429, or drops those whose numbers are named, and forwards the others to the service. */
-async function busyFirst(t, refusals, dropped = []) {
+/**
+ * Refuses the first requests with 429, or drops those whose numbers are named, and forwards the others to the service. May
+ * break off the first answer of each path.
+ */
+async function busyFirst(t, refusals, dropped = [], tears = false) {
   const seen = [];
+  const torn = new Set();
   const server = createServer(async (request, response) => {
     seen.push(request.headers['idempotency-key']);
     const chunks = [];
@@ -84,12 +88,16 @@ async function busyFirst(t, refusals, dropped = []) {
     const { host, connection, ...headers } = request.headers;
     const body = chunks.length > 0 ? Buffer.concat(chunks) : undefined;
     const answer = await fetch(SERVICE + request.url, { method: request.method, headers, body });
-    response.writeHead(answer.status, { 'content-type': answer.headers.get('content-type') });
-    response.end(Buffer.from(await answer.arrayBuffer()));
+    const bytes = Buffer.from(await answer.arrayBuffer());
+    const type = answer.headers.get('content-type');
+    response.writeHead(answer.status, { 'content-type': type, 'content-length': bytes.length });
+    if (!tears || torn.has(request.url)) return response.end(bytes);
+    torn.add(request.url);
+    response.write(bytes.subarray(0, bytes.length / 2), () => request.socket.destroy());
   });
   await new Promise((resolve) => server.listen(0, '127.0.0.1', resolve));
   t.after(() => server.close());
-  return { url: `http://127.0.0.1:${server.address().port}`, seen };
+  return { url: `http://127.0.0.1:${server.address().port}`, seen, torn };
 }
 
 test('a job is sent again after 429, with the same key', async (t) => {
@@ -107,6 +115,19 @@ test('a job survives lost connections', async (t) => {
   assert.equal(seen[0], seen[1]);
   const once = await busyFirst(t, 0, [1]);
   await assert.rejects(new InpaintClient(once.url, { apiKey }).fill(image, { mask }), TypeError);
+});
+
+test('a job survives connections that break in the middle of an answer', async (t) => {
+  const { url, torn } = await busyFirst(t, 0, [], true);
+  const breaking = new InpaintClient(url, { apiKey, pollMs: 50 });
+  const options = { mask, steps: 2, num_images: 2, seed: 7 };
+  const filled = await breaking.job(image, options);
+  assert.ok(
+    ['/v1/jobs', '/images/0', '/images/1'].every((end) => [...torn].some((url) => url.endsWith(end))),
+  );
+  assert.deepEqual(filled, await breaking.job(image, options));
+  torn.clear();
+  await assert.rejects(breaking.fill(image, { mask }), TypeError);
 });
 
 test('a job whose signal aborts is cancelled', async () => {

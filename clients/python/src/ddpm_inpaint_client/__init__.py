@@ -3,7 +3,7 @@
 import time
 import uuid
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, Self, Unpack
@@ -84,9 +84,8 @@ class Client:
 
     def fill(self, **request: Unpack[InpaintForm]) -> Filled:
         """Fills the hole of a picture. With num_images above 1, use job() or stream()."""
-        with self._send("POST", "/v1/inpaint", accept="image/*", form=dict(request)) as answer:
-            picture = answer.read()
-            return Filled(picture, answer.headers["x-model"], int(answer.headers["x-seed"]))
+        answer = self._send("POST", "/v1/inpaint", accept="image/*", form=dict(request))
+        return Filled(answer.content, answer.headers["x-model"], int(answer.headers["x-seed"]))
 
     def fill_file(
         self, source: str | Path, target: str | Path, *, mask: str | Path | None = None, **parameters: Any
@@ -103,7 +102,9 @@ class Client:
 
     def stream(self, **request: Unpack[InpaintForm]) -> Iterator[Event]:
         """Fills the hole of a picture, and tells the progress. The last event is the result."""
-        with self._send("POST", "/v1/inpaint", accept="text/event-stream", form=dict(request)) as answer:
+        accept = "text/event-stream"
+        answer = self._send("POST", "/v1/inpaint", accept=accept, form=dict(request), stream=True)
+        with closing(answer):
             for sent in httpx_sse.EventSource(answer).iter_sse():
                 data = sent.json()
                 if sent.event == "error":
@@ -119,9 +120,7 @@ class Client:
         """Fills the hole of a picture as a job, which waits for its turn and outlives connections: one picture
         for each candidate. Sending it again creates no second job."""
         key = str(uuid.uuid4())
-        with self._send("POST", "/v1/jobs", form=dict(request), key=key) as answer:
-            answer.read()
-            job: Job = answer.json()
+        job: Job = self._send("POST", "/v1/jobs", form=dict(request), key=key).json()
         while True:
             on_progress(job)
             if job["status"] == "succeeded":
@@ -131,18 +130,15 @@ class Client:
             if job["status"] not in ("queued", "running"):
                 raise RuntimeError(f"the job was {job['status']}")
             time.sleep(self._poll_s)
-            with self._send("GET", f"/v1/jobs/{job['id']}") as answer:
-                answer.read()
-                job = answer.json()
+            job = self._send("GET", f"/v1/jobs/{job['id']}").json()
+        parameters = job["parameters"]
         filled = []
         # Not the links of the job: they begin with the path of the service, which the base URL has already.
         for n in range(len(job["images"])):
-            with self._send("GET", f"/v1/jobs/{job['id']}/images/{n}") as answer:
-                parameters = job["parameters"]
-                filled.append(Filled(answer.read(), parameters["model"], parameters["seed"]))
+            picture = self._send("GET", f"/v1/jobs/{job['id']}/images/{n}").content
+            filled.append(Filled(picture, parameters["model"], parameters["seed"]))
         return filled
 
-    @contextmanager
     def _send(
         self,
         method: str,
@@ -151,9 +147,10 @@ class Client:
         accept: str | None = None,
         form: dict[str, Any] | None = None,
         key: str | None = None,
-    ) -> Iterator[httpx.Response]:
-        """Sends a request, again when the service is busy or, if it can be repeated, when the connection is lost.
-        Gives its answer, which has not been read yet. Raises ServiceError for any other refusal."""
+        stream: bool = False,
+    ) -> httpx.Response:
+        """Sends a request and reads the answer, except that of a stream. Sends it again when the service is busy
+        or, if it can be repeated, when the connection is lost. Raises ServiceError for any other refusal."""
         sent = form or {}
         headers = {name: value for name, value in {"accept": accept, "idempotency-key": key}.items() if value}
         files = {name: sent[name] for name in PICTURES if sent.get(name)}
@@ -164,25 +161,26 @@ class Client:
             if name not in PICTURES and value is not None
         }
         repeatable = method != "POST" or key is not None
-        for attempt in range(self._retries + 1):
+        left = self._retries
+        while True:
             request = self._http.build_request(
                 method, path, headers=headers, files={**parts, **files} or None
             )
             try:
-                answer = self._http.send(request, stream=True)
-            except httpx.TransportError:
-                if not repeatable or attempt == self._retries:
-                    raise
-                time.sleep(LOST_S)
-                continue
-            with closing(answer):
+                answer = self._http.send(request, stream=stream)
                 if answer.is_success:
-                    yield answer
-                    return
+                    return answer
                 answer.read()
-            if answer.status_code not in BUSY or attempt == self._retries:
-                raise ServiceError(_problem(answer))
-            time.sleep(_seconds(answer))
+            except httpx.TransportError:
+                if not repeatable or left == 0:
+                    raise
+                wait = LOST_S
+            else:
+                if answer.status_code not in BUSY or left == 0:
+                    raise ServiceError(_problem(answer))
+                wait = _seconds(answer)
+            time.sleep(wait)
+            left -= 1
 
 
 def _seconds(answer: httpx.Response) -> int:
