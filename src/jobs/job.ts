@@ -191,7 +191,7 @@ export class UnknownJobError extends Error {
 
 /** The same message in each of those cases: a client cannot find out which ids others have. */
 export const noSuchJob = (id: string) =>
-  new UnknownJobError(`there is no job ${id}; finished jobs are deleted after a while`);
+  new UnknownJobError(`there is no job ${id || 'without an id'}; finished jobs are deleted after a while`);
 
 /** The same Idempotency-Key came with another request. */
 export class IdempotencyConflictError extends Error {

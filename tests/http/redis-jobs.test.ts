@@ -35,6 +35,25 @@ describe.skipIf(!hasRedis)('two replicas on one Redis', () => {
     }
   });
 
+  test.each([
+    ['no id', ''],
+    ['the name of another part of a job', ':events'],
+  ])('%s is no job', async (_, part) => {
+    const { body: job } = await post({ task: 'sample', steps: 1 }).expect(202);
+    await events(a, job.id, '0').expect(200); // until it has ended
+    const path = `/v1/jobs/${part && job.id + part}`;
+    for (const ask of [
+      request(a.url).get(path),
+      request(a.url).get(`${path}/events`),
+      request(a.url).get(`${path}/images/0`),
+      request(a.url).delete(path),
+    ]) {
+      const { status, body } = await ask;
+      expect([status, body.type]).toEqual([404, '/problems/unknown-job']);
+      expect(body.detail).toMatch(/^there is no job \S.*; finished jobs/);
+    }
+  });
+
   test('a count with another window is another count', async () => {
     const [first, second] = [newKey(), newKey()];
     const entry = (key: string, limit: string) => `alice:${hashKey(key).toString('hex')}:${limit}`;
