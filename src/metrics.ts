@@ -134,6 +134,12 @@ export function createMetrics() {
       labelNames: ['reason'],
       registers,
     }),
+    webhooks: new Counter({
+      name: 'ddpm_inpaint_webhooks_total',
+      help: 'Webhooks of jobs, by result: delivered, or failed (given up after the last try)',
+      labelNames: ['result'],
+      registers,
+    }),
     steps: new Counter({
       name: 'ddpm_inpaint_denoising_steps_total',
       help: 'Network evaluations of finished requests: a step of each window of each image',

@@ -65,6 +65,18 @@ function openQueue(
       log.warn({ job: id, problem: problem.slug, detail: problem.message }, 'job failed');
       return problem.toJSON('/v1/jobs');
     },
-    notify: (job) => post(job.webhook, job.id, jobView(job, config.BASE_PATH ?? '', registry), webhooks),
+    notify: async (job, isLastTry) => {
+      try {
+        await post(job.webhook, job.id, jobView(job, config.BASE_PATH ?? '', registry), webhooks);
+        metrics.webhooks.inc({ result: 'delivered' });
+      } catch (err) {
+        if (isLastTry) {
+          metrics.webhooks.inc({ result: 'failed' });
+          // Of its address the origin alone: the rest is often a secret.
+          log.warn({ job: job.id, origin: new URL(job.webhook).origin, err }, 'webhook given up');
+        }
+        throw err;
+      }
+    },
   });
 }

@@ -162,8 +162,8 @@ export interface JobQueueOptions {
   onUnknownModel?: (model: string) => void;
   /** Milliseconds that a job waits while no process can serve its model; then it fails. Only where there are several. */
   modelWaitMs?: number;
-  /** Posts a job's outcome to its webhook; rejects when it should be tried again. */
-  notify?: (job: Job & { webhook: string }) => Promise<void>;
+  /** Posts a job's outcome to its webhook; rejects when it should be tried again, unless it was the last try. */
+  notify?: (job: Job & { webhook: string }, isLastTry: boolean) => Promise<void>;
 }
 
 export const MODEL_WAIT_MS = 300_000;

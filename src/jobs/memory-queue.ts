@@ -44,7 +44,7 @@ const DEFAULTS = {
   concurrency: CONCURRENCY,
   now: () => performance.now(),
   date: () => new Date(),
-  notify: async (_: Job & { webhook: string }) => {},
+  notify: (async () => {}) as NonNullable<JobQueueOptions['notify']>,
 };
 
 interface Entry {
@@ -240,7 +240,7 @@ export class MemoryJobQueue implements JobQueue {
     this.#dropOld();
     const { webhook } = job;
     if (webhook && outcome.status !== 'cancelled')
-      void retried(() => this.#options.notify({ ...job, webhook }), this.#closing.signal);
+      void retried((isLast) => this.#options.notify({ ...job, webhook }, isLast), this.#closing.signal);
   }
 
   #tell(entry: Entry, event: Omit<JobEvent, 'id'>) {

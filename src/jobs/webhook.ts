@@ -19,10 +19,11 @@ export function isAllowed(url: string, { origins }: Pick<WebhookOptions, 'origin
 /**
  * Posts a JSON body, signed according to Standard Webhooks (standardwebhooks.com): webhook-signature is
  * "v1," + base64(HMAC-SHA256(secret, "<webhook-id>.<webhook-timestamp>.<body>")).
- * Rejects unless the answer is 2xx; the caller may try again with the same id.
+ * Rejects unless the answer is 2xx; the caller may try again with the same id. The error does not contain the URL, which
+ * may be a secret.
  */
 export async function post(url: string, id: string, data: object, { secret, ...options }: WebhookOptions) {
-  if (!isAllowed(url, options)) throw new Error(`${url} is not on the list of allowed origins`);
+  if (!isAllowed(url, options)) throw new Error('its origin is not on the list of allowed origins');
   const body = JSON.stringify(data);
   const timestamp = String(Math.floor(Date.now() / 1000));
   const response = await fetch(url, {
@@ -38,7 +39,7 @@ export async function post(url: string, id: string, data: object, { secret, ...o
     body,
   });
   await response.body?.cancel();
-  if (!response.ok) throw new Error(`${url} answered ${response.status}`);
+  if (!response.ok) throw new Error(`answered ${response.status}`);
 }
 
 /** `secret`: `whsec_` and base64, as in Standard Webhooks, or any other string, whose bytes are the key. */
@@ -48,10 +49,13 @@ function sign(content: string, secret: string): string {
 }
 
 /** Calls `deliver` until it succeeds, at most WEBHOOK_TRIES times. Stops without an error, also when the signal aborts. */
-export async function retried(deliver: () => Promise<void>, signal: AbortSignal): Promise<void> {
+export async function retried(
+  deliver: (isLastTry: boolean) => Promise<void>,
+  signal: AbortSignal,
+): Promise<void> {
   for (let wait = WEBHOOK_DELAY_MS, tries = 1; ; wait *= 2, tries++) {
     try {
-      return await deliver();
+      return await deliver(tries === WEBHOOK_TRIES);
     } catch {
       if (tries === WEBHOOK_TRIES || signal.aborted) return;
       await sleep(wait, undefined, { ref: false });

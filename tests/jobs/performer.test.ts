@@ -19,7 +19,10 @@ async function told(status: Job['status']): Promise<string[]> {
     calls.push(ended.status);
   };
   const options = { notify, perform: () => Promise.reject(), describeError: () => ({}), onError: () => {} };
-  await new Performer(options as unknown as ConstructorParameters<typeof Performer>[0], store).notify('a');
+  await new Performer(options as unknown as ConstructorParameters<typeof Performer>[0], store).notify(
+    'a',
+    false,
+  );
   return calls;
 }
 

@@ -17,6 +17,8 @@ import { RedisJobQueue, type RedisQueueOptions } from '../../src/jobs/redis/queu
 import { hasRedis, RedisServer } from '../helpers/redis.ts';
 import { limitsSuite } from './limits.ts';
 
+vi.mock('../../src/jobs/webhook.ts', () => ({ WEBHOOK_TRIES: 2, WEBHOOK_DELAY_MS: 10 }));
+
 const newRequest = (): JobRequest => ({ id: randomUUID(), task: 'sample', fields: { seed: 1 } });
 const result = (bytes = 10): JobResult => ({
   files: [new Uint8Array(bytes).fill(7)],
@@ -256,21 +258,18 @@ describe.skipIf(!hasRedis)('jobs on Redis', () => {
     expect(events.at(-1)).toMatchObject({ id: 302, event: 'result' });
   });
 
-  test('a webhook is retried until it accepts the outcome', async () => {
+  test('a webhook is retried until it accepts the outcome; the last try is said to be that', async () => {
     const told: string[] = [];
-    let deaf = true;
     const queue = await replica({
-      notify: async ({ id, status, webhook }) => {
-        if (deaf) {
-          deaf = false;
-          throw new Error('not now');
-        }
-        told.push(`${id} ${status} ${webhook}`);
+      notify: async ({ id, status, webhook }, isLastTry) => {
+        told.push(`${id} ${status} ${webhook} ${isLastTry}`);
+        if (!isLastTry) throw new Error('not now');
       },
     });
     const webhook = 'https://example.org/hook';
     const { job } = await queue.submit({ ...newRequest(), webhook });
-    await expect.poll(() => told).toEqual([`${job.id} succeeded ${webhook}`]);
+    const tries = [false, true].map((isLastTry) => `${job.id} succeeded ${webhook} ${isLastTry}`);
+    await expect.poll(() => told).toEqual(tries);
   });
 
   test('while Redis is down, requests fail soon; running jobs wait and then finish normally', async () => {

@@ -728,7 +728,7 @@ export interface components {
             mask?: string;
             /**
              * Format: uri
-             * @description URL that the job is posted to when it has succeeded or failed, signed according to Standard Webhooks. Its origin must be one of WEBHOOK_ORIGINS
+             * @description URL that the job is posted to when it has succeeded or failed, signed according to Standard Webhooks. Its origin must be one of WEBHOOK_ORIGINS; it contains no user name and no password
              * @example
              */
             webhook?: string;
@@ -836,7 +836,7 @@ export interface components {
             mask?: string;
             /**
              * Format: uri
-             * @description URL that the job is posted to when it has succeeded or failed, signed according to Standard Webhooks. Its origin must be one of WEBHOOK_ORIGINS
+             * @description URL that the job is posted to when it has succeeded or failed, signed according to Standard Webhooks. Its origin must be one of WEBHOOK_ORIGINS; it contains no user name and no password
              * @example
              */
             webhook?: string;

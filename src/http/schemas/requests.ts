@@ -38,6 +38,13 @@ const NEEDS_IMAGE = {
   else: { required: ['image'] },
 };
 
+/** With one, fetch() would refuse to call the webhook. What is no URL has another error. */
+function hasNoLogin(url: string): boolean {
+  if (!URL.canParse(url)) return true;
+  const { username, password } = new URL(url);
+  return `${username}${password}` === '';
+}
+
 /** A job is a request of either task. Pictures that the task does not use are refused. */
 function jobBody<Picture extends z.ZodType<Buffer>>(picture: Picture) {
   return z
@@ -48,11 +55,12 @@ function jobBody<Picture extends z.ZodType<Buffer>>(picture: Picture) {
       webhook: z
         .url({ protocol: /^https?$/ })
         .max(2000)
+        .refine(hasNoLogin, 'must not contain a user name or a password')
         .optional()
         .meta({
           description:
             'URL that the job is posted to when it has succeeded or failed, signed according to Standard Webhooks. Its ' +
-            'origin must be one of WEBHOOK_ORIGINS',
+            'origin must be one of WEBHOOK_ORIGINS; it contains no user name and no password',
           examples: [''],
         }),
       ...inpainting,

@@ -22,8 +22,8 @@ export interface DeliveriesOptions {
   process: (id: string, attemptsMade: number) => Promise<number | undefined>;
   /** BullMQ gives up on a job, because too many replicas died while they ran it. */
   onGivenUp: (id: string, error: Error) => Promise<void>;
-  /** Calls a job's webhook; tried again when it rejects. */
-  notify: (id: string) => Promise<void>;
+  /** Calls a job's webhook; when it rejects, it is called again, WEBHOOK_TRIES times in all. */
+  notify: (id: string, isLastTry: boolean) => Promise<void>;
   onError: (error: Error) => void;
 }
 
@@ -69,10 +69,9 @@ export class Deliveries {
       if (delivery?.finishedOn) await options.onGivenUp(delivery.data.id, error);
     };
     jobs.on('failed', (delivery, error) => void gaveUp(delivery, error).catch(onError));
-    const webhooks = new Worker<Payload>('webhooks', ({ data }) => options.notify(data.id), {
-      ...working,
-      concurrency: WEBHOOKS_AT_ONCE,
-    });
+    const notify = ({ data, attemptsMade }: Delivery<Payload>) =>
+      options.notify(data.id, attemptsMade + 1 === WEBHOOK_TRIES);
+    const webhooks = new Worker<Payload>('webhooks', notify, { ...working, concurrency: WEBHOOKS_AT_ONCE });
     this.#workers = [jobs, webhooks];
     for (const queue of [this.#jobs, this.#webhooks]) queue.on('error', onError);
     for (const worker of this.#workers) worker.on('error', onError);

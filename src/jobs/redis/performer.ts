@@ -85,12 +85,12 @@ export class Performer {
   readonly onGivenUp = (id: string, error: Error): Promise<void> => this.#fail(id, error);
 
   /** Calls the webhook of a job that has ended. */
-  readonly notify = async (id: string): Promise<void> => {
+  readonly notify = async (id: string, isLastTry: boolean): Promise<void> => {
     const job = await this.#store.get(id);
     if (!job?.webhook) return;
     if (!job.finishedAt) throw new Error(`job ${id} is still ${job.status}`);
     if (job.status === 'cancelled') return; // while it was ending here; webhooks tell of success and failure
-    await this.#options.notify?.({ ...job, webhook: job.webhook });
+    await this.#options.notify?.({ ...job, webhook: job.webhook }, isLastTry);
   };
 
   /** Tells the other replicas, for `ms` milliseconds, which models can be served here. */
