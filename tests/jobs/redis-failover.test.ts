@@ -31,7 +31,7 @@ describe.skipIf(!hasRedis)('a failover', () => {
     onTestFinished(() => admin.disconnect());
     await admin.replicaof('127.0.0.1', portOf(next));
     target.port = portOf(next);
-    for (const connection of [connections.request, connections.worker]) {
+    for (const connection of [connections.request, connections.pictures, connections.worker]) {
       await connection.set('a', '2').catch(() => {});
       await expect.poll(() => connection.set('a', '3').catch(String)).toBe('OK');
     }

@@ -27,6 +27,11 @@ export const reconnectOnError = ({ message }: Error) => message.includes('READON
 export interface Connections {
   /** For commands of requests: each fails with an error after ANSWER_MS. */
   request: Redis;
+  /**
+   * For pictures of requests: large ones take longer than ANSWER_MS, and what is sent after them waits for them. Its
+   * commands fail when the connection is lost, or silent for REQUEST_SILENCE_MS.
+   */
+  pictures: Redis;
   /** For running jobs: waits until Redis is back. */
   worker: Redis;
   subscriber: Redis;
@@ -67,8 +72,13 @@ export async function connect(url: string, onError: (error: Error) => void): Pro
     reconnectOnError,
   });
   const subscriber = worker.duplicate();
-  for (const connection of [worker, subscriber]) connection.on('error', onError);
-  return { request, worker, subscriber };
+  const pictures = request.duplicate({
+    commandTimeout: undefined,
+    maxRetriesPerRequest: 0,
+    lazyConnect: false,
+  });
+  for (const connection of [pictures, worker, subscriber]) connection.on('error', onError);
+  return { request, pictures, worker, subscriber };
 }
 
 async function assertUsable(redis: Redis) {
@@ -94,8 +104,8 @@ export async function untilSilent({ request }: Connections, signal: AbortSignal)
   }
 }
 
-export function disconnect({ request, worker, subscriber }: Connections): void {
-  for (const connection of [request, worker, subscriber]) connection.disconnect();
+export function disconnect(connections: Connections): void {
+  for (const connection of Object.values(connections)) connection.disconnect();
 }
 
 /** Names and messages of the errors that ioredis throws while Redis cannot answer. */

@@ -73,8 +73,8 @@ export class RedisJobQueue implements JobQueue {
     this.#options = options;
     this.#connections = connections;
     const bounds = { ...DEFAULTS, ...limits, prefix };
-    this.#requestStore = new JobStore(connections.request, bounds);
-    this.#store = new JobStore(connections.worker, bounds);
+    this.#requestStore = new JobStore(connections.request, connections.pictures, bounds);
+    this.#store = new JobStore(connections.worker, connections.worker, bounds);
     this.#performer = new Performer({ ...options, onError: this.#onError }, this.#store);
     const { process, onGivenUp, notify } = this.#performer;
     const { concurrency = CONCURRENCY } = options;

@@ -47,12 +47,17 @@ const PAGE = 1000;
 /** The records, pictures and events of jobs in Redis, shared by all replicas. */
 export class JobStore {
   readonly #redis: Redis;
+  readonly #pictures: Redis;
   readonly #options: StoreOptions;
   /** What every script is given. */
   readonly #bounds: object;
+  /** The last picture that is being read. */
+  #reading = Promise.resolve();
 
-  constructor(redis: Redis, options: StoreOptions) {
+  /** `pictures`: the connection for pictures of requests. */
+  constructor(redis: Redis, pictures: Redis, options: StoreOptions) {
     this.#redis = redis;
+    this.#pictures = pictures;
     this.#options = options;
     const { limit, inputBytes, shared, history, ttlMs, resultBytes } = options;
     const bounds = { limit, inputBytes, shared, history, ttl: ttlMs, bound: resultBytes };
@@ -90,7 +95,8 @@ export class JobStore {
     };
     const claim = { owner: owner ?? '', bytes: inputBytesOf(request) };
     const job = { id, record, fingerprint: key?.fingerprint, ...claim, ...held };
-    const answer = await this.#run(SUBMIT, job, image ?? '', mask ?? '');
+    const connection = claim.bytes > 0 ? this.#pictures : this.#redis;
+    const answer = await this.#runOn(connection, SUBMIT, job, image ?? '', mask ?? '');
     this.#assertNotFull(answer);
     const [what, value] = answer as [string, string | number];
     if (what === 'conflict' && key) throw new IdempotencyConflictError(key);
@@ -136,8 +142,17 @@ export class JobStore {
     return entries;
   }
 
+  /**
+   * Pictures are read one after the other, because Redis would keep in its memory what waits to be sent. When Redis does
+   * not answer, those that wait fail together with the one that is read.
+   */
   async image(id: string, n: number): Promise<Buffer | null> {
-    return this.#redis.hgetBuffer(`${this.#key(id)}:files`, String(n));
+    const reading = this.#reading.then(() => this.#pictures.hgetBuffer(`${this.#key(id)}:files`, String(n)));
+    this.#reading = reading.then(() => {});
+    this.#reading.catch(() => {
+      this.#reading = Promise.resolve();
+    });
+    return reading;
   }
 
   async mediaType(id: string): Promise<string> {
@@ -230,9 +245,13 @@ export class JobStore {
     return `${this.#options.prefix}job:${id}`;
   }
 
-  #run(script: string, values: object, ...bytes: (string | Buffer)[]) {
+  #run(script: string, values: object, ...bytes: Buffer[]) {
+    return this.#runOn(this.#redis, script, values, ...bytes);
+  }
+
+  #runOn(connection: Redis, script: string, values: object, ...bytes: (string | Buffer)[]) {
     const json = JSON.stringify({ ...this.#bounds, ...values });
-    return this.#redis.eval(script, 1, this.#options.prefix, json, ...bytes);
+    return connection.eval(script, 1, this.#options.prefix, json, ...bytes);
   }
 }
 
