@@ -4,7 +4,7 @@ import path from 'node:path';
 import sharp from 'sharp';
 import { describe, expect, test } from 'vitest';
 import { hasChromium } from '../helpers/browser.ts';
-import { download, drag, filled, openFile, status, usePages } from './open.ts';
+import { download, drag, filled, holeOf, openFile, status, usePages } from './open.ts';
 
 /** The main thread may not be used for longer at a time, in milliseconds of processor time: see "longTasks". */
 const LONG_MS = 50;
@@ -77,6 +77,19 @@ describe.skipIf(!hasChromium)('large photographs', () => {
     await page.click('#shrink');
     await page.locator('#surface').waitFor();
     await expect.poll(() => page.isVisible('#error-open')).toBe(false);
+  });
+
+  test('the smaller copy of a picture with a transparent hole has the hole', async () => {
+    const page = await pages.open();
+    const buffer = await sharp({ create: { width: 3000, height: 5000, channels: 4, background: '#888' } })
+      .extend({ right: 3000, background: '#0000' })
+      .png({ compressionLevel: 1 })
+      .toBuffer();
+    await page.setInputFiles('#file', { name: 'holed.png', mimeType: 'image/png', buffer });
+    await page.click('#shrink');
+    await page.locator('#surface').waitFor();
+    expect(await page.inputValue('#curl')).toContain('image=@holed-smaller.png');
+    expect(await holeOf(page)).toBeCloseTo(0.5, 2);
   });
 });
 

@@ -18,7 +18,7 @@ export class Opening {
   /** Resolves when the work of the last visit is back, which must not be replaced unseen. */
   readonly #restored: Promise<void>;
   /** A picture that is too large for the service. */
-  #refused: { file: Blob; name: string } | undefined;
+  #refused: { file: Blob; name: string; transparent: boolean } | undefined;
   /** A face that is being generated. */
   #generated: Promise<void> | undefined;
 
@@ -63,7 +63,7 @@ export class Opening {
         store.state.limits && checkLimits({ width, height, bytes: file.size }, store.state.limits);
       if (refusal) {
         for (const level of levels) level.close();
-        this.#refused = { file, name };
+        this.#refused = { file, name, transparent };
         complain(this.#app, 'open', refusal);
         store.set({ message: '' });
         return false;
@@ -141,9 +141,10 @@ export class Opening {
     const refused = this.#refused;
     if (!refused || !limits) return;
     store.set({ opening: true, message: 'Making a smaller copy…' });
-    const name = refused.name.replace(/(\.\w+)?$/, '-smaller.jpg');
+    const { file, transparent } = refused;
+    const name = refused.name.replace(/(\.\w+)?$/, transparent ? '-smaller.png' : '-smaller.jpg');
     try {
-      await this.#show(await studio.shrink(refused.file, limits), name);
+      await this.#show(await studio.shrink(file, limits, transparent), name);
     } catch (error) {
       this.#failed(error);
     } finally {

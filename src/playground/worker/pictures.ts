@@ -105,13 +105,17 @@ export async function thumbnail(file: Blob): Promise<Blob> {
   return copy(bitmap, scale, 'image/webp');
 }
 
-/** A copy that is small enough for the service. */
-export async function shrink(file: Blob, { max_pixels, max_side, max_upload_bytes }: Limits): Promise<Blob> {
+/** A copy that is small enough for the service. That of a transparent picture is a PNG, as JPEG knows no hole. */
+export async function shrink(
+  file: Blob,
+  { max_pixels, max_side, max_upload_bytes }: Limits,
+  transparent: boolean,
+): Promise<Blob> {
   const bitmap = await createImageBitmap(file);
   const { width, height } = bitmap;
   let scale = Math.min(1, Math.sqrt(max_pixels / (width * height)), max_side / Math.max(width, height));
   for (;;) {
-    const smaller = await copy(bitmap, scale, 'image/jpeg');
+    const smaller = await copy(bitmap, scale, transparent ? 'image/png' : 'image/jpeg');
     if (smaller.size < 0.9 * max_upload_bytes) return smaller;
     scale *= 0.7;
   }
