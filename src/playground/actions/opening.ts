@@ -58,17 +58,16 @@ export class Opening {
     this.#refused = undefined;
     store.set({ opening: true, message: 'Opening the picture…' });
     try {
-      const { levels, mask, width, height, transparent, parameters } = await studio.openPicture(file);
-      const refusal =
-        store.state.limits && checkLimits({ width, height, bytes: file.size }, store.state.limits);
+      const { levels, mask, parameters, ...opened } = await studio.openPicture(file);
+      const refusal = store.state.limits && checkLimits({ ...opened, bytes: file.size }, store.state.limits);
       if (refusal) {
         for (const level of levels) level.close();
-        this.#refused = { file, name, transparent };
+        this.#refused = { file, name, transparent: opened.transparent };
         complain(this.#app, 'open', refusal);
         store.set({ message: '' });
         return false;
       }
-      const picture = { id: randomId(), file, name, width, height, transparent };
+      const picture = { id: randomId(), name, ...opened };
       stage.bitmaps.put(picture.id, levels);
       this.#begin({ picture, mask });
       if (parameters && adopt) this.#adopt(parameters);

@@ -1,6 +1,7 @@
 import type { Limits, MaskRef, Picture } from '../state/types.ts';
 import { createMask, emptyMask, extendMask } from './masks.ts';
 import { readParameters } from './png.ts';
+import { withoutOrientation } from './webp.ts';
 
 /** Pictures are kept at this and at smaller sizes, so that drawing one takes as long as the screen is large. */
 const LARGEST_SIDE_OF_LEVEL = 512;
@@ -12,6 +13,8 @@ const ROWS = 256;
 export type Levels = ImageBitmap[];
 
 export interface Opened {
+  /** What is kept and sent. */
+  file: Blob;
   width: number;
   height: number;
   transparent: boolean;
@@ -20,15 +23,16 @@ export interface Opened {
   parameters?: Record<string, unknown>;
 }
 
-export async function openPicture(file: Blob): Promise<Opened> {
-  const bitmap = await createImageBitmap(file); // applies the EXIF orientation, as the service does
+export async function openPicture(given: Blob): Promise<Opened> {
+  const file = await withoutOrientation(given);
+  const bitmap = await createImageBitmap(file); // applies the EXIF orientation of other formats, as the service does
   const { width, height } = bitmap;
   const hole = file.type === 'image/jpeg' ? undefined : transparentPart(bitmap);
   const parameters = await readParameters(file).catch(() => undefined); // damaged text
   const levels = await halvings(bitmap);
   // Last: if a mask were made meanwhile, keepMasks would forget this one before the page knows it.
   const mask = hole ? createMask({ width, height, data: hole }) : emptyMask(width, height);
-  return { width, height, transparent: hole !== undefined, mask, levels, parameters };
+  return { file, width, height, transparent: hole !== undefined, mask, levels, parameters };
 }
 
 export const decodeLevels = async (file: Blob): Promise<Levels> => halvings(await createImageBitmap(file));
