@@ -41,7 +41,10 @@ test('a fill that the service loses each time is sent three times, with a pause'
     { at: 4000, seed: '7' },
   ]);
   expect(error).toBeInstanceOf(ServiceError);
-  expect(sentenceFor(error)).toMatchObject({ place: 'fill', text: expect.stringContaining('lost this fill') });
+  expect(sentenceFor(error)).toMatchObject({
+    place: 'fill',
+    text: expect.stringContaining('lost this fill'),
+  });
 });
 
 test('one that was accepted before the page was reloaded is sent three times more', async () => {

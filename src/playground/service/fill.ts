@@ -1,6 +1,6 @@
 import type { Answer, Frame, Phase } from '../state/types.ts';
 import { readEvents, type ServiceEvent } from './events.ts';
-import { ask, askFor, ServiceError } from './http.ts';
+import { ask, askFor, outliving, ServiceError } from './http.ts';
 
 export interface FillRequest {
   /** Parameters of the API, as text. */
@@ -56,11 +56,13 @@ export async function fill(
   const { key } = request;
   let current = job;
   let estimate: number | undefined;
-  const cancel = () => {
-    const path = current && `v1/jobs/${current.id}`;
-    if (path) ask(path, { method: 'DELETE', key, keepalive: true }).catch(() => {});
+  const cancel = ({ id }: { id: string }) => {
+    ask(`v1/jobs/${id}`, { method: 'DELETE', key, keepalive: true }).catch(() => {});
   };
-  signal.addEventListener('abort', cancel, { once: true });
+  const stop = () => current && cancel(current);
+  if (signal.aborted) stop();
+  signal.throwIfAborted();
+  signal.addEventListener('abort', stop, { once: true });
   try {
     for (let sends = 0; ; ) {
       if (!current) {
@@ -79,7 +81,7 @@ export async function fill(
       await wait('unreachable', RETRY_S.unreachable);
     }
   } finally {
-    signal.removeEventListener('abort', cancel);
+    signal.removeEventListener('abort', stop);
   }
 
   async function submit({ fields, image, mask }: FillRequest): Promise<AcceptedJob> {
@@ -89,8 +91,11 @@ export async function fill(
     body.set('image', image, 'picture');
     body.set('mask', mask, 'mask.png');
     const headers = { 'idempotency-key': randomId() }; // sent twice, it is still one job
-    const send = () => askFor('v1/jobs', { method: 'POST', body, headers, key, signal }, asText);
-    const { id, parameters, estimate_seconds } = JSON.parse(await patiently(send)) as JobView;
+    const send = async (until: AbortSignal) => {
+      const init = { method: 'POST', body, headers, key, signal: until };
+      return JSON.parse(await askFor('v1/jobs', init, asText)) as JobView;
+    };
+    const { id, parameters, estimate_seconds } = await patiently(() => outliving(send, cancel, signal));
     estimate = estimate_seconds;
     reports.phase({ name: 'queued', position: 0, seconds: estimate });
     const { seed, model } = parameters;
@@ -159,7 +164,8 @@ export async function fill(
     }
   }
 
-  function wait(reason: 'busy' | 'loading' | 'unreachable', seconds: number): Promise<void> {
+  async function wait(reason: 'busy' | 'loading' | 'unreachable', seconds: number): Promise<void> {
+    signal.throwIfAborted();
     reports.phase({ name: 'waiting', reason, until: Date.now() + 1000 * seconds });
     return new Promise((resolve, reject) => {
       const timer = setTimeout(done, 1000 * seconds);

@@ -68,3 +68,29 @@ export async function askFor<T>(
     throw new ServiceError(0);
   }
 }
+
+/** Milliseconds for which an answer is waited for whose request was given up. */
+const LATE_MS = 60_000;
+
+/**
+ * Asks for what the service creates. When the signal aborts, it rejects at once but lets the request go on, and gives
+ * `late` what is created nevertheless: only the answer says what is to be taken back.
+ */
+export function outliving<T>(
+  create: (signal: AbortSignal) => Promise<T>,
+  late: (created: T) => void,
+  signal: AbortSignal,
+): Promise<T> {
+  signal.throwIfAborted();
+  const end = new AbortController();
+  const created = create(end.signal);
+  return new Promise((resolve, reject) => {
+    const stop = () => {
+      reject(signal.reason);
+      const timer = setTimeout(() => end.abort(), LATE_MS);
+      created.then(late, () => {}).finally(() => clearTimeout(timer));
+    };
+    signal.addEventListener('abort', stop, { once: true });
+    created.then(resolve, reject).finally(() => signal.removeEventListener('abort', stop));
+  });
+}
