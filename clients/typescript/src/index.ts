@@ -80,6 +80,8 @@ export interface ClientOptions {
 const BUSY = [429, 503];
 /** Milliseconds after which a request is repeated whose connection was lost. */
 const LOST_MS = 1000;
+/** Milliseconds for which the answer is waited for that names a job whose signal has aborted. */
+const LATE_MS = 60_000;
 const FILES = 'node:fs/promises';
 const FORMATS: Record<string, Parameters['format']> = { png: 'png', jpg: 'jpeg', jpeg: 'jpeg', webp: 'webp' };
 
@@ -147,14 +149,17 @@ export class InpaintClient {
     const { signal, onProgress, ...parameters } = options;
     const headers = { 'idempotency-key': randomKey() };
     const init = { method: 'POST', body: form(image, parameters), headers, signal };
-    const job = await this.#job('/v1/jobs', init);
+    const job = await this.#job('/v1/jobs', init, (late) => void this.#cancel(late));
     try {
       return await this.#finished(job, onProgress, signal);
     } catch (error) {
-      if (signal?.aborted)
-        await this.#send(`/v1/jobs/${job.id}`, { method: 'DELETE' }, asText).catch(() => {});
+      if (signal?.aborted) await this.#cancel(job);
       throw error;
     }
+  }
+
+  #cancel({ id }: Job) {
+    return this.#send(`/v1/jobs/${id}`, { method: 'DELETE' }, asText).catch(() => {});
   }
 
   /** Waits for a job, and gets its pictures. */
@@ -178,16 +183,17 @@ export class InpaintClient {
     return Promise.all(files);
   }
 
-  /** A job that was created or asked for. What is no JSON is not asked for again. */
-  async #job(path: string, init: Init): Promise<Job> {
-    return JSON.parse(await this.#send(path, init, asText)) as Job;
+  /** A job that is created or asked for. What is no JSON is not asked for again. */
+  async #job(path: string, init: Init, late?: (job: Job) => void): Promise<Job> {
+    const parsed = (text: string) => JSON.parse(text) as Job;
+    return parsed(await this.#send(path, init, asText, late && ((text) => late(parsed(text)))));
   }
 
   /**
    * Sends a request and reads its answer, again when the service is busy or, if it can be repeated, when the connection is
-   * lost. Rejects with ServiceError for any other refusal.
+   * lost. Rejects with ServiceError for any other refusal. `late` gets an answer that comes after the signal has aborted.
    */
-  async #send<T>(path: string, init: Init, read: Read<T>): Promise<T> {
+  async #send<T>(path: string, init: Init, read: Read<T>, late?: (value: T) => void): Promise<T> {
     const { apiKey, retries } = this.#options;
     const headers = { ...init.headers, ...(apiKey && { authorization: `Bearer ${apiKey}` }) };
     const isRepeatable = init.method !== 'POST' || 'idempotency-key' in headers;
@@ -195,7 +201,8 @@ export class InpaintClient {
       // Node 24's fetch also rejects a promise that nobody holds when a form meets a signal that has aborted before.
       init.signal?.throwIfAborted();
       try {
-        return await ask(this.#base + path, { ...init, headers }, read);
+        const send = (signal = init.signal) => ask(this.#base + path, { ...init, headers, signal }, read);
+        return await (late && init.signal ? outliving(send, late, init.signal) : send());
       } catch (error) {
         init.signal?.throwIfAborted();
         const isBusy = error instanceof BusyError;
@@ -214,6 +221,28 @@ async function ask<T>(url: string, init: Init, read: Read<T>): Promise<T> {
   const problem = await problemOf(answer);
   if (BUSY.includes(answer.status)) throw new BusyError(problem, answer.headers.get('retry-after'));
   throw new ServiceError(problem);
+}
+
+/**
+ * Sends what creates something. When the signal aborts, it rejects at once but lets the request go on, and gives `late`
+ * what is created nevertheless: only the answer says what is to be taken back.
+ */
+function outliving<T>(
+  send: (signal: AbortSignal) => Promise<T>,
+  late: (created: T) => void,
+  signal: AbortSignal,
+): Promise<T> {
+  const end = new AbortController();
+  const created = send(end.signal);
+  return new Promise((resolve, reject) => {
+    const stop = () => {
+      reject(signal.reason);
+      const timer = setTimeout(() => end.abort(), LATE_MS);
+      created.then(late, () => {}).finally(() => clearTimeout(timer));
+    };
+    signal.addEventListener('abort', stop, { once: true });
+    created.then(resolve, reject).finally(() => signal.removeEventListener('abort', stop));
+  });
 }
 
 function form(image: Picture, { mask, ...parameters }: Omit<FillOptions, 'signal'>): FormData {

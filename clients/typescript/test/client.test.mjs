@@ -1,6 +1,7 @@
 /** Tests against a running service, whose address is in SERVICE, and its key, if it needs one, in API_KEY. */
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
+import { once } from 'node:events';
 import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { createServer } from 'node:http';
 import { tmpdir } from 'node:os';
@@ -142,6 +143,27 @@ test('a job whose signal aborts is cancelled', async () => {
   await assert.rejects(job, { name: 'AbortError' });
   const headers = apiKey ? { authorization: `Bearer ${apiKey}` } : {};
   assert.equal((await (await fetch(`${SERVICE}/v1/jobs/${id}`, { headers })).json()).status, 'cancelled');
+});
+
+test('a job whose signal aborts before the service answers is cancelled too', {
+  timeout: 20_000,
+}, async (t) => {
+  const server = createServer((request) => request.resume());
+  await new Promise((resolve) => server.listen(0, '127.0.0.1', resolve));
+  t.after(() => server.close());
+  const controller = new AbortController();
+  const { signal } = controller;
+  const posted = once(server, 'request');
+  const slow = new InpaintClient(`http://127.0.0.1:${server.address().port}`);
+  const job = slow.job(image, { mask, signal });
+  const [, created] = await posted;
+  controller.abort();
+  await assert.rejects(job, { name: 'AbortError' });
+  const next = once(server, 'request');
+  created.writeHead(202).end('{"id":"late"}');
+  const [{ method, url }, answer] = await next;
+  answer.end();
+  assert.equal(`${method} ${url}`, 'DELETE /v1/jobs/late');
 });
 
 test('gives up after its retries, and when it is told to', async (t) => {
