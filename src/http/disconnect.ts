@@ -19,3 +19,9 @@ export function disconnectSignal({ raw }: FastifyReply): AbortSignal {
   else raw.once('close', leave);
   return controller.signal;
 }
+
+/** Calls back when the answer has been sent, or the client has disconnected: until then the answer is in memory. */
+export function whenSent({ raw }: FastifyReply, callback: () => void): void {
+  if (raw.closed) callback();
+  else raw.once('close', callback);
+}

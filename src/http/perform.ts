@@ -12,7 +12,7 @@ import { assertReady, reproducibilityFields, resolve } from '../generation/resol
 import type { GenerationOptions } from '../generation/types.ts';
 import type { Room } from '../image/budget.ts';
 import type { Dependencies } from './dependencies.ts';
-import { disconnectSignal } from './disconnect.ts';
+import { disconnectSignal, whenSent } from './disconnect.ts';
 
 /** Called when the pictures have been found good. Returns what is told the progress. */
 export type OnPrepared = (prepared: PreparedRequest) => GenerationOptions['onProgress'];
@@ -67,10 +67,4 @@ export async function perform(
     reservation.release();
     whenSent(reply, () => room?.release());
   }
-}
-
-/** Calls back when the answer has been sent, or the client has disconnected: until then the answer is in memory. */
-function whenSent({ raw }: FastifyReply, callback: () => void) {
-  if (raw.closed) callback();
-  else raw.once('close', callback);
 }

@@ -50,6 +50,14 @@ export interface JobResult {
   answer: object;
 }
 
+/** A picture on its way to a client. */
+export interface JobPicture {
+  file: Uint8Array;
+  mediaType: string;
+  /** To be called when it has been sent: until then it takes memory. */
+  release: () => void;
+}
+
 /** How a job ended: its status, what its last event says, and its pictures. */
 export type JobOutcome =
   | { status: 'succeeded'; result: JobResult }
@@ -127,8 +135,8 @@ export interface JobQueue {
   get(id: string): Promise<Job>;
   /** An owner's jobs, newest first. */
   list(filter: JobFilter): Promise<Job[]>;
-  /** Its nth picture; UnknownJobError as well when there is none (yet). */
-  image(id: string, n: number): Promise<{ file: Uint8Array; mediaType: string }>;
+  /** Its nth picture. Rejects with UnknownJobError as well when there is none (yet), and with MemoryFullError. */
+  image(id: string, n: number): Promise<JobPicture>;
   /** Cancels a job that waits or runs, at its next step; deletes one that has ended. */
   cancel(id: string): Promise<Job>;
   /** Jobs that wait to run, on any replica. */

@@ -11,6 +11,7 @@ import {
   type JobEvent,
   type JobFilter,
   type JobOutcome,
+  type JobPicture,
   type JobQueue,
   type JobQueueOptions,
   type JobRequest,
@@ -146,12 +147,12 @@ export class MemoryJobQueue implements JobQueue {
     return this.#waiting.size;
   }
 
-  async image(id: string, n: number): Promise<{ file: Uint8Array; mediaType: string }> {
+  async image(id: string, n: number): Promise<JobPicture> {
     const { job, result } = this.#find(id);
     const file = result?.files[n];
     if (!result || !file)
       throw new UnknownJobError(`job ${id} is ${job.status} and has ${job.images} pictures`);
-    return { file, mediaType: result.mediaType };
+    return { file, mediaType: result.mediaType, release: () => {} }; // kept anyway, however many are sent it
   }
 
   async cancel(id: string): Promise<Job> {

@@ -10,7 +10,7 @@ import { inputBytesOf, JOB_STATUSES, type Job, type JobEvent, noSuchJob } from '
 import { JobRunner } from '../../jobs/runner.ts';
 import { isAllowed } from '../../jobs/webhook.ts';
 import type { Dependencies } from '../dependencies.ts';
-import { disconnectSignal } from '../disconnect.ts';
+import { disconnectSignal, whenSent } from '../disconnect.ts';
 import { jobView } from '../job-view.ts';
 import { openJobs } from '../open-jobs.ts';
 import { apiProblems, events, json, pictureContent } from '../openapi.ts';
@@ -207,16 +207,17 @@ export default async function jobRoutes(app: FastifyInstance, dependencies: Depe
             description: 'The picture',
             content: pictureContent,
           },
-          ...apiProblems('unknown-job', 'invalid-request', 'not-ready'),
+          ...apiProblems('unknown-job', 'invalid-request', 'memory-full', 'not-ready'),
         },
       },
     },
     async (request, reply) => {
       const { id } = await own(request);
-      const { file, mediaType } = await jobs.image(id, request.params.n);
+      const { file, mediaType, release } = await jobs.image(id, request.params.n);
+      whenSent(reply, release);
       // An img element sends no Origin. Whoever knows the id can fetch the picture anyway.
       if (config.CORS_ORIGINS.length > 0) reply.header('cross-origin-resource-policy', 'cross-origin');
-      return reply.type(mediaType).send(Buffer.from(file));
+      return reply.type(mediaType).send(Buffer.from(file.buffer, file.byteOffset, file.byteLength));
     },
   );
 

@@ -1,3 +1,4 @@
+import { pictureBudget } from '../../image/budget.ts';
 import {
   CONCURRENCY,
   HISTORY,
@@ -7,6 +8,7 @@ import {
   type JobClaim,
   type JobEvent,
   type JobFilter,
+  type JobPicture,
   type JobQueue,
   type JobQueueOptions,
   type JobRequest,
@@ -142,11 +144,21 @@ export class RedisJobQueue implements JobQueue {
     return translated(() => this.#requestStore.list(filter));
   }
 
-  async image(id: string, n: number): Promise<{ file: Uint8Array; mediaType: string }> {
+  async image(id: string, n: number): Promise<JobPicture> {
     const { status, images } = await this.get(id);
-    const file = await translated(() => this.#requestStore.image(id, n));
-    if (!file) throw new UnknownJobError(`job ${id} is ${status} and has ${images} pictures`);
-    return { file, mediaType: await translated(() => this.#requestStore.mediaType(id)) };
+    const store = this.#requestStore;
+    const bytes = await translated(() => store.imageBytes(id, n));
+    // Each client has a copy of its own. A picture of a replica with more memory can be sent too, alone.
+    const { release } = pictureBudget.reserve(Math.min(bytes, pictureBudget.holdable));
+    try {
+      const mediaType = await translated(() => store.mediaType(id));
+      const file = await translated(() => store.image(id, n));
+      if (file) return { file, mediaType, release };
+      throw new UnknownJobError(`job ${id} is ${status} and has ${images} pictures`);
+    } catch (error) {
+      release();
+      throw error;
+    }
   }
 
   async cancel(id: string): Promise<Job> {

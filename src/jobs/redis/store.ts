@@ -142,6 +142,11 @@ export class JobStore {
     return entries;
   }
 
+  /** Its length, 0 when there is none. */
+  async imageBytes(id: string, n: number): Promise<number> {
+    return this.#redis.hstrlen(`${this.#key(id)}:files`, String(n));
+  }
+
   /**
    * Pictures are read one after the other, because Redis would keep in its memory what waits to be sent. When Redis does
    * not answer, those that wait fail together with the one that is read.
