@@ -73,7 +73,12 @@ const picture = {
 const hole = { width: SIDE, height: SIDE, data: new Uint8Array(PIXELS) };
 for (let y = 10; y < SIDE - 10; y++) hole.data.fill(255, y * SIDE + 10, (y + 1) * SIDE - 10);
 const box = { left: 0, top: 0, width: SIDE, height: SIDE };
-const fill = { width: 64, height: 64, channels: 3 as const, data: new Uint8Array(randomBytes(64 * 64 * 3)) };
+const fill = {
+  width: 64,
+  height: 64,
+  x0: Float32Array.from(randomBytes(64 * 64 * 3), (b) => b / 127.5 - 1),
+  box,
+};
 const maskFile = Buffer.from(await tasks.encodeMask(hole));
 await measure('decodeMask', () => tasks.decodeMask(maskFile, 'mask', LIMITS));
 await measure('maskFromAlpha', () => tasks.maskFromAlpha(picture));
@@ -89,10 +94,9 @@ await measure('planRegions', () => tasks.planRegions(hole, box, options));
 const finest = { canvas: box, level: 0 };
 await measure('levelPixels', () => tasks.levelPixels(picture, hole, finest));
 const deep = { ...picture, data16: Uint16Array.from(picture.data, (byte) => byte * 257) };
-const patches = [{ filled: fill, box }];
-await measure('composite', () => tasks.composite(picture, hole, patches, { maskBlur: 0 }));
-await measure('composite, blurred', () => tasks.composite(picture, hole, patches, { maskBlur: 20 }));
-await measure('composite, blurred, 16 bits', () => tasks.composite(deep, hole, patches, { maskBlur: 20 }));
+await measure('composite', () => tasks.composite(picture, hole, [fill], { maskBlur: 0 }));
+await measure('composite, blurred', () => tasks.composite(picture, hole, [fill], { maskBlur: 20 }));
+await measure('composite, blurred, 16 bits', () => tasks.composite(deep, hole, [fill], { maskBlur: 20 }));
 await measure('uncertainty', () => tasks.uncertainty([picture, picture], hole));
 for (const format of ['png', 'jpeg', 'webp'] as const) {
   for (const quality of [90, 100]) {

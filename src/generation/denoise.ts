@@ -16,9 +16,14 @@ import type { GenerationOptions, Timings } from './types.ts';
 /**
  * Largest pictures, in pixels, whose trajectories run on the main thread, so that a health probe is answered within 50 ms.
  * A row of a ddpm step takes 15 ms at 256 px and 65 ms at 512 px (bench/http-process.ts); RePaint, for unconditional
- * models, draws noise up to three times a step. For windows, these are the pixels of the hole.
+ * models, draws noise up to three times a step. For windows, the sampler works on the pixels of the hole alone. But their
+ * canvases are read and copied, and one thin scratch across a photograph makes a canvas as large as the photograph.
  */
-export const MAX_MAIN_THREAD_PIXELS = { inpaint: 256 ** 2, none: 128 ** 2, windows: 128 ** 2 } as const;
+export const MAX_MAIN_THREAD_PIXELS = {
+  inpaint: 256 ** 2,
+  none: 128 ** 2,
+  windows: { hole: 128 ** 2, canvas: 256 ** 2 },
+} as const;
 
 export interface Denoised {
   /** The pictures of each candidate: one, or one for each region of a plan. */
@@ -93,8 +98,7 @@ export async function denoise(
 async function createTrajectories(
   specs: readonly TrajectorySpec[],
 ): Promise<(DenoisingTrajectory | ThreadedTrajectory)[]> {
-  const [first] = specs;
-  if (pixelsOf(first) > MAX_MAIN_THREAD_PIXELS[first.method]) return createThreaded(specs);
+  if (isLarge(specs[0])) return createThreaded(specs);
   return mapInSlices(specs, createTrajectory);
 }
 
@@ -108,16 +112,15 @@ async function createThreaded(specs: readonly TrajectorySpec[]): Promise<Threade
   throw failed.reason;
 }
 
-/** Pixels that the sampler works on: of the picture, or of the hole at its finest levels. */
-function pixelsOf(spec: TrajectorySpec): number {
-  if (spec.method !== 'windows') return spec.conditioning.mask.length;
-  let largest = 0;
-  for (const { levels } of spec.stages) {
-    let pixels = 0;
-    for (const { input } of levels) for (const value of input.mask) pixels += value;
-    largest = Math.max(largest, pixels);
-  }
-  return largest;
+/** Whether its steps would keep the event loop busy. Says so without reading any pixels: there may be as many as in a photograph. */
+function isLarge(spec: TrajectorySpec): boolean {
+  if (spec.method !== 'windows') return spec.conditioning.mask.length > MAX_MAIN_THREAD_PIXELS[spec.method];
+  const most = MAX_MAIN_THREAD_PIXELS.windows;
+  return spec.stages.some(({ levels }) => {
+    const hole = levels.reduce((sum, { input }) => sum + input.holePixels, 0);
+    const canvas = levels.reduce((sum, { input }) => sum + input.mask.length, 0);
+    return hole > most.hole || canvas > most.canvas;
+  });
 }
 
 async function seenOf<What extends keyof Seen>(

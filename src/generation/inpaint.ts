@@ -1,8 +1,7 @@
-import type { Patch } from '../image/composite.ts';
+import type { Fill } from '../image/composite.ts';
 import type { Box, Picture } from '../image/picture.ts';
 import { composite, uncertainty } from '../image/threads.ts';
 import type { ServedModel } from '../registry/served-model.ts';
-import { mapInSlices } from '../scheduler/time-slices.ts';
 import { traced } from '../tracing.ts';
 import { denoise } from './denoise.ts';
 import type { Preview } from './preview.ts';
@@ -20,8 +19,8 @@ export interface Specified extends Pick<InpaintResult, 'box' | 'features'> {
   specs: TrajectorySpec[];
   /** The box of the picture that a canvas covers; it may extend beyond the picture. */
   boxOf(canvas: Shown['canvas']): Box;
-  /** The part of a fill that lies in the picture. */
-  patchOf(fill: Canvas): Patch;
+  /** Where in the picture a filled canvas belongs. */
+  fillOf(canvas: Canvas): Fill;
 }
 
 /**
@@ -35,7 +34,7 @@ export async function inpaint(
   parameters: InpaintParameters,
   options: GenerationOptions = {},
 ): Promise<InpaintResult> {
-  const { specs, boxOf, patchOf, box, features } =
+  const { specs, boxOf, fillOf, box, features } =
     region.strategy === 'windows'
       ? await specifyWindows(model, { picture, mask }, region.plan, parameters)
       : await specifyWhole(model, { picture, mask }, region.box, parameters);
@@ -48,16 +47,13 @@ export async function inpaint(
         const shown = await seen();
         return shown && placed(shown);
       };
-      const whole = async () => paste((await fills()).map(patchOf));
+      const whole = async () => paste(await fills());
       options.onProgress?.({ ...progress, ...level, estimate, noisy, whole });
     },
   });
 
   const started = performance.now();
-  const pictures = await traced('composite', async () => {
-    const filled = await mapInSlices(candidates, (fills) => fills.map(patchOf));
-    return Promise.all(filled.map(paste));
-  });
+  const pictures = await traced('composite', () => Promise.all(candidates.map(paste)));
   return {
     pictures,
     region,
@@ -67,8 +63,8 @@ export async function inpaint(
     timings: { ...timings, compositeMs: performance.now() - started },
   };
 
-  function paste(patches: Patch[]): Promise<Picture> {
+  function paste(canvases: Canvas[]): Promise<Picture> {
     const { maskBlur, keepAlpha } = parameters;
-    return composite(picture, mask, patches, { maskBlur, keepAlpha });
+    return composite(picture, mask, canvases.map(fillOf), { maskBlur, keepAlpha });
   }
 }

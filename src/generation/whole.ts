@@ -1,5 +1,4 @@
 import type { Box } from '../image/picture.ts';
-import { tensorToPicture } from '../image/region.ts';
 import { knownRegion } from '../image/threads.ts';
 import type { ServedModel } from '../registry/served-model.ts';
 import type { Specified } from './inpaint.ts';
@@ -18,7 +17,7 @@ export async function specifyWhole(
   return {
     specs: wholeSpecs(model, conditioning, parameters),
     boxOf: () => box,
-    patchOf: (fill) => ({ filled: tensorToPicture(fill.x0, fill), box }),
+    fillOf: ({ x0, width, height }) => ({ x0, width, height, box }),
     box,
     features,
   };

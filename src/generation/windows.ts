@@ -1,9 +1,8 @@
 import type { NetworkName } from '../engine/engine.ts';
-import type { Patch } from '../image/composite.ts';
+import type { Fill } from '../image/composite.ts';
 import { knownFeatures } from '../image/drift.ts';
 import { clip } from '../image/mask.ts';
-import type { Picture } from '../image/picture.ts';
-import { tensorToPicture } from '../image/region.ts';
+import type { Size } from '../image/picture.ts';
 import { cropTensor } from '../image/regions/crop.ts';
 import { union } from '../image/regions/parts.ts';
 import type { Plan } from '../image/regions/plan.ts';
@@ -35,16 +34,17 @@ export async function specifyWindows(
   return {
     specs: candidates.map((candidate): WindowedSpec => ({ method: 'windows', stages, seed, candidate })),
     boxOf: (canvas) => toPicture(canvas, canvas.level),
-    patchOf: (fill) => patchOf(fill, input.picture),
+    fillOf: (canvas) => fillOf(canvas, input.picture),
     box: clip(seen, input.picture) ?? seen,
     features: featuresOf(stages[0].levels[0].input),
   };
 }
 
-function patchOf(fill: Canvas, picture: Picture): Patch {
-  const inside = inPicture(fill, fill.level, picture);
-  const x0 = cropTensor(fill.x0, fill, inside);
-  return { filled: tensorToPicture(x0, inside), box: toPicture(inside, fill.level) };
+function fillOf({ level, x0, ...canvas }: Canvas, picture: Size): Fill {
+  const { width, height } = canvas;
+  const inside = inPicture(canvas, level, picture);
+  const part = { ...inside, left: 0, top: 0 };
+  return { x0, width, height, part, box: toPicture(inside, level) };
 }
 
 /** Of the known pixels in the first window. */

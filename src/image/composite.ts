@@ -1,7 +1,8 @@
 import { distanceToKnown } from './distance.ts';
 import { smoothFill } from './fill.ts';
 import { boundingBox, clip, SOFT_RIM } from './mask.ts';
-import type { Box, Mask, Picture } from './picture.ts';
+import type { Box, Mask, Picture, Size } from './picture.ts';
+import { tensorToPicture } from './region.ts';
 import { resizeRgb } from './resize.ts';
 
 /** What fills the hole inside a box of the picture. */
@@ -10,6 +11,21 @@ export interface Patch {
   filled: Picture;
   box: Box;
 }
+
+/** A patch as the networks leave it, not yet a picture. */
+export interface Fill extends Size {
+  /** [3, height, width] in -1..1 */
+  x0: Float32Array;
+  /** The part of it that lies in the picture; all of it by default. */
+  part?: Box;
+  /** The box of the picture that the part fills. */
+  box: Box;
+}
+
+export const patchOf = ({ x0, width, height, part, box }: Fill): Patch => ({
+  filled: tensorToPicture(x0, { width, height }, part),
+  box,
+});
 
 export interface CompositeOptions {
   /** Width in pixels, 0 or more, over which the fill fades in from the hole's edge inwards. */

@@ -52,14 +52,24 @@ export function maskToTensor(mask: Mask, box: Box, { width, height }: Size): Flo
   return tensor;
 }
 
-/** Converts [3, height, width] to a picture, the inverse of pictureToTensor. Values outside -1..1 are clipped. */
-export function tensorToPicture(tensor: Float32Array, { width, height }: Size): Picture {
-  const plane = width * height;
-  const data = new Uint8ClampedArray(plane * 3);
-  for (let c = 0; c < 3; c++)
-    for (let p = 0, at = c * plane; p < plane; p++) data[p * 3 + c] = (tensor[at + p] + 1) * 127.5;
+/**
+ * Converts [3, height, width] to a picture, the inverse of pictureToTensor. Values outside -1..1 are clipped.
+ *
+ * @param part of the tensor that is wanted, all of it by default
+ */
+export function tensorToPicture(tensor: Float32Array, size: Size, part: Box = wholeOf(size)): Picture {
+  const { left, top, width, height } = part;
+  const data = new Uint8ClampedArray(width * height * 3);
+  for (let c = 0; c < 3; c++) {
+    for (let y = 0, to = c; y < height; y++) {
+      const from = (c * size.height + top + y) * size.width + left;
+      for (let p = from; p < from + width; p++, to += 3) data[to] = (tensor[p] + 1) * 127.5;
+    }
+  }
   return { width, height, channels: 3, data: new Uint8Array(data.buffer) };
 }
+
+const wholeOf = ({ width, height }: Size): Box => ({ left: 0, top: 0, width, height });
 
 /** The first and last of `count` equal cells that each pixel overlaps, on a line of `length` pixels. */
 function cells(length: number, count: number): { first: Int32Array; last: Int32Array } {

@@ -1,7 +1,7 @@
 /** The functions that run in image threads, started by threads.ts. Their cost is proportional to a picture's pixels. */
 import { setImmediate } from 'node:timers/promises';
 import { adjustMask } from './adjust.ts';
-import { composite } from './composite.ts';
+import { type CompositeOptions, composite, type Fill, patchOf } from './composite.ts';
 import { decodePicture } from './decode.ts';
 import { knownFeatures } from './drift.ts';
 import { encodeMask, encodePicture } from './encode.ts';
@@ -22,6 +22,16 @@ async function knownRegion(picture: Picture, hole: Mask, box: Box, resolution: n
   return { x0, mask, features: knownFeatures(x0, mask) };
 }
 
+/** The picture with its hole filled. The fills become pictures here: they may have as many pixels as the picture. */
+async function compositeFills(
+  picture: Picture,
+  hole: Mask,
+  fills: readonly Fill[],
+  options: CompositeOptions,
+) {
+  return shared(await composite(picture, hole, fills.map(patchOf), options));
+}
+
 export const tasks = {
   readHeader,
   decodePicture: async (...args: Parameters<typeof decodePicture>) => shared(await decodePicture(...args)),
@@ -34,7 +44,7 @@ export const tasks = {
   knownRegion,
   planRegions: async (...args: Parameters<typeof planRegions>) => planRegions(...args),
   levelPixels: async (...args: Parameters<typeof levelPixels>) => levelPixels(...args),
-  composite: async (...args: Parameters<typeof composite>) => shared(await composite(...args)),
+  composite: compositeFills,
   uncertainty: async (...args: Parameters<typeof uncertainty>) => shared(uncertainty(...args)),
   encodePicture,
   encodeMask,

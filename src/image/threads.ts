@@ -56,11 +56,17 @@ interface TaskCost extends Cost {
   tiny: boolean;
 }
 
+interface RunOptions {
+  onStart?: () => void;
+  /** Memory that moves to the thread, where there is one: it is not copied, and cannot be used here any more. */
+  transfer?: ArrayBuffer[];
+}
+
 async function run<Name extends keyof Tasks>(
   cost: TaskCost,
   name: Name,
   args: Parameters<Tasks[Name]>,
-  onStart?: () => void,
+  { onStart, transfer }: RunOptions = {},
 ): Promise<Awaited<ReturnType<Tasks[Name]>>> {
   if (cost.tiny) {
     onStart?.();
@@ -69,7 +75,7 @@ async function run<Name extends keyof Tasks>(
   }
   const answer = await lanes.run(cost, (): Promise<{ value: unknown } | Refusal> => {
     onStart?.();
-    return pool.run({ name, args });
+    return pool.run({ name, args }, { transferList: transfer });
   });
   if ('value' in answer) return answer.value as Awaited<ReturnType<Tasks[Name]>>;
   const { field, code, message } = answer.refused;
@@ -101,8 +107,8 @@ export async function inspect(
   // The thread has a copy of the file, and another one if it repairs it.
   const { length } = bytes;
   const cost = { slow: length > FAST_FILE_BYTES, tiny: length <= TINY_FILE_BYTES, bytes: 2 * length };
-  const header = await within(field, limits, (start) =>
-    run(cost, 'readHeader', [bytes, field, limits], start),
+  const header = await within(field, limits, (onStart) =>
+    run(cost, 'readHeader', [bytes, field, limits], { onStart }),
   );
   return { bytes, field, header, limits };
 }
@@ -111,8 +117,8 @@ export async function inspect(
 export async function decodePicture(file: EncodedPicture, room: Room): Promise<Picture> {
   const { bytes, field, limits, header } = file;
   const cost = costOf(countedPixels(header), decodeWork(header), bytes.length);
-  return decode(file, room, decodedBytes(header), (start) =>
-    run(cost, 'decodePicture', [bytes, field, limits, header], start),
+  return decode(file, room, decodedBytes(header), (onStart) =>
+    run(cost, 'decodePicture', [bytes, field, limits, header], { onStart }),
   );
 }
 
@@ -120,8 +126,8 @@ export async function decodePicture(file: EncodedPicture, room: Room): Promise<P
 export async function decodeMask(file: EncodedPicture, room: Room, reading?: MaskReading): Promise<Mask> {
   const { bytes, field, limits, header } = file;
   const cost = costOf(countedPixels(header), maskWork(header), bytes.length);
-  return decode(file, room, maskBytes(header), (start) =>
-    run(cost, 'decodeMask', [bytes, field, limits, header, reading], start),
+  return decode(file, room, maskBytes(header), (onStart) =>
+    run(cost, 'decodeMask', [bytes, field, limits, header, reading], { onStart }),
   );
 }
 
@@ -174,8 +180,7 @@ function offload<
     | 'measureHole'
     | 'pictureToTensor'
     | 'knownRegion'
-    | 'planRegions'
-    | 'composite',
+    | 'planRegions',
 >(name: Name, isTiny: (...args: Parameters<Tasks[Name]>) => boolean = () => true) {
   return (...args: Parameters<Tasks[Name]>): ReturnType<Tasks[Name]> => {
     const cost = passOver(args[0]);
@@ -196,9 +201,15 @@ export const knownRegion = offload(
 );
 /** The windows of a thin picture extend beyond it, and have many more pixels. */
 export const planRegions = offload('planRegions', () => false);
-export const composite = offload('composite', (_picture, _mask, patches) =>
-  patches.every(({ filled }) => pixelsOf(filled) <= TINY_PIXELS),
-);
+
+/** Unless everything is tiny, the memory of the fills moves to the thread. They may be used once. */
+export async function composite(...args: Parameters<Tasks['composite']>): Promise<Picture> {
+  const [picture, , fills] = args;
+  const cost = passOver(picture);
+  const tiny = cost.tiny && fills.every((fill) => pixelsOf(fill) <= TINY_PIXELS);
+  const transfer = fills.flatMap(({ x0: { buffer } }) => (buffer instanceof ArrayBuffer ? buffer : []));
+  return run({ ...cost, tiny }, 'composite', args, { transfer });
+}
 
 export async function levelPixels(...args: Parameters<Tasks['levelPixels']>): Promise<LevelPixels> {
   const [picture, , level] = args;

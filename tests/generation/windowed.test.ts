@@ -27,7 +27,8 @@ function level(
   const mask = Float32Array.from({ length: width * R }, (_, p) => (p % width >= hole ? 1 : 0));
   const x0 = Float32Array.from({ length: 3 * width * R }, (_, i) => Math.sin(i));
   const windows = starts.map((left) => ({ left, top: 0, width: R, height: R }));
-  return { level, network, canvas: { left: 0, top: 0, width, height: R }, windows, x0, mask, steps: 4 };
+  const canvas = { left: 0, top: 0, width, height: R };
+  return { level, network, canvas, windows, x0, mask, holePixels: (width - hole) * R, steps: 4 };
 }
 
 function spec(changes: Partial<WindowedSpec> = {}): WindowedSpec {

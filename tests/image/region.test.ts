@@ -34,6 +34,19 @@ describe('pictureToTensor', () => {
     expect(tensorToPicture(await pictureToTensor(picture, box, square(32)), square(32))).toEqual(picture);
   });
 
+  test('a part of the tensor becomes the same part of the picture', async () => {
+    const picture = noise(32, 20, 3);
+    const size = { width: 32, height: 20 };
+    const tensor = await pictureToTensor(picture, { left: 0, top: 0, ...size }, size);
+    const part = { left: 5, top: 3, width: 11, height: 9 };
+    const { data, ...found } = tensorToPicture(tensor, size, part);
+    expect(found).toEqual({ width: 11, height: 9, channels: 3 });
+    for (let y = 0; y < 9; y++) {
+      const from = ((3 + y) * 32 + 5) * 3;
+      expect(data.slice(y * 33, y * 33 + 33)).toEqual(picture.data.slice(from, from + 33));
+    }
+  });
+
   test('outside the picture, pixels are mirrored', async () => {
     const row = Uint8Array.of(10, 10, 10, 20, 20, 20, 30, 30, 30);
     const picture = { width: 3, height: 1, channels: 3 as const, data: row };

@@ -73,7 +73,10 @@ export interface StageSpec extends Sampling {
 
 /** What there is to see of a trajectory, as it is now. */
 export interface Seen {
-  /** The estimates of x_0, the results when it is finished: one, or one for each region of a plan that has been begun. */
+  /**
+   * The estimates of x_0, the results when it is finished: one, or one for each region of a plan that has been begun. Each
+   * time in memory of their own, which may be transferred to another thread.
+   */
   readonly fills: Canvas[];
   /** The largest of them. */
   readonly preview: Shown;

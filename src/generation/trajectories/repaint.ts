@@ -68,7 +68,7 @@ export class RepaintTrajectory implements Trajectory {
   }
 
   get fills() {
-    return [wholeFill(this.x0)];
+    return [wholeFill(this.x0.slice())]; // the state itself stays here when the fill is transferred
   }
 
   get preview() {

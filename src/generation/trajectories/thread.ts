@@ -34,8 +34,7 @@ parentPort?.on('message', (message: Message) => {
   }
   try {
     const found = answer(message);
-    const transfer = 'inputs' in found ? found.inputs.map(({ x }) => x.buffer as ArrayBuffer) : [];
-    parentPort?.postMessage(found, transfer);
+    parentPort?.postMessage(found, transferable(found));
   } catch (error) {
     parentPort?.postMessage({ error: (error as Error).message } satisfies Answer);
   }
@@ -55,6 +54,14 @@ function answer(message: Exclude<Message, { type: 'close' }>): Answer {
   if (left.get(message.id)) return { step: trajectory.step };
   left.delete(message.id);
   return state(trajectory);
+}
+
+/** The memory of an answer that this thread does not use any more: it is not copied, which the main thread would do. */
+function transferable(found: Answer): ArrayBuffer[] {
+  if ('inputs' in found) return found.inputs.map(({ x }) => x.buffer as ArrayBuffer);
+  if ('seen' in found && Array.isArray(found.seen))
+    return found.seen.map(({ x0 }) => x0.buffer as ArrayBuffer);
+  return [];
 }
 
 function state(trajectory: DenoisingTrajectory): Answer {

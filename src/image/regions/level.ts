@@ -9,6 +9,8 @@ export interface LevelPixels {
   x0: Float32Array;
   /** [height, width], 1 in the hole, 0 where the picture is known. In shared memory. */
   mask: Float32Array;
+  /** Pixels of the mask that are 1. */
+  holePixels: number;
 }
 
 /**
@@ -22,12 +24,20 @@ export function levelPixels(
   { canvas, level }: Pick<Level, 'canvas' | 'level'>,
 ): LevelPixels {
   const inside = inPicture(canvas, level, picture);
-  const { x0, mask } = means(picture, hole, inside, level);
-  return { x0: padded(x0, inside, canvas), mask: padded(mask, inside, canvas) };
+  const found = means(picture, hole, inside, level);
+  const mask = padded(found.mask, inside, canvas);
+  let holePixels = 0;
+  for (let p = 0; p < mask.length; p++) holePixels += mask[p];
+  return { x0: padded(found.x0, inside, canvas), mask, holePixels };
 }
 
 /** Means over 2^level x 2^level pixels of the picture, fewer at its right and bottom edges. */
-function means(picture: Picture, hole: Mask, inside: LevelBox, level: number): LevelPixels {
+function means(
+  picture: Picture,
+  hole: Mask,
+  inside: LevelBox,
+  level: number,
+): Pick<LevelPixels, 'x0' | 'mask'> {
   const plane = inside.width * inside.height;
   const x0 = shared(3 * plane);
   const mask = shared(plane);

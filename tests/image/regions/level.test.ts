@@ -39,6 +39,7 @@ function expectMeans(
       else hole++;
     }
   }
+  expect(found.holePixels).toBe(hole);
   expect(Math.min(known, hole)).toBeGreaterThan(100);
 }
 
