@@ -130,15 +130,20 @@ export class InpaintClient {
     const init = { method: 'POST', body: form(image, parameters), headers, signal };
     const body = await this.#send('/v1/inpaint', init, (answer) => answer.body);
     const text = body as unknown as ReadableStream<BufferSource>;
-    for await (const { event, data } of text
-      .pipeThrough(new TextDecoderStream())
-      .pipeThrough(new EventSourceParserStream())) {
-      const parsed: unknown = JSON.parse(data);
-      if (event === 'error') throw new ServiceError(parsed as Problem);
-      yield { event, data: parsed } as FillEvent;
-      if (event === 'result') return;
+    const events = text.pipeThrough(new TextDecoderStream()).pipeThrough(new EventSourceParserStream());
+    const reader = events.getReader(); // not every Safari has `for await` over a stream
+    try {
+      for (;;) {
+        const { done, value } = await reader.read();
+        if (done) throw new TypeError('the stream ended before its result');
+        const parsed: unknown = JSON.parse(value.data);
+        if (value.event === 'error') throw new ServiceError(parsed as Problem);
+        yield { event: value.event, data: parsed } as FillEvent;
+        if (value.event === 'result') return;
+      }
+    } finally {
+      await reader.cancel().catch(() => {}); // also when the caller leaves its loop
     }
-    throw new TypeError('the stream ended before its result');
   }
 
   /**

@@ -57,6 +57,25 @@ test('streams the progress', async () => {
   assert.equal(events.at(-1).data.seed, 7);
 });
 
+test('streams without asynchronous iteration of streams, and ends the request when its loop is left', async (t) => {
+  const { prototype } = ReadableStream;
+  const property = Object.getOwnPropertyDescriptor(prototype, Symbol.asyncIterator);
+  t.after(() => Object.defineProperty(prototype, Symbol.asyncIterator, property));
+  delete prototype[Symbol.asyncIterator];
+  let ended = false;
+  const start = (controller) =>
+    controller.enqueue(new TextEncoder().encode('event: queued\ndata: {"position":0}\n\n'));
+  const cancel = () => {
+    ended = true;
+  };
+  t.mock.method(globalThis, 'fetch', async () => new Response(new ReadableStream({ start, cancel })));
+  for await (const { event } of client.stream(image, { mask })) {
+    assert.equal(event, 'queued');
+    break;
+  }
+  assert.ok(ended);
+});
+
 test('a refusal says which field is wrong', async () => {
   for (const call of [
     () => client.fill(image, { mask, steps: 0 }),
