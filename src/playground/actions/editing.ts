@@ -105,10 +105,15 @@ export class Editing {
       const change = by(state);
       if (!change) return;
       const label = (by === undone ? state.past : state.future).at(-1)?.label ?? '';
-      const picture = change.document?.picture;
+      const { document: next } = change;
+      const picture = next?.picture;
       const resized = picture && picture !== state.document?.picture;
       const viewport = resized ? fitted(picture, stage.size) : state.viewport;
-      store.set({ ...change, viewport, errors: {}, drawing: undefined, message: `${verb}: ${label}.` });
+      const isDropped = next?.shown && !shownRun({ ...state, document: next });
+      const document = isDropped ? { picture: next.picture, mask: next.mask } : next;
+      const reason = isDropped ? ' The result at this point is no longer kept; its hole is shown.' : '';
+      const message = `${verb}: ${label}.${reason}`;
+      store.set({ ...change, document, viewport, errors: {}, drawing: undefined, message });
     });
   }
 
