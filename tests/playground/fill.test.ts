@@ -176,6 +176,12 @@ describe.skipIf(!hasChromium)('filling on the page', () => {
     expect(await page.locator('#runs button').count()).toBe(5);
     await page.keyboard.press('Control+z');
     await expect.poll(pressed).toBe('0');
+    await page.keyboard.press('Control+z'); // the fill: its hole is on display
+    await expect.poll(() => page.locator('#runs [aria-pressed=true]').count()).toBe(0);
+    await page.click('#keep');
+    await expect
+      .poll(() => page.getAttribute('#undo', 'title'))
+      .toBe('Undo: continue from a result (Ctrl+Z)');
   });
 
   test('before and after, where variations differ, and what the model saw', async () => {

@@ -29,6 +29,7 @@ export class Results {
     });
     this.#dragDivider();
     byId('keep').addEventListener('click', () => {
+      this.#showResult();
       void editing.keep();
       app.stage.surface.focus(); // to paint on
     });
