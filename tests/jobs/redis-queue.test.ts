@@ -14,6 +14,7 @@ import {
   UnknownJobError,
 } from '../../src/jobs/job.ts';
 import { RedisJobQueue, type RedisQueueOptions } from '../../src/jobs/redis/queue.ts';
+import { JobStore } from '../../src/jobs/redis/store.ts';
 import { hasRedis, RedisServer } from '../helpers/redis.ts';
 import { limitsSuite } from './limits.ts';
 
@@ -253,9 +254,13 @@ describe.skipIf(!hasRedis)('jobs on Redis', () => {
     });
     const { job } = await queue.submit(newRequest());
     await ended(queue, job.id);
+    const reading = vi.spyOn(JobStore.prototype, 'events');
+    onTestFinished(() => void vi.restoreAllMocks());
     const events = await follow(queue, job.id);
     expect(events).toHaveLength(EVENTS_KEPT);
     expect(events.at(-1)).toMatchObject({ id: 302, event: 'result' });
+    const read = (await Promise.all(reading.mock.results.map(({ value }) => value))) as JobEvent[][];
+    expect(Math.max(...read.map(({ length }) => length))).toBeLessThan(10); // a client that reads nothing holds no more
   });
 
   test('a webhook is retried until it accepts the outcome; the last try is said to be that', async () => {

@@ -22,7 +22,7 @@ import { Loads } from '../room.ts';
 import { type Connections, connect, disconnect, translated, untilSilent } from './connections.ts';
 import { Deliveries } from './deliveries.ts';
 import { Performer } from './performer.ts';
-import { type Held, JobStore } from './store.ts';
+import { EVENTS_AT_ONCE, type Held, JobStore } from './store.ts';
 
 export interface RedisQueueOptions extends JobQueueOptions {
   url: string;
@@ -177,16 +177,20 @@ export class RedisJobQueue implements JobQueue {
   async *events(id: string, after: number, signal: AbortSignal): AsyncGenerator<JobEvent> {
     for (let last = after; !signal.aborted && !this.#closing.signal.aborted; ) {
       const change = this.#notifier.wait(id, signal, POLL_MS); // before reading, so that no change is missed
-      const read = await this.#unlessClosing(
-        Promise.all([this.#store.get(id), this.#store.events(id, last)]), // wait until Redis is back
-      );
-      if (!read) return;
-      const [job, events] = read;
-      for (const event of events) {
-        yield event;
-        last = event.id;
+      let more = true;
+      while (more) {
+        const read = await this.#unlessClosing(
+          Promise.all([this.#store.get(id), this.#store.events(id, last)]), // wait until Redis is back
+        );
+        if (!read) return;
+        const [job, events] = read;
+        for (const event of events) {
+          yield event;
+          last = event.id;
+        }
+        more = events.length === EVENTS_AT_ONCE;
+        if (!more && (!job || job.finishedAt)) return;
       }
-      if (!job || job.finishedAt) return;
       await change;
     }
   }

@@ -43,6 +43,8 @@ export interface Ticket {
 const MAX_TAG = 2_000_000;
 /** Unfinished jobs read at a time. */
 const PAGE = 1000;
+/** Events of a job read at a time. */
+export const EVENTS_AT_ONCE = 4;
 
 /** The records, pictures and events of jobs in Redis, shared by all replicas. */
 export class JobStore {
@@ -237,8 +239,10 @@ export class JobStore {
     return { tickets: ids.map((id, i) => ({ id, priority: Number(tags[i] ?? 0) })), next };
   }
 
+  /** The next EVENTS_AT_ONCE: with previews, all of them can be large, and each client has a copy of its own. */
   async events(id: string, after: number): Promise<JobEvent[]> {
-    const entries = await this.#redis.xrange(`${this.#key(id)}:events`, `0-${after + 1}`, '+');
+    const key = `${this.#key(id)}:events`;
+    const entries = await this.#redis.xrange(key, `0-${after + 1}`, '+', 'COUNT', EVENTS_AT_ONCE);
     return entries.map(([entry, [, event, , data]]) => ({
       id: Number(entry.slice(2)),
       event: event as JobEvent['event'],
