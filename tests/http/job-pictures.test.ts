@@ -5,7 +5,7 @@ import { Redis } from 'ioredis';
 import request from 'supertest';
 import { expect, onTestFinished, test, vi } from 'vitest';
 import { pictureBudget } from '../../src/image/budget.ts';
-import type { Job } from '../../src/jobs/job.ts';
+import type { Job, JobEvent } from '../../src/jobs/job.ts';
 import { MemoryJobQueue } from '../../src/jobs/memory-queue.ts';
 import { hasRedis, RedisServer } from '../helpers/redis.ts';
 import { startFakeApp } from './fake-app.ts';
@@ -21,11 +21,11 @@ async function start(env: Record<string, string> = {}) {
   return service;
 }
 
-/** A client that has its first bytes of the picture, and reads no more. */
-async function idleClient(port: number): Promise<Socket> {
+/** A client that has its first bytes of the answer, and reads no more. */
+async function idleClient(port: number, wanted = path): Promise<Socket> {
   const socket = createConnection({ port, host: '127.0.0.1' });
   onTestFinished(() => void socket.destroy());
-  socket.write(`GET ${path} HTTP/1.1\r\nhost: x\r\n\r\n`);
+  socket.write(`GET ${wanted} HTTP/1.1\r\nhost: x\r\n\r\n`);
   const [head] = await once(socket, 'data');
   socket.pause();
   expect(String(head)).toMatch(/^HTTP\/1.1 200/);
@@ -75,3 +75,16 @@ test.skipIf(!hasRedis)(
     expect(pictureBudget.held).toBe(0);
   },
 );
+
+test('an event is not formatted again for each client that is sent it', async () => {
+  const { port } = await start();
+  const event: JobEvent = { id: 1, event: 'result', data: { uncertainty: 'x'.repeat(BYTES) } };
+  vi.spyOn(MemoryJobQueue.prototype, 'get').mockResolvedValue({ id, finishedAt: new Date() } as Job);
+  vi.spyOn(MemoryJobQueue.prototype, 'events').mockImplementation(async function* () {
+    yield event;
+  });
+  onTestFinished(() => void vi.restoreAllMocks());
+  const before = process.memoryUsage().arrayBuffers;
+  for (let n = 0; n < 5; n++) await idleClient(port, `/v1/jobs/${id}/events`);
+  expect(process.memoryUsage().arrayBuffers - before).toBeLessThan(2 * BYTES);
+});

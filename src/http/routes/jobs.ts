@@ -272,8 +272,17 @@ export default async function jobRoutes(app: FastifyInstance, dependencies: Depe
 const isUuid = (id: string) => z.uuid().safeParse(id).success;
 
 async function* formatted(source: AsyncIterable<JobEvent>, first?: JobEvent) {
-  if (first) yield formatEvent(first.event, first.data, first.id);
-  for await (const { id, event, data } of source) yield formatEvent(event, data, id);
+  if (first) yield bytesOf(first);
+  for await (const event of source) yield bytesOf(event);
+}
+
+/** Events on their way to clients. Jobs in memory give all clients the same events, so they are sent the same bytes too. */
+const sending = new WeakMap<JobEvent, WeakRef<Buffer>>();
+
+function bytesOf(event: JobEvent): Buffer {
+  const bytes = sending.get(event)?.deref() ?? Buffer.from(formatEvent(event.event, event.data, event.id));
+  sending.set(event, new WeakRef(bytes));
+  return bytes;
 }
 
 /** The Idempotency-Key, with a fingerprint of the request as it was sent. */
