@@ -31,10 +31,11 @@ const ALPHA_MASK_BYTES = 1;
 /** Known pixels of a level, for each pixel of its canvas: three colours and the mask, as floats. */
 const LEVEL_BYTES = 16;
 /**
- * The fill of a region by one candidate, for each pixel of the finest canvas: three colours as floats, in the thread of
- * trajectories and in that of requests, and as bytes.
+ * The fill of a region by one candidate, for each pixel of the finest canvas: three colours as floats (12), whose memory moves
+ * from the thread of trajectories to that which makes bytes of them (3); the coarser fills (4), the last of them also
+ * sharpened (3); and the place of each pixel among those of the hole (4).
  */
-const FILL_BYTES = 27;
+const FILL_BYTES = 26;
 /**
  * A candidate's state in the windows of a stage, for each of their pixels: the networks' inputs (up to 8 channels), x_t, the
  * estimates of x_0, the enlarged coarse fill, and indices.

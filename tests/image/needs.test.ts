@@ -62,7 +62,7 @@ describe('what is reserved covers what is held', () => {
       inpaintNeeds(header, header, { numImages, format: 'png', plan: regions }).total -
       inpaintNeeds(header, header, { numImages, format: 'png' }).total;
     const candidate = more(2) - more(1);
-    expect(candidate).toBeGreaterThanOrEqual(2 * fills); // in both threads
+    expect(candidate).toBeGreaterThanOrEqual(2 * fills); // and what they are made from
     expect(more(1) - candidate).toBeGreaterThanOrEqual(known);
   });
 });
