@@ -133,7 +133,8 @@ describe.skipIf(!hasChromium)('work is kept', () => {
       const refuse = () => {
         throw new DOMException('The user denied permission.', 'SecurityError');
       };
-      for (const name of ['indexedDB', 'sessionStorage']) Object.defineProperty(window, name, { get: refuse });
+      for (const name of ['indexedDB', 'sessionStorage'])
+        Object.defineProperty(window, name, { get: refuse });
     });
     await page.goto(pages.service.url);
     await openFile(page, FACE);
