@@ -108,7 +108,13 @@ describe.skipIf(!hasChromium)('work is kept', () => {
     await drag(page, [0.3, 0.5], [0.7, 0.5]);
     await stored(page);
     const noise = await sharp({
-      create: { width: 600, height: 600, channels: 3, noise: { type: 'gaussian', mean: 128, sigma: 50 } },
+      create: {
+        width: 600,
+        height: 600,
+        channels: 3,
+        background: '#000',
+        noise: { type: 'gaussian', mean: 128, sigma: 50 },
+      },
     })
       .png()
       .toBuffer();
