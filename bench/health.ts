@@ -1,23 +1,26 @@
 /**
  * npm run bench:health: latency of health probes under load. Saturates the built service with sampling requests and
- * large uploads, and requests /health/live meanwhile.
+ * large uploads, and requests /health/live meanwhile. Then the same while a scratch across a large picture is filled: it
+ * has few pixels, but its canvas has as many as the picture.
  */
+import { setTimeout as sleep } from 'node:timers/promises';
 import sharp from 'sharp';
 import { startService } from './service.ts';
 
 const SECONDS = Number(process.env.SECONDS ?? 30);
 const CLIENTS = 16;
 const PROBE_EVERY_MS = 20;
+const SCRATCH = { side: 2000, pixels: 3 };
 
-const { child: service, url } = await startService();
+const { child: service, url } = await startService({ MAX_SYNC_MS: '600000' });
 
 const end = performance.now() + SECONDS * 1000;
-const idle = await probe(3);
+const idle = await probe(sleep(3000));
 let answered = 0;
 let large = 0;
 const busy = [...Array.from({ length: CLIENTS }, (_, i) => sampleForever(i)), uploadForever()];
-const saturated = await probe((end - performance.now()) / 1000);
-await Promise.all(busy);
+const saturated = await probe(Promise.all(busy));
+const scratched = await probe(fillScratch());
 service.kill('SIGTERM');
 
 const report = (name: string, times: number[]) => {
@@ -29,18 +32,28 @@ const report = (name: string, times: number[]) => {
 };
 report('idle', idle);
 report(`${CLIENTS} clients sampling and one posting 12-megapixel pictures`, saturated);
+report(
+  `a scratch of ${SCRATCH.pixels} px across ${SCRATCH.side} x ${SCRATCH.side} px`,
+  scratched,
+);
 console.log(`${answered} samples and ${large} large pictures answered meanwhile`);
 
-async function probe(seconds: number): Promise<number[]> {
+/** The times of probes until `work` is done, in milliseconds. */
+async function probe(work: Promise<unknown>): Promise<number[]> {
   const times: number[] = [];
-  for (const until = performance.now() + seconds * 1000; performance.now() < until; ) {
+  let done = false;
+  const working = work.finally(() => {
+    done = true;
+  });
+  while (!done) {
     const started = performance.now();
     const response = await fetch(`${url}/health/live`);
     await response.arrayBuffer();
     if (!response.ok) throw new Error(`/health/live got ${response.status}`);
     times.push(performance.now() - started);
-    await new Promise((resolve) => setTimeout(resolve, PROBE_EVERY_MS));
+    await sleep(PROBE_EVERY_MS);
   }
+  await working;
   return times;
 }
 
@@ -66,13 +79,33 @@ async function uploadForever() {
     .png()
     .toBuffer();
   while (performance.now() < end) {
-    const form = new FormData();
-    form.set('steps', '5');
-    form.set('format', 'jpeg');
-    form.set('image', new Blob([new Uint8Array(image)]), 'image.jpg');
-    form.set('mask', new Blob([new Uint8Array(mask)]), 'mask.png');
-    const response = await fetch(`${url}/v1/inpaint`, { method: 'POST', body: form });
+    const response = await fetch(`${url}/v1/inpaint`, { method: 'POST', body: formOf(image, mask) });
     await response.arrayBuffer();
     if (response.ok) large++;
   }
+}
+
+/** The scratch is diagonal, so that its canvas is the whole picture. */
+async function fillScratch() {
+  const { side, pixels } = SCRATCH;
+  const image = await sharp({ create: { width: side, height: side, channels: 3, background: '#c0a080' } })
+    .jpeg()
+    .toBuffer();
+  const hole = Buffer.alloc(side * side);
+  for (let y = 0; y < side; y++) hole.fill(255, y * side + y, y * side + Math.min(side, y + pixels));
+  const mask = await sharp(hole, { raw: { width: side, height: side, channels: 1 } })
+    .png()
+    .toBuffer();
+  const response = await fetch(`${url}/v1/inpaint`, { method: 'POST', body: formOf(image, mask) });
+  await response.arrayBuffer();
+  if (!response.ok) throw new Error(`the scratch got ${response.status}`);
+}
+
+function formOf(image: Buffer, mask: Buffer): FormData {
+  const form = new FormData();
+  form.set('steps', '5');
+  form.set('format', 'jpeg');
+  form.set('image', new Blob([new Uint8Array(image)]), 'image.jpg');
+  form.set('mask', new Blob([new Uint8Array(mask)]), 'mask.png');
+  return form;
 }
