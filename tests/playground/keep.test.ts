@@ -122,7 +122,7 @@ describe.skipIf(!hasChromium)('work is kept', () => {
     await page.click('#question-yes');
     await expect.poll(() => page.getAttribute('#undo', 'title')).toBe('Undo: open a picture (Ctrl+Z)');
     await drag(page, [0.3, 0.5], [0.7, 0.5]);
-    await expect.poll(() => status(page)).toMatch(/^The hole covers/);
+    await expect.poll(() => page.getAttribute('#undo', 'title')).toBe('Undo: stroke (Ctrl+Z)');
     await page.waitForFunction(() => 'aborted' in globalThis);
     const asked = page.waitForEvent('dialog');
     const left = page.reload();
