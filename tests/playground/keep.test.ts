@@ -1,3 +1,4 @@
+import type { Page } from 'playwright-core';
 import sharp from 'sharp';
 import { describe, expect, test } from 'vitest';
 import { hasChromium } from '../helpers/browser.ts';
@@ -37,13 +38,19 @@ function loseResults(): Promise<void> {
   });
 }
 
+/** Paints a stroke, and waits until the page has it. */
+async function paint(page: Page) {
+  await drag(page, [0.3, 0.5], [0.7, 0.5]);
+  await expect.poll(() => page.getAttribute('#undo', 'title')).toBe('Undo: stroke (Ctrl+Z)');
+}
+
 describe.skipIf(!hasChromium)('work is kept', () => {
   const pages = usePages();
 
   test('through a reload: picture, hole, results, choice and settings', async () => {
     const page = await pages.open();
     await openFile(page, FACE);
-    await drag(page, [0.3, 0.5], [0.7, 0.5]);
+    await paint(page);
     await page.click('#details summary');
     await page.fill('[name=seed]', '4294967295');
     await page.fill('[name=num_images]', '2');
@@ -71,7 +78,7 @@ describe.skipIf(!hasChromium)('work is kept', () => {
   test('when another picture is opened before it is back after a reload: the page asks first', async () => {
     const page = await pages.open();
     await openFile(page, FACE);
-    await drag(page, [0.3, 0.5], [0.7, 0.5]);
+    await paint(page);
     await stored(page);
     let load = () => {};
     const loaded = new Promise<void>((resolve) => {
@@ -105,7 +112,7 @@ describe.skipIf(!hasChromium)('work is kept', () => {
     });
     await page.goto(pages.service.url);
     await openFile(page, FACE);
-    await drag(page, [0.3, 0.5], [0.7, 0.5]);
+    await paint(page);
     await stored(page);
     const noise = await sharp({
       create: {
@@ -121,8 +128,7 @@ describe.skipIf(!hasChromium)('work is kept', () => {
     await page.setInputFiles('#file', { name: 'noise.png', mimeType: 'image/png', buffer: noise });
     await page.click('#question-yes');
     await expect.poll(() => page.getAttribute('#undo', 'title')).toBe('Undo: open a picture (Ctrl+Z)');
-    await drag(page, [0.3, 0.5], [0.7, 0.5]);
-    await expect.poll(() => page.getAttribute('#undo', 'title')).toBe('Undo: stroke (Ctrl+Z)');
+    await paint(page);
     await page.waitForFunction(() => 'aborted' in globalThis);
     const asked = page.waitForEvent('dialog');
     const left = page.reload();
@@ -144,7 +150,7 @@ describe.skipIf(!hasChromium)('work is kept', () => {
     });
     await page.goto(pages.service.url);
     await openFile(page, FACE);
-    await drag(page, [0.3, 0.5], [0.7, 0.5]);
+    await paint(page);
     await expect.poll(() => status(page)).toMatch(/^The hole covers/);
     const asked = page.waitForEvent('dialog');
     const left = page.goto('about:blank');
@@ -189,7 +195,7 @@ describe.skipIf(!hasChromium)('work is kept', () => {
   test('a fill goes on after a reload', async () => {
     const page = await pages.open();
     await openFile(page, FACE);
-    await drag(page, [0.3, 0.5], [0.7, 0.5]);
+    await paint(page);
     await page.click('#details summary');
     await page.fill('[name=steps]', '200');
     await page.fill('[name=num_images]', '1');
@@ -211,7 +217,7 @@ describe.skipIf(!hasChromium)('work is kept', () => {
     const url = await first.url;
     const page = await pages.open({ url, expected: /Failed to load resource|ERR_/ });
     await openFile(page, FACE);
-    await drag(page, [0.3, 0.5], [0.7, 0.5]);
+    await paint(page);
     await page.click('#details summary');
     await page.fill('[name=steps]', '120');
     await page.fill('[name=num_images]', '1');
@@ -228,7 +234,7 @@ describe.skipIf(!hasChromium)('work is kept', () => {
   test('opening another picture over unsaved work asks first, and can be undone', async () => {
     const page = await pages.open();
     await openFile(page, FACE);
-    await drag(page, [0.3, 0.5], [0.7, 0.5]);
+    await paint(page);
     await page.setInputFiles('#file', 'examples/face-2.png');
     await page.locator('#question').waitFor();
     await page.keyboard.press('Escape');
@@ -250,7 +256,7 @@ describe.skipIf(!hasChromium)('a service that needs a key and is busy', () => {
     const page = await pages.open({ expected: /401/ });
     await expect.poll(() => page.textContent('#model-hint')).toBe('This service needs an API key.');
     await openFile(page, FACE);
-    await drag(page, [0.3, 0.5], [0.7, 0.5]);
+    await paint(page);
     await page.click('#fill');
     await expect
       .poll(() => page.textContent('#error-key'))
@@ -273,7 +279,7 @@ describe.skipIf(!hasChromium)('a service that needs a key and is busy', () => {
       });
     });
     await openFile(page, FACE);
-    await drag(page, [0.3, 0.5], [0.7, 0.5]);
+    await paint(page);
     await page.click('#fill');
     await expect.poll(() => status(page)).toMatch(/^The service is busy. Trying again in \d+ s\.$/);
     await expect.poll(() => asked).toBeGreaterThan(1);
