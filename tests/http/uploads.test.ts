@@ -1,4 +1,5 @@
-import { createConnection } from 'node:net';
+import { once } from 'node:events';
+import { createConnection, type Socket } from 'node:net';
 import { afterEach, describe, expect, test } from 'vitest';
 import { startFakeApp } from './fake-app.ts';
 
@@ -107,4 +108,26 @@ describe('a client that sends its whole body before it reads gets the answer, an
     expect(answer).toContain('503 Service Unavailable');
     expect(answer).toContain('connection: close');
   });
+});
+
+test('refused uploads leave nothing behind on a connection that is kept', async () => {
+  await start({});
+  const accepted = once(service.app.server, 'connection') as Promise<[Socket]>;
+  const client = createConnection({ port: service.port, host: '127.0.0.1' });
+  let answers = '';
+  client.on('data', (data) => {
+    answers += data;
+  });
+  const [socket] = await accepted;
+  const listeners: number[] = [];
+  for (let n = 1; n <= 12; n++) {
+    client.write(
+      'POST /v1/inpaint HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: 70000\r\n\r\n',
+    );
+    await expect.poll(() => answers.split('HTTP/1.1 413').length - 1).toBe(n);
+    client.write(Buffer.alloc(70_000, 'A'));
+    listeners.push(socket.listenerCount('close'));
+  }
+  expect(listeners.at(-1)).toBe(listeners[1]);
+  client.destroy();
 });

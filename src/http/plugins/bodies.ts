@@ -1,4 +1,5 @@
 import type { IncomingMessage } from 'node:http';
+import { Socket } from 'node:net';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import fp from 'fastify-plugin';
 import type { Config } from '../../config/settings.ts';
@@ -53,7 +54,6 @@ export default fp(function bodies(app: FastifyInstance, { config }: { config: Co
     raw.resume();
     const timer = setTimeout(() => raw.destroy(), LINGER_MS);
     raw.once('close', () => clearTimeout(timer));
-    raw.socket.once('close', () => clearTimeout(timer));
   });
 
   const parse = app.getDefaultJsonParser('error', 'error');
@@ -86,7 +86,7 @@ export default fp(function bodies(app: FastifyInstance, { config }: { config: Co
  */
 function closeAfterBody(request: IncomingMessage): void {
   const { socket } = request;
-  const close = socket.destroySoon.bind(socket);
+  const close = () => Socket.prototype.destroySoon.call(socket); // not that of an earlier request on this connection
   socket.destroySoon = () => {
     if (request.complete) return close();
     socket.end();
