@@ -262,14 +262,14 @@ export default async function jobRoutes(app: FastifyInstance, dependencies: Depe
 
   /** The job of the path. Another client's job is answered like one that does not exist. */
   async function own({ params: { id }, apiKey }: FastifyRequest<{ Params: { id: string } }>): Promise<Job> {
-    if (!isUuid(id)) throw noSuchJob(id); // it could name another key of Redis, such as the events of a job
+    if (!UUID.safeParse(id).success) throw noSuchJob(id); // it could name another key of Redis, such as the events of a job
     const job = await jobs.get(id);
     if (job.owner === apiKey?.name) return job;
     throw noSuchJob(id);
   }
 }
 
-const isUuid = (id: string) => z.uuid().safeParse(id).success;
+const UUID = z.uuid();
 
 async function* formatted(source: AsyncIterable<JobEvent>, first?: JobEvent) {
   if (first) yield bytesOf(first);
