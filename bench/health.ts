@@ -32,10 +32,7 @@ const report = (name: string, times: number[]) => {
 };
 report('idle', idle);
 report(`${CLIENTS} clients sampling and one posting 12-megapixel pictures`, saturated);
-report(
-  `a scratch of ${SCRATCH.pixels} px across ${SCRATCH.side} x ${SCRATCH.side} px`,
-  scratched,
-);
+report(`a scratch of ${SCRATCH.pixels} px across ${SCRATCH.side} x ${SCRATCH.side} px`, scratched);
 console.log(`${answered} samples and ${large} large pictures answered meanwhile`);
 
 /** The times of probes until `work` is done, in milliseconds. */
