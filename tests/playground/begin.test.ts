@@ -1,7 +1,7 @@
 import type { Route } from 'playwright-core';
 import { describe, expect, test } from 'vitest';
 import { hasChromium } from '../helpers/browser.ts';
-import { FACE, usePages } from './open.ts';
+import { FACE, filled, usePages } from './open.ts';
 
 describe.skipIf(!hasChromium)('before a picture is open', () => {
   const pages = usePages();
@@ -23,6 +23,25 @@ describe.skipIf(!hasChromium)('before a picture is open', () => {
     await expect.poll(() => said.innerText()).toBe('');
     await waiting[0].fulfill({ path: FACE, contentType: 'image/png' });
     await page.locator('#surface').waitFor();
+  });
+
+  test('the example that was chosen last is shown and filled, whichever arrives first', async () => {
+    const page = await pages.open();
+    const late: Route[] = [];
+    await page.route('**/examples/face-2*', (route) => void late.push(route));
+    await page.click('[data-example=face-2]');
+    await expect.poll(() => late.length).toBe(2); // the picture and its mask
+    await page.click('[data-example=face-3]');
+    await filled(page, 4);
+    const before = await page.getAttribute('#undo', 'title');
+    const arrived = Promise.all(late.map((route) => page.waitForResponse(route.request().url())));
+    await Promise.all(late.map((route) => route.continue()));
+    await arrived;
+    await page.evaluate(() => new Promise((resolve) => setTimeout(resolve, 500))); // in which it would be decoded
+    expect(before).toMatch(/^Undo: fill/);
+    expect(await page.getAttribute('#undo', 'title')).toBe(before);
+    expect(await page.textContent('#fill')).toBe('Fill');
+    expect(await page.getAttribute('#stage', 'aria-busy')).toBe('false');
   });
 
   test('the page says that a part of it could not be loaded', async () => {

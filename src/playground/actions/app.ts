@@ -23,8 +23,9 @@ export function settle({ store }: App, ...places: Place[]): void {
   store.set({ errors });
 }
 
-/** Asks a question in a dialog. */
+/** Asks a question in a dialog. A question that was still open is answered with `no`. */
 export function askUser({ store }: App, text: string, yes: string, no: string): Promise<boolean> {
+  store.state.question?.answer(false);
   return new Promise((resolve) => {
     const answer = (value: boolean) => {
       store.set({ question: undefined });

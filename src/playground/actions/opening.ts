@@ -21,6 +21,8 @@ export class Opening {
   #refused: { file: Blob; name: string; transparent: boolean } | undefined;
   /** A face that is being generated. */
   #generated: Promise<void> | undefined;
+  /** Counts what was chosen to be opened: the last choice is shown, whichever is decoded first. */
+  #choices = 0;
 
   constructor(app: App, editing: Editing, filling: Filling, restored: Promise<void>) {
     this.#app = app;
@@ -32,7 +34,21 @@ export class Opening {
   /** Opens a picture that a person chose; asks first if that hides work. */
   async open(file: Blob, name: string): Promise<boolean> {
     if (!(await this.#mayReplace())) return false;
-    return this.#show(file, name);
+    return this.#opening('Opening the picture…', (current) => this.#show(file, name, current));
+  }
+
+  /** Does the work of the latest choice, with `opening` set meanwhile. `current` turns false when another is made. */
+  async #opening<T>(message: string, work: (current: () => boolean) => Promise<T>): Promise<T> {
+    const { store } = this.#app;
+    this.#choices += 1;
+    const choice = this.#choices;
+    const current = () => choice === this.#choices;
+    store.set({ opening: true, message });
+    try {
+      return await work(current);
+    } finally {
+      if (current()) store.set({ opening: false });
+    }
   }
 
   async #mayReplace(): Promise<boolean> {
@@ -52,13 +68,18 @@ export class Opening {
   }
 
   /** adopt: whether to take over the settings that the picture was made with. */
-  async #show(file: Blob, name: string, adopt = true): Promise<boolean> {
+  async #show(file: Blob, name: string, current: () => boolean, adopt = true): Promise<boolean> {
     const { store, studio, stage } = this.#app;
+    if (!current()) return false;
     settle(this.#app, 'open', 'fill', 'mask');
     this.#refused = undefined;
-    store.set({ opening: true, message: 'Opening the picture…' });
+    store.set({ message: 'Opening the picture…' });
     try {
       const { levels, mask, parameters, ...opened } = await studio.openPicture(file);
+      if (!current()) {
+        for (const level of levels) level.close();
+        return false;
+      }
       const refusal = store.state.limits && checkLimits({ ...opened, bytes: file.size }, store.state.limits);
       if (refusal) {
         for (const level of levels) level.close();
@@ -73,10 +94,8 @@ export class Opening {
       if (parameters && adopt) this.#adopt(parameters);
       return true;
     } catch (error) {
-      this.#failed(error);
+      if (current()) this.#failed(error);
       return false;
-    } finally {
-      store.set({ opening: false });
     }
   }
 
@@ -139,34 +158,35 @@ export class Opening {
     const { limits } = store.state;
     const refused = this.#refused;
     if (!refused || !limits) return;
-    store.set({ opening: true, message: 'Making a smaller copy…' });
     const { file, transparent } = refused;
     const name = refused.name.replace(/(\.\w+)?$/, transparent ? '-smaller.png' : '-smaller.jpg');
-    try {
-      await this.#show(await studio.shrink(file, limits, transparent), name);
-    } catch (error) {
-      this.#failed(error);
-    } finally {
-      store.set({ opening: false });
-    }
+    await this.#opening('Making a smaller copy…', async (current) => {
+      try {
+        await this.#show(await studio.shrink(file, limits, transparent), name, current);
+      } catch (error) {
+        if (current()) this.#failed(error);
+      }
+    });
   }
 
   /** Opens an example with a hole, and fills it. */
   async example(picture: string, mask: string): Promise<void> {
-    const { store } = this.#app;
     if (!(await this.#mayReplace())) return;
-    store.set({ opening: true, message: 'Opening the picture…' });
-    try {
-      const [file, hole] = await Promise.all([fetchFile(picture), fetchFile(mask)]);
-      if (!(await this.#show(file, picture.split('/').at(-1) ?? picture))) return;
-      await this.#editing.openMask(hole);
-    } catch {
-      store.set({ message: '' });
-      return complain(this.#app, 'open', 'The example could not be loaded. Reload the page and try again.');
-    } finally {
-      store.set({ opening: false });
-    }
-    await this.#filling.start();
+    const name = picture.split('/').at(-1) ?? picture;
+    const isOpen = await this.#opening('Opening the picture…', async (current) => {
+      try {
+        const [file, hole] = await Promise.all([fetchFile(picture), fetchFile(mask)]);
+        if (!(await this.#show(file, name, current))) return false;
+        await this.#editing.openMask(hole);
+      } catch {
+        if (!current()) return false;
+        this.#app.store.set({ message: '' });
+        complain(this.#app, 'open', 'The example could not be loaded. Reload the page and try again.');
+        return false;
+      }
+      return current();
+    });
+    if (isOpen) await this.#filling.start();
   }
 
   /** Lets the model draw a picture from noise alone; one at a time. */
@@ -181,20 +201,29 @@ export class Opening {
     const { store } = this.#app;
     if (!(await this.#mayReplace())) return;
     const { document: before } = store.state;
-    store.set({ opening: true, message: 'Generating a face…' });
-    try {
-      const headers = { accept: 'image/png', 'content-type': 'application/json' };
-      const response = await ask('v1/sample', { method: 'POST', headers, key: store.state.key, body: '{}' });
-      const face = await response.blob();
-      const unchanged = store.state.document === before; // else there may be work that nobody was asked about
-      if (unchanged || (await this.#mayReplace())) await this.#show(face, 'generated.png', false);
-    } catch (error) {
-      const { place, text } = sentenceFor(error);
-      complain(this.#app, place === 'key' ? 'key' : 'open', text);
-      store.set({ message: '' });
-    } finally {
-      store.set({ opening: false });
-    }
+    const face = await this.#opening('Generating a face…', async (current) => {
+      try {
+        const headers = { accept: 'image/png', 'content-type': 'application/json' };
+        const response = await ask('v1/sample', {
+          method: 'POST',
+          headers,
+          key: store.state.key,
+          body: '{}',
+        });
+        const picture = await response.blob();
+        if (!current() && store.state.opening) return; // what was chosen later is about to be shown
+        const unchanged = store.state.document === before; // else there may be work that nobody was asked about
+        return unchanged || (await this.#mayReplace()) ? picture : undefined;
+      } catch (error) {
+        const { place, text } = sentenceFor(error);
+        complain(this.#app, place === 'key' ? 'key' : 'open', text);
+        if (current()) store.set({ message: '' });
+      }
+    });
+    if (!face) return;
+    await this.#opening('Opening the picture…', (current) =>
+      this.#show(face, 'generated.png', current, false),
+    );
   }
 }
 
