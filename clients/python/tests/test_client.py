@@ -12,6 +12,7 @@ import httpx
 import pytest
 
 from ddpm_inpaint_client import Client, ServiceError
+from ddpm_inpaint_client.schemas import Job
 
 SERVICE = os.environ["SERVICE"]
 API_KEY = os.environ.get("API_KEY")
@@ -41,6 +42,21 @@ def test_a_job_has_one_picture_for_each_candidate_and_tells_its_state(client: Cl
     assert len(jobs) == 2
     assert jobs[0].picture != jobs[1].picture
     assert states[-1] == "succeeded"
+
+
+@pytest.mark.parametrize("reason", [KeyboardInterrupt, ZeroDivisionError])
+def test_a_job_that_is_not_waited_for_is_cancelled(client: Client, reason: type[BaseException]) -> None:
+    states: list[Job] = []
+
+    def stop(job: Job) -> None:
+        states.append(job)
+        raise reason
+
+    with pytest.raises(reason):
+        client.job(image=IMAGE, mask=MASK, steps=1000, sampler="ddpm", on_progress=stop)
+    headers = {"authorization": f"Bearer {API_KEY}"} if API_KEY else {}
+    ended = httpx.get(f"{SERVICE}/v1/jobs/{states[0]['id']}", headers=headers).json()
+    assert ended["status"] == "cancelled"
 
 
 def test_file_in_file_out(client: Client, tmp_path: Path) -> None:

@@ -3,7 +3,7 @@
 import time
 import uuid
 from collections.abc import Callable, Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, Self, Unpack
@@ -19,6 +19,8 @@ BUSY = (429, 503)
 """Statuses of a service that is busy or starting. Its Retry-After says when to try again."""
 LOST_S = 1
 """Seconds after which a request is repeated whose connection was lost."""
+CANCEL_S = 5
+"""Seconds that the cancellation of a job may take."""
 FORMATS: dict[str, Literal["png", "jpeg", "webp"]] = {
     ".png": "png",
     ".jpg": "jpeg",
@@ -118,19 +120,26 @@ class Client:
         self, *, on_progress: Callable[[Job], None] = lambda job: None, **request: Unpack[JobForm]
     ) -> list[Filled]:
         """Fills the hole of a picture as a job, which waits for its turn and outlives connections: one picture
-        for each candidate. Sending it again creates no second job."""
+        for each candidate. Sending it again creates no second job. Ctrl-C cancels it, and so does an exception
+        of on_progress."""
         key = str(uuid.uuid4())
         job: Job = self._send("POST", "/v1/jobs", form=dict(request), key=key).json()
-        while True:
+        try:
             on_progress(job)
-            if job["status"] == "succeeded":
-                break
-            if job["status"] == "failed" and "error" in job:
-                raise ServiceError(job["error"])
-            if job["status"] not in ("queued", "running"):
-                raise RuntimeError(f"the job was {job['status']}")
-            time.sleep(self._poll_s)
-            job = self._send("GET", f"/v1/jobs/{job['id']}").json()
+            while job["status"] in ("queued", "running"):
+                time.sleep(self._poll_s)
+                job = self._send("GET", f"/v1/jobs/{job['id']}").json()
+                on_progress(job)
+        except (httpx.TransportError, ServiceError):
+            raise  # the service cannot be asked
+        except BaseException:
+            with suppress(httpx.TransportError):
+                self._http.delete(f"/v1/jobs/{job['id']}", timeout=CANCEL_S)
+            raise
+        if job["status"] == "failed" and "error" in job:
+            raise ServiceError(job["error"])
+        if job["status"] != "succeeded":
+            raise RuntimeError(f"the job was {job['status']}")
         parameters = job["parameters"]
         filled = []
         # Not the links of the job: they begin with the path of the service, which the base URL has already.
