@@ -17,7 +17,7 @@ from tqdm import tqdm
 import bound
 import diffusion
 from batches import scaled
-from data import load_faces
+from data import loaded
 from evaluate import HERE, onnx_network
 
 
@@ -48,7 +48,7 @@ def main():
     torch.set_num_threads(args.threads)
     card = json.loads((args.folder / "model.json").read_text())
     schedule = diffusion.schedule_of(card)
-    faces = load_faces(args.data, card["resolution"], "test")[: args.faces]
+    faces = loaded(args.data, card["resolution"], "test")[: args.faces]
     x0 = scaled(torch.from_numpy(faces))
     network = onnx_network(args.folder, args.threads)
     variances = ["fixed_small", "fixed_large"] + (["learned"] if card["out_channels"] == 6 else [])

@@ -5,7 +5,8 @@ Two kinds of sources are supported:
 - any folder of pictures: centre-cropped to squares, every 50th kept for testing, every 50th for validation.
 
 Splits: `train`; `test`, only for the metrics in a model card; `validation`, for the loss curve and for choices
-during training. With a manifest, the validation split consists of the training identities in one of 64 hash buckets.
+during training. With a manifest, the validation split consists of the training identities in one of 64 hash buckets, or of one of
+them where the bucket is empty.
 """
 
 import csv
@@ -44,7 +45,8 @@ def load_faces(root: str | Path, resolution: int, split: str) -> np.ndarray:
         listed = (root / "manifest.csv").exists()
         faces = _decode(_manifest(root, split) if listed else ((path, path) for path in _folder(root, split)), resolution)
         if len(faces) == 0:
-            raise FileNotFoundError(f"no {split} pictures of at least {resolution} px under {root}")
+            few = "" if listed else f" (of {EVERY} pictures, the first is for testing and the {EVERY // 2 + 1}th for validation)"
+            raise FileNotFoundError(f"no {split} pictures of at least {resolution} px under {root}{few}")
         CACHE.mkdir(exist_ok=True)
         part = cache.with_suffix(".part")
         with part.open("wb") as f:
@@ -53,12 +55,24 @@ def load_faces(root: str | Path, resolution: int, split: str) -> np.ndarray:
     return np.load(cache, mmap_mode="r")
 
 
+def loaded(root: str | Path, resolution: int, split: str) -> np.ndarray:
+    """load_faces for programs: exits with a sentence in place of an OSError or a ValueError."""
+    try:
+        return load_faces(root, resolution, split)
+    except (OSError, ValueError) as error:
+        raise SystemExit(str(error)) from error
+
+
 def check(root: str | Path, resolution: int) -> dict:
     """The number of pictures in each split, and their mean and standard deviation per channel in -1..1."""
-    out = {}
+    out, values = {}, np.arange(256) / 127.5 - 1
     for split in SPLITS:
-        x = load_faces(root, resolution, split).astype(np.float32) / 127.5 - 1
-        out[split] = {"pictures": len(x), "mean": x.mean(axis=(0, 1, 2)).round(4).tolist(), "std": x.std(axis=(0, 1, 2)).round(4).tolist()}
+        pictures = load_faces(root, resolution, split)
+        # Of histograms, which are exact and small: sums of so many float32 values lose most of their digits.
+        shares = np.stack([np.bincount(pictures[..., c].ravel(), minlength=256) for c in range(3)]) / (pictures.size / 3)
+        mean = shares @ values
+        std = np.sqrt(shares @ values**2 - mean**2)
+        out[split] = {"pictures": len(pictures), "mean": mean.round(4).tolist(), "std": std.round(4).tolist()}
     return out
 
 
@@ -94,8 +108,14 @@ def _rows(root: Path) -> list[dict]:
     return rows
 
 
-def _validation(identity: str) -> bool:
-    return int(hashlib.sha256(identity.encode()).hexdigest(), 16) % VALIDATION_BUCKETS == 0
+def _hash(identity: str) -> int:
+    return int(hashlib.sha256(identity.encode()).hexdigest(), 16)
+
+
+def _held_out(training: set[str]) -> set[str]:
+    """The training identities for validation. Where the bucket is empty, the one with the smallest hash, if there is another to train on."""
+    bucket = {identity for identity in training if _hash(identity) % VALIDATION_BUCKETS == 0}
+    return bucket or ({min(training, key=_hash)} if len(training) > 1 else set())
 
 
 def identities(root: Path, split: str) -> set[str]:
@@ -113,7 +133,8 @@ def _listed(root: Path, split: str) -> list[dict]:
         raise ValueError(f"{root / 'manifest.csv'}: identity {min(both)} is in both splits ({len(both)} identities are)")
     listed = [row for row in rows if row["split"] == ("test" if split == "test" else "train")]
     if split != "test":
-        listed = [row for row in listed if _validation(row["identity"]) == (split == "validation")]
+        held_out = _held_out(of["train"])
+        listed = [row for row in listed if (row["identity"] in held_out) == (split == "validation")]
     return listed
 
 
@@ -182,4 +203,7 @@ if __name__ == "__main__":
     parser.add_argument("--data", default=Path(__file__).parent / "data" / "celeba", help="folder of pictures, with or without manifest.csv")
     parser.add_argument("--resolution", type=int, default=64, help="of the model, in pixels")
     args = parser.parse_args()
-    print(json.dumps(check(args.data, args.resolution), indent=2))
+    try:
+        print(json.dumps(check(args.data, args.resolution), indent=2))
+    except (OSError, ValueError) as error:
+        raise SystemExit(str(error)) from error

@@ -22,7 +22,7 @@ from tqdm import tqdm
 
 import diffusion
 from batches import pixels, scaled
-from data import load_faces
+from data import loaded
 from evaluate import HERE, Sampler, sampled
 from refiner import Refiner, enlarge_coarse, load_refiner, refiner_input, sharpened, sharpening
 from scores import descriptors, frechet, hole_l1, sharpness
@@ -75,7 +75,7 @@ def main():
     torch.set_num_threads(args.threads)
     card = json.loads((args.folder / "model.json").read_text())
     half, defaults, sampling = card["resolution"], card["defaults"], diffusion.sampling_of(card)
-    pictures = np.asarray(load_faces(args.data, 2 * half, "test")[: args.faces])
+    pictures = np.asarray(loaded(args.data, 2 * half, "test")[: args.faces])
     n = len(pictures)
     holes = np.stack([face_box(np.random.default_rng(i), 2 * half) for i in range(n)])
     small = np.stack([cv2.resize(picture, (half, half), interpolation=cv2.INTER_AREA) for picture in pictures])

@@ -23,7 +23,7 @@ from PIL import Image
 from tqdm import tqdm
 
 import masks
-from data import load_faces, opened
+from data import loaded, opened
 from scores import descriptors, frechet, hole_l1, sharpness
 
 Image.MAX_IMAGE_PIXELS = None
@@ -142,7 +142,7 @@ def spread(pictures: np.ndarray, count: int) -> np.ndarray:
 
 def faces(args: argparse.Namespace):
     """128 px test faces: the service's fill beside the enlarged 64 px fill and Telea's."""
-    pictures = spread(load_faces(args.data, 128, "test"), args.count)
+    pictures = spread(loaded(args.data, 128, "test"), args.count)
     reference = descriptors(pictures)
     for name, family in [("centre box", face_box), ("wide strokes", masks.FAMILIES["wide"])]:
         holes = np.stack([family(np.random.default_rng([9, i]), 128) for i in range(len(pictures))])
@@ -160,7 +160,7 @@ def faces(args: argparse.Namespace):
 
 def holes_of_strokes(args: argparse.Namespace):
     """Strokes and boxes in photographs of 512 px and faces of 128 px, beside both classical methods."""
-    sets = {"faces of 128 px": spread(load_faces(args.data, 128, "test"), args.count)}
+    sets = {"faces of 128 px": spread(loaded(args.data, 128, "test"), args.count)}
     if args.photos:
         sets["photographs of 512 px"] = test_photographs(args.photos, 512, args.count)
     for title, pictures in sets.items():

@@ -19,7 +19,7 @@ from torch import nn
 
 import diffusion
 from batches import pixels, scaled
-from data import load_faces
+from data import loaded
 from evaluate import HERE, onnx_network
 from scores import descriptors, frechet
 
@@ -113,7 +113,7 @@ def main():
     torch.set_num_threads(args.threads)
     torch.manual_seed(args.seed)
     model = Denoiser(args.folder, args.threads)
-    faces = load_faces(args.data, model.card["resolution"], "train")
+    faces = loaded(args.data, model.card["resolution"], "train")
     bounds = np.quantile(brightness(faces), [1 / 3, 2 / 3])
     classes = np.digitize(brightness(faces), bounds)
     classifier = Classifier(model.schedule)

@@ -105,7 +105,7 @@ def test_a_damaged_picture_is_named(tmp_path, monkeypatch, kind):
 
 
 TRAINED = [1, 2, 2, 3]
-HELD_OUT = [identity for identity in range(1000) if data._validation(str(identity))][:2]
+HELD_OUT = sorted(data._held_out({str(identity) for identity in range(1000)}), key=int)[:2]
 HELD_OUT = [HELD_OUT[0], HELD_OUT[0], HELD_OUT[1]]
 
 
@@ -113,6 +113,22 @@ def test_validation_consists_of_whole_training_identities(tmp_path):
     write_manifest(tmp_path, [(f"{i}.png", "one.tar", identity, "train") for i, identity in enumerate(HELD_OUT + TRAINED)])
     train, validation = (data.load_faces(tmp_path, 16, s)[:, 0, 0, 0].tolist() for s in ("train", "validation"))
     assert validation == [100, 101, 102] and train == [103, 104, 105, 106]
+
+
+def test_a_few_identities_have_one_of_them_for_validation(tmp_path):
+    write_manifest(tmp_path, [(f"{i}.png", "one.tar", identity, "train") for i, identity in enumerate(TRAINED)])
+    split = {s: data.identities(tmp_path, s) for s in ("train", "validation")}
+    assert len(split["validation"]) == 1 and split["train"] | split["validation"] == {"1", "2", "3"}
+    assert data._held_out({"1"}) == set()  # which is trained on
+
+
+def test_means_and_standard_deviations_do_not_depend_on_the_number_of_pictures(tmp_path, monkeypatch):
+    pictures = np.broadcast_to(np.array([[30], [60], [90]], np.uint8)[..., None, None], (3, 64, 64, 3))
+    many = np.concatenate([pictures] * 2000)  # more values than sums of float32 can hold
+    monkeypatch.setattr(data, "load_faces", lambda *_: many)
+    values = np.array([30, 60, 90]) / 127.5 - 1
+    expected = {"pictures": 6000, "mean": [pytest.approx(values.mean(), abs=1e-4)] * 3, "std": [pytest.approx(values.std(), abs=1e-4)] * 3}
+    assert data.check(tmp_path, 64)["train"] == expected
 
 
 @pytest.mark.parametrize("kind", ["archive", "folder"])
@@ -136,6 +152,9 @@ def test_missing_folders_and_pictures_and_unknown_splits_are_errors(tmp_path):
         data.load_faces(tmp_path / "nowhere", 32, "train")
     with pytest.raises(FileNotFoundError, match="no train pictures"):
         data.load_faces(tmp_path, 32, "train")
+    picture(1).save(tmp_path / "1.png")
+    with pytest.raises(FileNotFoundError, match="no validation pictures .*of 50 pictures.*the 26th for validation"):
+        data.load_faces(tmp_path, 32, "validation")
     with pytest.raises(ValueError, match="split"):
         data.load_faces(tmp_path, 32, "all")
 
