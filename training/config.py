@@ -6,6 +6,7 @@ from pathlib import Path
 
 import diffusion
 from losses import Loss
+from refiner_batches import MARGIN
 from register import check_id
 from stages import STAGES
 
@@ -17,9 +18,11 @@ OPTIONAL = {"loss": {"prediction", "weighting", "vlb_weight"}}
 
 def load_config(path: Path) -> dict:
     """Read a TOML config as a dict. Exits with an error that names the section, and the missing, unknown or wrong key."""
-    config = tomllib.loads(path.read_text())
     try:
+        config = tomllib.loads(path.read_text())
         check(config)
+    except OSError as error:
+        raise SystemExit(f"the config cannot be read: {error}") from error
     except ValueError as error:
         raise SystemExit(f"{path}: {error}") from error
     return config
@@ -39,6 +42,7 @@ def check(config: dict):
         if wrong := keys ^ (config[part].keys() - optional):
             raise ValueError(f"[{part}] must have exactly the keys {sorted(keys)}; missing or unknown: {sorted(wrong)}")
     check_model(config)
+    check_sides(config)
     check_schedule(config)
     if stage == "base":
         check_loss(config)
@@ -51,6 +55,18 @@ def check_model(config: dict):
         raise ValueError(f"[model] may have the keys {sorted(known)}; unknown: {sorted(wrong)}")
     if "resolution" not in config["model"]:
         raise ValueError("[model] resolution is missing")
+
+
+def check_sides(config: dict):
+    """Raise ValueError if [mix] names a size of pictures that is too small to draw the network's rows from."""
+    mix, resolution = config["mix"], config["model"]["resolution"]
+    for key, share, least in (
+        ("zoom_from", "zoom", resolution),
+        ("faces_side", None, resolution + MARGIN),
+        ("photos_side", "photos", resolution + MARGIN),
+    ):
+        if key in mix and (share is None or mix[share]) and mix[key] < least:
+            raise ValueError(f"[mix] {key} must be at least {least} for a network of {resolution} px, not {mix[key]}")
 
 
 def check_schedule(config: dict):

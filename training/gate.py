@@ -15,7 +15,7 @@ import os
 import re
 from pathlib import Path
 
-from register import CANDIDATES, read_card, versions
+from register import CANDIDATES, read_card, ref, versions
 
 # Sharpness of samples that is accepted, as a share of the originals': below it fills are blurred, above it they are noisy.
 SHARPNESS = (0.85, 1.1)
@@ -52,22 +52,14 @@ def current(models: Path, candidate: dict) -> Path | None:
 def compare(now: dict, new: dict) -> list[dict]:
     """A row for each metric that is compared: masks, of, measure, now, new, allowed, holds. now is None where it was not measured.
 
-    now, new: the two model cards. The metrics of a refiner, where the current card has any, are compared in the same way; their
-    masks are called "refined <masks>". Raises ValueError if the cards cannot be compared, or if the refiner is missing.
+    now, new: the two model cards. Raises ValueError if they cannot be compared, or if the new one lacks a refiner that the current one has.
     """
     for card in (now, new):
         if not card["metrics"]:
             raise ValueError(f"{ref(card)} has no metrics: run evaluate.py --write-card on it")
-    rows = compare_metrics(now["metrics"], new["metrics"], ref(now), ref(new))
-    if "refiner" not in now:
-        return rows
-    if "refiner" not in new:
+    if "refiner" in now and "refiner" not in new:
         raise ValueError(f"{ref(new)} has no refiner, but {ref(now)} has one: export it with --refiner <checkpoint, or folder of {ref(now)}>")
-    refined_now, refined_new = now["refiner"]["metrics"], new["refiner"]["metrics"]
-    if refined_now and not refined_new:
-        raise ValueError(f"the refiner of {ref(new)} has no metrics, but that of {ref(now)} has: evaluate it")
-    refined = compare_metrics(refined_now, refined_new, f"the refiner of {ref(now)}", f"the refiner of {ref(new)}") if refined_now else []
-    return rows + [{**row, "masks": f"refined {row['masks']}"} for row in refined]
+    return compare_metrics(now["metrics"], new["metrics"], ref(now), ref(new))
 
 
 def compare_metrics(now: dict, new: dict, ref_now: str, ref_new: str) -> list[dict]:
@@ -121,11 +113,6 @@ def table(rows: list[dict], now: dict, new: dict) -> str:
     widths = [max(len(line[i]) for line in [head, *cells]) for i in range(len(head))]
     lines = [head, ["-" * w for w in widths], *cells]
     return "\n".join("| " + " | ".join(c.ljust(w) for c, w in zip(line, widths, strict=True)) + " |" for line in lines)
-
-
-def ref(card: dict) -> str:
-    """<id>@<version>"""
-    return f"{card['id']}@{card['version']}"
 
 
 def reason(row: dict) -> str:

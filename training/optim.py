@@ -1,4 +1,4 @@
-"""Muon for the weight matrices inside the network, AdamW for the rest."""
+"""Muon for the weights inside the network, AdamW for the rest."""
 
 from collections import defaultdict
 
@@ -59,9 +59,10 @@ class Muon(torch.optim.Optimizer):
 
 
 def optimisers(model: nn.Module, muon_lr: float, adam_lr: float) -> list[torch.optim.Optimizer]:
-    """Muon for all weight matrices between the first and the last convolution, AdamW for all other parameters.
+    """Muon for all parameters of two or more dimensions between the first and the last convolution, AdamW for the others.
 
-    The linear layers of the timestep embedding use AdamW too. muon_lr 0: AdamW for everything.
+    These are the weights of convolutions and linear layers, and the gains [1, C, 1, 1] of the refiner's norms. The linear layers of the
+    timestep embedding use AdamW too. muon_lr 0: AdamW for everything.
     """
     matrices = [p for n, p in model.named_parameters() if _inside(n, p)] if muon_lr else []
     rest = [p for n, p in model.named_parameters() if not (muon_lr and _inside(n, p))]

@@ -13,6 +13,8 @@ import masks
 from batches import Sources, completed, generator, scaled, window
 from refiner import LEVEL_MAX, enlarge_coarse, refiner_input
 
+MARGIN = 16
+"""Pixels by which a picture is cropped larger than the window, half on each side, so that a blur's edge is outside the window."""
 WHOLE_SHARE = 0.2
 """Share of rows whose whole window is the hole, as in the inner windows of a large hole."""
 
@@ -58,11 +60,10 @@ def to_device(batch: list[torch.Tensor], device: str) -> Batch:
 
 def _picture(rng: np.random.Generator, sources: Sources, mix: dict, size: int) -> np.ndarray:
     pictures = sources.photos if rng.random() < mix["photos"] else sources.faces
-    # The margin keeps the blur's edge out of the window.
-    margin = window(rng, pictures[rng.integers(len(pictures))], size + 16)
+    margin = window(rng, pictures[rng.integers(len(pictures))], size + MARGIN)
     if rng.random() < mix["soften"]:
         margin = soften(rng, margin)
-    return margin[8:-8, 8:-8]
+    return margin[MARGIN // 2 : -MARGIN // 2, MARGIN // 2 : -MARGIN // 2]
 
 
 def soften(rng: np.random.Generator, picture: np.ndarray) -> np.ndarray:

@@ -28,6 +28,11 @@ def check_id(model_id):
         raise ValueError(f"id must have lower-case letters, digits, '.', '_' and '-' only, and begin with a letter or digit; it is {model_id!r}")
 
 
+def ref(card: dict) -> str:
+    """<id>@<version> of a model card."""
+    return f"{card['id']}@{card['version']}"
+
+
 def check_card(card):
     """Raise ValueError if the id, the version or the files of a model card are not what the service accepts."""
     if not isinstance(card, dict):

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import torch
 
+from register import ref
+
 LAST, LOG = "last.pt", "log.jsonl"
 PARTS = {
     "stage": lambda config: config.get("stage", "base"),
@@ -26,6 +28,12 @@ def check(checkpoint: Path, config: dict, saved: dict):
     for part, of in PARTS.items():
         if (here := of(config)) != (there := of(saved)):
             raise SystemExit(f"{checkpoint} was trained with another {part} ({there}, not {here}): choose another --run")
+
+
+def check_pictures(checkpoint: Path, here: str | None, there: str | None):
+    """Exit if a checkpoint was trained on other pictures. here, there: data.digest of both; the oldest checkpoints have none."""
+    if here and there and here != there:
+        raise SystemExit(f"{checkpoint} was trained on other pictures: choose another --run")
 
 
 def begin(training, given: Path | None, init: Path | None, target: dict):
@@ -56,8 +64,7 @@ def saved(checkpoint: Path) -> dict:
 
 def name_of(folder: Path) -> str:
     """<id>@<version> of an exported version."""
-    card = json.loads((folder / "model.json").read_text())
-    return f"{card['id']}@{card['version']}"
+    return ref(json.loads((folder / "model.json").read_text()))
 
 
 def check_init(last: Path, folder: Path):

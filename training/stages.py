@@ -21,6 +21,7 @@ from distil import Distillation
 from losses import Loss
 from photos import CROPS_SIDE
 from refiner import Refiner, RefinerConfig
+from register import ref
 from sheet import refiner_sheet, sample_sheet
 from unet import UNet, UNetConfig, load_unet
 
@@ -126,9 +127,9 @@ class RefinerStage:
         return Refiner(self.architecture(**_values(self.config["model"])))
 
     def load(self, data: Path, photos: Path, split: str) -> Sources:
-        """The faces and photographs of `split`, both larger than the windows."""
+        """The faces and photographs of `split` that [mix] requires, larger than the windows."""
         mix = self.config["mix"]
-        return Sources(load_faces(data, mix["faces_side"], split), photos=load_faces(photos, mix["photos_side"], split))
+        return Sources(load_faces(data, mix["faces_side"], split), photos=load_faces(photos, mix["photos_side"], split) if mix["photos"] else None)
 
     def draw(self, sources: Sources, step: int) -> list[torch.Tensor]:
         """The batch of this step on the CPU, for `loss`."""
@@ -142,7 +143,7 @@ class RefinerStage:
     def validate(self, model, sources: Sources, device: str) -> dict:
         """validation and validation_photos: the mean loss on fixed windows of faces and of photographs, which are not softened."""
         out = {}
-        for name, photos in [("validation", 0), ("validation_photos", 1)]:
+        for name, photos in [("validation", 0), ("validation_photos", 1)][: 2 if sources.photos is not None else 1]:
             mix = {**self.config["mix"], "photos": photos, "soften": 0}
             fixed = {**self.config, "mix": mix, "train": {**self.config["train"], "seed": 0, "batch": 32}}
             rows = [self.loss(model, refiner_batches.batch_at(i, sources, fixed, self.schedule.T), device) for i in range(8)]
@@ -155,9 +156,28 @@ class RefinerStage:
 
 
 class TaughtStage(BaseStage):
-    """A base model that starts as a copy of `teacher`, an exported version, and learns from it."""
+    """A base model that starts as a copy of `teacher`, an exported version, learns from it, and predicts what it predicts.
+
+    Raises ValueError if [schedule] or [model] resolution are not those of an exported version that it learns from.
+    """
 
     teacher: UNet
+
+    def __init__(self, config: dict, teacher: str):
+        """teacher: a folder, as for `exported`."""
+        self.teacher, card = self.exported(config, teacher)
+        self.init = ref(card)
+        super().__init__({**config, "loss": {"prediction": card["prediction"]}})
+
+    @staticmethod
+    def exported(config: dict, folder: str) -> tuple[UNet, dict]:
+        """The network of the version in this folder, relative to training/, and its card."""
+        card = json.loads((HERE / folder / "model.json").read_text())
+        if not torch.equal(diffusion.schedule_of(card).abar, diffusion.schedule_of(config).abar):
+            raise ValueError(f"[schedule] must be that of {ref(card)}: {card['schedule']}, not {config['schedule']}")
+        if card["resolution"] != config["model"]["resolution"]:
+            raise ValueError(f"[model] resolution must be that of {ref(card)}: {card['resolution']}, not {config['model']['resolution']}")
+        return load_unet(HERE / folder, card), card
 
     def network(self) -> UNet:
         """A copy of the teacher."""
@@ -178,10 +198,9 @@ class StudentStage(TaughtStage):
     sampling = {"spacing": "trailing", "final_timestep": 0}
 
     def __init__(self, config: dict):
-        super().__init__({**config, "loss": {}})
         self.distillation = Distillation(**config["distil"])
+        super().__init__(config, self.distillation.teacher)
         self.defaults = {"sampler": "ddim", "steps": self.distillation.steps, "eta": 0}
-        self.teacher, self.init = exported(self.distillation.teacher)
         self.remark = f", distilled from {self.init} to {self.distillation.steps} evaluations (Salimans & Ho 2022)"
 
     def loss(self, model, batch: list[torch.Tensor], device: str) -> torch.Tensor:
@@ -200,21 +219,19 @@ class AutoguidedStage(TaughtStage):
     keys = {"mix": BaseStage.keys["mix"], "autoguidance": {"teacher", "guide", "weight"}}
 
     def __init__(self, config: dict):
-        super().__init__({**config, "loss": {}})
         self.autoguidance = Autoguidance(**config["autoguidance"])
-        (self.teacher, self.init), (self.guide, weaker) = (exported(folder) for folder in (self.autoguidance.teacher, self.autoguidance.guide))
-        self.remark = f", distilled from {self.init} guided by {weaker} with weight {self.autoguidance.weight:g} (autoguidance, Karras et al. 2024)"
+        super().__init__(config, self.autoguidance.teacher)
+        self.guide, weaker = self.exported(config, self.autoguidance.guide)
+        if (self.objective.prediction, weaker["prediction"]) != ("v", "v"):
+            raise ValueError(f"[autoguidance] {self.init} and {ref(weaker)} must both predict v")
+        self.remark = (
+            f", distilled from {self.init} guided by {ref(weaker)} with weight {self.autoguidance.weight:g} (autoguidance, Karras et al. 2024)"
+        )
 
     def loss(self, model, batch: list[torch.Tensor], device: str) -> torch.Tensor:
         """The loss of each row of a batch, float32 [N]."""
         teacher, guide = (network.to(device, memory_format=torch.channels_last) for network in (self.teacher, self.guide))
         return self.autoguidance.rows(model, teacher, guide, self.schedule, self.sampling["final_timestep"], *to_device(batch, device))
-
-
-def exported(folder: str) -> tuple[UNet, str]:
-    """The network of the version in this folder, relative to training/, and the version's name, such as celeba-inpaint-64@5."""
-    card = json.loads((HERE / folder / "model.json").read_text())
-    return load_unet(HERE / folder, card), f"{card['id']}@{card['version']}"
 
 
 STAGES = {"base": BaseStage, "refiner": RefinerStage, "student": StudentStage, "autoguided": AutoguidedStage}

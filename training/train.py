@@ -8,7 +8,8 @@
     python train.py configs/student-64.toml                    # a student, which needs four evaluations
 
 All random numbers are derived from (seed, step), so a resumed run repeats the loss curve of an uninterrupted one.
-Ctrl-C and SIGTERM save a checkpoint first. runs/<id>/ holds last.pt, before-decay.pt, log.jsonl, loss.png, samples.png.
+Ctrl-C and SIGTERM save a checkpoint first; the exit status is then 130 or 143. runs/<id>/ holds last.pt, before-decay.pt,
+log.jsonl, loss.png, samples.png.
 """
 
 import argparse
@@ -31,6 +32,7 @@ import diffusion
 import resuming
 from batches import Sources
 from config import load_config
+from data import digest
 from optim import fast_bf16, optimisers
 from sheet import plot
 from stages import STAGES
@@ -132,6 +134,7 @@ class Training:
         self.config, self.run, self.device = config, run, device
         self.stage = stage_of(config)
         self.model = self.stage.network()
+        self.pictures: str | None = None  # data.digest of the training pictures
         self.model.to(device, memory_format=torch.channels_last)
         train = config["train"]
         self.ema = Ema(self.model, train["ema"])
@@ -145,9 +148,10 @@ class Training:
         self.branch: dict | None = None  # the --resume that it started from, and until when: see resuming.begin
 
     def resume(self, checkpoint: Path):
-        """Resume from a checkpoint. Exits if it does not suit the config: see resuming.PARTS."""
+        """Resume from a checkpoint. Exits if it does not suit the config (see resuming.PARTS) or the pictures."""
         state = torch.load(checkpoint, map_location=self.device, weights_only=True)
         resuming.check(checkpoint, self.config, state["config"])
+        resuming.check_pictures(checkpoint, self.pictures, state.get("pictures"))
         self.model.load_state_dict(state["model"])
         self.ema.shadow = state["ema"]
         for optimiser, saved in zip(self.optimisers, state["optimisers"], strict=True):
@@ -156,11 +160,17 @@ class Training:
         self.branch = state.get("branch")
 
     def start_from(self, folder: Path):
-        """Start from the weights of this stage in an exported version's folder, which may lack the output of variances."""
+        """Start from the weights of this stage in an exported version's folder, which may lack the output of variances.
+
+        Raises OSError if there are none, and ValueError if they are those of another architecture.
+        """
         from safetensors.torch import load_file
 
         weights = {k: v.float() for k, v in load_file(folder / self.stage.weights_file).items()}
-        self.model.load_state_dict(with_variances(weights, self.model.state_dict()))
+        try:
+            self.model.load_state_dict(with_variances(weights, self.model.state_dict()))
+        except (RuntimeError, KeyError) as error:
+            raise ValueError(f"the weights of {folder} do not fit [model]: {error}") from error
         self.ema.shadow = {k: v.clone() for k, v in self.model.state_dict().items()}
         self.init = resuming.name_of(folder)
 
@@ -204,6 +214,7 @@ class Training:
                 "seconds": self.seconds,
                 "init": self.init,
                 "branch": self.branch,
+                "pictures": self.pictures,
                 "device": torch.cuda.get_device_name(self.device) if self.device.startswith("cuda") else None,
                 "config": self.config,
                 "model": self.model.state_dict(),
@@ -229,11 +240,14 @@ class Training:
         return self.seconds / (60 * minutes) if minutes else self.step / self.config["train"]["steps"]
 
     def loop(self, sources: Sources, held_out: Sources, every_minutes: float, minutes: float | None = None, workers: int = 0):
-        """Train until `minutes` or the last step of the config, SIGINT or SIGTERM. Reports every `every_minutes` minutes and at the end."""
+        """Train until `minutes` or the last step of the config. Reports every `every_minutes` minutes and at the end.
+
+        SIGINT and SIGTERM save a checkpoint and exit with 128 plus the signal's number, so that no script takes the training for complete.
+        """
         train = self.config["train"]
         stopping = []
         for s in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(s, lambda *_: stopping.append(True))
+            signal.signal(s, lambda number, _: stopping.append(number))
         decaying = self.progress(minutes) > 1 - train["decay"]
         bar = tqdm(initial=self.step, total=None if minutes else train["steps"], unit="step", mininterval=10, dynamic_ncols=True)
         self.model.train()
@@ -261,9 +275,9 @@ class Training:
         bar.close()
         if stopping:
             self.save("last.pt")
-            print(f"stopped and saved at step {self.step}: run the same command to resume")
-        else:
-            self.report(held_out)
+            print(f"stopped and saved at step {self.step}: run the same command to resume", flush=True)
+            raise SystemExit(128 + stopping[0])
+        self.report(held_out)
 
 
 def main():
@@ -294,14 +308,20 @@ def main():
     torch.manual_seed(config["train"]["seed"])
     torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = torch.backends.cudnn.benchmark = True
 
-    data, photos = args.data or HERE / config["data"], args.photos or HERE / config["mix"]["photos_data"]
+    # The checkpoint records the folders, and export.py describes their pictures in the model card.
+    if args.data:
+        config["data"] = str(args.data.resolve())
+    if args.photos:
+        config["mix"]["photos_data"] = str(args.photos.resolve())
+    data, photos = HERE / config["data"], HERE / config["mix"]["photos_data"]
     precision = args.precision or ("bf16" if fast_bf16(args.device) else "fp32")
-    training = Training(config, run, args.device, precision, not args.no_compile)
     try:
+        training = Training(config, run, args.device, precision, not args.no_compile)
         sources, held_out = (training.stage.load(data, photos, split) for split in ("train", "validation"))
+        training.pictures = digest(sources.faces)
+        resuming.begin(training, args.resume, args.init, {"steps": config["train"]["steps"], "minutes": args.minutes})
     except (OSError, ValueError) as error:
         raise SystemExit(str(error)) from error
-    resuming.begin(training, args.resume, args.init, {"steps": config["train"]["steps"], "minutes": args.minutes})
     weights = sum(p.numel() for p in training.model.parameters()) / 1e6
     until = f"{args.minutes:g} minutes" if args.minutes else f"{config['train']['steps']} steps"
     print(f"{config['id']}: {weights:.2f} M weights, {len(sources.faces)} faces, {args.device}, from step {training.step}, {until}", flush=True)

@@ -34,6 +34,8 @@ class UNetConfig:
     def __post_init__(self):
         if self.resample not in ("conv", "biggan"):
             raise ValueError(f"resample must be conv or biggan, not {self.resample!r}")
+        if any(c % self.groups for c in self.channels):
+            raise ValueError(f"channels must be multiples of groups, which is {self.groups}, not {list(self.channels)}")
 
     def to_dict(self) -> dict:
         return asdict(self)

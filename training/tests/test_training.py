@@ -107,6 +107,7 @@ def test_a_signal_to_all_processes_saves_a_checkpoint(tmp_path, pictures, sent):
             time.sleep(0.1)
         os.killpg(process.pid, sent)
         assert "stopped and saved" in process.stdout.read()
+    assert process.returncode == 128 + sent  # no script goes on with an incomplete training
     assert torch.load(tmp_path / "last.pt", weights_only=True)["step"] >= 50
 
 
@@ -242,6 +243,8 @@ def test_variances_need_six_channels_and_their_loss(tmp_path):
         ("resolution = 16", "", r"\[model\] resolution is missing"),
         ('"cosine"', '"cosin"', r"\[schedule\] type must be one of cosine, linear, not 'cosin'"),
         ("T = 1000", "steps = 1000", r"\[schedule\] .*'steps'"),
+        ("zoom_from = 24", "zoom_from = 12", r"\[mix\] zoom_from must be at least 16 for a network of 16 px, not 12"),
+        ("[mix]", "[mix", "bad.toml: "),
     ],
 )
 def test_a_config_with_a_wrong_key_is_refused_by_name(tmp_path, right, wrong, message):
@@ -249,6 +252,41 @@ def test_a_config_with_a_wrong_key_is_refused_by_name(tmp_path, right, wrong, me
     file.write_text(CONFIG.format(steps=1).replace(right, wrong))
     with pytest.raises(SystemExit, match=message):
         train.load_config(file)
+
+
+def refused(tmp_path: Path, text: str, *options) -> str:
+    """Why train.py refuses a config. Checks that it is one sentence, without a traceback."""
+    (tmp_path / "refused.toml").write_text(text)
+    command = [sys.executable, "train.py", tmp_path / "refused.toml", "--run", tmp_path / "refused", "--device", "cpu", "--no-compile", *options]
+    done = subprocess.run(command, cwd=HERE, capture_output=True, text=True)
+    assert done.returncode == 1 and "Traceback" not in done.stderr
+    return done.stderr.strip()
+
+
+def test_what_cannot_be_trained_is_refused_with_a_sentence(tmp_path, pictures):
+    given = ["--data", pictures, "--photos", pictures]
+    config = CONFIG.format(steps=1)
+    assert refused(tmp_path, config.replace("[32]", "[40]"), *given) == "channels must be multiples of groups, which is 16, not [40]"
+    assert refused(tmp_path, config, "--data", tmp_path / "nowhere").startswith("no data folder at ")
+    assert "weights.safetensors" in refused(tmp_path, config, *given, "--init", tmp_path)
+    wider = "../models/celeba-inpaint-64/5"
+    assert refused(tmp_path, config, *given, "--init", HERE / wider).startswith(f"the weights of {HERE / wider} do not fit [model]: ")
+    student = config.replace("[loss]\nsnr_cap = 5.0\nweight_floor = 0.4", f'[distil]\nteacher = "{wider}"\nsteps = 4\nsubsteps = 3\nfinal = 8')
+    student = student.replace('id = "toy"', 'id = "toy"\nstage = "student"')
+    assert refused(tmp_path, student, *given) == "[model] resolution must be that of celeba-inpaint-64@5: 64, not 16"
+    linear = student.replace('type = "cosine"', 'type = "linear"')
+    assert refused(tmp_path, linear, *given).startswith("[schedule] must be that of celeba-inpaint-64@5: ")
+
+
+def test_a_checkpoint_names_its_pictures_and_does_not_resume_with_others(tmp_path, pictures):
+    state = run(tmp_path / "run", pictures, 1)
+    assert state["config"]["data"] == state["config"]["mix"]["photos_data"] == str(pictures)
+    others = tmp_path / "others"
+    others.mkdir()
+    for i, path in enumerate(sorted(pictures.iterdir())[::-1]):
+        (others / f"{i:03}.png").write_bytes(path.read_bytes())
+    options = ["--data", others, "--photos", others, "--run", tmp_path / "run", "--device", "cpu", "--no-compile"]
+    assert "last.pt was trained on other pictures: choose another --run" in refused(tmp_path, CONFIG.format(steps=2), *options)
 
 
 def test_fewer_pictures_than_a_batch_are_refused_with_a_sentence(tmp_path, pictures):
