@@ -54,8 +54,8 @@ def _variances(schedule: Schedule, t: torch.Tensor) -> tuple[torch.Tensor, torch
 
 def _abars(schedule: Schedule, t: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     """abar_t and abar_{t-1} (1 before t = 0), each float64 [N, 1, 1, 1]."""
-    abar = torch.cat([torch.ones(1, dtype=torch.float64, device=schedule.abar.device), schedule.abar])
-    return abar[t + 1].view(-1, 1, 1, 1), abar[t].view(-1, 1, 1, 1)
+    before = torch.where(t > 0, schedule.at((t - 1).clamp(min=0)), 1.0)
+    return schedule.at(t).view(-1, 1, 1, 1), before.view(-1, 1, 1, 1)
 
 
 def gaussian_kl(mean1, log_variance1, mean2, log_variance2) -> torch.Tensor:

@@ -22,7 +22,7 @@ from pathlib import Path
 import numpy as np
 
 import masks
-from data import load_faces
+from data import loaded
 
 FEATURES = ["luma", "red_green", "green_blue", "luma_contrast", "red_green_contrast", "green_blue_contrast", "detail_x", "detail_y"]
 FLOOR = 1e-3  # added before each logarithm, so that a picture of one colour has finite features
@@ -60,7 +60,7 @@ def statistics(faces: np.ndarray, seed: int = 0, batch: int = 256) -> dict:
         if seen.any():
             rows.append(features(x[seen].astype(np.float32) / 127.5 - 1, holes[seen]))
     all_rows = np.concatenate(rows)
-    mean, std = all_rows.mean(0), all_rows.std(0)
+    mean, std = all_rows.mean(0), np.maximum(all_rows.std(0), FLOOR)  # 0 for the colours of grey pictures
     return {name: {"mean": round(float(m), 4), "std": round(float(s), 4)} for name, m, s in zip(FEATURES, mean, std, strict=True)}
 
 
@@ -77,7 +77,7 @@ def main():
     args = parser.parse_args()
     file = args.folder / "model.json"
     card = json.loads(file.read_text())
-    card["data"]["statistics"] = statistics(load_faces(args.data, card["resolution"], "train"))
+    card["data"]["statistics"] = statistics(loaded(args.data, card["resolution"], "train"))
     file.write_text(json.dumps(card, indent=2) + "\n")
     print(json.dumps(card["data"]["statistics"], indent=2))
 

@@ -18,6 +18,7 @@ pictures of the data set.
 
 import argparse
 import json
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import cv2
@@ -30,7 +31,7 @@ from tqdm import tqdm
 import diffusion
 import masks
 from batches import pixels, scaled
-from data import digest, load_faces
+from data import digest, loaded
 from gate import SHARPNESS, is_sharp
 from scores import descriptors, frechet, frechet_extrapolated, score, sharpness
 from terms import is_celeba
@@ -126,6 +127,17 @@ def sampled(name: str, schedule: diffusion.Schedule, prediction: str, ts: list[i
         else:
             x, last = diffusion.dpmpp_2m_step(abars[i], abars[i + 1], x, guess, last), (abars[i], guess)
     return x
+
+
+def names(allowed: Iterable[str]) -> Callable[[str], list[str]]:
+    """A type for argparse: names separated by commas, each one of `allowed`."""
+
+    def parse(text: str) -> list[str]:
+        if unknown := set(found := text.split(",")) - set(allowed):
+            raise argparse.ArgumentTypeError(f"{', '.join(sorted(unknown))}: not one of {', '.join(allowed)}")
+        return found
+
+    return parse
 
 
 def telea(face: np.ndarray, hole: np.ndarray) -> np.ndarray:
@@ -276,7 +288,7 @@ def main():
     parser.add_argument("folder", type=Path, help="models/<id>/<version>")
     parser.add_argument("--data", type=Path, default=HERE / "data" / "celeba", help="the data set")
     parser.add_argument("--faces", type=int, help="use only the first N test faces (default: all)", metavar="N")
-    parser.add_argument("--families", default="thin,wide,box,half", help="mask families, separated by commas")
+    parser.add_argument("--families", type=names(masks.FAMILIES), default="thin,wide,box,half", help="mask families, separated by commas")
     parser.add_argument("--candidates", type=int, default=8, help="samples to average; 1: no mean")
     parser.add_argument("--candidate-steps", type=int, help="sampler steps for each of these (default: 4, or --steps if fewer)")
     parser.add_argument("--sampler", choices=["ddim", "ddpm", "dpmpp_2m"], help="default: from the model card")
@@ -302,7 +314,7 @@ def main():
     spacing = args.spacing or sampling["spacing"]
     final = sampling["final_timestep"] if args.final_timestep is None else args.final_timestep
     sampler = Sampler(args.folder, name, steps, eta, spacing, final, args.device, args.batch, args.threads)
-    faces = load_faces(args.data, sampler.card["resolution"], "test")[: args.faces]
+    faces = loaded(args.data, sampler.card["resolution"], "test")[: args.faces]
     how = {"faces": len(faces), "sampler": name, "steps": steps, "eta": eta, "spacing": spacing, "final_timestep": final}
     how |= {"candidates": args.candidates, "candidate_steps": args.candidate_steps or min(steps, 4)}
 
@@ -310,7 +322,7 @@ def main():
     out.mkdir(parents=True, exist_ok=True)
     weights = sampler.card["files"]["weights.safetensors"]["sha256"][:8]
     keep = out / f"metrics-{weights}-{digest(faces)[:8]}-{args.device}-{'-'.join(map(str, how.values()))}.json"
-    metrics = evaluate(sampler, faces, args.families.split(","), args.candidates, how["candidate_steps"], keep)
+    metrics = evaluate(sampler, faces, args.families, args.candidates, how["candidate_steps"], keep)
     (out / "metrics.json").write_text(json.dumps({"how": how, **metrics}, indent=2) + "\n")
     (out / "table.md").write_text(table(metrics) + "\n")
     print(f"{how}\n{table(metrics)}")

@@ -13,9 +13,9 @@ import os
 import shlex
 import subprocess
 import sys
-import tomllib
 from pathlib import Path
 
+from config import load_config
 from gate import current
 from register import CANDIDATES, MODELS, next_version, read_card
 
@@ -62,7 +62,9 @@ def main():
     parser.add_argument("--candidate-steps", type=int, help="sampler steps for each of these (default: as for that version, or 4)")
     parser.add_argument("--promote", action="store_true", help="put the new version into service")
     args, training = parser.parse_known_args()
-    config = tomllib.loads(args.config.read_text())
+    config = load_config(args.config)
+    if config["stage"] == "refiner":
+        raise SystemExit(f"{args.config} trains a refiner, which is no version of its own: use train.py, and --refiner for the checkpoint")
     model_id, resolution = config["id"], config["model"]["resolution"]
     data = (args.data or HERE / config["data"]).resolve()
     run = (args.run or HERE / "runs" / model_id).resolve()
@@ -86,6 +88,7 @@ def main():
         step(python, "export.py", *of, "--out", candidates, "--version", version)
         step(python, "evaluate.py", candidate, "--data", data, *measured, "--out", run / "eval", "--no-sheet", "--write-card")
         step(python, "gate.py", candidate, "--models", models)
+        step("npm", "run", "--silent", "check-model", "--", candidate)
         step(python, "register.py", candidate, "--models", models)
     except KeyboardInterrupt as stopped:
         raise SystemExit("stopped; run the same command to resume") from stopped

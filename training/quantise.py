@@ -31,7 +31,7 @@ from tqdm import tqdm
 import diffusion
 import masks
 from batches import scaled
-from data import load_faces
+from data import loaded
 from evaluate import Sampler, onnx_network
 from export_refiner import with_section
 from onnx_files import listed, store_as_fp16
@@ -133,10 +133,10 @@ def mixed(fp32: Callable, int8: Callable, first: int) -> Callable:
     """A network (x, t) -> prediction that evaluates rows with t >= first in int8 and the others in fp32, as the service does."""
 
     def network(x: torch.Tensor, t: torch.Tensor) -> torch.Tensor:
-        out = torch.empty(len(x), 3, *x.shape[2:])
-        for part, evaluate in ((t >= first, int8), (t < first, fp32)):
-            if part.any():
-                out[part] = evaluate(x[part], t[part])
+        of = [(part, evaluate(x[part], t[part])) for part, evaluate in ((t >= first, int8), (t < first, fp32)) if part.any()]
+        out = torch.empty(len(x), *of[0][1].shape[1:])
+        for part, prediction in of:
+            out[part] = prediction
         return out
 
     return network
@@ -201,7 +201,7 @@ def main():
     card = read_card(args.folder)
     if card["conditioning"] != "inpaint":
         raise SystemExit(f"{args.folder} is an unconditional model: only models that are trained to fill holes can be quantised")
-    pictures = load_faces(args.data, card["resolution"], "validation")
+    pictures = loaded(args.data, card["resolution"], "validation")
     calibration, held_out = noisy_rows(card, pictures, CALIBRATION, ROWS, 1), noisy_rows(card, pictures, CALIBRATION + 2, 2, 2)
     T = card["schedule"]["T"]
     with tempfile.TemporaryDirectory() as work:
@@ -218,7 +218,7 @@ def main():
         store_as_fp16(stored.graph)
         ir.save(stored, halved)
         print(f"{len(layers)} of {len(convolutions)} convolutions in int8, from timestep {first} on", flush=True)
-        faces = load_faces(args.data, card["resolution"], "test")[: args.faces]
+        faces = loaded(args.data, card["resolution"], "test")[: args.faces]
         box = box_quality(args.folder, halved, faces, first, args.threads)
         section = {
             "from_timestep": first,

@@ -22,8 +22,8 @@ from tqdm import tqdm
 
 import diffusion
 import masks
-from data import digest, load_faces
-from evaluate import HERE, Sampler
+from data import digest, loaded
+from evaluate import HERE, Sampler, names
 from scores import descriptors, frechet, hole_l1, sharpness
 
 NAMES = ("ddpm", "ddim", "dpmpp_2m")
@@ -116,10 +116,12 @@ def main():
     parser.add_argument("--faces", type=int, default=200, help="test faces to fill (default: 200)")
     parser.add_argument("--candidates", type=int, default=8, help="samples of each face that are averaged; 1: no mean (default: 8)")
     parser.add_argument("--steps", default="4,8,12,25,50,250", help="default: 4,8,12,25,50,250")
-    parser.add_argument("--samplers", default=",".join(NAMES), help="default: all")
-    parser.add_argument("--spacings", default=",".join(diffusion.SPACINGS), help="default: all")
+    parser.add_argument("--samplers", type=names(NAMES), default=",".join(NAMES), help="default: all")
+    parser.add_argument("--spacings", type=names(diffusion.SPACINGS), default=",".join(diffusion.SPACINGS), help="default: all")
     parser.add_argument("--final-timestep", type=int, help="where linspace and log_snr end (default: from the model card)")
-    parser.add_argument("--whole", type=int, default=0, help="faces to draw from noise (default: none)", metavar="N")
+    parser.add_argument(
+        "--whole", type=int, default=0, help="faces to draw from noise (default: none; at most as many as the test split has)", metavar="N"
+    )
     parser.add_argument("--batch", type=int, default=64, help="rows per evaluation of the network")
     parser.add_argument("--threads", type=int, default=2, help="CPU threads")
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
@@ -129,7 +131,7 @@ def main():
     card = json.loads((args.folder / "model.json").read_text())
     defaults, sampling = card["defaults"], diffusion.sampling_of(card)
     final = sampling["final_timestep"] if args.final_timestep is None else args.final_timestep
-    faces = load_faces(args.data, card["resolution"], "test")[: args.faces]
+    faces = loaded(args.data, card["resolution"], "test")[: args.faces]
     reference = descriptors(faces)
     args.out.mkdir(parents=True, exist_ok=True)
     keep = args.out / "samplers.json"
@@ -140,18 +142,18 @@ def main():
     whole = saved.get("whole") if saved.get("how") == how else None
     done = {(row["sampler"], row["spacing"], row["steps"]) for row in rows}
     for steps in map(int, args.steps.split(",")):
-        for name in args.samplers.split(","):
-            for spacing in args.spacings.split(","):
+        for name in args.samplers:
+            for spacing in args.spacings:
                 if (name, spacing, steps) in done:
                     continue
                 sampler = Sampler(args.folder, name, steps, 0.0, spacing, final, args.device, args.batch, args.threads)
                 rows.append({"sampler": name, "spacing": spacing, "steps": steps, **measured(sampler, faces, reference, args.candidates)})
                 keep.write_text(json.dumps({"how": how, "rows": rows, "whole": whole}, indent=2) + "\n")
-    if args.whole and (whole is None or whole["faces"] != args.whole):
+    training, test = (loaded(args.data, card["resolution"], split) if args.whole else () for split in ("train", "test"))
+    drawn = min(args.whole, len(training), len(test))  # Frechet distances depend on the number of faces, so all sets have as many
+    if drawn and (whole is None or whole["faces"] != drawn):
         draws = np.random.default_rng(FLOOR_SEED)
-        training = load_faces(args.data, card["resolution"], "train")
-        chosen = training[np.sort(draws.permutation(len(training))[: args.whole])]
-        others = load_faces(args.data, card["resolution"], "test")[: args.whole]
+        chosen, others = training[np.sort(draws.permutation(len(training))[:drawn])], test[:drawn]
         settings = (defaults["sampler"], defaults["steps"], defaults["eta"], sampling["spacing"], final)
         whole = whole_faces(Sampler(args.folder, *settings, args.device, args.batch, args.threads), chosen, others)
         keep.write_text(json.dumps({"how": how, "rows": rows, "whole": whole}, indent=2) + "\n")

@@ -1,3 +1,4 @@
+import argparse
 import json
 import sys
 
@@ -121,6 +122,13 @@ def test_every_face_and_candidate_has_a_noise_seed_of_its_own(tmp_path, monkeypa
     assert metrics["box"]["sample"] == {"l1": 0, "psnr": pytest.approx(78.13, abs=0.01), "frechet": pytest.approx(0, abs=1e-3), "sharpness": 1}
     assert set(metrics["thin"]) == {"telea", "sample", "mean_of_3"}
     assert json.loads((tmp_path / "kept.json").read_text()) == metrics
+
+
+def test_unknown_names_on_the_command_line_are_named():
+    parse = evaluate.names(["thin", "box"])
+    assert parse("box,thin") == ["box", "thin"]
+    with pytest.raises(argparse.ArgumentTypeError, match="wide: not one of thin, box"):
+        parse("box,wide")
 
 
 def test_verdicts_and_table_show_the_sharpness():

@@ -23,6 +23,8 @@ def test_rows_go_to_the_network_of_their_timestep():
     network = quantise.mixed(lambda x, t: torch.full_like(x, -1), lambda x, t: x * t[:, None, None, None], 250)
     x = torch.arange(1.0, 4)[:, None, None, None].expand(3, 3, 2, 2)
     assert network(x, torch.tensor([250, 249, 999]))[:, 0, 0, 0].tolist() == [250, -1, 3 * 999]
+    variances = quantise.mixed(lambda x, t: x.repeat(1, 2, 1, 1), lambda x, t: -x.repeat(1, 2, 1, 1), 250)
+    assert variances(x, torch.tensor([250, 249, 999]))[:, 5, 0, 0].tolist() == [-1, 2, -3]
 
 
 @pytest.mark.parametrize(("other", "int8", "expected"), [(0.024, 0.024, True), (0.022, 0.024, True), (0.024, 0.0241, False), (0.023, 0.02, True)])
