@@ -82,6 +82,7 @@ async function start() {
   await listen(app, config, 'PORT'); // before the model is loaded, so that probes are answered
   followFolder(registry, config.RELOAD_INTERVAL_MS);
   await loading;
+  if (app.draining) return;
   const model = registry.get();
   const { engine } = await model.open();
   log.info(
@@ -165,6 +166,8 @@ function modelHooks(metrics: Metrics, log: Logger): ModelHooks {
       warnOfUnserved(card, to.engine, to.networks);
     },
     onReload: (model, result) => metrics.reloads.inc({ model, result }),
+    onReplaceFailed: (card, why) =>
+      log.error(`${ref(card)}: a replacement did not start: ${why}; trying again`),
     onRestart: (card, how, reason) => {
       metrics.workerRestarts.inc({ model: ref(card), reason });
       log.warn(`${ref(card)}: a worker ${how}; starting a replacement`);

@@ -1,6 +1,8 @@
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
 
-const REQUEST_SECONDS = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120];
+const REQUEST_SECONDS = [
+  0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600, 1800,
+];
 
 /** Creates all metrics in a new registry. Each app has its own, so that tests can build several in one process. */
 export function createMetrics() {
@@ -112,7 +114,7 @@ export function createMetrics() {
       name: 'ddpm_inpaint_evaluation_seconds',
       help: 'Time of one network evaluation in its worker, in seconds',
       labelNames: ['model', 'network', 'engine', 'device'],
-      buckets: [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1],
+      buckets: [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60],
       registers,
     }),
     requestSeconds: new Histogram({

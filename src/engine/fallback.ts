@@ -12,6 +12,8 @@ export interface FallbackOptions {
   /** Called for a runtime that does not start, when there is another to try. */
   onRuntimeSkipped?: (runtime: Runtime, reason: string) => void;
   onFallback?: (from: EngineInfo, to: EngineInfo, reason: string) => void;
+  /** Called when no runtime could replace one whose workers keep failing, for another reason than the last time. */
+  onFallbackFailed?: (reason: string) => void;
 }
 
 /**
@@ -23,6 +25,8 @@ export class FallbackEngine implements Engine {
   readonly #options: FallbackOptions;
   #pool!: WorkerPool;
   #switching = false;
+  /** Why no other runtime started when that was last tried. */
+  #lastFailure = '';
   #closed = false;
 
   /** Rejects with the last runtime's EngineError when none starts. */
@@ -92,8 +96,11 @@ export class FallbackEngine implements Engine {
       this.#options.onFallback?.(failed.info, this.info, reason);
       this.onAliveChange?.();
       await failed.close();
-    } catch {
+    } catch (error) {
       // No other runtime starts. The pool goes on restarting its workers and calls this again after the next failure.
+      const { message } = error as Error;
+      if (message !== this.#lastFailure) this.#options.onFallbackFailed?.(message);
+      this.#lastFailure = message;
     } finally {
       this.#switching = false;
     }

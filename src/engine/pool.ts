@@ -21,7 +21,10 @@ export interface PoolOptions {
   workers?: number;
   /** What an earlier start has measured: all workers start at once then. */
   tuned?: Tuning;
-  /** Delay before a dead worker is replaced, in milliseconds. It doubles, up to a minute, while replacements fail. */
+  /**
+   * Delay before a dead worker is replaced, in milliseconds. It doubles, up to a minute, while replacements do not start or
+   * die without a result.
+   */
   restartDelayMs?: number;
   /** After how long a worker that does not answer is killed and replaced. Tests change them while workers run. */
   deadlines?: Deadlines;
@@ -36,6 +39,8 @@ export interface PoolOptions {
   onEvaluation?: (batch: Batch, seconds: number) => void;
   /** Called when a worker ended and will be replaced; `reason` completes the sentence "a worker ...". */
   onRestart?: (reason: string, cause: LossCause) => void;
+  /** Called when a replacement could not be started for another reason than the last time. */
+  onReplaceFailed?: (reason: string) => void;
 }
 
 const RESTART_DELAY_MS = 200;
@@ -59,10 +64,13 @@ export class WorkerPool implements Engine {
   readonly #speed: Speed;
   readonly #alive = new Set<WorkerProcess>();
   readonly #starting = new Set<WorkerProcess>();
+  /** Workers that have given a result. */
+  readonly #proven = new WeakSet<WorkerProcess>();
   /** Evaluations that wait for a worker. */
   readonly #waiting = new Set<(worker: WorkerProcess | EngineError) => void>();
   readonly #timers = new Set<NodeJS.Timeout>();
-  #restartDelayMs: number;
+  /** Why the last replacement could not be started; empty once one has. */
+  #lastFailure = '';
   /** Since the last result. */
   #failures = 0;
   #closed = false;
@@ -98,11 +106,9 @@ export class WorkerPool implements Engine {
     { deviceName, deviceMemoryBytes, precision, networks, bestBatch, rssBytes, rowSeconds }: Loaded,
     { workers, reason }: { workers: number; reason?: string },
   ) {
-    const { spec, restartDelayMs = RESTART_DELAY_MS } = options;
-    const { engine, device, library } = spec;
+    const { engine, device, library } = options.spec;
     // The other workers and replacements get the same batch size: nothing is measured twice.
-    this.#options = { ...options, spec: { ...spec, maxBatch: bestBatch } };
-    this.#restartDelayMs = restartDelayMs;
+    this.#options = { ...options, spec: { ...options.spec, maxBatch: bestBatch } };
     this.tuning = { bestBatch, rssBytes };
     // Every worker evaluates rows of its own.
     const perWorker = Object.entries(rowSeconds).map(([network, seconds]) => [network, seconds / workers]);
@@ -188,19 +194,21 @@ export class WorkerPool implements Engine {
     this.#options.onEvaluation?.(batch, seconds);
     const ofMachine = exclusive ? seconds : seconds / this.info.workers;
     this.#speed.add(batch.network, ofMachine / batch.rows);
-    this.#restartDelayMs = this.#options.restartDelayMs ?? RESTART_DELAY_MS;
+    this.#proven.add(worker);
     this.#failures = 0;
     return prediction;
   }
 
-  async #startAnother(): Promise<void> {
+  /** delayMs: how long the start was delayed. */
+  async #startAnother(delayMs = 0): Promise<void> {
     const started = await startWorker(this.#options, this.#starting);
     if (this.#closed) await started.worker.close();
-    else this.#add(started);
+    else this.#add(started, delayMs);
   }
 
-  #add({ worker, exited }: Started) {
+  #add({ worker, exited }: Started, delayMs = 0) {
     this.#alive.add(worker);
+    this.#lastFailure = '';
     for (const settle of this.#waiting) settle(worker);
     this.onAliveChange?.();
     void exited.then(({ how, lossCause }) => {
@@ -209,7 +217,7 @@ export class WorkerPool implements Engine {
       this.onAliveChange?.();
       this.#options.onRestart?.(how, lossCause);
       this.#countFailure(how);
-      this.#replaceLater();
+      this.#replaceLater(this.#proven.has(worker) ? 0 : delayMs);
     });
   }
 
@@ -218,23 +226,27 @@ export class WorkerPool implements Engine {
     if (this.#failures >= MAX_FAILURES && this.alive === 0) this.#options.onFailing?.(reason);
   }
 
-  async #replace(): Promise<void> {
+  async #replace(delayMs: number): Promise<void> {
     await this.#options.beforeReplacing?.();
-    if (!this.#closed) await this.#startAnother();
+    if (!this.#closed) await this.#startAnother(delayMs);
   }
 
-  #replaceLater() {
+  /** lastMs: the delay before the last attempt to replace this worker, which was in vain; 0 if there was none. */
+  #replaceLater(lastMs: number) {
+    const { restartDelayMs = RESTART_DELAY_MS, onRestart, onReplaceFailed } = this.#options;
+    const delayMs = lastMs === 0 ? restartDelayMs : Math.min(lastMs * 2, MAX_RESTART_DELAY_MS);
     const timer = setTimeout(() => {
       this.#timers.delete(timer);
-      this.#replace().catch((error) => {
+      this.#replace(delayMs).catch((error: Error) => {
         if (this.#closed) return;
-        if (error instanceof WorkerLostError) this.#options.onRestart?.(error.how, error.lossCause);
-        this.#countFailure((error as Error).message);
-        this.#replaceLater();
+        if (error instanceof WorkerLostError) onRestart?.(error.how, error.lossCause);
+        else if (error.message !== this.#lastFailure) onReplaceFailed?.(error.message);
+        this.#lastFailure = error.message;
+        this.#countFailure(error.message);
+        this.#replaceLater(delayMs);
       });
-    }, this.#restartDelayMs);
+    }, delayMs);
     this.#timers.add(timer);
-    this.#restartDelayMs = Math.min(this.#restartDelayMs * 2, MAX_RESTART_DELAY_MS);
   }
 }
 

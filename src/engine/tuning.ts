@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto';
 import { mkdir, readFile, rename, writeFile } from 'node:fs/promises';
+import { createRequire } from 'node:module';
 import os from 'node:os';
 import path from 'node:path';
 import { z } from 'zod';
@@ -21,10 +22,28 @@ export type Tuning = z.infer<typeof tuning>;
 export const defaultCacheDir = () =>
   path.join(process.env.XDG_CACHE_HOME || path.join(os.homedir(), '.cache'), 'ddpm-inpaint');
 
+const require = createRequire(import.meta.url);
+
+function versionOf(library: string): string | undefined {
+  try {
+    return require(`${library}/package.json`).version;
+  } catch {
+    return undefined;
+  }
+}
+
 /** Everything that the measurements depend on: the machine, the software, and `digest`, which identifies the networks. */
 export function tuningKey({ engine, device, library }: Runtime, digest: string, maxBatch?: number): string {
-  const machine = [os.arch(), os.cpus()[0]?.model, usableCores(), usableMemory(), gpuFiles()];
-  const all = [1, process.version, ...machine, engine, device, library, digest, maxBatch];
+  const machine = [
+    os.arch(),
+    os.cpus()[0]?.model,
+    usableCores(),
+    usableMemory(),
+    gpuFiles(),
+    process.env.CUDA_VISIBLE_DEVICES,
+  ];
+  const software = [process.version, engine, device, library, versionOf(library)];
+  const all = [2, ...machine, ...software, digest, maxBatch];
   return createHash('sha256').update(JSON.stringify(all)).digest('hex');
 }
 

@@ -71,10 +71,11 @@ async function planWindows(
     maxEvaluations: strategy === 'auto' ? maxEvaluations : Number.POSITIVE_INFINITY,
   });
   if (plan.evaluations <= maxEvaluations) return plan;
+  const needs = `filling the hole in windows needs ${plan.evaluations} evaluations for an image, more than ${maxEvaluations} (MAX_EVALUATIONS): use fewer steps`;
+  if (strategy === 'auto') throw new InvalidParameterError('steps', `${needs} or a smaller picture`);
   throw new InvalidParameterError(
     'strategy',
-    `filling the hole in windows needs ${plan.evaluations} evaluations for an image, more than ${maxEvaluations} (MAX_EVALUATIONS): ` +
-      'use fewer steps, a smaller picture, or strategy auto, which fills large holes at a coarser scale',
+    `${needs}, a smaller picture, or strategy auto, which fills large holes at a coarser scale`,
   );
 }
 

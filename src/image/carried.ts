@@ -50,7 +50,8 @@ export function attachCarried(
   switch (format) {
     case 'png': {
       const chunks = [...colour];
-      if (density) chunks.push(toPhys(density));
+      const phys = density && toPhys(density);
+      if (phys) chunks.push(phys);
       if (kept) chunks.push({ type: 'eXIf', data: kept });
       return withChunks(file, chunks, ['pHYs']);
     }

@@ -61,7 +61,7 @@ export async function composite(
     paste(result, mask, patch, hole, keepAlpha);
     if (maskBlur > 0 || mask.weights) feather(picture, mask, result, hole, maskBlur);
     if (picture.grey) makeGrey(result, mask, hole);
-    if (result.data16) writeHole16(result.data16, result, mask, hole);
+    if (result.data16) writeHole16(result.data16, result, mask, hole, keepAlpha);
   }
   return result;
 }
@@ -74,10 +74,17 @@ function makeGrey({ channels, data }: Picture, mask: Mask, hole: Box): void {
   });
 }
 
-/** Writes the hole of the 8-bit result into 16-bit numbers. 255 becomes 65,535. */
-function writeHole16(numbers: Uint16Array, { channels, data }: Picture, mask: Mask, hole: Box): void {
+/** Writes the hole of the 8-bit result into 16-bit numbers, with keepAlpha its colours alone. 255 becomes 65,535. */
+function writeHole16(
+  numbers: Uint16Array,
+  { channels, data }: Picture,
+  mask: Mask,
+  hole: Box,
+  keepAlpha: boolean,
+): void {
+  const written = keepAlpha ? 3 : channels;
   forEachHolePixel(mask, hole, (p) => {
-    for (let i = p * channels; i < (p + 1) * channels; i++) numbers[i] = data[i] * 257;
+    for (let i = p * channels; i < p * channels + written; i++) numbers[i] = data[i] * 257;
   });
 }
 

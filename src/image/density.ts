@@ -13,6 +13,8 @@ export interface Density {
 const JFIF_UNITS = ['none', 'inch', 'cm'] as const;
 const PER_METRE = { none: 1, metre: 1, inch: 1 / 0.0254, cm: 100 } as const;
 const JFIF_LARGEST = 0xffff;
+/** PNG's integers have 31 bits. */
+const PHYS_LARGEST = 2 ** 31 - 1;
 
 /**
  * The density that a file states: in the pHYs chunk of a PNG, the JFIF header of a JPEG, or else in tags of EXIF or TIFF.
@@ -37,20 +39,22 @@ export function readDensity(file: Buffer, format: InputFormat, header: PictureHe
   return { x: density, y: density, unit: 'inch' }; // sharp reports pixels per inch
 }
 
-/** The density as a pHYs chunk. */
-export function toPhys({ x, y, unit }: Density): PngChunk {
+/** The density as a pHYs chunk; undefined if its numbers do not fit into one. */
+export function toPhys({ x, y, unit }: Density): PngChunk | undefined {
+  const [across, down] = [Math.round(x * PER_METRE[unit]), Math.round(y * PER_METRE[unit])];
+  if (!(Math.min(across, down) >= 1 && Math.max(across, down) <= PHYS_LARGEST)) return undefined;
   const data = Buffer.alloc(9);
-  data.writeUInt32BE(Math.round(x * PER_METRE[unit]), 0);
-  data.writeUInt32BE(Math.round(y * PER_METRE[unit]), 4);
+  data.writeUInt32BE(across, 0);
+  data.writeUInt32BE(down, 4);
   data[8] = unit === 'none' ? 0 : 1;
   return { type: 'pHYs', data };
 }
 
-/** The density as a JFIF segment; undefined if its numbers are too large for one. */
+/** The density as a JFIF segment; undefined if its numbers do not fit into one. */
 export function toJfif({ x, y, unit }: Density): Buffer | undefined {
   const scale = unit === 'metre' ? PER_METRE.metre / PER_METRE.inch : 1;
   const [across, down] = [Math.round(x * scale), Math.round(y * scale)];
-  if (Math.min(across, down) < 1 || Math.max(across, down) > JFIF_LARGEST) return undefined;
+  if (!(Math.min(across, down) >= 1 && Math.max(across, down) <= JFIF_LARGEST)) return undefined;
   const segment = Buffer.from([0xff, 0xe0, 0, 16, ...Buffer.from('JFIF\0'), 1, 1, 0, 0, 0, 0, 0, 0, 0]);
   segment[11] = JFIF_UNITS.indexOf(unit === 'metre' ? 'inch' : unit);
   segment.writeUInt16BE(across, 12);

@@ -71,7 +71,10 @@ function compress(pipeline: Sharp, format: OutputFormat, quality: number): Promi
 
 /** Encodes a mask or an uncertainty map as a one-channel PNG. */
 export async function encodeMask(mask: Mask): Promise<Buffer> {
-  return sharp(mask.data, { raw: { width: mask.width, height: mask.height, channels: 1 } })
+  return sharp(mask.data, {
+    raw: { width: mask.width, height: mask.height, channels: 1 },
+    limitInputPixels: false,
+  })
     .toColourspace('b-w')
     .png({ compressionLevel: COMPRESSION })
     .toBuffer();
@@ -96,9 +99,12 @@ function fromPicture(picture: Picture, format: OutputFormat): Sharp {
   const isGrey = channels < 3;
   const deep = data instanceof Uint16Array;
   const space = deep ? (isGrey ? 'grey16' : 'rgb16') : isGrey ? 'b-w' : 'srgb';
-  if (icc === undefined) return sharp(data, { raw: { width, height, channels } }).toColourspace(space);
-  // This TIFF comes from asProfiledTiff, and its size was checked when it was decoded.
-  const profiled = sharp(asProfiledTiff(samples, icc), { limitInputPixels: false });
+  const limitInputPixels = false; // the size was checked when the picture was decoded
+  if (icc === undefined) {
+    const raw = { width, height, channels };
+    return sharp(data, { raw, limitInputPixels }).toColourspace(space);
+  }
+  const profiled = sharp(asProfiledTiff(samples, icc), { limitInputPixels });
   return isGrey && format === 'webp' ? profiled : profiled.keepIccProfile().toColourspace(space);
 }
 

@@ -100,6 +100,12 @@ export async function headerOf(
   if (exceeded)
     throw new PictureError(field, 'too-large', `${field} is ${width} x ${height} pixels; ${exceeded}`);
   const { hasAlpha, space, depth, icc, exif, density, resolutionUnit } = metadata;
+  if (keepsValues(metadata) && !['uchar', 'ushort'].includes(depth))
+    throw new PictureError(
+      field,
+      'unsupported',
+      `${field} has samples of type ${depth}; send 8 or 16 bits per channel`,
+    );
   return {
     width,
     height,

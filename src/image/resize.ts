@@ -11,7 +11,8 @@ import sharp from './sharp.ts';
  */
 export async function resizeRgb(rgb: Uint8Array, from: Size, to: Size, part?: Box): Promise<Uint8Array> {
   if (from.width === to.width && from.height === to.height) return part ? cropped(rgb, from, part) : rgb;
-  const pipeline = sharp(rgb, { raw: { width: from.width, height: from.height, channels: 3 } });
+  const raw = { width: from.width, height: from.height, channels: 3 } as const;
+  const pipeline = sharp(rgb, { raw, limitInputPixels: false }); // MAX_PIXELS may be above sharp's limit
   pipeline.resize(to.width, to.height, { fit: 'fill', kernel: 'lanczos3' });
   if (part) pipeline.extract(part);
   return pipeline.raw().toBuffer();

@@ -10,6 +10,8 @@ import { requiredFiles } from './networks.ts';
 /** A model folder cannot be served. The message names the file and the remedy. */
 export class ModelFolderError extends Error {
   override name = 'ModelFolderError';
+  /** Whether it may be served later without a change: the system could not read a file now. */
+  passing = false;
 }
 
 const COPY_AGAIN = 'copy or export this version again';
@@ -19,30 +21,41 @@ function unreadable(file: string, { code, message }: NodeJS.ErrnoException): Mod
     ENOENT: `the file is missing; ${COPY_AGAIN}`,
     EACCES: `permission denied; run chmod -R a+rX ${path.dirname(file)}`,
   };
-  return new ModelFolderError(`${file} cannot be read: ${known[code ?? ''] ?? message}`);
+  const why = known[code ?? ''];
+  const error = new ModelFolderError(`${file} cannot be read: ${why ?? message}`);
+  error.passing = why === undefined;
+  return error;
+}
+
+export interface Found {
+  /** Paths of the folders `<root>/<id>/<version>`, in no particular order. */
+  folders: string[];
+  /** Paths below root that could not be looked into, and why: they may hold folders, or be some. */
+  unreadable: Map<string, string>;
 }
 
 /**
- * Paths of the folders `<root>/<id>/<version>`, in no particular order. Symbolic links are followed. Names that start
- * with a dot are skipped: they are copies in progress. Rejects when root cannot be read.
+ * Finds the folders of versions. Symbolic links are followed. Names that start with a dot are skipped: they are copies in
+ * progress. Rejects when root cannot be read.
  */
-export async function findFolders(root: string): Promise<string[]> {
+export async function findFolders(root: string): Promise<Found> {
+  const unreadable = new Map<string, string>();
+  /** For what another process deletes meanwhile, and for files. */
+  const orNone = (at: string) => (error: NodeJS.ErrnoException) => {
+    if (error.code !== 'ENOENT' && error.code !== 'ENOTDIR') unreadable.set(at, error.message);
+    return [];
+  };
+  const subfolders = async (folder: string): Promise<string[]> => {
+    const names = (await readdir(folder)).filter((name) => !name.startsWith('.'));
+    const paths = names.map((name) => path.join(folder, name));
+    const kept = paths.map((each) =>
+      stat(each).then((found) => (found.isDirectory() ? [each] : []), orNone(each)),
+    );
+    return (await Promise.all(kept)).flat();
+  };
   const ids = await subfolders(root);
-  return (await Promise.all(ids.map((id) => subfolders(id).catch(() => [])))).flat();
-}
-
-async function subfolders(folder: string): Promise<string[]> {
-  const names = (await readdir(folder)).filter((name) => !name.startsWith('.'));
-  const paths = names.map((name) => path.join(folder, name));
-  const isFolder = await Promise.all(
-    paths.map((each) =>
-      stat(each).then(
-        (s) => s.isDirectory(),
-        () => false,
-      ),
-    ),
-  );
-  return paths.filter((_, i) => isFolder[i]);
+  const folders = await Promise.all(ids.map((id) => subfolders(id).catch(orNone(id))));
+  return { folders: folders.flat(), unreadable };
 }
 
 /** Names, sizes, times and permissions of a folder's files, as one text for comparison. Rejects when the folder cannot be read. */

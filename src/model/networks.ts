@@ -56,7 +56,7 @@ export function networksOf(card: ModelCard, { int8 = false } = {}): NetworkSpec[
 /**
  * What identifies the networks of a version, in hexadecimal: the SHA-256 of unet.onnx or, where there are more files, the
  * SHA-256 of the digests of unet.onnx, unet.onnx.data, refiner.onnx and refiner.onnx.data (in hexadecimal, one after the
- * other, without those that there are not).
+ * other, without those that there are not). unet.int8.onnx is made from unet.onnx and does not count.
  */
 export function networksDigest(card: ModelCard): string {
   const files = namesOf(card).flatMap((name) => filesOf(card, name));

@@ -39,7 +39,8 @@ const EXPECTED = 'must be like celeba-inpaint-64, celeba-inpaint-64@1 or celeba-
 
 /**
  * The share that serves requests with this seed. The same seed and weights always give the same share, and over all
- * seeds each share is chosen in proportion to its weight. A change of weights moves only as many seeds as necessary.
+ * seeds each share is chosen in proportion to its weight. A change of weights
+ * moves the borders between the shares; seeds that are not between an old and a new border keep their share.
  *
  * @param shares at least one
  * @param seed 0..2^32-1

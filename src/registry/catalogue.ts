@@ -1,3 +1,4 @@
+import path from 'node:path';
 import { isDeepStrictEqual } from 'node:util';
 import type { ModelCard } from '../model/card.ts';
 import { findFolders, fingerprint, ModelFolderError, readModelCard, verifyDigests } from '../model/folder.ts';
@@ -18,6 +19,8 @@ interface Entry {
   card?: ModelCard;
   /** Why the present contents cannot be served. */
   why?: string;
+  /** Whether the last scan could not look into it. */
+  hidden?: boolean;
 }
 
 /** Fingerprint of a folder that the service may not read. */
@@ -34,20 +37,31 @@ export class Catalogue {
 
   /**
    * Compares MODEL_DIR with the last scan. With `verify`, a folder counts as found only when its files match the digests
-   * in its model.json. Rejects with ModelFolderError when MODEL_DIR cannot be read; no folder counts as gone then.
+   * in its model.json. Rejects with ModelFolderError when MODEL_DIR cannot be read; no folder counts as gone then, nor
+   * does one below a folder that cannot be read.
    */
   async scan({ verify }: { verify: boolean }): Promise<Changes> {
     const changes: Changes = { found: [], refused: [], gone: [] };
-    const folders = await findFolders(this.#root).catch((error: Error) => {
+    const { folders, unreadable } = await findFolders(this.#root).catch((error: Error) => {
       throw new ModelFolderError(`MODEL_DIR ${this.#root} cannot be read: ${error.message}`);
     });
     for (const folder of folders) await this.#scanFolder(folder, verify, changes);
-    for (const [folder, { card }] of this.#entries) {
-      if (folders.includes(folder)) continue;
+    for (const [folder, entry] of this.#entries) {
+      const why = unreadable.get(folder) ?? unreadable.get(path.dirname(folder));
+      if (why !== undefined && entry.card && !entry.hidden)
+        changes.refused.push({ folder, why: `${folder} cannot be read: ${why}; its version stays as it is` });
+      entry.hidden = why !== undefined;
+      if (entry.hidden || folders.includes(folder)) continue;
       this.#entries.delete(folder);
-      if (card) changes.gone.push(folder);
+      if (entry.card) changes.gone.push(folder);
     }
     return changes;
+  }
+
+  /** Makes the next scan that sees a change of this folder report it as found, though its model.json may be the same. */
+  forget(folder: string): void {
+    const entry = this.#entries.get(folder);
+    if (entry) entry.card = undefined;
   }
 
   async #scanFolder(folder: string, verify: boolean, { found, refused }: Changes) {
@@ -68,6 +82,7 @@ export class Catalogue {
     } catch (error) {
       if (!(error instanceof ModelFolderError)) throw error;
       entry.why = error.message;
+      if (error.passing) entry.fingerprint = ''; // the next scan reads it again
       if (entry.why !== before?.why) refused.push({ folder, why: entry.why });
     }
   }

@@ -26,6 +26,8 @@ export interface ModelHooks {
   onEvaluation?(card: ModelCard, engine: EngineInfo, batch: Batch, seconds: number): void;
   /** A worker process ended and is being replaced; `reason` completes the sentence "a worker ...". */
   onRestart?(card: ModelCard, reason: string, cause: LossCause): void;
+  /** The replacement of a worker, or another runtime in place of failing workers, did not start; it is tried again later. */
+  onReplaceFailed?(card: ModelCard, reason: string): void;
   /** Its workers are warm and it can answer requests. */
   onLoaded?(card: ModelCard, engine: EngineInfo): void;
   /** A runtime does not work on this machine; the next one is tried. */
@@ -38,6 +40,8 @@ export interface ModelHooks {
 
 /** Interval at which a retired version checks whether it has finished its requests. */
 const DRAIN_CHECK_MS = 500;
+/** After how long a default version that failed to load is tried again: the reason may have passed. */
+export const RETRY_FAILED_MS = 5 * 60_000;
 
 export interface EngineSettings extends RuntimeChoice {
   /** Of evaluations on a CPU; fp32 when absent. */
@@ -66,8 +70,9 @@ export class ModelVersion implements ServedModel {
   readonly admission: Admission;
   scheduler: Scheduler | undefined;
   pool: FallbackEngine | undefined;
-  /** Time of the last call of open(), in milliseconds of performance.now(). */
+  /** When it was last known to have work, in milliseconds of performance.now(). */
   lastUsedMs = performance.now();
+  #failedMs = 0;
   readonly #settings: EngineSettings;
   readonly #hooks: ModelHooks;
   /** The closed pool after unload(): it still knows how long a row takes. */
@@ -86,6 +91,11 @@ export class ModelVersion implements ServedModel {
 
   get ref(): string {
     return `${this.card.id}@${this.card.version}`;
+  }
+
+  /** Whether it failed to load in the last minutes. After that, a default that names it is worth another try. */
+  get failedRecently(): boolean {
+    return this.state === 'failed' && performance.now() - this.#failedMs < RETRY_FAILED_MS;
   }
 
   get digest(): string {
@@ -114,6 +124,7 @@ export class ModelVersion implements ServedModel {
     this.lastUsedMs = performance.now();
     this.#opening ??= this.#load().catch((error) => {
       this.state = 'failed';
+      this.#failedMs = performance.now();
       this.reason = error.message;
       this.#opening = undefined; // the next request tries again
       throw new ModelLoadError(this.ref, error);
@@ -155,6 +166,7 @@ export class ModelVersion implements ServedModel {
       start: (runtime, options) => this.#start(runtime, options),
       onRuntimeSkipped: (runtime, reason) => this.#hooks.onRuntimeSkipped?.(card, runtime, reason),
       onFallback: (from, to, why) => this.#hooks.onFallback?.(card, from, to, why),
+      onFallbackFailed: (reason) => this.#hooks.onReplaceFailed?.(card, reason),
     });
     this.pool = pool;
     this.scheduler = new Scheduler({
@@ -196,6 +208,7 @@ export class ModelVersion implements ServedModel {
       beforeReplacing: () => verifyDigests(folder, card),
       onEvaluation: (batch, seconds) => this.#hooks.onEvaluation?.(card, pool.info, batch, seconds),
       onRestart: (reason, cause) => this.#hooks.onRestart?.(card, reason, cause),
+      onReplaceFailed: (reason) => this.#hooks.onReplaceFailed?.(card, reason),
     });
     if (cacheDir) await writeTuning(cacheDir, key, pool.tuning);
     return pool;

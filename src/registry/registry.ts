@@ -197,7 +197,10 @@ export class FolderRegistry implements ModelRegistry {
     const { ref } = model;
     const old = this.#versions.find((other) => other.ref === ref);
     // Load it before it replaces a version that serves requests, so that no request waits for it.
-    if ((old?.isHealthy || this.#supersedes(model)) && !(await this.#tryOpen(model))) return;
+    if ((old?.isHealthy || this.#supersedes(model)) && !(await this.#tryOpen(model))) {
+      this.#catalogue.forget(model.folder); // copied again, it is tried again
+      return;
+    }
     this.#versions = [...this.#versions.filter((other) => other !== old), model].sort(byIdThenNewest);
     this.#shares = this.#shares.map((share) => (share.model === old ? { ...share, model } : share));
     if (old) this.#retire(old);
@@ -216,7 +219,7 @@ export class FolderRegistry implements ModelRegistry {
   async #reconcile(): Promise<void> {
     for (;;) {
       const shares = await this.#resolveDefault();
-      const failed = shares.find(({ model }) => model.state === 'failed')?.model;
+      const failed = shares.find(({ model }) => model.failedRecently)?.model;
       if (failed) throw new ModelFolderError(`${failed.ref} cannot be loaded: ${failed.reason}`);
       let opened = true;
       // One after the other: a GPU's batch size is measured while a model loads.
@@ -277,9 +280,11 @@ export class FolderRegistry implements ModelRegistry {
   }
 
   #unloadIdle(idleMs: number) {
+    const now = performance.now();
     for (const model of this.#versions) {
-      const idle = model.scheduler && model.admission.idle && performance.now() - model.lastUsedMs > idleMs;
-      if (idle && model.state === 'ready' && !this.#isDefault(model)) void model.unload();
+      if (model.state === 'loading' || !model.admission.idle) model.lastUsedMs = now; // idle time begins at the end of the work
+      const isIdle = model.state === 'ready' && now - model.lastUsedMs > idleMs;
+      if (isIdle && !this.#isDefault(model)) void model.unload();
     }
   }
 

@@ -1,7 +1,7 @@
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
-import { afterAll, afterEach, beforeEach, expect, onTestFinished, test } from 'vitest';
+import { afterAll, afterEach, beforeEach, expect, onTestFinished, test, vi } from 'vitest';
 import { gaussian } from '../../src/diffusion/noise.ts';
 import type { Batch, Engine } from '../../src/engine/engine.ts';
 import { FallbackEngine } from '../../src/engine/fallback.ts';
@@ -57,6 +57,39 @@ test.each([
   expect(pool.alive).toBe(1);
   expect(pool.pids).not.toContain(pid);
   expect(() => process.kill(pid, 0)).toThrow('ESRCH');
+});
+
+test('why a replacement does not start is told once', async () => {
+  const told: string[] = [];
+  let tries = 0;
+  const beforeReplacing = async () => {
+    tries++;
+    if (tries < 4) throw new Error('unet.onnx was changed');
+  };
+  const options = { ...failing, beforeReplacing, onReplaceFailed: (reason: string) => told.push(reason) };
+  const pool = closedAfterwards(await WorkerPool.start(options));
+  process.kill(pool.pids[0], 'SIGKILL');
+  await expect.poll(() => tries).toBe(4);
+  await expect.poll(() => pool.alive).toBe(1);
+  expect(told).toEqual(['unet.onnx was changed']);
+});
+
+test('workers that die together are replaced together; one that dies again without a result waits longer', async () => {
+  const pool = closedAfterwards(await WorkerPool.start({ ...failing, workers: 3, restartDelayMs: 20 }));
+  const delays: number[] = [];
+  const setTimer = globalThis.setTimeout;
+  const timers = vi.spyOn(globalThis, 'setTimeout').mockImplementation(((run: () => void, ms: number) => {
+    if (new Error().stack?.includes('replaceLater')) delays.push(ms);
+    return setTimer(run, ms);
+  }) as typeof setTimeout);
+  onTestFinished(() => timers.mockRestore());
+  for (const pid of pool.pids) process.kill(pid, 'SIGKILL');
+  await expect.poll(() => delays).toEqual([20, 20, 20]);
+  await expect.poll(() => pool.alive).toBe(3);
+  process.kill(pool.pids[0], 'SIGKILL');
+  await expect.poll(() => delays).toEqual([20, 20, 20, 40]);
+  await expect.poll(() => pool.alive).toBe(3);
+  expect(await pool.evaluate(row)).toEqual(expected);
 });
 
 test('any other error fails the rows alone', async () => {

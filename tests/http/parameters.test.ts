@@ -7,7 +7,7 @@ import type { SamplerState } from '../../src/diffusion/samplers/sampler.ts';
 import { cosine } from '../../src/diffusion/schedule.ts';
 import { square } from '../../src/image/picture.ts';
 import { tensorToPicture } from '../../src/image/region.ts';
-import { maskOf, pngOf } from '../helpers/app.ts';
+import { maskOf, pngOf, startApp } from '../helpers/app.ts';
 import { readMetadata } from '../helpers/metadata.ts';
 import { startFakeApp } from './fake-app.ts';
 
@@ -136,6 +136,17 @@ describe('windows', () => {
       /needs \d+ evaluations for an image, more than 100 \(MAX_EVALUATIONS\)/,
     );
     await small.app.close();
+  });
+
+  test('more steps than MAX_EVALUATIONS are refused with auto too', async () => {
+    const real = await startApp({ MAX_EVALUATIONS: '100' });
+    const large = (await maskOf(200, 160)).toString('base64');
+    const { status, body } = await request(real.url)
+      .post('/v1/inpaint')
+      .send({ image, mask: large, steps: 101 });
+    expect([status, body.errors[0].pointer]).toEqual([400, '#/steps']);
+    expect(body.detail).toMatch(/more than 100 \(MAX_EVALUATIONS\): use fewer steps or a smaller picture$/);
+    await real.app.close();
   });
 
   test('mask_grow grows the hole', async () => {

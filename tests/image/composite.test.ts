@@ -56,6 +56,22 @@ describe('outside the hole', () => {
   });
 });
 
+test('with keepAlpha, transparency stays as it is, in 16 bits too', async () => {
+  const picture = plain(8, 8, [100, 100, 100, 0x12]);
+  const numbers = Uint16Array.from({ length: 8 * 8 * 4 }, (_, i) => (i % 4 === 3 ? 0x1234 : 100 * 257));
+  const all = maskOf(8, 8, () => true);
+  const pixel = async (keepAlpha: boolean) => {
+    const deep = { ...picture, data16: numbers };
+    const after = await composited(deep, all, plain(8, 8, [10, 20, 30]), whole(picture), {
+      maskBlur: 0,
+      keepAlpha,
+    });
+    return [...(after.data16 ?? new Uint16Array()).subarray(0, 4)];
+  };
+  expect(await pixel(true)).toEqual([10 * 257, 20 * 257, 30 * 257, 0x1234]);
+  expect(await pixel(false)).toEqual([10 * 257, 20 * 257, 30 * 257, 65_535]);
+});
+
 describe('a soft mask', () => {
   /** A column of weights: 0 known, 255 filled, and a ramp between them. */
   const ramp = (x: number) => Math.max(0, Math.min(255, (x - 20) * 16));

@@ -121,6 +121,25 @@ describe('density', () => {
     expect(physOf(await filled(await withJfif(1, 300, 150), 'png'))).toEqual([phys(11_811, 5_906, 1)]);
   });
 
+  test.each([
+    [200_000_000, 1],
+    [1, 0],
+    [0, 1],
+  ])('of EXIF that no PNG can state (%i / %i dots per inch) is left out', async (dots, per) => {
+    const jpeg = await raw(noise(32, 24, 3))
+      .withDensity(300)
+      .jpeg()
+      .toBuffer();
+    const tiff = jpeg.subarray(jpeg.indexOf('II*\0'));
+    for (let entry = 10; entry < 10 + 12 * tiff.readUInt16LE(8); entry += 12) {
+      if (![0x11a, 0x11b].includes(tiff.readUInt16LE(entry))) continue; // XResolution, YResolution
+      tiff.writeUInt32LE(dots, tiff.readUInt32LE(entry + 8));
+      tiff.writeUInt32LE(per, tiff.readUInt32LE(entry + 8) + 4);
+    }
+    expect(physOf(await filled(jpeg, 'png'))).toEqual([]);
+    expect(jfifOf(await filled(jpeg, 'jpeg'))).toBeUndefined();
+  });
+
   test('of EXIF and of TIFF is kept', async () => {
     const picture = raw(noise(32, 24, 3)).withDensity(300);
     for (const file of [await picture.clone().jpeg().toBuffer(), await picture.clone().tiff().toBuffer()]) {

@@ -13,6 +13,36 @@ async function refusal(file: Buffer, limits = LIMITS): Promise<PictureError> {
   return error;
 }
 
+/** A TIFF of 4 x 4 grey pixels of 0. kind: its SampleFormat: 1 unsigned, 2 signed, 3 floating point. */
+function greyTiff(bits: number, kind: number): Buffer {
+  const [SHORT, LONG] = [3, 4];
+  const size = (16 * bits) / 8;
+  const tags = [
+    [256, SHORT, 4], // width
+    [257, SHORT, 4], // height
+    [258, SHORT, bits],
+    [259, SHORT, 1], // not compressed
+    [262, SHORT, 1], // 0 is black
+    [273, LONG, 8], // where the pixels are
+    [277, SHORT, 1],
+    [278, SHORT, 4],
+    [279, LONG, size],
+    [339, SHORT, kind],
+  ];
+  const file = Buffer.alloc(8 + size + 2 + 12 * tags.length + 4);
+  file.write('II*\0', 'latin1');
+  file.writeUInt32LE(8 + size, 4);
+  file.writeUInt16LE(tags.length, 8 + size);
+  for (const [i, [tag, type, value]] of tags.entries()) {
+    const at = 8 + size + 2 + 12 * i;
+    file.writeUInt16LE(tag, at);
+    file.writeUInt16LE(type, at + 2);
+    file.writeUInt32LE(1, at + 4);
+    file.writeUInt32LE(value, at + 8);
+  }
+  return file;
+}
+
 describe('empty and unsupported files', () => {
   test('an empty file is unreadable', async () => {
     const error = await refusal(Buffer.alloc(0));
@@ -32,6 +62,17 @@ describe('empty and unsupported files', () => {
     ['JPEG XL', Buffer.from('\xff\x0a\0\0\0\0\0\0', 'latin1')],
   ])('%s is unsupported', async (_, file) => {
     expect((await refusal(file)).code).toBe('unsupported');
+  });
+
+  test.each([
+    ['32-bit integers', 32, 1],
+    ['signed 16-bit integers', 16, 2],
+    ['32-bit floating point', 32, 3],
+  ])('grey of %s is unsupported, and the message says what to send', async (_, bits, kind) => {
+    const error = await refusal(greyTiff(bits, kind));
+    expect(error.code).toBe('unsupported');
+    expect(error.message).toMatch(/^image has samples of type \w+; send 8 or 16 bits per channel$/);
+    expect((await decodePicture(greyTiff(16, 1), 'image', LIMITS)).data16).toBeDefined();
   });
 
   test('an animated AVIF without a still picture is unsupported, and the message says why', async () => {

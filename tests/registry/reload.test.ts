@@ -1,8 +1,9 @@
 import { createHash } from 'node:crypto';
-import { readFile, rm, truncate, writeFile } from 'node:fs/promises';
+import { readFile, rename, rm, symlink, truncate, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
-import { verifyDigests } from '../../src/model/folder.ts';
+import { ModelFolderError, verifyDigests } from '../../src/model/folder.ts';
+import { RETRY_FAILED_MS } from '../../src/registry/model-version.ts';
 import { FolderRegistry } from '../../src/registry/registry.ts';
 import { ModelDir } from '../helpers/model-dir.ts';
 
@@ -207,6 +208,80 @@ test('an idle version that is not the default is unloaded, and loads again on it
   expect(registry.get().state).toBe('ready');
   await other.open();
   expect(other.state).toBe('ready');
+});
+
+test('a version that works is not unloaded, and its idle time begins when the work ends', async () => {
+  await models.add('2');
+  await start({ defaultModel: `${id}@1`, idleMs: 100 });
+  const other = registry.get(`${id}@2`);
+  await other.open();
+  const idle = vi.spyOn(other.admission, 'idle', 'get').mockReturnValue(false);
+  await new Promise((resolve) => setTimeout(resolve, 300));
+  expect(other.state).toBe('ready');
+  expect(performance.now() - other.lastUsedMs).toBeLessThan(250);
+  idle.mockRestore();
+  await expect.poll(() => other.state).toBe('available');
+});
+
+test('versions below a folder that cannot be read stay, logged once, and so does the default model', async () => {
+  await models.add('2');
+  await start();
+  const [folder, away] = [path.join(models.root, id), path.join(models.root, '.away')];
+  await rename(folder, away);
+  await symlink(folder, folder); // ELOOP, for root too
+  for (let i = 0; i < 2; i++) await registry.reload();
+  expect(registry.list().map(({ ref }) => ref)).toEqual([`${id}@2`, `${id}@1`]);
+  const ELOOP = expect.stringMatching(/\/\d cannot be read: ELOOP.*; its version stays as it is$/);
+  expect(logged).toEqual([ELOOP, ELOOP]);
+  await rm(folder);
+  await registry.reload();
+  expect(reloads).toContain(`${id}@1 removed`); // it is gone now
+  await rename(away, folder);
+  await registry.reload();
+  expect(registry.list()).toHaveLength(2);
+});
+
+test('a file that cannot be read now is read again, though nothing has changed', async () => {
+  await open();
+  const passing = Object.assign(new ModelFolderError('too many open files'), { passing: true });
+  vi.mocked(verifyDigests).mockRejectedValueOnce(passing);
+  await models.add('2');
+  await registry.reload();
+  expect(registry.list()).toHaveLength(1);
+  expect(logged).toEqual(['too many open files']);
+  await registry.reload();
+  expect(registry.list()).toHaveLength(2);
+});
+
+test('a default version that failed to load is tried again after some minutes', async () => {
+  await models.add('2');
+  vi.mocked(verifyDigests).mockRejectedValueOnce(new Error('no memory left on the GPU'));
+  await start();
+  expect(registry.get().ref).toBe(`${id}@1`);
+  await registry.reload();
+  expect(registry.get().ref).toBe(`${id}@1`);
+  const now = performance.now();
+  const later = vi.spyOn(performance, 'now').mockImplementation(() => now + RETRY_FAILED_MS + 1);
+  await registry.reload();
+  later.mockRestore();
+  expect(registry.get()).toMatchObject({ ref: `${id}@2`, state: 'ready' });
+});
+
+test('a version that fails to load is tried again when the same files are copied again', async () => {
+  await start();
+  const changed = () =>
+    models.add('1', (card) => {
+      card.description = 'trained for longer';
+    });
+  await changed();
+  const [scanned, loaded] = [undefined, new Error('no memory left on the GPU')];
+  vi.mocked(verifyDigests).mockResolvedValueOnce(scanned).mockRejectedValueOnce(loaded);
+  for (let i = 0; i < 2; i++) await registry.reload();
+  expect(reloads).toEqual([`${id}@1 refused`]);
+  await changed();
+  await registry.reload();
+  expect(reloads).toEqual([`${id}@1 refused`, `${id}@1 loaded`]);
+  expect(registry.get().card.description).toBe('trained for longer');
 });
 
 test('an unreadable MODEL_DIR is logged once, and nothing changes', async () => {
