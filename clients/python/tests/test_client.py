@@ -59,6 +59,32 @@ def test_a_job_that_is_not_waited_for_is_cancelled(client: Client, reason: type[
     assert ended["status"] == "cancelled"
 
 
+def test_a_job_whose_answer_does_not_arrive_is_cancelled(busy: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    BusyFirst.refusals = 0
+    with Client(busy, api_key=API_KEY) as client:
+        send = client._http.send
+        answers: list[httpx.Response] = []
+
+        def interrupted(request: httpx.Request, **options: Any) -> httpx.Response:
+            answers.append(send(request, **options))
+            if len(answers) == 1:
+                raise KeyboardInterrupt
+            return answers[-1]
+
+        monkeypatch.setattr(client._http, "send", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            client.job(image=IMAGE, mask=MASK, steps=1000, sampler="ddpm")
+        job = answers[0].json()["id"]
+        assert [answer.request.method for answer in answers] == ["POST", "POST", "DELETE"]
+        assert client._http.get(f"/v1/jobs/{job}").json()["status"] == "cancelled"
+
+
+def test_an_empty_mask_is_sent_and_refused(client: Client) -> None:
+    with pytest.raises(ServiceError) as refused:
+        client.fill(image=IMAGE, mask=b"")
+    assert "mask" in str(refused.value)
+
+
 def test_file_in_file_out(client: Client, tmp_path: Path) -> None:
     target = tmp_path / "filled.jpg"
     client.fill_file(EXAMPLES / "face-1.png", target, mask=EXAMPLES / "mask-1.png", seed=7)
@@ -108,7 +134,7 @@ class BusyFirst(http.server.BaseHTTPRequestHandler):
         with urllib.request.urlopen(request) as answer:
             self._answer(answer.status, answer.headers["content-type"], answer.read())
 
-    do_GET = do_POST
+    do_GET = do_DELETE = do_POST
 
     def _answer(self, status: int, kind: str, body: bytes) -> None:
         self.send_response(status)

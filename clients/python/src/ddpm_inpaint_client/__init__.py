@@ -122,19 +122,24 @@ class Client:
         """Fills the hole of a picture as a job, which waits for its turn and outlives connections: one picture
         for each candidate. Sending it again creates no second job. Ctrl-C cancels it, and so does an exception
         of on_progress."""
-        key = str(uuid.uuid4())
-        job: Job = self._send("POST", "/v1/jobs", form=dict(request), key=key).json()
+        form, key = dict(request), str(uuid.uuid4())
+        known: Job | None = None
+
+        def tell(job: Job) -> Job:
+            try:
+                on_progress(job)
+            except Exception:
+                self._cancel(form, key, job)
+                raise
+            return job
+
         try:
-            on_progress(job)
+            known = job = tell(self._send("POST", "/v1/jobs", form=form, key=key).json())
             while job["status"] in ("queued", "running"):
                 time.sleep(self._poll_s)
-                job = self._send("GET", f"/v1/jobs/{job['id']}").json()
-                on_progress(job)
-        except (httpx.TransportError, ServiceError):
-            raise  # the service cannot be asked
-        except BaseException:
-            with suppress(httpx.TransportError):
-                self._http.delete(f"/v1/jobs/{job['id']}", timeout=CANCEL_S)
+                job = tell(self._send("GET", f"/v1/jobs/{job['id']}").json())
+        except (KeyboardInterrupt, SystemExit):
+            self._cancel(form, key, known)
             raise
         if job["status"] == "failed" and "error" in job:
             raise ServiceError(job["error"])
@@ -148,6 +153,37 @@ class Client:
             filled.append(Filled(picture, parameters["model"], parameters["seed"]))
         return filled
 
+    def _cancel(self, form: dict[str, Any], key: str, job: Job | None) -> None:
+        """Cancels a job if the service answers soon. It may have created one whose answer is not here yet: the key tells."""
+        with suppress(httpx.HTTPError, ValueError, KeyError):
+            if job is None:
+                request = self._request("POST", "/v1/jobs", form, {"idempotency-key": key}, timeout=CANCEL_S)
+                job = self._http.send(request).json()
+            self._http.delete(f"/v1/jobs/{job['id']}", timeout=CANCEL_S)
+
+    def _request(
+        self,
+        method: str,
+        path: str,
+        form: dict[str, Any],
+        headers: dict[str, str],
+        timeout: float | None = None,
+    ) -> httpx.Request:
+        files = {name: form[name] for name in PICTURES if form.get(name) is not None}
+        # Parts without a file name: the form is multipart, with a picture or without one.
+        parts = {
+            name: (None, _text(value))
+            for name, value in form.items()
+            if name not in PICTURES and value is not None
+        }
+        return self._http.build_request(
+            method,
+            path,
+            headers=headers,
+            files={**parts, **files} or None,
+            timeout=httpx.USE_CLIENT_DEFAULT if timeout is None else timeout,
+        )
+
     def _send(
         self,
         method: str,
@@ -160,21 +196,11 @@ class Client:
     ) -> httpx.Response:
         """Sends a request and reads the answer, except that of a stream. Sends it again when the service is busy
         or, if it can be repeated, when the connection is lost. Raises ServiceError for any other refusal."""
-        sent = form or {}
         headers = {name: value for name, value in {"accept": accept, "idempotency-key": key}.items() if value}
-        files = {name: sent[name] for name in PICTURES if sent.get(name)}
-        # Parts without a file name: the form is multipart, with a picture or without one.
-        parts = {
-            name: (None, _text(value))
-            for name, value in sent.items()
-            if name not in PICTURES and value is not None
-        }
         repeatable = method != "POST" or key is not None
         left = self._retries
         while True:
-            request = self._http.build_request(
-                method, path, headers=headers, files={**parts, **files} or None
-            )
+            request = self._request(method, path, form or {}, headers)
             try:
                 answer = self._http.send(request, stream=stream)
                 if answer.is_success:
