@@ -12,6 +12,9 @@ const HEADERS_TIMEOUT_MS = 15_000;
 /** Times after the end of a client's data at which it is checked whether the client is still there. */
 const CHECKS_MS = [2000, 2500];
 
+/** Requests of a connection that may wait for their answers. More than a few are no use: they are answered in order. */
+const MAX_PIPELINED = 8;
+
 /** Interval at which a shutdown closes the connections that have no request. */
 const SWEEP_MS = 500;
 
@@ -74,7 +77,15 @@ export default fp(function connections(
   server.on('connection', (socket: Socket) => {
     const responses = new Set<ServerResponse>();
     unanswered.set(socket, responses);
-    socket.once('close', () => unanswered.delete(socket));
+    socket.once('close', () => {
+      unanswered.delete(socket);
+      // Node 20 and 22 tell only the first of several responses. What waits for the others would be held forever.
+      for (const response of responses) {
+        if (response.socket || response.closed) continue;
+        response.destroy();
+        response.emit('close');
+      }
+    });
     socket.once('end', () => {
       for (const ms of CHECKS_MS) {
         const timer = setTimeout(() => responses.forEach(check), ms);
@@ -90,6 +101,8 @@ export default fp(function connections(
       // A pipelined request is computed next, during which no byte moves. Its own answer sets the timeout again.
       if (responses?.size && ![...responses].some(({ headersSent }) => headersSent)) socket.setTimeout(0);
     });
+    if (responses && responses.size > MAX_PIPELINED) socket.destroy(); // Node has more in its buffer
+    if (socket.destroyed) throw new Problem('too-many-connections', 'too many requests are pipelined');
   });
 
   // A server that closes no longer checks the time of headers, and Node does not count a connection that has sent nothing
