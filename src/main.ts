@@ -37,6 +37,8 @@ try {
 }
 
 async function start() {
+  const exit = () => process.exit(0);
+  process.once('SIGTERM', exit); // a container's first process ignores signals that it does not handle
   const config = readConfig(process.env);
   const log = createLog(config.LOG_LEVEL, redact);
   process.on('uncaughtException', (err) => {
@@ -72,6 +74,7 @@ async function start() {
   const dependencies = { config, registry, metrics };
   const app = await buildApp(dependencies, log);
 
+  process.off('SIGTERM', exit);
   drainOnSignals(app, log, config.SHUTDOWN_GRACE_MS, stopTracing);
   if (config.METRICS_PORT !== undefined) {
     const scrapes = await buildMetricsApp(dependencies);

@@ -45,6 +45,7 @@ function openQueue(
   { config, registry, metrics }: Dependencies,
   runner: JobRunner,
 ): Promise<JobQueue> {
+  for (const result of ['delivered', 'failed']) metrics.webhooks.inc({ result }, 0); // see errors.ts
   const webhooks = { origins: config.WEBHOOK_ORIGINS, secret: config.WEBHOOK_SECRET ?? '' };
   return openJobQueue({
     redisUrl: config.REDIS_URL,

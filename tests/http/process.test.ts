@@ -29,6 +29,15 @@ test('SIGTERM: requests in progress are answered, later ones are refused, and th
   ).toHaveLength(1);
 });
 
+test('SIGTERM before the service listens ends it', async () => {
+  // It warns of the alias, and then waits for Redis.
+  const service = startProcess({ MODEL_ALIASES: 'other=nowhere', REDIS_URL: 'redis://127.0.0.1:1' });
+  await expect.poll(() => service.output.text, { timeout: 20_000 }).toContain('MODEL_ALIASES');
+  service.child.kill('SIGTERM');
+  expect(await service.exit).toEqual([0, null]);
+  expect(service.output.text).not.toContain('cannot');
+});
+
 test('requests that outlast the grace time are dropped, and the exit code is 1', async () => {
   const service = startProcess({ SHUTDOWN_GRACE_MS: '300' });
   const url = await service.url;

@@ -79,6 +79,8 @@ test('metrics are available as Prometheus text and as OpenMetrics', async () => 
     /ddpm_inpaint_http_requests_total\{route="\/v1\/sample",method="POST",status="200"\} 1/,
   );
   expect(plain.text).toContain('ddpm_inpaint_failures_total{reason="invalid-request"} 1');
+  for (const labels of ['jobs_failed_total{reason="engine-failure"}', 'webhooks_total{result="failed"}'])
+    expect(plain.text).toContain(`ddpm_inpaint_${labels} 0`); // so that the first one is an increase
   expect(plain.text).toMatch(/ddpm_inpaint_request_seconds_count\{.*task="sample".*\} 1/);
   expect(plain.text).toContain('ddpm_inpaint_queue_depth');
   const { deviceName } = service.registry.get().engine ?? {};

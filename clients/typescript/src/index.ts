@@ -243,7 +243,8 @@ function outliving<T>(
     const stop = () => {
       reject(signal.reason);
       const timer = setTimeout(() => end.abort(), LATE_MS);
-      created.then(late, () => {}).finally(() => clearTimeout(timer));
+      const done = () => clearTimeout(timer);
+      created.then(late).then(done, done); // rejects where there is none, or its answer cannot be read
     };
     signal.addEventListener('abort', stop, { once: true });
     created.then(resolve, reject).finally(() => signal.removeEventListener('abort', stop));

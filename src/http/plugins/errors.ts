@@ -13,7 +13,11 @@ interface Options {
 
 /** Every error is answered as application/problem+json, or as the clients of its path expect. An unexpected one is logged; its answer reveals no internals. */
 export default fp(function errors(app: FastifyInstance, { metrics, registry }: Options, done: () => void) {
-  for (const reason of Object.keys(PROBLEMS)) metrics.failures.inc({ reason }, 0); // so that the first failure of a kind is an increase
+  for (const reason of Object.keys(PROBLEMS)) {
+    // So that the first failure of a kind is an increase.
+    metrics.failures.inc({ reason }, 0);
+    metrics.jobsFailed.inc({ reason }, 0);
+  }
   app.setErrorHandler((error, request, reply) => {
     if (reply.raw.destroyed) return void reply.hijack(); // the client disconnected: there is nobody to answer
     const problem = toProblem(error, request.log);

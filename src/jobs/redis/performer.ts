@@ -12,6 +12,8 @@ import type { JobStore } from './store.ts';
 const FIRST_DELAY_MS = 250;
 const MAX_DELAY_MS = 2000;
 const MAX_UNSERVED_DELAY_MS = 8000;
+/** Steps of a job whose progress may wait for Redis, with their previews. While it does not answer, later steps are not told. */
+const MAX_UNSAVED = 4;
 /** A webhook is called this long after its job has ended, at first. */
 const WEBHOOK_AFTER_MS = 100;
 
@@ -31,7 +33,8 @@ export class Performer {
   deliveries: Deliveries | undefined;
   readonly #options: Options;
   readonly #store: JobStore;
-  readonly #running = new Map<string, AbortController>();
+  /** Runs of jobs. After an outage of Redis, a job may be delivered to this replica while it still runs here. */
+  readonly #running = new Set<{ id: string; controller: AbortController }>();
 
   constructor(options: Options, store: JobStore) {
     this.#options = options;
@@ -52,9 +55,19 @@ export class Performer {
     }
     const controller = new AbortController();
     const { signal } = controller;
-    this.#running.set(id, controller); // before it starts, so that no cancellation is missed
-    const onProgress = (event: ProgressEvent) => {
-      this.#store.progress(id, event).then((goOn) => goOn || this.cancel(id), this.#options.onError);
+    const run = { id, controller };
+    this.#running.add(run); // before it starts, so that no cancellation is missed
+    let unsaved = 0;
+    const onProgress = async (event: ProgressEvent) => {
+      if (unsaved >= MAX_UNSAVED) return;
+      unsaved++;
+      try {
+        if (!(await this.#store.progress(id, event))) controller.abort(new Error('the job has ended'));
+      } catch (error) {
+        this.#options.onError(error as Error);
+      } finally {
+        unsaved--;
+      }
     };
     try {
       const request = await this.#store.start(id);
@@ -68,7 +81,7 @@ export class Performer {
       if ('result' in performed) await this.#end(id, { status: 'succeeded', result: performed.result });
       else return await this.#failed(id, model, performed.error, attemptsMade);
     } finally {
-      this.#running.delete(id);
+      this.#running.delete(run);
     }
     return undefined;
   };
@@ -102,12 +115,12 @@ export class Performer {
 
   /** Stops the jobs that run here. They have not ended: another replica runs them again. */
   stop(): void {
-    for (const controller of this.#running.values()) controller.abort(new ShutdownError());
+    for (const { controller } of this.#running) controller.abort(new ShutdownError());
   }
 
   /** Stops a job that has ended, if it runs here. */
   cancel(id: string): void {
-    this.#running.get(id)?.abort(new Error('the job has ended'));
+    for (const run of this.#running) if (run.id === id) run.controller.abort(new Error('the job has ended'));
   }
 
   #hasFailed(model: string): boolean {

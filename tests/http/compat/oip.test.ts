@@ -1,4 +1,5 @@
 import { randomBytes } from 'node:crypto';
+import { once as event } from 'node:events';
 import { request as httpRequest, type IncomingHttpHeaders, type IncomingMessage } from 'node:http';
 import { Readable } from 'node:stream';
 import { deflateSync, gunzipSync, gzipSync, inflateSync } from 'node:zlib';
@@ -240,6 +241,31 @@ describe('the whole task', () => {
     resume();
     for (const answer of await Promise.all(waiting)) expect(answer.status).toBe(200);
     expect(service.registry.scheduler.admission.idle).toBe(true);
+  });
+
+  test('the memory of an answer is held until it has been sent', async () => {
+    const service = await start();
+    const held = async () => {
+      const metrics = await (await fetch(`${service.url}/metrics`)).text();
+      return Number(/^ddpm_inpaint_picture_bytes (\d+)$/m.exec(metrics)?.[1]);
+    };
+    const shape = [1, 1000, 1000, 3];
+    const bytes = new Uint8Array(3_000_000);
+    const hole = new Uint8Array(1_000_000).fill(255, 0, 10);
+    const sent = message(
+      [
+        { name: 'image', datatype: 'UINT8', shape, bytes },
+        { name: 'mask', datatype: 'UINT8', shape: [1, 1000, 1000, 1], bytes: hole },
+      ],
+      { parameters: { num_images: 8, steps: 1, binary_data_output: true } },
+    );
+    const { body, headers } = sent;
+    const asked = httpRequest(`${service.url}/v2/models/fake/infer`, { method: 'POST', headers }).end(body);
+    const [answer] = (await event(asked, 'response')) as [IncomingMessage]; // its head: nobody reads on
+    expect(answer.statusCode).toBe(200);
+    expect(await held()).toBeGreaterThanOrEqual(2 * 8 * 3_000_000);
+    answer.destroy();
+    await expect.poll(held).toBe(0);
   });
 
   test('a request that takes too much memory to read is refused with the numbers', async () => {

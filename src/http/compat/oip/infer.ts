@@ -12,7 +12,7 @@ import { pictureBudget } from '../../../image/budget.ts';
 import { assertHoldable } from '../../../image/needs.ts';
 import { PictureError } from '../../../image/picture.ts';
 import type { Dependencies } from '../../dependencies.ts';
-import { disconnectSignal } from '../../disconnect.ts';
+import { disconnectSignal, whenSent } from '../../disconnect.ts';
 import { perform } from '../../perform.ts';
 import { fieldProblem } from '../../problem.ts';
 import { validated } from '../../validation.ts';
@@ -26,6 +26,8 @@ import { readFill, readRows, writeFill, writeRows } from './threads.ts';
 
 /** Memory that reading a request takes, for each byte of its body: its tensors, and pictures as files. */
 const READ_BYTES = 4;
+/** And writing an answer, for each byte of its tensor: the tensor, and the message or its compressed form. */
+const WRITE_BYTES = 2;
 
 /** The whole task: fills the holes of N pictures, with the same seed. A picture is the same in any batch. */
 export async function fill(
@@ -42,7 +44,7 @@ export async function fill(
   const { name, model, reference } = findModel(registry, path, seed);
   const count = sent.images.length;
   assertFits(config, count * num_images);
-  assertAnswerable(config, sent, count * num_images);
+  holdAnswer(reply, answerBytes(config, sent, count * num_images));
 
   const requests = sent.images.map(
     (image, i): InpaintRequest => ({
@@ -104,6 +106,7 @@ export async function predict(
   const { id, parameters, wanted, rows } = sent;
   const shape = [rows, card.out_channels, card.resolution, card.resolution];
   assertWritable(wanted, { prediction: shape });
+  holdAnswer(reply, valuesIn(shape) * Float32Array.BYTES_PER_ELEMENT);
   nameIgnored(reply, parameters, KNOWN_OF_ALL);
   assertReady(registry, { model, parameters: {} });
   Object.assign(reply.request.logFields, { model: ref, rows });
@@ -131,6 +134,14 @@ async function reading<T>({ bytes }: Message, read: () => Promise<T>): Promise<T
   }
 }
 
+/** Reserves memory for an answer with a tensor of so many bytes, until it has been sent. */
+function holdAnswer(reply: FastifyReply, bytes: number): void {
+  const needed = bytes * WRITE_BYTES;
+  assertHoldable(needed, 'inputs', `an answer of ${bytes} bytes`);
+  const room = pictureBudget.reserve(needed);
+  whenSent(reply, () => room.release());
+}
+
 /** Names of parameters that have an effect: on any request, and on a fill. */
 const KNOWN_OF_ALL = new Set(['binary_data_output']);
 const KNOWN_OF_FILLS = new Set([...Object.keys(fillParameters.shape), ...KNOWN_OF_ALL]);
@@ -155,18 +166,18 @@ function assertFits(config: Config, images: number): void {
   throw fieldProblem('invalid-request', 'num_images', detail);
 }
 
-/** Throws Problem when the answer would be too large. */
-function assertAnswerable(
+/** The bytes of the tensor of images in the answer, 0 if it is not wanted. Throws Problem when they are too many. */
+function answerBytes(
   { MAX_UPLOAD_BYTES }: Config,
   { wanted, shape, datatype }: FillRequest,
   images: number,
-) {
+): number {
   const outputs = wanted.filter(({ name }) => name === 'images');
-  if (outputs.length === 0) return;
+  if (outputs.length === 0) return 0;
   const numbers = datatype === 'BYTES' ? [images] : [images, ...shape.slice(1)];
   assertWritable(outputs, { images: numbers });
   const bytes = valuesIn(numbers) * (datatype === 'FP32' ? Float32Array.BYTES_PER_ELEMENT : 1);
-  if (bytes <= MAX_UPLOAD_BYTES) return;
+  if (bytes <= MAX_UPLOAD_BYTES) return bytes;
   const detail = `num_images: the answer would have ${bytes} bytes, more than ${MAX_UPLOAD_BYTES}; send UINT8 or BYTES`;
   throw fieldProblem('invalid-request', 'num_images', detail);
 }
