@@ -1,6 +1,6 @@
 """Add an int8 network to a model version: faster on CPUs, for the timesteps where it is accurate.
 
-    python quantise.py ../models/celeba-inpaint-64/5
+    python quantise.py ../models/celeba-inpaint-64/6
 
 Static quantisation with ONNX Runtime's tools (QDQ): convolutions have unsigned 8-bit inputs and outputs, whose ranges are
 taken from noisy training pictures at all timesteps, and signed weights with a scale for each output channel. The first and

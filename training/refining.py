@@ -1,6 +1,6 @@
 """Compare ways to sample the refiner: at which timestep it starts, how much the coarse fill is sharpened, and the number of steps.
 
-    python refining.py ../models/celeba-inpaint-64/5 --faces 96 --first 999,900 --sharpen 0,0.3 --threads 1
+    python refining.py ../models/celeba-inpaint-64/6 --faces 96 --first 999,900 --sharpen 0,0.3 --threads 1
 
 The base model fills the middle of test faces at half of their resolution; the refiner then doubles it, with DPM++ (2M), in one
 window. For each setting: sharpness as a share of the originals', L1 over the hole, and the Frechet distance between face

@@ -18,7 +18,7 @@ const { values } = parseArgs({
     rounds: { type: 'string', default: '2' },
     seconds: { type: 'string' },
     loads: { type: 'string' },
-    model: { type: 'string', default: 'models/celeba-inpaint-64/5' },
+    model: { type: 'string', default: 'models/celeba-inpaint-64/6' },
   },
 });
 const seconds = Number(values.seconds ?? (values.quick ? 5 : 10));
