@@ -220,8 +220,10 @@ test('many requests on one connection leave no listeners behind', async () => {
   socket.on('data', (data) => {
     answers += data;
   });
-  socket.write('GET /health/live HTTP/1.1\r\nhost: x\r\n\r\n'.repeat(30));
-  await expect.poll(() => answers.match(/HTTP\/1.1 200/g)?.length).toBe(30);
+  for (let sent = 8; sent <= 32; sent += 8) {
+    socket.write('GET /health/live HTTP/1.1\r\nhost: x\r\n\r\n'.repeat(8));
+    await expect.poll(() => answers.match(/HTTP\/1.1 200/g)?.length).toBe(sent);
+  }
   socket.destroy();
   process.off('warning', note);
   expect(warnings).toEqual([]);

@@ -24,7 +24,12 @@ async function serviceFor(status: number) {
 test('a webhook that is given up is in the log, without its path, and counted', async () => {
   const { receiver, post, counted, log } = await serviceFor(500);
   const { body: job } = await post(`${receiver.origin}/private?token=abc`).expect(202);
-  await expect.poll(counted).toEqual(['ddpm_inpaint_webhooks_total{result="failed"} 1']);
+  await expect
+    .poll(counted)
+    .toEqual([
+      'ddpm_inpaint_webhooks_total{result="delivered"} 0',
+      'ddpm_inpaint_webhooks_total{result="failed"} 1',
+    ]);
   const lines = log.filter(({ msg }) => msg === 'webhook given up');
   expect(lines).toMatchObject([
     { level: 40, job: job.id, origin: receiver.origin, err: { message: 'answered 500' } },
@@ -35,7 +40,12 @@ test('a webhook that is given up is in the log, without its path, and counted', 
 test('a webhook that is delivered is counted', async () => {
   const { receiver, post, counted, log } = await serviceFor(204);
   await post(`${receiver.origin}/`).expect(202);
-  await expect.poll(counted).toEqual(['ddpm_inpaint_webhooks_total{result="delivered"} 1']);
+  await expect
+    .poll(counted)
+    .toEqual([
+      'ddpm_inpaint_webhooks_total{result="delivered"} 1',
+      'ddpm_inpaint_webhooks_total{result="failed"} 0',
+    ]);
   expect(log.filter(({ level }) => level >= 40)).toEqual([]);
 });
 
