@@ -26,11 +26,13 @@ def leaves(node, path=""):
 def test_committed_vectors_are_what_this_code_gives(module):
     committed, now = (dict(leaves(json.loads(text))) for text in (module.FILE.read_text(), module.text()))
     assert committed.keys() == now.keys()
-    for path, value in committed.items():  # the last bits of float32 differ between processors
+    # The last bits of float32 differ between processors: a trajectory adds up such differences, and an embedding multiplies them by t.
+    for path, value in committed.items():
         if isinstance(value, np.ndarray):
-            np.testing.assert_allclose(now[path], value, rtol=0, atol=5e-5, err_msg=path)
+            np.testing.assert_allclose(now[path], value, rtol=0, atol=2e-4, err_msg=path)
         else:
-            assert now[path] == (pytest.approx(value, rel=1e-5, abs=1e-6) if isinstance(value, float) else value), path
+            least = 1e-4 if path.startswith("/embedding/") else 1e-6
+            assert now[path] == (pytest.approx(value, rel=1e-5, abs=least) if isinstance(value, float) else value), path
 
 
 @pytest.mark.parametrize(
