@@ -25,7 +25,7 @@ SUFFIXES = {".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff"}
 SPLITS = ("train", "validation", "test")
 EVERY = 50
 VALIDATION_BUCKETS = 64
-DECODING = 2  # increase it when `opened` or `_square` changes: what the cache holds was decoded by them
+DECODING = 3  # increase it when `opened`, `_square` or the splits change: what the cache holds was made by them
 
 
 def load_faces(root: str | Path, resolution: int, split: str) -> np.ndarray:

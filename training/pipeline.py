@@ -1,11 +1,11 @@
 """Train, export, evaluate and register a new model version. Prints each step as the command that runs it alone.
 
-    python pipeline.py configs/celeba-64.toml                 # data check, train, export, evaluate, gate, register
+    python pipeline.py configs/celeba-64.toml                 # data check, train, export, evaluate, gate, check, register
     python pipeline.py configs/celeba-64.toml --promote       # also put the new version into service
     python pipeline.py configs/tiny.toml --faces 24 --threads 1
 
 Unknown options are passed to train.py. The pipeline stops at the first step that fails; running the same command again resumes
-the training from its last checkpoint. A version that the gate refuses stays in models/.candidates/, which the service ignores.
+the training from its last checkpoint. A version that the gate or the check refuses stays in models/.candidates/, which the service ignores.
 """
 
 import argparse
@@ -32,7 +32,8 @@ def step(*command, **more):
         child.wait()  # Ctrl-C reached the command too, and train.py saves after its step. subprocess.run would kill it after 0.25 s
         raise
     if code != 0:
-        raise SystemExit(f"pipeline stopped: {Path(str(command[1])).name} failed with exit status {code}")
+        program = command[3] if command[0] == "npm" else Path(str(command[1])).name
+        raise SystemExit(f"pipeline stopped: {program} failed with exit status {code}")
 
 
 def settings_in_service(models: Path, candidate: dict) -> dict:

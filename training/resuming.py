@@ -31,9 +31,12 @@ def check(checkpoint: Path, config: dict, saved: dict):
 
 
 def check_pictures(checkpoint: Path, here: str | None, there: str | None):
-    """Exit if a checkpoint was trained on other pictures. here, there: data.digest of both; the oldest checkpoints have none."""
+    """Exit if a checkpoint was trained on other pictures, photographs of the mix aside.
+
+    here, there: data.digest of both; the oldest checkpoints have none.
+    """
     if here and there and here != there:
-        raise SystemExit(f"{checkpoint} was trained on other pictures: choose another --run")
+        raise SystemExit(f"{checkpoint} was trained on other pictures: choose another --run, or start from its exported version with --init")
 
 
 def begin(training, given: Path | None, init: Path | None, target: dict):

@@ -19,6 +19,8 @@ interface Entry {
   card?: ModelCard;
   /** Why the present contents cannot be served. */
   why?: string;
+  /** Whether its version could not be loaded: it is found again when its files change, even to the same card. */
+  unloaded?: boolean;
   /** Whether the last scan could not look into it. */
   hidden?: boolean;
 }
@@ -61,7 +63,7 @@ export class Catalogue {
   /** Makes the next scan that sees a change of this folder report it as found, though its model.json may be the same. */
   forget(folder: string): void {
     const entry = this.#entries.get(folder);
-    if (entry) entry.card = undefined;
+    if (entry) entry.unloaded = true;
   }
 
   async #scanFolder(folder: string, verify: boolean, { found, refused }: Changes) {
@@ -72,12 +74,12 @@ export class Catalogue {
     if (now === before?.fingerprint) return;
     const isComplete = before?.card || now === DENIED || /^model\.json /m.test(now); // model.json is written last
     if (!isComplete) return;
-    const entry: Entry = { ...before, fingerprint: now, why: undefined };
+    const entry: Entry = { ...before, fingerprint: now, why: undefined, unloaded: false };
     this.#entries.set(folder, entry);
     try {
       const card = await readModelCard(folder);
       if (verify) await verifyDigests(folder, card);
-      if (!isDeepStrictEqual(card, before?.card)) found.push({ folder, card });
+      if (before?.unloaded || !isDeepStrictEqual(card, before?.card)) found.push({ folder, card });
       entry.card = card;
     } catch (error) {
       if (!(error instanceof ModelFolderError)) throw error;

@@ -284,6 +284,22 @@ test('a version that fails to load is tried again when the same files are copied
   expect(registry.get().card.description).toBe('trained for longer');
 });
 
+test('a version whose new files fail to load is removed with its folder', async () => {
+  await models.add('2');
+  await start({ defaultModel: `${id}@1` });
+  await registry.get(`${id}@2`).open();
+  await models.add('2', (card) => {
+    card.description = 'trained for longer';
+  });
+  const [scanned, loaded] = [undefined, new Error('no memory left on the GPU')];
+  vi.mocked(verifyDigests).mockResolvedValueOnce(scanned).mockRejectedValueOnce(loaded);
+  await registry.reload();
+  expect(registry.get(`${id}@2`).state).toBe('ready'); // with the files before
+  await models.withdraw('2');
+  await registry.reload();
+  expect(registry.list().map(({ ref }) => ref)).toEqual([`${id}@1`]);
+});
+
 test('an unreadable MODEL_DIR is logged once, and nothing changes', async () => {
   await open();
   await rm(models.root, { recursive: true });

@@ -286,7 +286,7 @@ def test_a_checkpoint_names_its_pictures_and_does_not_resume_with_others(tmp_pat
     for i, path in enumerate(sorted(pictures.iterdir())[::-1]):
         (others / f"{i:03}.png").write_bytes(path.read_bytes())
     options = ["--data", others, "--photos", others, "--run", tmp_path / "run", "--device", "cpu", "--no-compile"]
-    assert "last.pt was trained on other pictures: choose another --run" in refused(tmp_path, CONFIG.format(steps=2), *options)
+    assert "last.pt was trained on other pictures: choose another --run, or start" in refused(tmp_path, CONFIG.format(steps=2), *options)
 
 
 def test_fewer_pictures_than_a_batch_are_refused_with_a_sentence(tmp_path, pictures):

@@ -244,7 +244,8 @@ describe('the whole task', () => {
   });
 
   test('the memory of an answer is held until it has been sent', async () => {
-    const service = await start();
+    // Enough for the pictures, and then for the answer, but not for both at once.
+    const service = await start({ MAX_DECODED_BYTES: '100000000' });
     const held = async () => {
       const metrics = await (await fetch(`${service.url}/metrics`)).text();
       return Number(/^ddpm_inpaint_picture_bytes (\d+)$/m.exec(metrics)?.[1]);

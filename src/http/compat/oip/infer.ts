@@ -44,7 +44,7 @@ export async function fill(
   const { name, model, reference } = findModel(registry, path, seed);
   const count = sent.images.length;
   assertFits(config, count * num_images);
-  holdAnswer(reply, answerBytes(config, sent, count * num_images));
+  const bytes = answerBytes(config, sent, count * num_images);
 
   const requests = sent.images.map(
     (image, i): InpaintRequest => ({
@@ -62,6 +62,7 @@ export async function fill(
   const each = { ...limits, maxPixels: Math.floor(limits.maxPixels / count) };
   const files = await performAll(dependencies, reply, requests, each);
   const head = { model_name: name, model_version: model.card.version, id: sent.id };
+  holdAnswer(reply, bytes); // only now: the pictures that were worked on have left the memory
   return writeFill(head, sent.wanted, { files, datatype: sent.datatype, seed });
 }
 
@@ -106,7 +107,6 @@ export async function predict(
   const { id, parameters, wanted, rows } = sent;
   const shape = [rows, card.out_channels, card.resolution, card.resolution];
   assertWritable(wanted, { prediction: shape });
-  holdAnswer(reply, valuesIn(shape) * Float32Array.BYTES_PER_ELEMENT);
   nameIgnored(reply, parameters, KNOWN_OF_ALL);
   assertReady(registry, { model, parameters: {} });
   Object.assign(reply.request.logFields, { model: ref, rows });
@@ -116,6 +116,7 @@ export async function predict(
     await assertSoon(model, { base: rows }, config.MAX_SYNC_MS);
     const values = await evaluate(model, sent, { signal, reservation });
     reply.header('x-model', ref);
+    holdAnswer(reply, values.byteLength);
     return await writeRows({ model_name: name, model_version: card.version, id }, wanted, { shape, values });
   } finally {
     reservation.release();
@@ -136,9 +137,7 @@ async function reading<T>({ bytes }: Message, read: () => Promise<T>): Promise<T
 
 /** Reserves memory for an answer with a tensor of so many bytes, until it has been sent. */
 function holdAnswer(reply: FastifyReply, bytes: number): void {
-  const needed = bytes * WRITE_BYTES;
-  assertHoldable(needed, 'inputs', `an answer of ${bytes} bytes`);
-  const room = pictureBudget.reserve(needed);
+  const room = pictureBudget.reserve(bytes * WRITE_BYTES);
   whenSent(reply, () => room.release());
 }
 
@@ -177,7 +176,10 @@ function answerBytes(
   const numbers = datatype === 'BYTES' ? [images] : [images, ...shape.slice(1)];
   assertWritable(outputs, { images: numbers });
   const bytes = valuesIn(numbers) * (datatype === 'FP32' ? Float32Array.BYTES_PER_ELEMENT : 1);
-  if (bytes <= MAX_UPLOAD_BYTES) return bytes;
+  if (bytes <= MAX_UPLOAD_BYTES) {
+    assertHoldable(bytes * WRITE_BYTES, 'inputs', `an answer of ${bytes} bytes`);
+    return bytes;
+  }
   const detail = `num_images: the answer would have ${bytes} bytes, more than ${MAX_UPLOAD_BYTES}; send UINT8 or BYTES`;
   throw fieldProblem('invalid-request', 'num_images', detail);
 }
