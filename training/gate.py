@@ -59,35 +59,33 @@ def compare(now: dict, new: dict) -> list[dict]:
             raise ValueError(f"{ref(card)} has no metrics: run evaluate.py --write-card on it")
     if "refiner" in now and "refiner" not in new:
         raise ValueError(f"{ref(new)} has no refiner, but {ref(now)} has one: export it with --refiner <checkpoint, or folder of {ref(now)}>")
-    return compare_metrics(now["metrics"], new["metrics"], ref(now), ref(new))
-
-
-def compare_metrics(now: dict, new: dict, ref_now: str, ref_new: str) -> list[dict]:
-    """The rows of `compare` for the metrics of one network, whose cards are called ref_now and ref_new in errors."""
+    before, after = now["metrics"], new["metrics"]
     for key in ALIKE:
-        if now["how"][key] != new["how"][key]:
-            raise ValueError(f"{key} is {now['how'][key]} for {ref_now} but {new['how'][key]} for {ref_new}: evaluate both with the same settings")
+        if before["how"][key] != after["how"][key]:
+            raise ValueError(
+                f"{key} is {before['how'][key]} for {ref(now)} but {after['how'][key]} for {ref(new)}: evaluate both with the same settings"
+            )
     rows = []
-    for family, measured in now.items():
+    for family, measured in before.items():
         if family == "how":
             continue
-        if family not in new:
-            raise ValueError(f"{ref_new} has no metrics for {family} masks: evaluate both with the same settings")
-        if compared(measured["telea"]) != compared(new[family]["telea"]):
+        if family not in after:
+            raise ValueError(f"{ref(new)} has no metrics for {family} masks: evaluate both with the same settings")
+        if compared(measured["telea"]) != compared(after[family]["telea"]):
             raise ValueError(f"{family}: the results of Telea differ, so the test pictures differ: evaluate both on the same pictures")
         for way in (way for way in measured if way != "telea"):
             for measure, value in compared(measured[way]).items():
                 if way == "sample" and measure in ("l1", "psnr"):
                     continue
-                found = new[family].get(way, {}).get(measure)
+                found = after[family].get(way, {}).get(measure)
                 if found is None:
-                    raise ValueError(f"{ref_new} has no {measure} of {way} for {family} masks: evaluate both with the same settings")
+                    raise ValueError(f"{ref(new)} has no {measure} of {way} for {family} masks: evaluate both with the same settings")
                 allowed, holds = TOLERANCE[measure]
                 row = {"masks": family, "of": way, "measure": measure, "now": value, "new": found, "allowed": allowed}
                 rows.append({**row, "holds": holds(value, found)})
-        if "sharpness" not in new[family]["sample"]:
-            raise ValueError(f"{ref_new} has no sharpness of sample for {family} masks: evaluate it again")
-        found = new[family]["sample"]["sharpness"]
+        if "sharpness" not in after[family]["sample"]:
+            raise ValueError(f"{ref(new)} has no sharpness of sample for {family} masks: evaluate it again")
+        found = after[family]["sample"]["sharpness"]
         if found is not None:
             row = {"masks": family, "of": "sample", "measure": "sharpness", "now": measured["sample"].get("sharpness"), "new": found}
             rows.append({**row, "allowed": "{} to {}".format(*SHARPNESS), "holds": is_sharp(found)})

@@ -22,6 +22,6 @@ export function disconnectSignal({ raw }: FastifyReply): AbortSignal {
 
 /** Calls back when the answer has been sent, or the client has disconnected: until then the answer is in memory. */
 export function whenSent({ raw }: FastifyReply, callback: () => void): void {
-  if (raw.closed || raw.destroyed) callback();
+  if (raw.destroyed) callback();
   else raw.once('close', callback);
 }

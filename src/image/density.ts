@@ -39,25 +39,33 @@ export function readDensity(file: Buffer, format: InputFormat, header: PictureHe
   return { x: density, y: density, unit: 'inch' }; // sharp reports pixels per inch
 }
 
+/** Both numbers times `scale`, rounded; undefined unless they are in 1..largest. */
+function integers({ x, y }: Density, scale: number, largest: number): { x: number; y: number } | undefined {
+  const scaled = { x: Math.round(x * scale), y: Math.round(y * scale) };
+  const fit = Object.values(scaled).every((number) => number >= 1 && number <= largest);
+  return fit ? scaled : undefined;
+}
+
 /** The density as a pHYs chunk; undefined if its numbers do not fit into one. */
-export function toPhys({ x, y, unit }: Density): PngChunk | undefined {
-  const [across, down] = [Math.round(x * PER_METRE[unit]), Math.round(y * PER_METRE[unit])];
-  if (!(Math.min(across, down) >= 1 && Math.max(across, down) <= PHYS_LARGEST)) return undefined;
+export function toPhys(density: Density): PngChunk | undefined {
+  const numbers = integers(density, PER_METRE[density.unit], PHYS_LARGEST);
+  if (!numbers) return undefined;
   const data = Buffer.alloc(9);
-  data.writeUInt32BE(across, 0);
-  data.writeUInt32BE(down, 4);
-  data[8] = unit === 'none' ? 0 : 1;
+  data.writeUInt32BE(numbers.x, 0);
+  data.writeUInt32BE(numbers.y, 4);
+  data[8] = density.unit === 'none' ? 0 : 1;
   return { type: 'pHYs', data };
 }
 
 /** The density as a JFIF segment; undefined if its numbers do not fit into one. */
-export function toJfif({ x, y, unit }: Density): Buffer | undefined {
+export function toJfif(density: Density): Buffer | undefined {
+  const { unit } = density;
   const scale = unit === 'metre' ? PER_METRE.metre / PER_METRE.inch : 1;
-  const [across, down] = [Math.round(x * scale), Math.round(y * scale)];
-  if (!(Math.min(across, down) >= 1 && Math.max(across, down) <= JFIF_LARGEST)) return undefined;
+  const numbers = integers(density, scale, JFIF_LARGEST);
+  if (!numbers) return undefined;
   const segment = Buffer.from([0xff, 0xe0, 0, 16, ...Buffer.from('JFIF\0'), 1, 1, 0, 0, 0, 0, 0, 0, 0]);
   segment[11] = JFIF_UNITS.indexOf(unit === 'metre' ? 'inch' : unit);
-  segment.writeUInt16BE(across, 12);
-  segment.writeUInt16BE(down, 14);
+  segment.writeUInt16BE(numbers.x, 12);
+  segment.writeUInt16BE(numbers.y, 14);
   return segment;
 }

@@ -2,6 +2,7 @@ import { existsSync, readFileSync } from 'node:fs';
 import sharp from 'sharp';
 import { expect, test } from 'vitest';
 import { startApp } from '../helpers/app.ts';
+import { metric } from '../helpers/metric.ts';
 import { startProcess } from '../helpers/process.ts';
 
 const MB = 1_000_000;
@@ -41,10 +42,7 @@ test.skipIf(!existsSync('/proc/self/status'))(
       for (const [name, value] of Object.entries(fields)) body.set(name, value);
       return fetch(url + path, { method: 'POST', body, headers: { accept: 'application/json' }, signal });
     };
-    const held = async () => {
-      const metrics = await (await fetch(`${url}/metrics`)).text();
-      return Number(/^ddpm_inpaint_picture_bytes (\d+)$/m.exec(metrics)?.[1]);
-    };
+    const held = () => metric(url, 'ddpm_inpaint_picture_bytes');
     const burst = (path: string, fields = {}) =>
       Promise.all(
         Array.from({ length: 60 }, async () => {

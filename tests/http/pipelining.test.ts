@@ -1,6 +1,7 @@
 import { once } from 'node:events';
 import { createConnection } from 'node:net';
 import { afterEach, beforeEach, expect, test } from 'vitest';
+import { metric } from '../helpers/metric.ts';
 import { startFakeApp } from './fake-app.ts';
 
 let service: Awaited<ReturnType<typeof startFakeApp>>;
@@ -21,20 +22,15 @@ function connect() {
 const get = (path: string, headers = '') => `GET ${path} HTTP/1.1\r\nhost: x\r\n${headers}\r\n`;
 const sample = (body: string) =>
   `POST /v1/sample HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: ${body.length}\r\n\r\n${body}`;
-const metric = async (name: string) => {
-  const text = await (await fetch(`${service.url}/metrics`)).text();
-  const line = text.split('\n').find((each) => each.startsWith(`${name} `));
-  return Number(line?.slice(name.length));
-};
 
 test('when the connection breaks, requests that wait for the answer to another end, too', async () => {
   service.registry.engine.hold();
   const socket = connect();
   socket.write(sample('{"steps":2}').repeat(3));
   await service.registry.engine.blocked;
-  await expect.poll(() => metric('ddpm_inpaint_queue_depth{model="fake@1"}')).toBe(2);
+  await expect.poll(() => metric(service.url, 'ddpm_inpaint_queue_depth{model="fake@1"}')).toBe(2);
   socket.resetAndDestroy();
-  await expect.poll(() => metric('ddpm_inpaint_client_disconnects_total')).toBe(3);
+  await expect.poll(() => metric(service.url, 'ddpm_inpaint_client_disconnects_total')).toBe(3);
   service.registry.engine.resume();
   await expect.poll(() => service.registry.scheduler.admission.idle).toBe(true);
 });

@@ -12,6 +12,7 @@ import { readBody } from '../../../src/http/compat/oip/body.ts';
 import { Problem } from '../../../src/http/problem.ts';
 import type { Upload } from '../../../src/http/uploads.ts';
 import { maskOf, pngOf } from '../../helpers/app.ts';
+import { metric } from '../../helpers/metric.ts';
 import { startFakeApp } from '../fake-app.ts';
 
 type Service = Awaited<ReturnType<typeof startFakeApp>>;
@@ -246,10 +247,7 @@ describe('the whole task', () => {
   test('the memory of an answer is held until it has been sent', async () => {
     // Enough for the pictures, and then for the answer, but not for both at once.
     const service = await start({ MAX_DECODED_BYTES: '100000000' });
-    const held = async () => {
-      const metrics = await (await fetch(`${service.url}/metrics`)).text();
-      return Number(/^ddpm_inpaint_picture_bytes (\d+)$/m.exec(metrics)?.[1]);
-    };
+    const held = () => metric(service.url, 'ddpm_inpaint_picture_bytes');
     const shape = [1, 1000, 1000, 3];
     const bytes = new Uint8Array(3_000_000);
     const hole = new Uint8Array(1_000_000).fill(255, 0, 10);
