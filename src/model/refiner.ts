@@ -44,8 +44,8 @@ export const refiner = z
     sampling: refinerSampling,
     /** What it was trained on, by source. */
     data: z.array(source).min(1).max(MAX_SOURCES),
-    training: z.record(z.string(), z.unknown()),
-    metrics: z.record(z.string(), z.unknown()),
+    training: z.record(z.string(), z.unknown()).default({}),
+    metrics: z.record(z.string(), z.unknown()).default({}),
     precision,
   })
   .superRefine(({ level, level_max, defaults, sampling, schedule: { T } }, context) => {

@@ -3,8 +3,12 @@ import { ServiceError } from '../../src/playground/service/http.ts';
 import { sentenceFor } from '../../src/playground/service/sentences.ts';
 import { NO_SETTINGS } from '../../src/playground/state/store.ts';
 
-const problem = (status: number, slug: string, detail?: string) =>
-  new ServiceError(status, { type: `/problems/${slug}`, detail });
+const problem = (status: number, slug: string, detail?: string, pointer?: string) =>
+  new ServiceError(status, {
+    type: `/problems/${slug}`,
+    detail,
+    errors: pointer ? [{ pointer, detail: detail ?? '' }] : undefined,
+  });
 
 test.each([
   'celeba-inpaint-64@5 is loading',
@@ -23,4 +27,24 @@ test('a hole that “Grow hole” makes vanish is named beside that setting', ()
     text: 'Grow hole: -20 px leaves nothing of the hole.',
   });
   expect(sentenceFor(empty, NO_SETTINGS).place).toBe('fill');
+});
+
+test('memory that several variations would take is named beside their number', () => {
+  const why = 'image and mask would take 1505 MB of memory; a request may take 1074 MB';
+  expect(sentenceFor(problem(413, 'picture-too-large', why, '#/num_images'))).toEqual({
+    place: 'num_images',
+    text: `Variations: ${why}.`,
+  });
+  expect(sentenceFor(problem(413, 'picture-too-large', why, '#/image'))).toEqual({
+    place: 'open',
+    text: `This picture is too large for the service: ${why}.`,
+  });
+});
+
+test('why a model could not draw is said', () => {
+  const why = 'celeba-inpaint-128@2 cannot be loaded: a file is damaged';
+  expect(sentenceFor(problem(500, 'engine-failure', why))).toEqual({
+    place: 'fill',
+    text: `The model could not draw this picture: ${why}. Fill again.`,
+  });
 });

@@ -500,7 +500,7 @@ export interface components {
              */
             eta?: number;
             /**
-             * @description In a stream of events: every so many steps, send the current estimate of the part that is being filled. 0: never. A preview has at most 512 x 512 pixels, and those of more than 256 x 256 are sent less often, so that they do not delay the fill
+             * @description In a stream of events: after every so many evaluations of the network (in windows: of all windows and candidates together), send the current estimate of the part that is being filled. 0: never. A preview has at most 512 x 512 pixels, and those of more than 256 x 256 are sent less often, so that they do not delay the fill
              * @default 0
              */
             preview_every?: number;
@@ -597,7 +597,7 @@ export interface components {
              */
             eta?: number;
             /**
-             * @description In a stream of events: every so many steps, send the current estimate of the part that is being filled. 0: never. A preview has at most 512 x 512 pixels, and those of more than 256 x 256 are sent less often, so that they do not delay the fill
+             * @description In a stream of events: after every so many evaluations of the network (in windows: of all windows and candidates together), send the current estimate of the part that is being filled. 0: never. A preview has at most 512 x 512 pixels, and those of more than 256 x 256 are sent less often, so that they do not delay the fill
              * @default 0
              */
             preview_every?: number;
@@ -684,7 +684,7 @@ export interface components {
              */
             eta?: number;
             /**
-             * @description In a stream of events: every so many steps, send the current estimate of the part that is being filled. 0: never. A preview has at most 512 x 512 pixels, and those of more than 256 x 256 are sent less often, so that they do not delay the fill
+             * @description In a stream of events: after every so many evaluations of the network (in windows: of all windows and candidates together), send the current estimate of the part that is being filled. 0: never. A preview has at most 512 x 512 pixels, and those of more than 256 x 256 are sent less often, so that they do not delay the fill
              * @default 0
              */
             preview_every?: number;
@@ -765,7 +765,7 @@ export interface components {
              */
             eta?: number;
             /**
-             * @description In a stream of events: every so many steps, send the current estimate of the part that is being filled. 0: never. A preview has at most 512 x 512 pixels, and those of more than 256 x 256 are sent less often, so that they do not delay the fill
+             * @description In a stream of events: after every so many evaluations of the network (in windows: of all windows and candidates together), send the current estimate of the part that is being filled. 0: never. A preview has at most 512 x 512 pixels, and those of more than 256 x 256 are sent less often, so that they do not delay the fill
              * @default 0
              */
             preview_every?: number;
@@ -873,7 +873,7 @@ export interface components {
              */
             eta?: number;
             /**
-             * @description In a stream of events: every so many steps, send the current estimate of the part that is being filled. 0: never. A preview has at most 512 x 512 pixels, and those of more than 256 x 256 are sent less often, so that they do not delay the fill
+             * @description In a stream of events: after every so many evaluations of the network (in windows: of all windows and candidates together), send the current estimate of the part that is being filled. 0: never. A preview has at most 512 x 512 pixels, and those of more than 256 x 256 are sent less often, so that they do not delay the fill
              * @default 0
              */
             preview_every?: number;
@@ -1427,9 +1427,11 @@ export interface components {
                         licence: string;
                         pictures: number;
                     }[];
+                    /** @default {} */
                     training: {
                         [key: string]: unknown;
                     };
+                    /** @default {} */
                     metrics: {
                         [key: string]: unknown;
                     };

@@ -6,7 +6,14 @@ import { workOf } from '../../generation/estimate.ts';
 import { generationLimits, prepare } from '../../generation/prepare.ts';
 import type { GenerationRequest } from '../../generation/request.ts';
 import { assertReady, reproducibilityFields, resolve } from '../../generation/resolve.ts';
-import { inputBytesOf, JOB_STATUSES, type Job, type JobEvent, noSuchJob } from '../../jobs/job.ts';
+import {
+  EVENTS_KEPT,
+  inputBytesOf,
+  JOB_STATUSES,
+  type Job,
+  type JobEvent,
+  noSuchJob,
+} from '../../jobs/job.ts';
 import { JobRunner } from '../../jobs/runner.ts';
 import { isAllowed } from '../../jobs/webhook.ts';
 import type { Dependencies } from '../dependencies.ts';
@@ -228,9 +235,10 @@ export default async function jobRoutes(app: FastifyInstance, dependencies: Depe
       schema: {
         operationId: 'followJob',
         tags,
-        summary: 'The events of a job, from the first or after Last-Event-ID, until it ends',
+        summary: 'The events of a job, from the first that is kept or after Last-Event-ID, until it ends',
         description:
-          'Events are kept, so a client that was cut off misses none: an EventSource goes on by itself.',
+          `The newest ${EVENTS_KEPT} events of a job are kept, so a client that was cut off goes on after the last one that it ` +
+          'received, as an EventSource does by itself. It may miss progress, but not the end.',
         params: idParams,
         headers: z
           .object({

@@ -98,7 +98,7 @@ export const sampling = {
     .meta({ description: 'Share of fresh noise in each step of ddim; 0 is deterministic', examples: [0] }),
   preview_every: z.int().min(0).max(100_000).default(0).meta({
     description:
-      'In a stream of events: every so many steps, send the current estimate of the part that is being filled. 0: never. A preview has at most 512 x 512 pixels, and those of more than 256 x 256 are sent less often, so that they do not delay the fill',
+      'In a stream of events: after every so many evaluations of the network (in windows: of all windows and candidates together), send the current estimate of the part that is being filled. 0: never. A preview has at most 512 x 512 pixels, and those of more than 256 x 256 are sent less often, so that they do not delay the fill',
   }),
   preview_noisy: z.boolean().default(false).meta({
     description:

@@ -84,9 +84,9 @@ function reverse(): HTMLElement {
     {},
     create('h2', { textContent: '3. Reverse: your last fill, step by step' }),
     paragraph(
-      'The networks of this service see x_t and t, and predict v = √ᾱ · ε − √(1 − ᾱ) · x₀. With the equation of part 1, that gives an estimate of the clean ' +
+      'The networks that come with this service see x_t and t, and predict v = √ᾱ · ε − √(1 − ᾱ) · x₀. With the equation of part 1, that gives an estimate of the clean ' +
         'picture. The sampler moves a little towards it, to the next smaller t, and asks again. Early estimates are blurred: ' +
-        'they are the mean of all pictures that are still possible. To fill a hole, the network also sees the known pixels and ' +
+        'they are the mean of all pictures that are still possible. To fill a hole, they also see the known pixels and ' +
         'the mask, and only the hole begins as noise.',
     ),
     create('p', {

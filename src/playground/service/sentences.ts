@@ -31,7 +31,6 @@ const BY_SLUG: Record<string, Sentence> = {
     place: 'open',
     text: 'This picture’s file is larger than the service accepts. Open a smaller copy of it.',
   },
-  'picture-too-large': { place: 'open', text: 'This picture has more pixels than the service accepts.' },
   'picture-too-slow': {
     place: 'open',
     text: 'The service took too long to read this picture. Save it as JPEG or PNG.',
@@ -44,7 +43,6 @@ const BY_SLUG: Record<string, Sentence> = {
     place: 'open',
     text: 'The service does not read this kind of file. Save the picture as PNG, JPEG or WebP.',
   },
-  'engine-failure': { place: 'fill', text: 'The model stopped while it drew this picture. Fill again.' },
   'unknown-job': {
     place: 'fill',
     text: 'The service lost this fill every time it was sent. Contact the operator of the service.',
@@ -64,6 +62,10 @@ export function sentenceFor(error: unknown, settings?: Settings): Sentence {
     return { place: 'mask_grow', text: `Grow hole: ${settings?.mask_grow} px leaves nothing of the hole.` };
   if (error.slug === 'not-ready')
     return { place: 'fill', text: `The service is not ready: ${error.message}. Try again in a few seconds.` };
+  if (error.slug === 'engine-failure')
+    return { place: 'fill', text: `The model could not draw this picture: ${error.message}. Fill again.` };
+  if (error.slug === 'picture-too-large' && field !== 'num_images')
+    return { place: 'open', text: `This picture is too large for the service: ${error.message}.` };
   const known = BY_SLUG[error.slug];
   if (!known && field in FIELDS) return { place: field as Place, text: `${FIELDS[field]}: ${first.detail}.` };
   if (known) return known;
