@@ -82,6 +82,8 @@ const BUSY = [429, 503];
 const LOST_MS = 1000;
 /** Milliseconds for which the answer is waited for that names a job whose signal has aborted. */
 const LATE_MS = 60_000;
+/** Milliseconds that a job's cancellation may take, with its retries. */
+const CANCEL_MS = 5000;
 const FILES = 'node:fs/promises';
 const FORMATS: Record<string, Parameters['format']> = { png: 'png', jpg: 'jpeg', jpeg: 'jpeg', webp: 'webp' };
 
@@ -148,7 +150,8 @@ export class InpaintClient {
 
   /**
    * Fills the hole of a picture as a job, which waits for its turn and outlives connections: one picture for each
-   * candidate. Sending it again creates no second job. When the signal aborts, the job is cancelled.
+   * candidate. Sending it again creates no second job. When the signal aborts, the job is cancelled, and the
+   * promise rejects when the service has confirmed that, after 5 s at the latest.
    */
   async job(image: Picture, options: JobOptions = {}): Promise<Filled[]> {
     const { signal, onProgress, ...parameters } = options;
@@ -164,7 +167,8 @@ export class InpaintClient {
   }
 
   #cancel({ id }: Job) {
-    return this.#send(`/v1/jobs/${id}`, { method: 'DELETE' }, asText).catch(() => {});
+    const init = { method: 'DELETE', signal: AbortSignal.timeout(CANCEL_MS) };
+    return this.#send(`/v1/jobs/${id}`, init, asText).catch(() => {});
   }
 
   /** Waits for a job, and gets its pictures. */

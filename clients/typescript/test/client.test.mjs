@@ -164,6 +164,24 @@ test('a job whose signal aborts is cancelled', async () => {
   assert.equal((await (await fetch(`${SERVICE}/v1/jobs/${id}`, { headers })).json()).status, 'cancelled');
 });
 
+test('a service that does not answer a cancellation holds nobody up', { timeout: 20_000 }, async (t) => {
+  const limit = new AbortController();
+  const timeout = t.mock.method(AbortSignal, 'timeout', () => limit.signal);
+  const server = createServer((request, response) => {
+    request.resume();
+    if (request.method === 'POST') response.writeHead(202).end('{"id":"a","status":"running"}');
+    if (request.method === 'DELETE') limit.abort();
+  });
+  await new Promise((resolve) => server.listen(0, '127.0.0.1', resolve));
+  t.after(() => server.close().closeAllConnections());
+  const controller = new AbortController();
+  const options = { mask, signal: controller.signal, onProgress: () => controller.abort() };
+  const { port } = server.address();
+  const job = new InpaintClient(`http://127.0.0.1:${port}`).job(image, options);
+  await assert.rejects(job, { name: 'AbortError' });
+  assert.equal(timeout.mock.callCount(), 1);
+});
+
 /** A server, and its answer, not sent yet, to a job whose signal has aborted since. */
 async function abortedJob(t) {
   const server = createServer((request) => request.resume());
