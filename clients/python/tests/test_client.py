@@ -111,11 +111,12 @@ def test_a_refusal_says_which_field_is_wrong(client: Client) -> None:
 
 
 class BusyFirst(http.server.BaseHTTPRequestHandler):
-    """Refuses the first requests with 429, or drops those whose numbers are named, and forwards the others to the service.
-    May break off the first answer of each path."""
+    """Refuses the first requests with 429, drops those whose numbers are named, or answers them with a status, and forwards
+    the others to the service. May break off the first answer of each path."""
 
     refusals = 0
     dropped: ClassVar[list[int]] = []
+    statuses: ClassVar[dict[int, int]] = {}
     keys: ClassVar[list[str | None]] = []
     tears = False
     torn: ClassVar[set[str]] = set()
@@ -126,6 +127,8 @@ class BusyFirst(http.server.BaseHTTPRequestHandler):
         if len(BusyFirst.keys) in BusyFirst.dropped:
             self.connection.close()
             return None
+        if status := BusyFirst.statuses.get(len(BusyFirst.keys)):
+            return self._answer(status, "text/html", b"<html>")
         if BusyFirst.refusals > 0:
             BusyFirst.refusals -= 1
             return self._answer(429, "text/plain", b"too many")
@@ -157,6 +160,7 @@ def busy() -> Iterator[str]:
     threading.Thread(target=server.serve_forever, daemon=True).start()
     BusyFirst.keys.clear()
     BusyFirst.dropped.clear()
+    BusyFirst.statuses.clear()
     BusyFirst.torn.clear()
     BusyFirst.tears = False
     yield f"http://127.0.0.1:{server.server_port}"
@@ -180,6 +184,17 @@ def test_a_job_survives_lost_connections(busy: str) -> None:
     assert BusyFirst.keys[0] == BusyFirst.keys[1]
     BusyFirst.dropped.append(len(BusyFirst.keys) + 1)
     with Client(busy, api_key=API_KEY) as client, pytest.raises(httpx.TransportError):
+        client.fill(image=IMAGE, mask=MASK)
+
+
+def test_a_job_survives_a_proxy_that_loses_its_connections_to_the_service(busy: str) -> None:
+    BusyFirst.refusals = 0
+    BusyFirst.statuses.update({1: 502, 3: 504, 4: 502})
+    with Client(busy, api_key=API_KEY, poll_s=0.05) as client:
+        assert len(client.job(image=IMAGE, mask=MASK, steps=2)) == 1
+    assert BusyFirst.keys[0] == BusyFirst.keys[1]
+    BusyFirst.statuses[len(BusyFirst.keys) + 1] = 502
+    with Client(busy, api_key=API_KEY) as client, pytest.raises(ServiceError):
         client.fill(image=IMAGE, mask=MASK)
 
 

@@ -51,7 +51,7 @@ export class ServiceError extends Error {
   }
 }
 
-/** The service is busy or starting. */
+/** A refusal after which the request may be sent again. */
 class BusyError extends ServiceError {
   /** Milliseconds after which to try again. */
   readonly waitMs: number;
@@ -70,7 +70,7 @@ const asBytes = async (answer: Response) => new Uint8Array(await answer.arrayBuf
 export interface ClientOptions {
   /** Sent as Authorization: Bearer. */
   apiKey?: string;
-  /** How often a request is sent again after 429 or 503, and one that can be repeated after a lost connection. */
+  /** How often a request is sent again after 429 or 503, and one that can be repeated after a lost connection, 502 or 504. */
   retries?: number;
   /** Milliseconds between questions whether a job has ended. */
   pollMs?: number;
@@ -78,6 +78,8 @@ export interface ClientOptions {
 
 /** Statuses of a service that is busy or starting. Its Retry-After says when to try again. */
 const BUSY = [429, 503];
+/** Statuses of a proxy that has lost its connection to the service: the request may have arrived. */
+const LOST = [502, 504];
 /** Milliseconds after which a request is repeated whose connection was lost. */
 const LOST_MS = 1000;
 /** Milliseconds for which the answer is waited for that names a job whose signal has aborted. */
@@ -199,18 +201,20 @@ export class InpaintClient {
   }
 
   /**
-   * Sends a request and reads its answer, again when the service is busy or, if it can be repeated, when the connection is
+   * Sends a request and reads its answer, again when the service is busy or, if it can be repeated, when a connection is
    * lost. Rejects with ServiceError for any other refusal. `late` gets an answer that comes after the signal has aborted.
    */
   async #send<T>(path: string, init: Init, read: Read<T>, late?: (value: T) => void): Promise<T> {
     const { apiKey, retries } = this.#options;
     const headers = { ...init.headers, ...(apiKey && { authorization: `Bearer ${apiKey}` }) };
     const isRepeatable = init.method !== 'POST' || 'idempotency-key' in headers;
+    const again = isRepeatable ? [...BUSY, ...LOST] : BUSY;
     for (let left = retries; ; left--) {
       // Node 24's fetch also rejects a promise that nobody holds when a form meets a signal that has aborted before.
       init.signal?.throwIfAborted();
       try {
-        const send = (signal = init.signal) => ask(this.#base + path, { ...init, headers, signal }, read);
+        const send = (signal = init.signal) =>
+          ask(this.#base + path, { ...init, headers, signal }, read, again);
         return await (late && init.signal ? outliving(send, late, init.signal) : send());
       } catch (error) {
         init.signal?.throwIfAborted();
@@ -223,12 +227,12 @@ export class InpaintClient {
   }
 }
 
-/** Sends a request once, and reads its answer. */
-async function ask<T>(url: string, init: Init, read: Read<T>): Promise<T> {
+/** Sends a request once, and reads its answer. Rejects with BusyError for the statuses `again`. */
+async function ask<T>(url: string, init: Init, read: Read<T>, again: number[]): Promise<T> {
   const answer = await fetch(url, init);
   if (answer.ok) return read(answer);
   const problem = await problemOf(answer);
-  if (BUSY.includes(answer.status)) throw new BusyError(problem, answer.headers.get('retry-after'));
+  if (again.includes(answer.status)) throw new BusyError(problem, answer.headers.get('retry-after'));
   throw new ServiceError(problem);
 }
 

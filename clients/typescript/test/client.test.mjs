@@ -93,10 +93,10 @@ test('a refusal says which field is wrong', async () => {
 });
 
 /**
- * Refuses the first requests with 429, or drops those whose numbers are named, and forwards the others to the service. May
- * break off the first answer of each path.
+ * A proxy that refuses the first requests with 429, drops those whose numbers are named, or answers them with a status, and
+ * forwards the others to the service. May break off the first answer of each path.
  */
-async function busyFirst(t, refusals, dropped = [], tears = false) {
+async function busyFirst(t, { refusals = 0, dropped = [], statuses = {}, tears = false }) {
   const seen = [];
   const torn = new Set();
   const server = createServer(async (request, response) => {
@@ -104,6 +104,8 @@ async function busyFirst(t, refusals, dropped = [], tears = false) {
     const chunks = [];
     for await (const chunk of request) chunks.push(chunk);
     if (dropped.includes(seen.length)) return request.socket.destroy();
+    const status = statuses[seen.length];
+    if (status) return response.writeHead(status).end('<html>');
     if (refusals-- > 0) return response.writeHead(429, { 'retry-after': '0' }).end('too many');
     const { host, connection, ...headers } = request.headers;
     const body = chunks.length > 0 ? Buffer.concat(chunks) : undefined;
@@ -121,7 +123,7 @@ async function busyFirst(t, refusals, dropped = [], tears = false) {
 }
 
 test('a job is sent again after 429, with the same key', async (t) => {
-  const { url, seen } = await busyFirst(t, 2);
+  const { url, seen } = await busyFirst(t, { refusals: 2 });
   const filled = await new InpaintClient(url, { apiKey, pollMs: 50 }).job(image, { mask, steps: 2 });
   assert.equal(filled.length, 1);
   assert.ok(seen[0]);
@@ -129,16 +131,25 @@ test('a job is sent again after 429, with the same key', async (t) => {
 });
 
 test('a job survives lost connections', async (t) => {
-  const { url, seen } = await busyFirst(t, 0, [1, 3]);
+  const { url, seen } = await busyFirst(t, { dropped: [1, 3] });
   const filled = await new InpaintClient(url, { apiKey, pollMs: 50 }).job(image, { mask, steps: 2 });
   assert.equal(filled.length, 1);
   assert.equal(seen[0], seen[1]);
-  const once = await busyFirst(t, 0, [1]);
+  const once = await busyFirst(t, { dropped: [1] });
   await assert.rejects(new InpaintClient(once.url, { apiKey }).fill(image, { mask }), TypeError);
 });
 
+test('a job survives a proxy that loses its connections to the service', async (t) => {
+  const { url, seen } = await busyFirst(t, { statuses: { 1: 502, 3: 504, 4: 502 } });
+  const filled = await new InpaintClient(url, { apiKey, pollMs: 50 }).job(image, { mask, steps: 2 });
+  assert.equal(filled.length, 1);
+  assert.equal(seen[0], seen[1]);
+  const once = await busyFirst(t, { statuses: { 1: 502 } });
+  await assert.rejects(new InpaintClient(once.url, { apiKey }).fill(image, { mask }), ServiceError);
+});
+
 test('a job survives connections that break in the middle of an answer', async (t) => {
-  const { url, torn } = await busyFirst(t, 0, [], true);
+  const { url, torn } = await busyFirst(t, { tears: true });
   const breaking = new InpaintClient(url, { apiKey, pollMs: 50 });
   const options = { mask, steps: 2, num_images: 2, seed: 7 };
   const filled = await breaking.job(image, options);
@@ -218,7 +229,7 @@ test('a job whose signal aborts before the service answers is cancelled too', {
 });
 
 test('gives up after its retries, and when it is told to', async (t) => {
-  const { url } = await busyFirst(t, 3);
+  const { url } = await busyFirst(t, { refusals: 3 });
   const error = await new InpaintClient(url, { retries: 1 }).fill(image, { mask }).catch((thrown) => thrown);
   assert.equal(error.problem.status, 429);
   const signal = AbortSignal.abort();

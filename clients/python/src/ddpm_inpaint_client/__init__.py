@@ -17,10 +17,12 @@ __all__ = ["Client", "Event", "Filled", "ServiceError"]
 
 BUSY = (429, 503)
 """Statuses of a service that is busy or starting. Its Retry-After says when to try again."""
+LOST = (502, 504)
+"""Statuses of a proxy that has lost its connection to the service: the request may have arrived."""
 LOST_S = 1
 """Seconds after which a request is repeated whose connection was lost."""
 CANCEL_S = 5
-"""Seconds that the cancellation of a job may take."""
+"""Seconds without a byte after which a request that cancels a job is given up."""
 FORMATS: dict[str, Literal["png", "jpeg", "webp"]] = {
     ".png": "png",
     ".jpg": "jpeg",
@@ -68,8 +70,8 @@ class Client:
         timeout_s: float = 300,
     ) -> None:
         """retries: how often a request is sent again after 429 or 503, and one that can be repeated after a
-        lost connection. poll_s: seconds between questions whether a job has ended. timeout_s: seconds without
-        a byte after which a request is given up."""
+        lost connection, 502 or 504. poll_s: seconds between questions whether a job has ended. timeout_s: seconds
+        without a byte after which a request is given up."""
         headers = {"authorization": f"Bearer {api_key}"} if api_key else {}
         self._http = httpx.Client(base_url=base_url, headers=headers, timeout=timeout_s)
         self._retries = retries
@@ -195,9 +197,10 @@ class Client:
         stream: bool = False,
     ) -> httpx.Response:
         """Sends a request and reads the answer, except that of a stream. Sends it again when the service is busy
-        or, if it can be repeated, when the connection is lost. Raises ServiceError for any other refusal."""
+        or, if it can be repeated, when a connection is lost. Raises ServiceError for any other refusal."""
         headers = {name: value for name, value in {"accept": accept, "idempotency-key": key}.items() if value}
         repeatable = method != "POST" or key is not None
+        again = (*BUSY, *LOST) if repeatable else BUSY
         left = self._retries
         while True:
             request = self._request(method, path, form or {}, headers)
@@ -211,7 +214,7 @@ class Client:
                     raise
                 wait = LOST_S
             else:
-                if answer.status_code not in BUSY or left == 0:
+                if answer.status_code not in again or left == 0:
                     raise ServiceError(_problem(answer))
                 wait = _seconds(answer)
             time.sleep(wait)
