@@ -1,45 +1,17 @@
 import { EventSourceParserStream } from 'eventsource-parser/stream';
-import type { components } from './schemas.ts';
+import type {
+  FileOptions,
+  FillEvent,
+  Filled,
+  FillOptions,
+  Job,
+  JobOptions,
+  Parameters,
+  Picture,
+  Problem,
+} from './types.ts';
 
-type Schemas = components['schemas'];
-export type Problem = Schemas['Problem'];
-export type Job = Schemas['Job'];
-/** The JSON answer of a fill, with all candidates as base64. */
-export type Inpainted = Schemas['Inpainted'];
-/** Parameters of a fill; the service's OpenAPI document describes each. */
-export type Parameters = Omit<Schemas['InpaintForm'], 'image' | 'mask'>;
-
-/** A picture file: its bytes, or a Blob of them. */
-export type Picture = Uint8Array<ArrayBuffer> | Blob;
-
-export interface FillOptions extends Parameters {
-  /** White where the picture is to be filled. When absent, the picture's transparent pixels are filled. */
-  mask?: Picture;
-  signal?: AbortSignal;
-}
-
-export interface FileOptions extends Omit<FillOptions, 'mask' | 'format'> {
-  /** Path of the mask. */
-  mask?: string;
-}
-
-export interface JobOptions extends FillOptions {
-  /** Called with the job when it was accepted, and whenever it was asked for. */
-  onProgress?: (job: Job) => void;
-}
-
-/** A filled picture file, and what it takes to get the same one again. */
-export interface Filled {
-  picture: Uint8Array<ArrayBuffer>;
-  model: string;
-  seed: number;
-}
-
-/** What a stream sends: the place in the queue, steps with the milliseconds that are left, and the answer. */
-export type FillEvent =
-  | { event: 'queued'; data: { position: number } }
-  | { event: 'progress'; data: { step: number; of: number; eta_ms?: number; preview?: string } }
-  | { event: 'result'; data: Inpainted };
+export type * from './types.ts';
 
 /** The service refused a request, or a job failed. `problem` says why, and names the fields. */
 export class ServiceError extends Error {
@@ -152,10 +124,10 @@ export class InpaintClient {
 
   /**
    * Fills the hole of a picture as a job, which waits for its turn and outlives connections: one picture for each
-   * candidate. Sending it again creates no second job. When the signal aborts, the job is cancelled, and the
+   * candidate. With the task `sample` there is no picture, and new ones are drawn. Sending it again creates no second job. When the signal aborts, the job is cancelled, and the
    * promise rejects when the service has confirmed that, after 5 s at the latest.
    */
-  async job(image: Picture, options: JobOptions = {}): Promise<Filled[]> {
+  async job(image: Picture | undefined, options: JobOptions = {}): Promise<Filled[]> {
     const { signal, onProgress, ...parameters } = options;
     const headers = { 'idempotency-key': randomKey() };
     const init = { method: 'POST', body: form(image, parameters), headers, signal };
@@ -259,10 +231,10 @@ function outliving<T>(
   });
 }
 
-function form(image: Picture, { mask, ...parameters }: Omit<FillOptions, 'signal'>): FormData {
+function form(image: Picture | undefined, { mask, ...parameters }: Omit<FillOptions, 'signal'>): FormData {
   const body = new FormData();
-  body.append('image', blob(image), 'image');
-  if (mask) body.append('mask', blob(mask), 'mask');
+  for (const [name, picture] of Object.entries({ image, mask }))
+    if (picture) body.append(name, blob(picture), name);
   for (const [name, value] of Object.entries(parameters))
     if (value !== undefined && value !== null) body.append(name, String(value));
   return body;

@@ -35,6 +35,11 @@ test('a job has one picture for each candidate, and tells its state', async () =
   assert.equal(states.at(-1), 'succeeded');
 });
 
+test('a job needs no picture', async () => {
+  const drawn = await client.job(undefined, { task: 'sample', steps: 2 });
+  assert.equal(drawn.length, 1);
+});
+
 test('file in, file out', async (t) => {
   const folder = await mkdtemp(path.join(tmpdir(), 'client-'));
   t.after(() => rm(folder, { recursive: true }));

@@ -43,7 +43,8 @@ class Filled:
 
 @dataclass(frozen=True)
 class Event:
-    """What a stream sends: queued (position), progress (step, of, eta_ms, preview), or result (schemas.Inpainted)."""
+    """What a stream sends: queued (position); progress (step, of, eta_ms, timestep, abar, and now and then preview, box,
+    noisy), as the service's OpenAPI document describes them; or result (schemas.Inpainted)."""
 
     name: str
     data: dict[str, Any]
