@@ -45,10 +45,8 @@ await redis.start();
 console.log('Redis restarted');
 
 const jobs = new Map<string, JobAnswer>();
-while (jobs.size < ids.length) {
-  await sleep(2000);
-  const { jobs: all } = (await ask('/v1/jobs?limit=1000')) as { jobs: JobAnswer[] };
-  for (const job of all) if (!['queued', 'running'].includes(job.status)) jobs.set(job.id, job);
+for (const id of new Set(ids)) {
+  jobs.set(id, await ended(id)); // one by one: a list of jobs has at most 1000
   process.stdout.write(`\r${jobs.size} of ${ids.length} ended, ${counts.killed} replicas killed `);
 }
 over = true;
@@ -157,8 +155,13 @@ function post(path: string, data: object, headers: Record<string, string>): Prom
   return fetched(path, { method: 'POST', headers: sent, body: JSON.stringify(data) });
 }
 
-async function ask(path: string): Promise<unknown> {
-  return JSON.parse((await fetched(path)).toString());
+/** A job when it has ended. */
+async function ended(id: string): Promise<JobAnswer> {
+  for (;;) {
+    const job = JSON.parse((await fetched(`/v1/jobs/${id}`)).toString()) as JobAnswer;
+    if (!['queued', 'running'].includes(job.status)) return job;
+    await sleep(500);
+  }
 }
 
 function digest(file: Buffer): string {

@@ -1,8 +1,10 @@
 /**
- * npm run bench:peers [-- --quick] [--peers service,fastapi-fp32,...] [--rounds 2] [--seconds 10] [--loads closed,open,mixed,large]
+ * npm run bench:peers [-- --quick] [--peers service,fastapi-fp32,...] [--rounds 2] [--seconds 10] [--loads closed-8,open,mixed,large]
+ *   [--model models/celeba-inpaint-64/6]
  *
- * The service beside other ways to serve the same weights, and beside the bare network. In each round every peer is started,
- * measured and stopped, one after the other, so that ratios compare what was measured in turns. Prints Markdown. Linux only.
+ * The service beside other ways to serve the same weights, those in the folder --model, and beside the bare network. In each
+ * round every peer is started, measured and stopped, one after the other, so that ratios compare what was measured in turns.
+ * Prints Markdown. Linux only.
  */
 import path from 'node:path';
 import { parseArgs } from 'node:util';

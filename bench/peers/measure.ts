@@ -1,4 +1,5 @@
 import { createServer } from 'node:net';
+import path from 'node:path';
 import sharp from 'sharp';
 import { closedLoop, openLoop, type Result, shortAmongLong } from './load.ts';
 import { askFor, type Peer, type Pictures } from './peers.ts';
@@ -27,14 +28,17 @@ export interface Measured {
   loads: MeasuredLoad[];
 }
 
-/** Starts a peer, applies the loads one after the other, and stops it. */
+/** Starts a peer with the model of a folder ID/VERSION, applies the loads one after the other, and stops it. */
 export async function measure(
   peer: Peer,
   { model, seconds, loads }: { model: string; seconds: number; loads: readonly LoadName[] },
 ): Promise<Measured> {
   const port = String(await freePort());
   const origin = `http://127.0.0.1:${port}`;
-  const env = { ...peer.env, PORT: port, MODEL_FOLDER: model };
+  const version = path.basename(model);
+  const versions = path.dirname(model);
+  const ours = { MODEL_DIR: path.dirname(versions), DEFAULT_MODEL: `${path.basename(versions)}@${version}` };
+  const env = { ...peer.env, ...ours, PORT: port, MODEL_FOLDER: model };
   const isReady = async () => (await fetch(origin + peer.readyPath)).ok;
   const server = await ServerProcess.start(peer.command(port), env, isReady);
   try {
