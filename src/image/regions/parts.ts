@@ -17,15 +17,22 @@ const CELL = 16;
 const REACH = 2;
 /** With more parts than this, the cells are doubled: the work is bounded, however many specks a mask has. */
 const MAX_PARTS = 32;
-/** The thickness is measured on a copy of the part with at most this side, whose pixels are hole where all of theirs are. */
-const MEASURED_SIDE = 256;
+/**
+ * The thickness is measured on copies of the parts, with at most this many pixels in all and about one row and column more
+ * for each: larger parts are shrunk. A pixel of a copy is hole where all that it covers are.
+ */
+const MEASURED_PIXELS = 2 ** 22;
 const DEEP_SHARE = 0.02;
 
 /** Splits the hole into parts, at most 32, in order of their first cell. `hole`: the mask's bounding box. */
 export function holeParts(mask: Mask, hole: Box): HolePart[] {
   for (let cell = CELL; ; cell *= 2) {
     const boxes = group(mask, hole, cell);
-    if (boxes.length <= MAX_PARTS) return boxes.map((box) => ({ box, ...thicknessOf(mask, box) }));
+    if (boxes.length > MAX_PARTS) continue;
+    const areas = boxes.map((box) => withRim(mask, box));
+    const pixels = areas.reduce((sum, { width, height }) => sum + width * height, 0);
+    const by = Math.ceil(Math.sqrt(pixels / MEASURED_PIXELS));
+    return boxes.map((box, i) => ({ box, ...thicknessOf(mask, areas[i], by) }));
   }
 }
 
@@ -36,25 +43,19 @@ function group(mask: Mask, hole: Box, cell: number): Box[] {
   const cells: (Box | undefined)[] = new Array(columns * rows);
   for (let y = hole.top; y < hole.top + hole.height; y++) {
     const row = Math.floor((y - hole.top) / cell) * columns;
-    const start = y * mask.width;
-    const end = start + hole.left + hole.width;
-    for (let at = mask.data.indexOf(255, start + hole.left); at >= 0 && at < end; ) {
-      const x = at - start;
-      const column = Math.floor((x - hole.left) / cell);
-      const next = Math.min(end, start + hole.left + (column + 1) * cell);
-      const last = lastHole(mask.data, at, next);
-      cells[row + column] = union(cells[row + column], { left: x, top: y, width: last - at + 1, height: 1 });
-      at = mask.data.indexOf(255, next);
+    const start = y * mask.width + hole.left;
+    // A view of this row: a search in the whole mask would go on through all that follows.
+    const line = mask.data.subarray(start, start + hole.width);
+    for (let x = line.indexOf(255); x >= 0; ) {
+      const column = Math.floor(x / cell);
+      const next = (column + 1) * cell;
+      const width = line.subarray(x, next).lastIndexOf(255) + 1;
+      const run = { left: hole.left + x, top: y, width, height: 1 };
+      cells[row + column] = union(cells[row + column], run);
+      x = line.indexOf(255, next);
     }
   }
   return connected(cells, columns, rows);
-}
-
-/** Index of the last hole pixel in from..to-1; `from` is one. */
-function lastHole(data: Uint8Array, from: number, to: number): number {
-  let last = to - 1;
-  while (last > from && data[last] !== 255) last--;
-  return last;
 }
 
 /** Flood fill over the cells; the union of the boxes of each group. Empties `cells`. */
@@ -92,11 +93,14 @@ export function union(a: Box | undefined, b: Box): Box {
   return { left, top, width: right - left, height: bottom - top };
 }
 
-function thicknessOf(mask: Mask, box: Box): Pick<HolePart, 'thickness' | 'usualThickness'> {
-  // With a rim of one pixel, which is known wherever the picture goes on.
-  const rim = { left: box.left - 1, top: box.top - 1, width: box.width + 2, height: box.height + 2 };
-  const area = clip(rim, mask) ?? box;
-  const by = Math.max(1, Math.ceil(Math.max(area.width, area.height) / MEASURED_SIDE));
+/** With a rim of one pixel, which is known wherever the picture goes on. */
+function withRim(mask: Mask, { left, top, width, height }: Box): Box {
+  const rim = { left: left - 1, top: top - 1, width: width + 2, height: height + 2 };
+  return clip(rim, mask) as Box;
+}
+
+/** `by`: side, in pixels of the mask, of the squares that are measured as one pixel. */
+function thicknessOf(mask: Mask, area: Box, by: number): Pick<HolePart, 'thickness' | 'usualThickness'> {
   const width = Math.ceil(area.width / by);
   const height = Math.ceil(area.height / by);
   const small = new Uint8Array(width * height).fill(255);
@@ -107,11 +111,26 @@ function thicknessOf(mask: Mask, box: Box): Pick<HolePart, 'thickness' | 'usualT
       if (mask.data[from + x] === 0) small[to + Math.floor(x / by)] = 0;
     }
   }
-  const distances = distanceToKnown(small, width, height).filter((distance) => distance > 0);
-  distances.sort();
-  const thicknessAt = (index: number) => 2 * by * (distances.at(index) ?? 0);
-  return {
-    thickness: thicknessAt(-1),
-    usualThickness: thicknessAt(-1 - Math.floor(distances.length * DEEP_SHARE)),
+  const { deepest, usual } = depths(distanceToKnown(small, width, height), width + height);
+  return { thickness: 2 * by * deepest, usualThickness: 2 * by * usual };
+}
+
+/** The largest distance, and the largest of all but DEEP_SHARE of those above 0. `bound`: finite distances are below it. */
+function depths(distances: Float32Array, bound: number): { deepest: number; usual: number } {
+  // The chamfer metric has multiples of a third of a pixel, so counting them takes the place of sorting. The last count is
+  // that of infinite distances.
+  const last = 3 * bound;
+  const counts = new Uint32Array(last + 1);
+  let hole = 0;
+  for (let p = 0; p < distances.length; p++) {
+    if (distances[p] === 0) continue;
+    counts[Math.min(Math.round(3 * distances[p]), last)]++;
+    hole++;
+  }
+  const largestBut = (skipped: number) => {
+    let third = last + 1;
+    for (let seen = 0; third > 0 && seen <= skipped; ) seen += counts[--third];
+    return third === last ? Number.POSITIVE_INFINITY : third / 3;
   };
+  return { deepest: largestBut(0), usual: largestBut(Math.floor(hole * DEEP_SHARE)) };
 }

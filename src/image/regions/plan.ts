@@ -114,19 +114,23 @@ function startLevel({ thickness }: HolePart, mask: Mask, { base: { window }, ref
   return Math.min(level, wholeLevel(mask, window));
 }
 
-/** Merges parts until no part lies in the canvas of another group. None starts at a level finer than `finest`. */
+/** Merges parts until no part lies in a canvas of another group. None starts at a level finer than `finest`. */
 function merge(parts: readonly HolePart[], mask: Mask, finest: number, options: PlanOptions): Group[] {
-  const { window } = options.base;
   let groups: Group[] = parts.map((part) => ({
     parts: [part.box],
     start: Math.max(finest, startLevel(part, mask, options)),
-    thin: part.usualThickness <= thinFor(window),
+    thin: part.usualThickness <= thinFor(options.base.window),
   }));
+  const sees = (group: Group, other: Group) =>
+    stagesOf(group, finest, options).some(({ level, use }) => {
+      const box = toPicture(canvasOf(group, level, mask, use.window), level);
+      return other.parts.some((part) => overlap(box, part));
+    });
   for (let merged = true; merged; ) {
     merged = false;
     const kept: Group[] = [];
     for (const group of groups) {
-      const other = kept.find((each) => sees(each, group, mask, window) || sees(group, each, mask, window));
+      const other = kept.find((each) => sees(each, group) || sees(group, each));
       if (other) {
         other.parts.push(...group.parts);
         other.start = Math.max(other.start, group.start);
@@ -137,11 +141,6 @@ function merge(parts: readonly HolePart[], mask: Mask, finest: number, options: 
     groups = kept;
   }
   return groups;
-}
-
-function sees(group: Group, other: Group, mask: Mask, window: number): boolean {
-  const box = toPicture(canvasOf(group, group.start, mask, window), group.start);
-  return other.parts.some((part) => overlap(box, part));
 }
 
 function overlap(a: Box, b: Box): boolean {
@@ -169,26 +168,26 @@ function span(start: number, length: number, limit: number, window: number): [st
   return [Math.max(0, Math.min(centred, limit - size)), size];
 }
 
-function levelsOf(mask: Mask, group: Group, finest: number, { base, refiner }: PlanOptions): Level[] {
-  const { start } = group;
-  const end = refiner === undefined ? start : Math.max(finest, start - MAX_DOUBLINGS);
-  const levels: Level[] = [];
-  for (let level = start; level >= end; level--) {
-    const [network, use] =
-      level === start || !refiner ? (['base', base] as const) : (['refiner', refiner] as const);
+/** The levels at which a group is filled, from the coarsest to the finest, with the network for each. */
+function stagesOf({ start }: Pick<Group, 'start'>, finest: number, { base, refiner }: PlanOptions) {
+  const stages: { level: number; network: Level['network']; use: NetworkUse }[] = [
+    { level: start, network: 'base', use: base },
+  ];
+  if (!refiner) return stages;
+  const end = Math.max(finest, start - MAX_DOUBLINGS);
+  for (let level = start - 1; level >= end; level--) stages.push({ level, network: 'refiner', use: refiner });
+  return stages;
+}
+
+function levelsOf(mask: Mask, group: Group, finest: number, options: PlanOptions): Level[] {
+  return stagesOf(group, finest, options).map(({ level, network, use }) => {
     const canvas = canvasOf(group, level, mask, use.window);
     const tiling = { side: use.window, overlap: use.window * OVERLAP[network] };
     const windows = group.parts.flatMap((part) => tile(mask, level, atLevel(part, level), canvas, tiling));
     const few = network === 'base' && group.thin && level === 0;
-    levels.push({
-      level,
-      network,
-      canvas,
-      windows: distinct(windows),
-      steps: few && use.steps >= 2 * THIN_STEPS ? THIN_STEPS : use.steps,
-    });
-  }
-  return levels;
+    const steps = few && use.steps >= 2 * THIN_STEPS ? THIN_STEPS : use.steps;
+    return { level, network, canvas, windows: distinct(windows), steps };
+  });
 }
 
 /** Without repetitions: parts that lie close together can share a window. */

@@ -1,5 +1,5 @@
 import fc from 'fast-check';
-import { describe, expect, test } from 'vitest';
+import { describe, expect, test, vi } from 'vitest';
 import { measureHole } from '../../../src/image/mask.ts';
 import type { Mask } from '../../../src/image/picture.ts';
 import { levelPixels } from '../../../src/image/regions/level.ts';
@@ -180,6 +180,15 @@ describe('parts', () => {
     expect(levels(plan(mask))).toEqual([[3, 2, 1, 0]]);
   });
 
+  test('a hole that only the larger windows of the refiner would show is filled together with it, too', () => {
+    const holes = [box(900, 900, 40, 40), box(1130, 900, 20, 20)];
+    const mask = maskOf(2000, 2000, (x, y) => holes.some((hole) => hole(x, y)));
+    expect(plan(mask).regions.length).toBe(2);
+    const found = plan(mask, { refiner: { window: 512, steps: 6 } });
+    expect(found.regions.length).toBe(1);
+    expect(uncovered(mask, found)).toBe(0);
+  });
+
   test('10,000 specks are merged into a bounded number of parts and windows', () => {
     const mask = maskOf(2000, 2000, (x, y) => x % 20 === 0 && y % 20 === 0);
     expect(holeParts(mask, measureHole(mask).box).length).toBeLessThanOrEqual(32);
@@ -203,6 +212,38 @@ describe('parts', () => {
     expect(measure(maskOf(100, 100, () => true))).toBe(Number.POSITIVE_INFINITY);
     expect(measure(maskOf(2000, 2000, box(100, 100, 1200, 1200)))).toBeGreaterThan(1100);
     expect(measure(maskOf(2000, 2000, box(100, 100, 1200, 1200)))).toBeLessThan(1250);
+  });
+
+  test.each([
+    [14, 500],
+    [30, 501],
+    [60, 502],
+    [100, 503],
+  ])('a stroke of %i px is as thick, and filled alike, however long it is and wherever it begins', (thick, top) => {
+    const found = (length: number) => {
+      const mask = maskOf(4000, 1000, (x, y) => x >= 40 && x < 40 + length && y >= top && y < top + thick);
+      return { thickness: holeParts(mask, measureHole(mask).box)[0].thickness, levels: levels(plan(mask)) };
+    };
+    expect(found(3900)).toEqual({ thickness: thick, levels: found(200).levels });
+  });
+
+  test('a stroke across a large picture is measured to a few pixels', () => {
+    const mask = maskOf(4000, 3000, (x, y) => x >= 100 && Math.abs(0.7 * x - y) < 18);
+    const [{ thickness }] = holeParts(mask, measureHole(mask).box);
+    expect(thickness).toBeGreaterThan(25); // 29.5
+    expect(thickness).toBeLessThan(34);
+  });
+
+  test('two specks in opposite corners: each row is searched by itself', () => {
+    const mask = maskOf(1000, 3000, () => false);
+    mask.data[0] = 255;
+    mask.data[mask.data.length - 1] = 255;
+    const search = vi.spyOn(Uint8Array.prototype, 'indexOf');
+    expect(holeParts(mask, measureHole(mask).box)).toMatchObject([{ thickness: 2 }, { thickness: 2 }]);
+    expect(search.mock.contexts.length).toBeGreaterThan(0);
+    for (const searched of search.mock.contexts)
+      expect((searched as Uint8Array).length).toBeLessThanOrEqual(mask.width);
+    search.mockRestore();
   });
 });
 
@@ -250,7 +291,7 @@ test('any hole of any picture is covered by windows, within the bound', () => {
           maxLength: 4,
         },
       ),
-      fc.constantFrom([8, 8], [64, 64], [128, 64]),
+      fc.constantFrom([8, 8], [8, 64], [64, 64], [64, 128], [128, 64]),
       (width, height, boxes, [window, refiner]) => {
         const holes = boxes.map(([x, y, w, h]) => box(x % width, y % height, w, h));
         const mask = maskOf(width, height, (x, y) => holes.some((hole) => hole(x, y)));
