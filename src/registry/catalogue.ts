@@ -74,13 +74,14 @@ export class Catalogue {
     if (now === before?.fingerprint) return;
     const isComplete = before?.card || now === DENIED || /^model\.json /m.test(now); // model.json is written last
     if (!isComplete) return;
-    const entry: Entry = { ...before, fingerprint: now, why: undefined, unloaded: false };
+    const entry: Entry = { ...before, fingerprint: now, why: undefined };
     this.#entries.set(folder, entry);
     try {
       const card = await readModelCard(folder);
       if (verify) await verifyDigests(folder, card);
-      if (before?.unloaded || !isDeepStrictEqual(card, before?.card)) found.push({ folder, card });
+      if (entry.unloaded || !isDeepStrictEqual(card, before?.card)) found.push({ folder, card });
       entry.card = card;
+      entry.unloaded = false;
     } catch (error) {
       if (!(error instanceof ModelFolderError)) throw error;
       entry.why = error.message;

@@ -93,7 +93,7 @@ export class ModelVersion implements ServedModel {
     return `${this.card.id}@${this.card.version}`;
   }
 
-  /** Whether it failed to load in the last minutes. After that, a default that names it is worth another try. */
+  /** Whether it failed to load in the last minutes. After that, it is worth another try. */
   get failedRecently(): boolean {
     return this.state === 'failed' && performance.now() - this.#failedMs < RETRY_FAILED_MS;
   }

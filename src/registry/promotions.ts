@@ -1,4 +1,4 @@
-import { readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { z } from 'zod';
 import { ModelFolderError, readModelCard, verifyDigests } from '../model/folder.ts';
@@ -20,6 +20,9 @@ const REMEDY = 'set it with npm run promote -- <id>@<version>';
 /** Maximum length of the history. */
 const MAX_HISTORY = 100;
 
+/** The contents are not those of a serving file. */
+class InvalidServingError extends ModelFolderError {}
+
 /** Reads the serving file; undefined when it does not exist. Rejects with ModelFolderError when it is invalid or unreadable. */
 export async function readServing(file: string): Promise<Serving | undefined> {
   let text: string;
@@ -35,7 +38,7 @@ export async function readServing(file: string): Promise<Serving | undefined> {
     return found;
   } catch (error) {
     const why = describe(error as Error);
-    throw new ModelFolderError(`${file} is invalid: ${why}; ${REMEDY}`);
+    throw new InvalidServingError(`${file} is invalid: ${why}; ${REMEDY}`);
   }
 }
 
@@ -53,21 +56,32 @@ export interface PromotionTarget {
 
 /**
  * Makes `reference`, a versioned reference or split in the notation of DEFAULT_MODEL, the default model. Rejects with
- * ModelFolderError when one of its versions is missing or damaged, with SplitError when the notation is invalid.
+ * ModelFolderError when one of its versions is missing or damaged, with SplitError when the notation is invalid. The history
+ * begins anew where the file was invalid, and records a default that was written by hand.
  */
 export async function promote({ modelDir, file }: PromotionTarget, reference: string): Promise<void> {
   await verify(modelDir, reference);
-  const { history = [] } = (await readServing(file)) ?? {};
-  const now = { default: reference, since: new Date().toISOString() };
-  await write(file, { default: reference, history: [...history, now].slice(-MAX_HISTORY) });
+  const before = await readServing(file).catch((error) => {
+    if (error instanceof InvalidServingError) return undefined;
+    throw error;
+  });
+  const history = before?.history ?? [];
+  if (before && !isPromoted(before))
+    history.push({ default: before.default, since: (await stat(file)).mtime.toISOString() });
+  history.push({ default: reference, since: new Date().toISOString() });
+  await write(file, { default: reference, history: history.slice(-MAX_HISTORY) });
 }
+
+/** Whether the default was set by a promotion, and not by hand. */
+const isPromoted = (serving: Serving) => serving.history.at(-1)?.default === serving.default;
 
 /**
  * Undoes the last promotion. Resolves to the default model that is in effect again. Rejects with ModelFolderError when
  * there is no earlier promotion, or one of its versions is missing or damaged.
  */
 export async function rollBack({ modelDir, file }: PromotionTarget): Promise<string> {
-  const before = (await readServing(file))?.history.slice(0, -1) ?? [];
+  const now = await readServing(file);
+  const before = now && isPromoted(now) ? now.history.slice(0, -1) : (now?.history ?? []);
   const last = before.at(-1);
   if (!last) throw new ModelFolderError(`${file} contains no earlier promotion; ${REMEDY}`);
   await verify(modelDir, last.default);

@@ -61,6 +61,19 @@ test('resampling makes the hole consistent with the known pixels', () => {
   expect(Math.abs(often.variance - (1 - RHO ** 2))).toBeLessThan(0.06);
 });
 
+test('a jump back does not change the estimate of x_0', () => {
+  const schedule = cosine(1000);
+  const sampler = createSampler('ddpm', { schedule, prediction: 'v', steps: 20 });
+  const known = { x0: new Float32Array(4), mask: Float32Array.of(1, 1, 1, 0) };
+  const trajectory = new RepaintTrajectory(sampler, schedule, known, 3, 0, { jump: 2, times: 2 });
+  while (trajectory.step < trajectory.total - 1) {
+    const { x, t } = trajectory.input();
+    const [a, b] = [Math.sqrt(schedule.abar[t]), Math.sqrt(1 - schedule.abar[t])];
+    trajectory.advance(x.map((xi) => (a * xi - 0.5) / b)); // v for x_0 = 0.5 everywhere
+    for (const x0 of trajectory.x0) expect(x0).toBeCloseTo(0.5, 4);
+  }
+});
+
 /** Levels that the published get_schedule_jump(t_T, jump_length, jump_n_sample) lists, without the final -1. */
 const PUBLISHED: [steps: number, jump: number, times: number, levels: number[]][] = [
   [6, 2, 2, [5, 4, 3, 2, 3, 4, 3, 2, 1, 0, 1, 2, 1, 0]],

@@ -116,6 +116,27 @@ test('the preview shows the largest region, in progress or finished', () => {
   }
 });
 
+test('until a stage has done its first step, the finished stage before it is shown', () => {
+  const trajectory = createTrajectory(spec());
+  const shown = () => {
+    const [{ level, x0 }] = trajectory.fills;
+    const { mask } = (level === 1 ? spec().stages[0] : spec().stages[1]).levels[0].input;
+    const hole = x0.filter((_, i) => mask[i % mask.length] === 1);
+    return { level, hole: [Math.min(...hole), Math.max(...hole)].map((x) => Number(x.toFixed(3))) };
+  };
+  for (let i = 0; i < 4 * 2 + 2; i++) {
+    const row = i < 8 ? i % 2 : i - 8;
+    trajectory.advance(predict(trajectory.input(row), 0.5), row);
+    if (i === 0) continue; // half of the first step: nothing has been estimated
+    expect(shown()).toEqual({ level: 1, hole: [0.5, 0.5] });
+    expect(trajectory.preview).toEqual(shrunk(trajectory.fills[0]));
+    expect(trajectory.noisy?.canvas.level).toBe(1);
+  }
+  trajectory.advance(predict(trajectory.input(2), 0.5), 2); // the last window of the refiner's first step
+  expect(shown()).toEqual({ level: 0, hole: [0.5, 0.5] });
+  expect(trajectory.noisy?.canvas.level).toBe(0);
+});
+
 test('the hole becomes what the network estimates, and known pixels stay', () => {
   const { x0, width, height, level: reached } = run(createTrajectory(spec()), forwards, () => 0.25);
   expect([width, height, reached]).toEqual([40, R, 0]);

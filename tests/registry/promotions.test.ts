@@ -57,6 +57,22 @@ test('a missing or damaged version is neither promoted nor rolled back to', asyn
   await expect(rollBack(target)).rejects.toThrow(/1.model\.json cannot be read/);
 });
 
+test('a promotion replaces a file that is invalid, as its message says', async () => {
+  await writeFile(target.file, `{"default": "${id}@2",}`);
+  await promote(target, `${id}@1`);
+  expect(await served()).toBe(`${id}@1`);
+});
+
+test('a default that was written by hand can be rolled back to, and from', async () => {
+  await writeFile(target.file, JSON.stringify({ default: `${id}@1` }));
+  await promote(target, `${id}@2`);
+  expect(await rollBack(target)).toBe(`${id}@1`);
+  const { history } = JSON.parse(await readFile(target.file, 'utf8'));
+  await writeFile(target.file, JSON.stringify({ default: `${id}@2`, history }));
+  expect(await rollBack(target)).toBe(`${id}@1`);
+  expect(await served()).toBe(`${id}@1`);
+});
+
 test('DEFAULT_MODEL takes precedence over the file, with a warning', async () => {
   await promote(target, `${id}@1`);
   const warnings: string[] = [];

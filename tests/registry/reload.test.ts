@@ -3,6 +3,7 @@ import { readFile, rename, rm, symlink, truncate, writeFile } from 'node:fs/prom
 import path from 'node:path';
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import { ModelFolderError, verifyDigests } from '../../src/model/folder.ts';
+import { newestUsable } from '../../src/registry/default-model.ts';
 import { RETRY_FAILED_MS } from '../../src/registry/model-version.ts';
 import { FolderRegistry } from '../../src/registry/registry.ts';
 import { ModelDir } from '../helpers/model-dir.ts';
@@ -262,6 +263,7 @@ test('a default version that failed to load is tried again after some minutes', 
   expect(registry.get().ref).toBe(`${id}@1`);
   const now = performance.now();
   const later = vi.spyOn(performance, 'now').mockImplementation(() => now + RETRY_FAILED_MS + 1);
+  expect(newestUsable(registry.list()).ref).toBe(`${id}@2`); // as of a model that is not the default
   await registry.reload();
   later.mockRestore();
   expect(registry.get()).toMatchObject({ ref: `${id}@2`, state: 'ready' });
@@ -282,6 +284,23 @@ test('a version that fails to load is tried again when the same files are copied
   await registry.reload();
   expect(reloads).toEqual([`${id}@1 refused`, `${id}@1 loaded`]);
   expect(registry.get().card.description).toBe('trained for longer');
+});
+
+test('it is tried again when a scan has seen a part of the copy, too', async () => {
+  await start();
+  const changed = () =>
+    models.add('1', (card) => {
+      card.description = 'trained for longer';
+    });
+  await changed();
+  const [scanned, loaded] = [undefined, new Error('no memory left on the GPU')];
+  vi.mocked(verifyDigests).mockResolvedValueOnce(scanned).mockRejectedValueOnce(loaded);
+  await registry.reload();
+  await models.damage('1');
+  await registry.reload();
+  await changed();
+  await registry.reload();
+  expect(reloads).toEqual([`${id}@1 refused`, `${id}@1 refused`, `${id}@1 loaded`]);
 });
 
 test('a version whose new files fail to load is removed with its folder', async () => {

@@ -85,6 +85,11 @@ export class JointDenoising {
     this.#left = this.#windows.length;
   }
 
+  /** A step is done. */
+  get isBegun(): boolean {
+    return this.#state.step > 0;
+  }
+
   /** All steps are done. */
   get isFinished(): boolean {
     return this.#state.step === this.#options.sampler.timesteps.length;

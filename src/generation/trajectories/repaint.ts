@@ -35,6 +35,8 @@ export class RepaintTrajectory implements Trajectory {
   #state: SamplerState;
   /** The state of the last step: what the network saw. */
   #seen: SamplerState;
+  /** What the last step says of x_0, which a jump after it does not change. */
+  #estimate: Float32Array;
   #draws = 0;
   step = 0;
 
@@ -56,6 +58,7 @@ export class RepaintTrajectory implements Trajectory {
     this.#plan = repaintPlan(sampler.timesteps.length, isKnown ? resampling : { jump: 1, times: 1 });
     this.#state = { step: 0, x: noised(this.#noise()) };
     this.#seen = this.#state;
+    this.#estimate = this.#state.x;
   }
 
   get total(): number {
@@ -64,7 +67,7 @@ export class RepaintTrajectory implements Trajectory {
 
   /** The current estimate of the clean picture, [3, R, R] in -1..1: the result when all steps are done. */
   get x0(): Float32Array {
-    return estimateOf(this.#state, this.#sampler);
+    return this.#estimate;
   }
 
   get fills() {
@@ -91,6 +94,7 @@ export class RepaintTrajectory implements Trajectory {
     this.#seen = this.#state;
     const next = this.#sampler.next(this.#state, prediction, () => this.#noise());
     this.#state = { ...next, x: this.#withKnown(next) };
+    this.#estimate = estimateOf(this.#state, this.#sampler);
     this.step++;
     const planned = this.#plan[this.step];
     if (this.step < this.total && planned < this.#state.step) this.#jumpBack(planned);

@@ -112,6 +112,7 @@ class TrajectoryThread {
       if (this.#pending.length === 0) this.#worker.unref();
     });
     this.#worker.on('error', (error: Error) => this.#fail(error));
+    this.#worker.on('messageerror', (error: Error) => this.#fail(error)); // an answer is lost
     this.#worker.on('exit', (code) =>
       this.#fail(new Error(`the thread of trajectories exited with ${code}`)),
     );
@@ -131,9 +132,9 @@ class TrajectoryThread {
   ask(message: Exclude<Message, { type: 'close' }>, transfer: ArrayBuffer[] = []): Promise<Answer> {
     if (this.#failure) return Promise.reject(this.#failure);
     return new Promise((resolve, reject) => {
+      this.#worker.postMessage(message, transfer); // throws where the message cannot be copied: no answer follows then
       this.#worker.ref(); // the process lives until it is answered
       this.#pending.push({ resolve, reject });
-      this.#worker.postMessage(message, transfer);
     });
   }
 

@@ -32,7 +32,7 @@ export class WindowedTrajectory implements Trajectory {
   readonly #stages: readonly Stage[];
   #stage = 0;
   #current: BegunStage;
-  /** That in which the last step was: the current one, or the one before, which has just been finished. */
+  /** The current one, or the one before until each region has done a first step: noise is all that it has to show till then. */
   #shown: BegunStage;
   /** The latest level of each region that a stage has finished. */
   readonly #finished: JointDenoising[] = [];
@@ -64,17 +64,17 @@ export class WindowedTrajectory implements Trajectory {
     const [denoising, window] = this.#find(row);
     denoising.advance(prediction, window);
     this.step++;
-    this.#shown = this.#current;
+    if (this.#current.running.every(({ isBegun }) => isBegun)) this.#shown = this.#current;
     if (this.#current.running.every(({ isFinished }) => isFinished)) this.#finishStage();
   }
 
   /** The current estimate of x_0 of every region that has been begun, at the level that it has reached. */
   get fills(): Canvas[] {
-    return this.#begun(this.#current).map(({ canvas }) => canvas);
+    return this.#begun(this.#shown).map(({ canvas }) => canvas);
   }
 
   get preview(): Shown {
-    return largest(this.#begun(this.#current)).preview;
+    return largest(this.#begun(this.#shown)).preview;
   }
 
   get noisy(): Shown | undefined {
