@@ -23,6 +23,7 @@ export interface FallbackOptions {
 export class FallbackEngine implements Engine {
   onAliveChange: (() => void) | undefined;
   readonly #options: FallbackOptions;
+  /** Undefined until the first has started. */
   #pool!: WorkerPool;
   #switching = false;
   /** Why no other runtime started when that was last tried. */
@@ -87,6 +88,7 @@ export class FallbackEngine implements Engine {
   /** Replaces the pool, which has no worker and keeps failing, where another runtime starts. Never rejects. */
   async #fallBack(reason: string): Promise<void> {
     const failed = this.#pool;
+    if (!failed) return; // it has not started yet: whoever starts it learns of the failure
     const candidates = this.#options.fallbacks(failed.info);
     if (this.#switching || candidates.length === 0) return;
     this.#switching = true;

@@ -1,4 +1,5 @@
 import type { Config } from '../config/settings.ts';
+import { stepsOf } from '../diffusion/samplers/last-steps.ts';
 import { pictureBudget, type Room } from '../image/budget.ts';
 import { assertFits } from '../image/encode.ts';
 import type { Limits } from '../image/header.ts';
@@ -90,8 +91,9 @@ export async function prepare(
   const { request } = resolved;
   if (request.task === 'inpaint')
     return traced('decode', () => prepareInpaint({ ...resolved, request }, limits, options));
-  assertEvaluations(resolved.parameters.steps, limits.maxEvaluations);
-  const { image } = request;
+  const { image, strength = DEFAULT_STRENGTH } = request;
+  const { steps } = resolved.parameters;
+  assertEvaluations(image ? stepsOf(steps, strength) : steps, limits.maxEvaluations);
   if (image)
     return traced('decode', () => prepareVariation({ ...resolved, request }, image, limits, options));
   const { size } = request;

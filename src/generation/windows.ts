@@ -16,8 +16,8 @@ import type { LevelInput } from './trajectories/joint.ts';
 import type { HoledPicture, SamplingParameters } from './types.ts';
 
 /** The networks that can fill a hole: those of the card, unless its engine is known to serve fewer. */
-export function networksOf({ card, engine }: ServedModel): readonly NetworkName[] {
-  return engine?.networks ?? (card.refiner ? ['base', 'refiner'] : ['base']);
+export function networksOf({ card, networks }: ServedModel): readonly NetworkName[] {
+  return networks ?? (card.refiner ? ['base', 'refiner'] : ['base']);
 }
 
 /** Fills the regions of a plan in windows. */

@@ -3,7 +3,13 @@ import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { whyAbsent } from '../engine/absent.ts';
 import { usableCores } from '../engine/cores.ts';
-import { type Batch, EngineError, type EngineInfo, type RowSeconds } from '../engine/engine.ts';
+import {
+  type Batch,
+  EngineError,
+  type EngineInfo,
+  type NetworkName,
+  type RowSeconds,
+} from '../engine/engine.ts';
 import { FallbackEngine } from '../engine/fallback.ts';
 import { hasFastInt8, type PrecisionChoice } from '../engine/int8.ts';
 import type { Runtime } from '../engine/network.ts';
@@ -104,6 +110,11 @@ export class ModelVersion implements ServedModel {
 
   get engine(): EngineInfo | undefined {
     return this.pool?.info;
+  }
+
+  get networks(): readonly NetworkName[] | undefined {
+    const { networks } = (this.pool ?? this.#unloaded)?.info ?? {};
+    return networks ?? (this.#settings.engine === 'tfjs' ? ['base'] : undefined); // TensorFlow.js serves it alone
   }
 
   get rowSeconds(): RowSeconds | undefined {

@@ -1,4 +1,4 @@
-import { EngineError, type EngineInfo, type RowSeconds } from '../engine/engine.ts';
+import { EngineError, type EngineInfo, type NetworkName, type RowSeconds } from '../engine/engine.ts';
 import type { ModelCard } from '../model/card.ts';
 import type { Admission } from '../scheduler/admission.ts';
 import type { Scheduler } from '../scheduler/scheduler.ts';
@@ -31,6 +31,8 @@ export interface ServedModel {
   readonly reason?: string;
   /** Who may enter its queue, whether it is loaded or not. */
   readonly admission: Admission;
+  /** Those that its engine evaluates, as soon as that is known; one that is not loaded may turn out to serve the base alone. */
+  readonly networks?: readonly NetworkName[];
   /** These three are defined while it is loaded. */
   readonly engine?: EngineInfo;
   readonly workers?: { alive: number; total: number };

@@ -134,6 +134,18 @@ test('a device that stays lost: the next runtime takes over, and what was asked 
   expect(() => process.kill(pid, 0)).toThrow('ESRCH');
 });
 
+test('workers that die before the pool has started are no reason to fall back', async () => {
+  const engine = await FallbackEngine.start({
+    candidates: [ON_CPU],
+    fallbacks: () => [ON_CPU],
+    start: (_, { onFailing }) => {
+      onFailing?.('the worker ended with code 1'); // an error in it would be an unhandled rejection, which fails the run
+      return WorkerPool.start({ spec, workers: 1 });
+    },
+  });
+  expect(await closedAfterwards(engine).evaluate(row)).toEqual(expected);
+});
+
 test('without a next runtime it has no worker until the device is back', async () => {
   const { engine } = await engineWith([], { replacementTimeoutMs: 100 });
   fail('WebGPU device lost');

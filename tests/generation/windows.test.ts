@@ -16,9 +16,8 @@ test.each([
   [['base'], ['base']],
 ] as const)('an engine that serves %j fills by %j, whatever was planned', async (networks, expected) => {
   const fake = new FakeRegistry().get();
-  const engine = { ...(fake.engine as NonNullable<ServedModel['engine']>), networks: [...networks] };
   const card = { ...fake.card, refiner: refinerSection() } as ServedModel['card'];
-  const model: ServedModel = { ...fake, card, engine, open: fake.open };
+  const model: ServedModel = { ...fake, card, networks, open: fake.open };
   const mask = maskOf(64, 64, (x, y) => x >= 20 && x < 38 && y >= 20 && y < 38);
   const plan = planRegions(mask, measureHole(mask).box, {
     base: { window: 8, steps: 4 },

@@ -70,6 +70,13 @@ test('MAX_EVALUATIONS bounds fills with RePaint and samples, also those of jobs'
   }
   expect((await post('/v1/inpaint', { image, mask, steps: 30 })).status).toBe(200);
   expect((await post('/v1/sample', { steps: 100 })).status).toBe(200);
+  const varied = (steps: number) =>
+    request(bounded.url)
+      .post('/v1/images/variations')
+      .field({ model, steps, strength: 0.6 })
+      .attach('image', Buffer.from(image, 'base64'), 'image.png');
+  expect((await varied(150)).status).toBe(200); // it takes 90 of them
+  expect((await varied(170)).body.error).toMatchObject({ param: 'steps' });
   await bounded.app.close();
 });
 

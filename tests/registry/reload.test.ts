@@ -202,9 +202,11 @@ test('an idle version that is not the default is unloaded, and loads again on it
   await models.add('2');
   await start({ defaultModel: `${id}@1`, idleMs: 300 });
   const other = registry.get(`${id}@2`);
+  expect(other.networks).toBeUndefined();
   await other.open();
   const pids = other.workers?.pids ?? [];
   await expect.poll(() => other.state).toBe('available');
+  expect(other.networks).toEqual(['base']); // plans that are made now fit the engine that it had
   await expect.poll(() => pids.some(isAlive)).toBe(false);
   expect(registry.get().state).toBe('ready');
   await other.open();
