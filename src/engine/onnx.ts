@@ -26,10 +26,13 @@ async function loadOnCpu(spec: NetworkSpec): Promise<Networks> {
       const { int8 } = shape;
       if (!int8) return below;
       const above = await loadFileOnCpu(spec, shape, int8.file);
-      await above(
-        { network: 'base', rows: 1, x: new Float32Array(inputLength(shape)), t: new Float32Array(1) },
-        false,
-      ); // memory plans
+      const row = {
+        network: 'base',
+        rows: 1,
+        x: new Float32Array(inputLength(shape)),
+        t: new Float32Array(1),
+      } as const;
+      for (const exclusive of [false, true]) await above(row, exclusive); // memory plans; warmUp() evaluates t = 0 alone
       return (batch, exclusive) =>
         byTimestep(
           batch,

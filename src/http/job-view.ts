@@ -10,7 +10,7 @@ export function jobView(
   registry: ModelRegistry,
 ): JobResponse {
   const model = registry.list().find(({ ref }) => ref === job.parameters.model);
-  const seconds = work && !finishedAt ? secondsOf(work, model?.rowSeconds) : undefined;
+  const seconds = work && model && !finishedAt ? secondsOf(work, model) : undefined;
   return {
     ...job,
     parameters: { ...job.parameters },

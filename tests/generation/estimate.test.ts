@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { lastSteps, stepsOf } from '../../src/diffusion/samplers/last-steps.ts';
+import type { EngineInfo } from '../../src/engine/engine.ts';
 import { assertSoon, evaluationsOf, secondsOf, type Work, workOf } from '../../src/generation/estimate.ts';
 import type { PreparedRequest } from '../../src/generation/prepare.ts';
 import { repaintEvaluations, repaintPlan } from '../../src/generation/trajectories/repaint.ts';
@@ -32,12 +33,12 @@ const windows = {
 };
 
 test.each<[string, 'inpaint' | 'none', object, Work]>([
-  ['a sample', 'none', {}, { base: 40 }],
-  ['a variation', 'inpaint', { start: { strength: 0.6 } }, { base: 24 }],
-  ['a fill by a conditional model', 'inpaint', hole(0.1), { base: 40 }],
-  ['a fill with RePaint', 'none', hole(0.1), { base: 100 }],
-  ['RePaint where nothing is known', 'none', hole(1), { base: 40 }],
-  ['a fill in windows', 'inpaint', windows, { base: 160, refiner: 60 }],
+  ['a sample', 'none', {}, { base: 40, steps: { base: 20 } }],
+  ['a variation', 'inpaint', { start: { strength: 0.6 } }, { base: 24, steps: { base: 12 } }],
+  ['a fill by a conditional model', 'inpaint', hole(0.1), { base: 40, steps: { base: 20 } }],
+  ['a fill with RePaint', 'none', hole(0.1), { base: 100, steps: { base: 50 } }],
+  ['RePaint where nothing is known', 'none', hole(1), { base: 40, steps: { base: 20 } }],
+  ['a fill in windows', 'inpaint', windows, { base: 160, refiner: 60, steps: { base: 20, refiner: 6 } }],
 ])('what it takes: %s', (_, conditioning, parts, work) => {
   expect(workOf(prepared(conditioning, parts))).toEqual(work);
 });
@@ -66,10 +67,21 @@ test('the evaluations of RePaint and of the last steps are those of the plans', 
 });
 
 test('seconds are known where the speed of every network is', () => {
-  expect(secondsOf({ base: 10, refiner: 4 }, { base: 0.5, refiner: 0.25 })).toBe(6);
-  expect(secondsOf({ base: 10, refiner: 4 }, { base: 0.5 })).toBeUndefined();
-  expect(secondsOf({ base: 10 }, undefined)).toBeUndefined();
+  expect(secondsOf({ base: 10, refiner: 4 }, { rowSeconds: { base: 0.5, refiner: 0.25 } })).toBe(6);
+  expect(secondsOf({ base: 10, refiner: 4 }, { rowSeconds: { base: 0.5 } })).toBeUndefined();
+  expect(secondsOf({ base: 10 }, {})).toBeUndefined();
   expect(evaluationsOf({ base: 10, refiner: 4 })).toBe(14);
+});
+
+test.each([
+  [1, 1000], // a single row is evaluated on every core
+  [2, 8 * 2000],
+  [16, 16_000],
+  [32, 32_000],
+])('of 16 workers, %i images in 1000 steps keep as many busy as there are rows', (images, expected) => {
+  const engine = { ...(new FakeRegistry().get().engine as EngineInfo), workers: 16 };
+  const work = { base: images * 1000, steps: { base: 1000 } };
+  expect(secondsOf(work, { rowSeconds: { base: 1 }, engine })).toBe(expected);
 });
 
 const soon = (request: PreparedRequest, maxMs: number) => assertSoon(request.model, workOf(request), maxMs);

@@ -27,10 +27,13 @@ const WORTH_SAYING_S = 10;
  * of them.
  */
 export function secondsOfFill({ models, settings }: Pick<State, 'models' | 'settings'>): number | undefined {
-  const { speed, card } = chosenModel({ models, settings }) ?? {};
+  const { speed, card, engine } = chosenModel({ models, settings }) ?? {};
   if (!speed || !card) return undefined;
   const steps = Number(settings.steps) || card.defaults.steps;
-  const seconds = (speed.seconds_per_fill * steps * (Number(settings.num_images) || 1)) / card.defaults.steps;
+  const images = Number(settings.num_images) || 1;
+  // A single image is evaluated on every core, several take a worker each.
+  const inTurn = images === 1 ? 1 : Math.max(images, engine?.workers ?? 1);
+  const seconds = (speed.seconds_per_fill * steps * inTurn) / card.defaults.steps;
   return seconds >= WORTH_SAYING_S ? seconds : undefined;
 }
 

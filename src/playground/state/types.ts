@@ -173,6 +173,8 @@ export interface ModelInfo {
   };
   /** Once it has been loaded. */
   speed?: { seconds_per_fill: number };
+  /** While it is loaded. */
+  engine?: { workers: number };
 }
 
 export interface Limits {
