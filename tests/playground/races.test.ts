@@ -1,13 +1,20 @@
 import { afterEach, expect, test, vi } from 'vitest';
 import type { App } from '../../src/playground/actions/app.ts';
 import { Editing } from '../../src/playground/actions/editing.ts';
+import type { Filling } from '../../src/playground/actions/filling.ts';
+import { Opening } from '../../src/playground/actions/opening.ts';
 import { INITIAL, Store } from '../../src/playground/state/store.ts';
-import type { Document } from '../../src/playground/state/types.ts';
+import type { ActiveFill, Document } from '../../src/playground/state/types.ts';
 import { changeMask, emptyMask, keepMasks } from '../../src/playground/worker/masks.ts';
 import { openPicture } from '../../src/playground/worker/pictures.ts';
 
 afterEach(() => {
   vi.unstubAllGlobals();
+});
+
+const documentOf = (id: string): Document => ({
+  picture: { id, file: new Blob(), name: id, width: 64, height: 64, transparent: false },
+  mask: { version: 1, fraction: 0 },
 });
 
 test('a stroke while a picture is opened does not make its mask unknown', async () => {
@@ -22,10 +29,6 @@ test('a stroke while a picture is opened does not make its mask unknown', async 
 });
 
 test('a stroke that ends after another picture was opened does not bring the old one back', async () => {
-  const documentOf = (id: string): Document => ({
-    picture: { id, file: new Blob(), name: id, width: 64, height: 64, transparent: false },
-    mask: { version: 1, fraction: 0 },
-  });
   const store = new Store({ ...INITIAL, document: documentOf('old') });
   const studio = {
     changeMask: async () => {
@@ -36,4 +39,31 @@ test('a stroke that ends after another picture was opened does not bring the old
   const editing = new Editing({ store, studio } as unknown as App);
   await editing.changeMask({ kind: 'invert' }, 'invert');
   expect(store.state.document?.picture.id).toBe('new');
+});
+
+test.each([
+  [true, 'new.png'],
+  [false, 'old'],
+])('a fill that is started while a picture is decoded is asked about; the answer is %s', async (sure, shown) => {
+  const store = new Store({ ...INITIAL, document: documentOf('old') });
+  const level = { close: vi.fn() };
+  const size = { width: 64, height: 64 };
+  const studio = {
+    openPicture: async () => {
+      store.set({ fill: {} as ActiveFill });
+      const mask = { version: 2, fraction: 0 };
+      return { ...size, file: new Blob(), transparent: false, mask, levels: [level] };
+    },
+  };
+  const stage = { bitmaps: { put() {} }, size, schedule() {} };
+  const app = { store, studio, stage } as unknown as App;
+  const filling = { cancel: async () => store.set({ fill: undefined }) } as Filling;
+  const opening = new Opening(app, new Editing(app), filling, Promise.resolve());
+  const opened = opening.open(new Blob(), 'new.png');
+  await vi.waitFor(() => expect(store.state.question?.text).toMatch(/^A fill is in progress/));
+  store.state.question?.answer(sure);
+  expect(await opened).toBe(sure);
+  expect(store.state.document?.picture.name).toBe(shown);
+  expect(store.state.fill === undefined).toBe(sure);
+  expect(level.close).toHaveBeenCalledTimes(sure ? 0 : 1);
 });

@@ -76,18 +76,20 @@ export class Opening {
     store.set({ message: 'Opening the picture…' });
     try {
       const { levels, mask, parameters, ...opened } = await studio.openPicture(file);
-      if (!current()) {
+      const drop = (): false => {
         for (const level of levels) level.close();
         return false;
-      }
+      };
+      if (!current()) return drop();
       const refusal = store.state.limits && checkLimits({ ...opened, bytes: file.size }, store.state.limits);
       if (refusal) {
-        for (const level of levels) level.close();
         this.#refused = { file, name, transparent: opened.transparent };
         complain(this.#app, 'open', refusal);
         store.set({ message: '' });
-        return false;
+        return drop();
       }
+      // The result of a fill that was started meanwhile would replace this picture.
+      if (store.state.fill && !((await this.#mayReplace()) && current())) return drop();
       const picture = { id: randomId(), name, ...opened };
       stage.bitmaps.put(picture.id, levels);
       this.#begin({ picture, mask });
