@@ -160,6 +160,33 @@ describe.skipIf(!hasChromium)('the editor', () => {
     expect(await holeOf(page)).toBe(0); // two fingers paint nothing
   });
 
+  test('at 100 % every pixel of the picture is one of the screen, however large the window is', async () => {
+    const page = await pages.open();
+    const raw = { width: 64, height: 64, channels: 1 } as const;
+    const checks = Uint8Array.from({ length: 64 * 64 }, (_, i) => 255 * ((i + (i >> 6)) % 2));
+    const buffer = await sharp(checks, { raw }).png().toBuffer();
+    await openFile(page, { name: 'checks.png', mimeType: 'image/png', buffer });
+    /** How many opaque pixels of the canvas are black, white and something between. */
+    const counts = async () => {
+      const url = await page
+        .locator('#canvas')
+        .evaluate((canvas) => (canvas as HTMLCanvasElement).toDataURL('image/png'));
+      const data = await sharp(Buffer.from(url.split(',')[1], 'base64'))
+        .raw()
+        .toBuffer();
+      const found = { black: 0, white: 0, grey: 0 };
+      for (let i = 0; i < data.length; i += 4)
+        if (data[i + 3] > 0) found[data[i] === 0 ? 'black' : data[i] === 255 ? 'white' : 'grey']++;
+      return found;
+    };
+    for (const side of [850, 851]) {
+      await page.setViewportSize({ width: side + 350, height: side });
+      await page.keyboard.press('1');
+      await expect.poll(counts).toEqual({ black: 2048, white: 2048, grey: 0 });
+      await page.keyboard.press('0');
+    }
+  });
+
   test('dragging the frame outwards makes the picture larger, and its new border is filled', async () => {
     const page = await pages.open();
     await openFile(page, FACE);

@@ -6,7 +6,7 @@ import { Bitmaps, candidatePicture } from './bitmaps.ts';
 import { byId } from './dom.ts';
 import { Overlays } from './overlays.ts';
 import { paintCheckerboard, paintOutline, paintPicture, paintShape, paintWindows } from './paint.ts';
-import { fitted, visible } from './viewport.ts';
+import { aligned, fitted, visible } from './viewport.ts';
 
 const MASK_OPACITY = 0.55;
 
@@ -72,11 +72,12 @@ export class Stage {
   }
 
   #draw(): void {
-    const { state } = this.#store;
+    const ratio = devicePixelRatio;
+    const viewport = aligned(this.#store.state.viewport, ratio);
+    const state = { ...this.#store.state, viewport };
     const canvas = this.#canvas;
     const { width, height } = this.size;
     if (width === 0 || height === 0) return; // the other tab is open
-    const ratio = devicePixelRatio;
     if (canvas.width !== Math.round(width * ratio) || canvas.height !== Math.round(height * ratio)) {
       canvas.width = this.#layer.width = Math.round(width * ratio);
       canvas.height = this.#layer.height = Math.round(height * ratio);
@@ -84,7 +85,7 @@ export class Stage {
     const context = this.#context;
     context.setTransform(ratio, 0, 0, ratio, 0, 0);
     context.clearRect(0, 0, width, height);
-    const { document: shown, viewport } = state;
+    const { document: shown } = state;
     const part = shown && visible(viewport, shown.picture, { width, height });
     if (!shown || !part) return;
     const on = { ...shown, part, ratio };

@@ -32,6 +32,12 @@ export function centred(picture: Size, stage: Size, scale: number, fitted = fals
   return { scale, x, y: (stage.height - picture.height * scale) / 2, fitted };
 }
 
+/** The same view, with the picture's corner on a whole pixel of the screen: between two, 100 % would be blurred. */
+export function aligned(viewport: Viewport, pixelRatio: number): Viewport {
+  const align = (position: number) => Math.round(position * pixelRatio) / pixelRatio;
+  return { ...viewport, x: align(viewport.x), y: align(viewport.y) };
+}
+
 /** Zooms so that the picture's point under `at` (CSS pixels of the stage) stays where it is. */
 export function zoomed({ scale, x, y }: Viewport, factor: number, at: Point): Viewport {
   const next = Math.min(LARGEST, Math.max(SMALLEST, scale * factor));
