@@ -8,7 +8,7 @@ import { describe, expect, test } from 'vitest';
 import { hasChromium } from '../helpers/browser.ts';
 import { readMetadata } from '../helpers/metadata.ts';
 import { available } from '../helpers/optional.ts';
-import { download, drag, FACE, filled, openFile, pixels, status, usePages } from './open.ts';
+import { download, drag, FACE, filled, openFile, pixels, status, stored, usePages } from './open.ts';
 
 const hasCurl = available(
   ['curl', 'jq'].every((command) => spawnSync(command, ['--version']).status === 0),
@@ -182,6 +182,26 @@ describe.skipIf(!hasChromium)('filling on the page', () => {
     await expect
       .poll(() => page.getAttribute('#undo', 'title'))
       .toBe('Undo: continue from a result (Ctrl+Z)');
+  });
+
+  test('the chosen variation is continued from after a stroke over it, and after a reload', async () => {
+    const page = await pages.open();
+    await page.click('[data-example=face-2]');
+    await filled(page, 4);
+    const pressed = page.locator('#runs [aria-pressed=true]');
+    await page.locator('#runs button').nth(2).click();
+    await expect.poll(() => pressed.getAttribute('data-candidate')).toBe('2');
+    const chosen = await pixels(await download(page, '#download'));
+    await drag(page, [0.1, 0.9], [0.3, 0.9]);
+    await expect.poll(() => pressed.count()).toBe(0);
+    expect(await pixels(await download(page, '#download'))).toEqual(chosen);
+    await stored(page);
+    await page.reload();
+    await expect.poll(() => status(page)).toBe('Your work is back as you left it.');
+    await page.dblclick('#keep');
+    await expect.poll(() => status(page)).toMatch(/^This is the picture now/);
+    await page.click('#undo'); // one step, for two clicks
+    await expect.poll(() => pressed.getAttribute('data-candidate')).toBe('2');
   });
 
   test('before and after, where variations differ, and what the model saw', async () => {

@@ -1,10 +1,10 @@
-import { afterEach, expect, test, vi } from 'vitest';
+import { afterEach, describe, expect, test, vi } from 'vitest';
 import type { App } from '../../src/playground/actions/app.ts';
 import { Editing } from '../../src/playground/actions/editing.ts';
 import type { Filling } from '../../src/playground/actions/filling.ts';
 import { Opening } from '../../src/playground/actions/opening.ts';
 import { INITIAL, Store } from '../../src/playground/state/store.ts';
-import type { ActiveFill, Document } from '../../src/playground/state/types.ts';
+import type { ActiveFill, Document, Run } from '../../src/playground/state/types.ts';
 import { changeMask, emptyMask, keepMasks } from '../../src/playground/worker/masks.ts';
 import { openPicture } from '../../src/playground/worker/pictures.ts';
 
@@ -39,6 +39,38 @@ test('a stroke that ends after another picture was opened does not bring the old
   const editing = new Editing({ store, studio } as unknown as App);
   await editing.changeMask({ kind: 'invert' }, 'invert');
   expect(store.state.document?.picture.id).toBe('new');
+});
+
+describe('“Continue from this”', () => {
+  const before = documentOf('before');
+  const run = { ...before, id: 'run', candidates: [{ file: new Blob() }] } as Run;
+  const shown = { ...before, shown: { run: 'run', candidate: 0 } };
+
+  test('pressed twice, is one step', async () => {
+    const store = new Store({ ...INITIAL, document: shown, runs: [run] });
+    const studio = { emptyMask: async () => ({ version: 2, fraction: 0 }) };
+    const editing = new Editing({ store, studio } as unknown as App);
+    await Promise.all([editing.keep(), editing.keep()]);
+    expect(store.state.past.map(({ label }) => label)).toEqual(['continue from a result']);
+    expect(store.state.document?.picture.name).toBe('before-filled.png');
+  });
+
+  test.each([
+    'a picture that is opened',
+    'a fill that is started',
+  ])('does not replace %s meanwhile', async (what) => {
+    const store = new Store({ ...INITIAL, document: shown, runs: [run] });
+    const studio = {
+      emptyMask: async () => {
+        if (what.startsWith('a fill')) store.set({ fill: {} as ActiveFill });
+        else editing.push('open a picture', documentOf('new'));
+        return { version: 2, fraction: 0 };
+      },
+    };
+    const editing = new Editing({ store, studio } as unknown as App);
+    await editing.keep();
+    expect(store.state.document?.picture.name).toBe(what.startsWith('a fill') ? 'before' : 'new');
+  });
 });
 
 test.each([

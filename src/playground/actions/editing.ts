@@ -1,8 +1,8 @@
 import { randomId } from '../service/fill.ts';
 import { pushed, redone, undone } from '../state/history.ts';
-import { currentRun, shownRun } from '../state/select.ts';
+import { currentResult, shownRun } from '../state/select.ts';
 import { NO_FRAME } from '../state/store.ts';
-import type { Document, MaskOperation, MaskRef, Shape } from '../state/types.ts';
+import type { Document, MaskOperation, MaskRef, Shape, State } from '../state/types.ts';
 import { fitted } from '../view/viewport.ts';
 import { type App, complain, settle } from './app.ts';
 import { checkLimits } from './limits.ts';
@@ -32,13 +32,22 @@ export class Editing {
   }
 
   push(label: string, document: Document): void {
-    const { store } = this.#app;
-    store.set(pushed(store.state, label, document));
+    this.#change(pushed(this.#app.store.state, label, document));
   }
 
-  /** False once another picture was opened: a change of this one that ends only then must not bring it back. */
+  /** A frame that was not applied belongs to the picture that it was drawn around. */
+  #change(change: Partial<State>): void {
+    const { store } = this.#app;
+    const isOther = change.document?.picture !== store.state.document?.picture;
+    store.set(isOther ? { ...change, frame: NO_FRAME } : change);
+  }
+
+  /**
+   * False once another picture was opened or a fill was started: a change of this picture that ends only then must not
+   * replace what is on display.
+   */
   #isOpen({ picture }: Document): boolean {
-    return this.#app.store.state.document?.picture === picture;
+    return !this.#busy && this.#app.store.state.document?.picture === picture;
   }
 
   /** Adds a drawn shape to the mask. */
@@ -59,20 +68,23 @@ export class Editing {
   #setMask(current: Document, mask: MaskRef, label: string): void {
     if (!this.#isOpen(current)) return;
     settle(this.#app, 'open', 'fill', 'mask');
-    this.push(label, { picture: current.picture, mask });
+    this.push(label, { picture: current.picture, mask, last: current.shown ?? current.last });
     this.#app.store.set({ message: describeHole(mask) });
   }
 
   /** The hole of the last fill again. */
-  reuse(): void {
-    const { state } = this.#app.store;
-    const { document: current } = state;
-    const run = state.runs.find(
-      ({ picture }) => picture.width === current?.picture.width && picture.height === current.picture.height,
-    );
-    if (!current || this.#busy) return;
-    if (run) this.#setMask(current, run.mask, 'last hole');
-    else complain(this.#app, 'mask', 'There is no earlier fill of a picture of this size.');
+  async reuse(): Promise<void> {
+    const { store } = this.#app;
+    await this.#enqueue(async () => {
+      const { document: current, runs } = store.state;
+      const run = runs.find(
+        ({ picture }) =>
+          picture.width === current?.picture.width && picture.height === current.picture.height,
+      );
+      if (!current) return;
+      if (run) this.#setMask(current, run.mask, 'last hole');
+      else complain(this.#app, 'mask', 'There is no earlier fill of a picture of this size.');
+    });
   }
 
   async openMask(file: Blob): Promise<void> {
@@ -113,53 +125,61 @@ export class Editing {
       const document = isDropped ? { picture: next.picture, mask: next.mask } : next;
       const reason = isDropped ? ' The result at this point is no longer kept; its hole is shown.' : '';
       const message = `${verb}: ${label}.${reason}`;
-      store.set({ ...change, document, viewport, errors: {}, drawing: undefined, message });
+      this.#change({ ...change, document, viewport, errors: {}, drawing: undefined, message });
     });
   }
 
   /** Shows a candidate, with the picture and the hole that it was made from. */
-  choose(run: string, candidate: number): void {
+  async choose(run: string, candidate: number): Promise<void> {
+    await this.#enqueue(async () => this.#choose(run, candidate));
+  }
+
+  #choose(run: string, candidate: number): void {
     const { store } = this.#app;
     const { picture, mask } = store.state.runs.find(({ id }) => id === run) ?? {};
     const { document: current } = store.state;
-    if (this.#busy || !picture || !mask) return;
+    if (!picture || !mask) return;
     if (current?.shown?.run === run && current.shown.candidate === candidate) return;
     this.push('choose a variation', { picture, mask, shown: { run, candidate } });
     store.set({ message: `Variation ${candidate + 1} is shown.` });
   }
 
-  /** Makes the candidate on display the picture to fill. */
+  /** Shows the current result if the hole is on display. */
+  async showResult(): Promise<void> {
+    await this.#enqueue(async () => this.#showResult());
+  }
+
+  #showResult() {
+    const result = currentResult(this.#app.store.state);
+    if (result) this.#choose(result.run.id, result.candidate);
+    return result;
+  }
+
+  /** Makes the current result the picture to fill. */
   async keep(): Promise<void> {
     const { store, studio } = this.#app;
-    const run = shownRun(store.state);
-    const { shown, picture } = store.state.document ?? {};
-    if (!run || !shown || !picture || this.#busy) return;
-    const { file } = run.candidates[shown.candidate];
-    const { limits } = store.state;
-    const tooLarge = limits && checkLimits({ ...picture, bytes: file.size }, limits);
-    if (tooLarge) return complain(this.#app, 'fill', tooLarge);
-    const mask = await studio.emptyMask(picture.width, picture.height);
-    const id = randomId();
-    const next = {
-      ...picture,
-      id,
-      file,
-      name: `${stem(picture.name)}-filled.png`,
-      transparent: picture.transparent,
-    };
-    this.push('continue from a result', { picture: next, mask });
-    store.set({ message: 'This is the picture now. Paint over what you want replaced next.' });
+    await this.#enqueue(async () => {
+      const result = this.#showResult();
+      const { document: current, limits } = store.state;
+      if (!result || !current) return;
+      const { picture } = current;
+      const { file } = result.run.candidates[result.candidate];
+      const tooLarge = limits && checkLimits({ ...picture, bytes: file.size }, limits);
+      if (tooLarge) return complain(this.#app, 'fill', tooLarge);
+      const mask = await studio.emptyMask(picture.width, picture.height);
+      if (!this.#isOpen(current)) return;
+      const next = { ...picture, id: randomId(), file, name: `${stem(picture.name)}-filled.png` };
+      this.push('continue from a result', { picture: next, mask });
+      store.set({ message: 'This is the picture now. Paint over what you want replaced next.' });
+    });
   }
 
   /** Applies the frame: the picture grows by it, and the new border is hole. */
   async extend(): Promise<void> {
     const { store, studio, stage } = this.#app;
-    const { frame } = store.state;
-    if (Object.values(frame).every((side) => side <= 0)) return;
     await this.#enqueue(async () => {
-      const { document: current, limits } = store.state;
-      if (!current) return;
-      const by = { ...frame };
+      const { document: current, limits, frame: by } = store.state;
+      if (!current || Object.values(by).every((side) => side <= 0)) return;
       const size = {
         width: current.picture.width + by.left + by.right,
         height: current.picture.height + by.top + by.bottom,
@@ -180,18 +200,10 @@ export class Editing {
       };
       this.push('extend', { picture, mask });
       store.set({
-        frame: NO_FRAME,
         viewport: fitted(picture, stage.size),
         message: `The picture is ${size.width} × ${size.height} px now. Its new border will be filled.`,
       });
     });
-  }
-
-  /** The hole of the run on display, to look at or to change. */
-  showHole(): void {
-    const { document: current } = this.#app.store.state;
-    const run = currentRun(this.#app.store.state);
-    if (current?.shown && run) this.push('show the hole', { picture: current.picture, mask: run.mask });
   }
 }
 

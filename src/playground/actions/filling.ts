@@ -57,7 +57,7 @@ export class Filling {
     settle(this.#app, 'fill', 'key', 'open', 'mask');
     store.set({
       errors: {},
-      document: { picture, mask },
+      document: { picture, mask, last: before.shown ?? before.last },
       fill: { id, picture, mask, before, phase: { name: 'preparing' }, frames: [], visits: [], job },
       show: { ...store.state.show, before: false },
     });

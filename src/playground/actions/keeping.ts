@@ -14,6 +14,7 @@ interface Stored {
   picture: StoredPicture;
   mask: string;
   shown?: Document['shown'];
+  last?: Document['last'];
   runs: {
     id: string;
     picture: StoredPicture;
@@ -103,6 +104,7 @@ export class Keeping {
       picture: picture(current.picture),
       mask: mask(current.mask),
       shown: current.shown,
+      last: current.last,
       settings,
       job: fill?.job,
       runs: runs.map((run) => ({
@@ -159,7 +161,7 @@ export class Keeping {
     const picture = await pictureOf(record.picture);
     const mask = await maskOf(record.mask, record.picture);
     const shown = runs.some(({ id }) => id === record.shown?.run) ? record.shown : undefined;
-    const restored: Document = { picture, mask, shown };
+    const restored: Document = { picture, mask, shown, last: record.last };
     const all = runs.length === record.runs.length;
     store.set({
       document: restored,

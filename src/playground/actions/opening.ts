@@ -2,7 +2,7 @@ import { randomId } from '../service/fill.ts';
 import { ask } from '../service/http.ts';
 import { sentenceFor } from '../service/sentences.ts';
 import { defaultBrush, defaultFeather, hasUnsavedWork } from '../state/select.ts';
-import { NO_FRAME, NO_SETTINGS } from '../state/store.ts';
+import { NO_SETTINGS } from '../state/store.ts';
 import type { Document, Settings } from '../state/types.ts';
 import { fitted } from '../view/viewport.ts';
 import { type App, askUser, complain, settle } from './app.ts';
@@ -118,7 +118,6 @@ export class Opening {
       choosing: false,
       viewport: fitted(picture, stage.size),
       brush: { ...store.state.brush, size: defaultBrush(picture) },
-      frame: NO_FRAME,
       show: { uncertainty: false, windows: false, before: false },
       cursor: undefined,
       message:

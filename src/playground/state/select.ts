@@ -6,10 +6,17 @@ export function shownRun({ document, runs }: State): Run | undefined {
   return shown && runs.find(({ id }) => id === shown.run);
 }
 
-/** The run on display, else the newest of this picture. */
-export function currentRun(state: State): Run | undefined {
-  return shownRun(state) ?? state.runs.find(({ picture }) => picture.id === state.document?.picture.id);
+/** The result that the buttons act on: the one on display, else the one before the hole was changed, else the newest. */
+export function currentResult({ document, runs }: State): { run: Run; candidate: number } | undefined {
+  const chosen = document?.shown ?? document?.last;
+  const run = chosen && runs.find(({ id }) => id === chosen.run);
+  if (run) return { run, candidate: chosen.candidate };
+  const newest = runs.find(({ picture }) => picture.id === document?.picture.id);
+  return newest && { run: newest, candidate: 0 };
 }
+
+/** The run of the current result. */
+export const currentRun = (state: State): Run | undefined => currentResult(state)?.run;
 
 /** The model that serves most of the requests that name none; any one while there is no default. */
 export const defaultModel = ({ models }: Pick<State, 'models'>): ModelInfo | undefined =>

@@ -57,7 +57,15 @@ export interface Picture {
 export interface Document {
   picture: Picture;
   mask: MaskRef;
-  shown?: { run: string; candidate: number };
+  shown?: Choice;
+  /** While the hole is on display: the result that was before it was changed. */
+  last?: Choice;
+}
+
+/** A candidate of a run. */
+export interface Choice {
+  run: string;
+  candidate: number;
 }
 
 export interface Step {

@@ -1,6 +1,6 @@
 import type { App } from '../actions/app.ts';
 import type { Editing } from '../actions/editing.ts';
-import { currentRun, shownRun } from '../state/select.ts';
+import { currentResult, shownRun } from '../state/select.ts';
 import type { Run, State } from '../state/types.ts';
 import { byId, create, saveFile } from './dom.ts';
 
@@ -17,7 +17,7 @@ export class Results {
     const { store } = app;
     const toggle = (name: keyof State['show'], id: string) =>
       byId(id).addEventListener('click', () => {
-        this.#showResult();
+        void editing.showResult(); // they show something of it
         const { show } = store.state;
         store.set({ show: { ...show, [name]: !show[name] } });
       });
@@ -29,20 +29,12 @@ export class Results {
     });
     this.#dragDivider();
     byId('keep').addEventListener('click', () => {
-      this.#showResult();
       void editing.keep();
       app.stage.surface.focus(); // to paint on
     });
     byId('download').addEventListener('click', () => this.#markSaved());
     byId('copy').addEventListener('click', () => void this.#copy());
     store.onChange((state, before) => this.#render(state, before));
-  }
-
-  /** The buttons work on the newest result while the hole is on display. */
-  #showResult(): void {
-    const { state } = this.#app.store;
-    const run = currentRun(state);
-    if (run && !shownRun(state)) this.#editing.choose(run.id, 0);
   }
 
   #dragDivider(): void {
@@ -63,10 +55,10 @@ export class Results {
   }
 
   #shown() {
-    const { state } = this.#app.store;
-    const run = currentRun(state);
-    const index = shownRun(state) ? (state.document?.shown?.candidate ?? 0) : 0;
-    return run && { run, index, candidate: run.candidates[index] };
+    const result = currentResult(this.#app.store.state);
+    if (!result) return undefined;
+    const { run, candidate: index } = result;
+    return { run, index, candidate: run.candidates[index] };
   }
 
   #markSaved(): void {
@@ -138,7 +130,7 @@ export class Results {
         const image = create('img', { src: thumbnail, alt: `Variation ${i + 1}` });
         const button = create('button', { type: 'button' }, image);
         Object.assign(button.dataset, { run: run.id, candidate: String(i) });
-        button.addEventListener('click', () => this.#editing.choose(run.id, i));
+        button.addEventListener('click', () => void this.#editing.choose(run.id, i));
         return button;
       });
       const title = `${model}, ${sampler}, ${steps} steps`;
