@@ -213,6 +213,21 @@ describe.skipIf(!hasChromium)('the editor', () => {
     expect({ width, height }).toEqual({ width: 80, height: 72 });
   });
 
+  test('a frame that is not applied stays in sight with every tool, and goes with its picture', async () => {
+    const page = await pages.open();
+    await openFile(page, FACE);
+    await openFile(page, 'examples/face-2.png');
+    await expect.poll(() => page.getAttribute('#undo', 'title')).toBe('Undo: open a picture (Ctrl+Z)');
+    await page.keyboard.press('x');
+    await page.fill('#frame-left', '8');
+    await page.locator('[name=tool][value=brush]').check({ force: true });
+    expect(await page.isVisible('#frame-handles')).toBe(false);
+    expect(await page.isVisible('#frame-line')).toBe(true);
+    await page.click('#undo');
+    await expect.poll(() => page.isVisible('#frame-line')).toBe(false);
+    expect(await page.inputValue('#frame-left')).toBe('0');
+  });
+
   test('pictures are dropped anywhere and pasted', async () => {
     const page = await pages.open();
     const give = (kind: 'drop' | 'paste', colour: string) =>

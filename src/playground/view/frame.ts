@@ -72,8 +72,11 @@ export class Frame {
   }
 
   #render({ tool, document: current, viewport, frame, cursor, brush, fill }: State): void {
-    const framing = tool === 'frame' && current !== undefined && !fill;
-    byId('frame-handles').hidden = byId('frame-line').hidden = !framing;
+    const canExtend = current !== undefined && !fill;
+    const framing = canExtend && tool === 'frame';
+    const isPending = canExtend && Object.values(frame).some((side) => side > 0);
+    byId('frame-handles').hidden = !framing;
+    byId('frame-line').hidden = !framing && !isPending; // the next fill extends the picture, whatever the tool is
     if (current) {
       const { width, height } = current.picture;
       const from = toStage(viewport, { x: -frame.left, y: -frame.top });
