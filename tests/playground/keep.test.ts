@@ -158,8 +158,17 @@ describe.skipIf(!hasChromium)('work is kept', () => {
     await left;
   });
 
-  test('each tab keeps its own work, and what a closed tab stored is deleted a week later', async () => {
-    const first = await pages.open();
+  test.each([
+    'with',
+    'without',
+  ])('each tab keeps its own work, and what a closed tab stored is deleted a week later (%s locks)', async (locks) => {
+    const first = await pages.open({ url: 'about:blank' });
+    if (locks === 'without')
+      await first.context().addInitScript(() => {
+        // as where the page does not come from a secure origin
+        Object.defineProperty(Navigator.prototype, 'locks', { value: undefined });
+      });
+    await first.goto(pages.service.url);
     await openFile(first, FACE);
     await drag(first, [0.3, 0.5], [0.7, 0.5]);
     await stored(first);

@@ -1,8 +1,7 @@
+import { claim } from './claim.ts';
 import { session } from './session.ts';
 
-const LOCK_MS = 1000;
-const LOCK = 'ddpm-inpaint/';
-/** A tab that is on another page, or that the browser has put to sleep, holds no lock. Its work is kept for this long. */
+/** A tab that is on another page, or that the browser has put to sleep, claims no record. Its work is kept for this long. */
 const KEPT_MS = 7 * 24 * 60 * 60 * 1000;
 
 /** IndexedDB: one record of plain data for the page, and the files that it names. */
@@ -15,13 +14,13 @@ export class Database {
 
   /** False where the browser stores nothing, as in some private windows. */
   async open(): Promise<boolean> {
-    this.#record = session.get('record') ?? this.#record;
-    if (!(await holdLock(this.#record))) {
-      this.#record = `tab-${Math.random().toString(36).slice(2)}`;
-      await holdLock(this.#record);
-    }
-    session.set('record', this.#record); // a duplicated tab has a copy of it, but not the lock
     try {
+      this.#record = session.get('record') ?? this.#record;
+      if (!(await claim(this.#record))) {
+        this.#record = `tab-${Math.random().toString(36).slice(2)}`;
+        await claim(this.#record);
+      }
+      session.set('record', this.#record); // a duplicated tab has a copy of the name, but not the record
       const request = indexedDB.open('ddpm-inpaint', 1);
       request.onupgradeneeded = () => {
         request.result.createObjectStore('records');
@@ -53,12 +52,11 @@ export class Database {
 
   /** Deletes what tabs stored long ago that are not open. The work of `current` is brought back in a new tab. */
   async #dropAbandoned(): Promise<void> {
-    if (!navigator.locks) return;
-    const { held = [] } = await navigator.locks.query();
-    const kept = new Set(['current', this.#record, ...held.map(({ name }) => name?.slice(LOCK.length))]);
-    for (const key of await done(this.#store('records', 'readonly').getAllKeys())) {
+    const kept = new Set(['current', this.#record]);
+    for (const key of (await done(this.#store('records', 'readonly').getAllKeys())).map(String)) {
+      if (kept.has(key)) continue;
       const { savedMs = 0 } = (await done(this.#store('records', 'readonly').get(key))) ?? {};
-      if (Date.now() - savedMs < KEPT_MS) kept.add(String(key));
+      if (Date.now() - savedMs < KEPT_MS || !(await claim(key))) kept.add(key);
     }
     for (const store of ['records', 'files'] as const) {
       for (const key of await done(this.#store(store, 'readonly').getAllKeys()))
@@ -107,22 +105,5 @@ function completed(transaction: IDBTransaction): Promise<void> {
   return new Promise((resolve, reject) => {
     transaction.oncomplete = () => resolve();
     transaction.onabort = () => reject(transaction.error);
-  });
-}
-
-/**
- * Takes the lock of a record, which the tab holds until it is closed. A page that is reloaded holds it for a moment longer.
- * Resolves to false where another tab has it. Without locks (no secure origin) every tab is the only one.
- */
-function holdLock(record: string): Promise<boolean> {
-  if (!navigator.locks) return Promise.resolve(true);
-  return new Promise((resolve) => {
-    const hold = () => {
-      resolve(true);
-      return new Promise<void>(() => {});
-    };
-    navigator.locks
-      .request(LOCK + record, { signal: AbortSignal.timeout(LOCK_MS) }, hold)
-      .catch(() => resolve(false));
   });
 }
