@@ -48,3 +48,11 @@ test('why a model could not draw is said', () => {
     text: `The model could not draw this picture: ${why}. Fill again.`,
   });
 });
+
+test.each([
+  [403, 'fill', 'The service refused this: HTTP status 403.'],
+  [404, 'fill', 'The service refused this: HTTP status 404.'],
+  [413, 'open', 'This picture’s file is larger than the service accepts. Open a smaller copy of it.'],
+])('an answer of a proxy, with status %i and no problem document', (status, place, text) => {
+  expect(sentenceFor(new ServiceError(status))).toMatchObject({ place, text });
+});

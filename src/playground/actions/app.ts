@@ -1,5 +1,5 @@
 import type { Store } from '../state/store.ts';
-import type { Place } from '../state/types.ts';
+import type { Place, State } from '../state/types.ts';
 import type { Stage } from '../view/stage.ts';
 import type { Studio } from '../worker/client.ts';
 
@@ -10,10 +10,13 @@ export interface App {
   stage: Stage;
 }
 
-/** Shows a sentence beside what caused it. Pictures are opened from the lesson too, but the sentence is in the editor. */
-export function complain({ store }: App, place: Place, text: string): void {
+/**
+ * Shows a sentence beside what caused it. Pictures are opened from the lesson too, but the sentence is in the editor.
+ * `tooLarge`: the picture that it is about, if a smaller copy is to be offered.
+ */
+export function complain({ store }: App, place: Place, text: string, tooLarge?: State['tooLarge']): void {
   store.set({ errors: { ...store.state.errors, [place]: text } });
-  if (place === 'open') store.set({ tab: 'editor' });
+  if (place === 'open') store.set({ tab: 'editor', tooLarge });
 }
 
 /** Takes a sentence away: what it was about has changed. */

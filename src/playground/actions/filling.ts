@@ -98,8 +98,14 @@ export class Filling {
     } catch (error) {
       store.set({ document: before, fill: undefined, message: stop.signal.aborted ? 'Cancelled.' : '' });
       if (stop.signal.aborted) return;
-      const { place, text } = sentenceFor(error, store.state.settings);
-      complain(this.#app, place, text);
+      const { limits, settings } = store.state;
+      const { place, text, offersSmaller } = sentenceFor(error, settings);
+      // Perhaps a proxy refused it, whose limit the page does not know.
+      const half = limits && {
+        ...limits,
+        max_upload_bytes: Math.min(limits.max_upload_bytes, picture.file.size / 2),
+      };
+      complain(this.#app, place, text, offersSmaller && half ? { picture, limits: half } : undefined);
     }
   }
 

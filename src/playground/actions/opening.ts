@@ -17,8 +17,6 @@ export class Opening {
   readonly #filling: Filling;
   /** Resolves when the work of the last visit is back, which must not be replaced unseen. */
   readonly #restored: Promise<void>;
-  /** A picture that is too large for the service. */
-  #refused: { file: Blob; name: string; transparent: boolean } | undefined;
   /** A face that is being generated. */
   #generated: Promise<void> | undefined;
   /** Counts what was chosen to be opened: the last choice is shown, whichever is decoded first. */
@@ -72,7 +70,6 @@ export class Opening {
     const { store, studio, stage } = this.#app;
     if (!current()) return false;
     settle(this.#app, 'open', 'fill', 'mask');
-    this.#refused = undefined;
     store.set({ message: 'Opening the picture…' });
     try {
       const { levels, mask, parameters, ...opened } = await studio.openPicture(file);
@@ -81,10 +78,11 @@ export class Opening {
         return false;
       };
       if (!current()) return drop();
-      const refusal = store.state.limits && checkLimits({ ...opened, bytes: file.size }, store.state.limits);
+      const { limits } = store.state;
+      const refusal = limits && checkLimits({ ...opened, bytes: file.size }, limits);
       if (refusal) {
-        this.#refused = { file, name, transparent: opened.transparent };
-        complain(this.#app, 'open', refusal);
+        const { transparent } = opened;
+        complain(this.#app, 'open', refusal, { picture: { file, name, transparent }, limits });
         store.set({ message: '' });
         return drop();
       }
@@ -149,18 +147,13 @@ export class Opening {
     });
   }
 
-  get canShrink(): boolean {
-    return this.#refused !== undefined;
-  }
-
   /** Opens a smaller copy of the picture that was too large. */
   async shrink(): Promise<void> {
     const { store, studio } = this.#app;
-    const { limits } = store.state;
-    const refused = this.#refused;
-    if (!refused || !limits) return;
-    const { file, transparent } = refused;
-    const name = refused.name.replace(/(\.\w+)?$/, transparent ? '-smaller.png' : '-smaller.jpg');
+    if (!store.state.tooLarge) return;
+    const { picture, limits } = store.state.tooLarge;
+    const { file, transparent } = picture;
+    const name = picture.name.replace(/(-smaller)?(\.\w+)?$/, transparent ? '-smaller.png' : '-smaller.jpg');
     await this.#opening('Making a smaller copy…', async (current) => {
       try {
         await this.#show(await studio.shrink(file, limits, transparent), name, current);

@@ -17,7 +17,9 @@ export class ServiceError extends Error {
   readonly requestId: string | undefined;
 
   constructor(status: number, problem: Problem = {}, headers?: Headers) {
-    super(problem.detail ?? problem.title ?? 'The service does not answer.');
+    super(
+      problem.detail ?? problem.title ?? (status ? `HTTP status ${status}` : 'The service does not answer.'),
+    );
     this.status = status;
     this.problem = problem;
     const after = headers?.get('retry-after');

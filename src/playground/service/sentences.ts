@@ -5,6 +5,8 @@ import { ServiceError } from './http.ts';
 export interface Sentence {
   place: Place;
   text: string;
+  /** Whether a smaller copy of the picture may be accepted. */
+  offersSmaller?: boolean;
 }
 
 const FIELDS: Record<string, string> = {
@@ -30,6 +32,7 @@ const BY_SLUG: Record<string, Sentence> = {
   'upload-too-large': {
     place: 'open',
     text: 'This picture’s file is larger than the service accepts. Open a smaller copy of it.',
+    offersSmaller: true,
   },
   'picture-too-slow': {
     place: 'open',
@@ -66,7 +69,9 @@ export function sentenceFor(error: unknown, settings?: Settings): Sentence {
     return { place: 'fill', text: `The model could not draw this picture: ${error.message}. Fill again.` };
   if (error.slug === 'picture-too-large' && field !== 'num_images')
     return { place: 'open', text: `This picture is too large for the service: ${error.message}.` };
-  const known = BY_SLUG[error.slug];
+  // A proxy answers with a page of its own.
+  const slug = error.slug || (error.status === 413 ? 'upload-too-large' : '');
+  const known = BY_SLUG[slug];
   if (!known && field in FIELDS) return { place: field as Place, text: `${FIELDS[field]}: ${first.detail}.` };
   if (known) return known;
   if (error.status === 0)

@@ -211,6 +211,8 @@ export interface State {
   /** What the page says aloud and below the buttons. */
   message: string;
   errors: Partial<Record<Place, string>>;
+  /** The picture that `errors.open` calls too large, and the limits for a smaller copy of it. */
+  tooLarge?: { picture: Pick<Picture, 'file' | 'name' | 'transparent'>; limits: Limits };
   service: 'asking' | 'loading' | 'ready' | 'unreachable' | 'locked';
   models: ModelInfo[];
   limits?: Limits;

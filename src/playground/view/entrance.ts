@@ -54,7 +54,7 @@ export function listenForPictures(app: App, opening: Opening): void {
     if (pasted) void opening.open(pasted, pasted.name || 'pasted.png');
   });
   listenToQuestions(app);
-  app.store.onChange((state, before) => render(opening, state, before));
+  app.store.onChange(render);
 }
 
 function listenToQuestions({ store }: App): void {
@@ -66,11 +66,11 @@ function listenToQuestions({ store }: App): void {
   });
 }
 
-function render(opening: Opening, state: State, before: State): void {
+function render(state: State, before: State): void {
   const { document: current, question, service } = state;
   byId('empty').hidden = current !== undefined && !state.choosing;
   byId('close').textContent = state.choosing ? 'Back to the picture' : 'Examples';
-  byId('shrink-row').hidden = !opening.canShrink || !state.errors.open;
+  byId('shrink-row').hidden = !state.tooLarge || !state.errors.open;
   byId('editor').classList.toggle('working', current !== undefined);
   byId('stage').ariaBusy = String(state.opening);
   if (question !== before.question) renderQuestion(question);

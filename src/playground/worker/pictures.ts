@@ -120,7 +120,7 @@ export async function shrink(
   let scale = Math.min(1, Math.sqrt(max_pixels / (width * height)), max_side / Math.max(width, height));
   for (;;) {
     const smaller = await copy(bitmap, scale, transparent ? 'image/png' : 'image/jpeg');
-    if (smaller.size < 0.9 * max_upload_bytes) return smaller;
+    if (smaller.size < 0.9 * max_upload_bytes || scale * Math.max(width, height) < 1) return smaller;
     scale *= 0.7;
   }
 }
