@@ -5,6 +5,11 @@ import { panned, toPicture, zoomed } from './viewport.ts';
 
 const NAMES = { stroke: 'stroke', rectangle: 'rectangle', lasso: 'lasso' } as const;
 
+/** Values of `button`. A pen's button at its side is that of the context menu, which paints nothing. */
+const PRIMARY = 0;
+const MIDDLE = 1;
+const ERASER = 5;
+
 /** Mouse, pen and fingers on the canvas: paint, zoom and pan. One finger paints, two move the picture. */
 export class Pointer {
   readonly #app: App;
@@ -42,7 +47,7 @@ export class Pointer {
 
   #press(event: PointerEvent): void {
     const { tool, fill, document: current, cursor } = this.#state;
-    if (!current || (event.button > 1 && event.pointerType === 'mouse')) return;
+    if (!current || ![PRIMARY, MIDDLE, ERASER].includes(event.button)) return;
     event.preventDefault();
     const { surface } = this.#app.stage;
     surface.focus({ preventScroll: true });
@@ -53,11 +58,12 @@ export class Pointer {
       this.#app.store.set({ drawing: undefined }); // what the first finger began was meant as a gesture
       this.#mode = 'pinch';
     } else if (this.#down.size > 2) return;
-    else if (this.space || event.button === 1 || tool === 'pan' || tool === 'frame' || fill)
+    else if (this.space || event.button === MIDDLE || tool === 'pan' || tool === 'frame' || fill)
       this.#mode = 'pan';
     else {
       this.#mode = 'draw';
-      this.#app.store.set({ drawing: begun(this.#state, toPicture(this.#state.viewport, this.#at(event))) });
+      const at = toPicture(this.#state.viewport, this.#at(event));
+      this.#app.store.set({ drawing: begun(this.#state, at, event.button === ERASER) });
     }
   }
 
@@ -127,9 +133,9 @@ export class Pointer {
   }
 }
 
-/** The shape that begins at a point with the chosen tool. */
-export function begun({ tool, brush }: State, at: Point): Shape {
-  const erase = tool === 'eraser';
+/** The shape that begins at a point with the chosen tool. isEraser: whether it is drawn with a pen's eraser. */
+export function begun({ tool, brush }: State, at: Point, isEraser = false): Shape {
+  const erase = tool === 'eraser' || isEraser;
   if (tool === 'rectangle')
     return { kind: 'rectangle', box: { left: at.x, top: at.y, width: 0, height: 0 }, erase };
   if (tool === 'lasso') return { kind: 'lasso', points: [at], erase };
