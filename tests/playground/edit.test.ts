@@ -56,6 +56,41 @@ describe.skipIf(!hasChromium)('the editor', () => {
     expect(await holeOf(page)).toBe(0);
   });
 
+  test('a pen’s eraser takes away, and its button at the side paints nothing', async () => {
+    const page = await pages.open();
+    await openFile(page, FACE);
+    await drag(page, [0.3, 0.5], [0.7, 0.5]);
+    const stroke = await holeOf(page);
+    const { x, y } = await onScreen(page, [0.5, 0.45]); // a dot there reaches beyond the stroke
+    const touch = (button: number) =>
+      page.locator('#surface').evaluate(
+        (surface, [clientX, clientY, button]) => {
+          const pen = { pointerId: 1, pointerType: 'pen', button, clientX, clientY }; // 1: that of the mouse, which exists
+          for (const type of ['pointerdown', 'pointerup']) surface.dispatchEvent(new PointerEvent(type, pen));
+        },
+        [x, y, button],
+      );
+    await touch(2);
+    expect(await holeOf(page)).toBe(stroke);
+    await touch(5);
+    await expect.poll(() => page.getAttribute('#undo', 'title')).toBe('Undo: erase stroke (Ctrl+Z)');
+    expect(await holeOf(page)).toBeLessThan(stroke);
+  });
+
+  test('keys change nothing while the picture is covered by the ways to begin', async () => {
+    const page = await pages.open();
+    await openFile(page, FACE);
+    await drag(page, [0.3, 0.5], [0.7, 0.5]);
+    const hole = await holeOf(page);
+    await page.click('#close');
+    for (const key of ['Delete', 'i', 'Control+z', 'Control+Enter']) await page.keyboard.press(key);
+    await page.click('#close');
+    expect(await page.getAttribute('#undo', 'title')).toBe('Undo: stroke (Ctrl+Z)');
+    expect(await holeOf(page)).toBe(hole);
+    expect(await page.textContent('#fill')).toBe('Fill');
+    expect(await page.locator('#runs button').count()).toBe(0);
+  });
+
   test('grow, shrink, invert and clear can be undone', async () => {
     const page = await pages.open();
     await openFile(page, FACE);

@@ -69,7 +69,8 @@ export class Keyboard {
     const { target, key } = event;
     if (key === 'Escape' && state.drawing) return this.#do(() => store.set({ drawing: undefined }));
     if (key === 'Escape' && state.fill && !state.question) return this.#do(() => void this.#filling.cancel());
-    if (state.tab !== 'editor' || !state.document || state.question || isTyping(target)) return false;
+    const isCovered = !state.document || state.choosing || state.question; // nobody would see what a key changes
+    if (state.tab !== 'editor' || isCovered || isTyping(target)) return false;
     const command = event.ctrlKey || event.metaKey;
     const letter = key.toLowerCase();
     if (command) {
