@@ -19,6 +19,56 @@ describe.skipIf(!hasChromium)('errors on the page', () => {
     expect(await page.textContent('#error-open')).toBe('');
   });
 
+  test('offer a smaller copy of a picture whose file a proxy refuses', async () => {
+    const page = await pages.open({ expected: /413/ });
+    const contentType = 'text/html';
+    await page.route('**/v1/jobs', (route) =>
+      route.fulfill({ status: 413, contentType, body: '<h1>413</h1>' }),
+    );
+    await openFile(page, FACE);
+    await drag(page, [0.3, 0.5], [0.7, 0.5]);
+    await page.click('#fill');
+    await expect.poll(() => page.textContent('#error-open')).toMatch(/larger than the service accepts/);
+    await page.click('#shrink');
+    await expect.poll(() => page.inputValue('#curl')).toContain('image=@face-1-smaller.jpg');
+    expect(await page.isVisible('#shrink')).toBe(false);
+  });
+
+  test('about a model that is gone renew the list of models', async () => {
+    const page = await pages.open({ expected: /404/ });
+    await expect.poll(() => page.textContent('#model-hint')).toContain('celeba');
+    await openFile(page, FACE);
+    await drag(page, [0.3, 0.5], [0.7, 0.5]);
+    await page.route('**/v1/models', async (route) => {
+      const { models } = await (await route.fetch()).json();
+      await route.fulfill({ json: { models: [{ ...models[0], ref: 'new@1', default: true }] } });
+    });
+    const gone = { type: '/problems/unknown-model', errors: [{ pointer: '#/model', detail: 'unknown' }] };
+    await page.route('**/v1/jobs', (route) => route.fulfill({ status: 404, json: gone }));
+    await page.click('#fill');
+    await expect
+      .poll(() => page.textContent('#error-model'))
+      .toMatch(/^The service does not have this model/);
+    await expect
+      .poll(() => page.locator('#field-model option').allTextContents())
+      .toEqual(['Default', 'new@1']);
+  });
+
+  test('go with “Reset settings”, and so does text that is no number', async () => {
+    const page = await pages.open();
+    await openFile(page, FACE);
+    await page.click('#details summary');
+    const steps = page.locator('[name=steps]');
+    const isUnreadable = () => steps.evaluate((input) => (input as HTMLInputElement).validity.badInput);
+    await steps.pressSequentially('1e');
+    expect(await isUnreadable()).toBe(true);
+    await page.click('#fill');
+    await expect.poll(() => page.textContent('#error-steps')).toMatch(/^Steps must be/);
+    await page.click('#reset');
+    await expect.poll(isUnreadable).toBe(false);
+    expect(await page.textContent('#error-steps')).toBe('');
+  });
+
   test('are in sight when an example of the lesson cannot be loaded', async () => {
     const page = await pages.open({ expected: /404/ });
     await page.route('**/examples/*', (route) => route.fulfill({ status: 404 }));

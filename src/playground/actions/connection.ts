@@ -11,6 +11,9 @@ export class Connection {
 
   constructor(app: App) {
     this.#app = app;
+    app.store.onChange(({ errors }, before) => {
+      if (errors.model && errors.model !== before.errors.model) void this.check(); // that model is gone: the list is old
+    });
   }
 
   readonly check = async (): Promise<void> => {
