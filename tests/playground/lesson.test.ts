@@ -34,6 +34,24 @@ describe.skipIf(!hasChromium)('the lesson', () => {
     await page.click('#play');
   });
 
+  test('says what the network of the model predicts, and how it fills', async () => {
+    const page = await pages.open();
+    await page.click('#tab-lesson');
+    const said = () => page.textContent('#how-reversed');
+    await expect.poll(said).toMatch(/predicts v = .* To fill a hole, the network also sees the known pixels/);
+    await page.route('**/v1/models', async (route) => {
+      const { models } = await (await route.fetch()).json();
+      const [{ card, ...first }] = models;
+      const other = { ...card, prediction: 'epsilon', conditioning: 'none' };
+      await route.fulfill({ json: { models: [{ ...first, default: true, card: other }] } });
+    });
+    await page.reload();
+    await page.click('#tab-lesson');
+    await expect
+      .poll(said)
+      .toMatch(/predicts ε\. .* To fill a hole, the known pixels are put in at every step/);
+  });
+
   test('opens while a hole is on display', async () => {
     const page = await pages.open();
     await openFile(page, FACE);

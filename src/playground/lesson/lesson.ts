@@ -6,7 +6,7 @@ import type { ModelInfo, State } from '../state/types.ts';
 import { byId, setText } from '../view/dom.ts';
 import { Curve } from './curve.ts';
 import { createStrip, stills, visited } from './filmstrip.ts';
-import { createLesson } from './markup.ts';
+import { createLesson, howReversed } from './markup.ts';
 import { type Noising, noising, paintNoise, paintNoised, paintSignal, SIDE } from './noising.ts';
 
 const EXAMPLE = 'playground/examples/face-1.png';
@@ -62,6 +62,7 @@ export class Lesson {
       this.#schedule = scheduleFrom(model.card.schedule);
       byId<HTMLInputElement>('t').max = String(this.#schedule.T - 1);
       this.#curve.draw(this.#schedule, visited(run, model));
+      setText(byId('how-reversed'), howReversed(model.card));
       this.#renderStrip(state, model);
       this.#strip = run;
     }

@@ -1,3 +1,5 @@
+import type { PredictionType } from '../../diffusion/prediction.ts';
+import type { ModelInfo } from '../state/types.ts';
 import { create } from '../view/dom.ts';
 
 /** The lesson's text and controls. Everything that changes has an id. */
@@ -83,12 +85,7 @@ function reverse(): HTMLElement {
     'section',
     {},
     create('h2', { textContent: '3. Reverse: your last fill, step by step' }),
-    paragraph(
-      'The networks that come with this service see x_t and t, and predict v = √ᾱ · ε − √(1 − ᾱ) · x₀. With the equation of part 1, that gives an estimate of the clean ' +
-        'picture. The sampler moves a little towards it, to the next smaller t, and asks again. Early estimates are blurred: ' +
-        'they are the mean of all pictures that are still possible. To fill a hole, they also see the known pixels and ' +
-        'the mask, and only the hole begins as noise.',
-    ),
+    create('p', { id: 'how-reversed' }),
     create('p', {
       id: 'strip-waiting',
       className: 'hint',
@@ -105,6 +102,22 @@ function reverse(): HTMLElement {
     create('div', { id: 'strip' }),
   );
 }
+
+const PREDICTED: Record<PredictionType, string> = {
+  epsilon: 'ε. With the equation of part 1, that gives an estimate of the clean picture',
+  v: 'v = √ᾱ · ε − √(1 − ᾱ) · x₀. With the equation of part 1, that gives an estimate of the clean picture',
+  sample: 'x₀, the clean picture',
+};
+const FILLED: Record<ModelInfo['card']['conditioning'], string> = {
+  inpaint: 'the network also sees the known pixels and the mask, and only the hole begins as noise.',
+  none: 'the known pixels are put in at every step, with as much noise as x_t has. This is RePaint.',
+};
+
+/** How a model draws and fills, step by step. */
+export const howReversed = ({ prediction, conditioning }: ModelInfo['card']): string =>
+  `The network sees x_t and t, and predicts ${PREDICTED[prediction]}. The sampler moves a little towards the estimate, ` +
+  'to the next smaller t, and asks again. Early estimates are blurred: they are the mean of all pictures that are still ' +
+  `possible. To fill a hole, ${FILLED[conditioning]}`;
 
 const paragraph = (text: string) => create('p', { textContent: text });
 const button = (id: string, text: string) => create('button', { type: 'button', id, textContent: text });

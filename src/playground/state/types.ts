@@ -1,3 +1,4 @@
+import type { PredictionType } from '../../diffusion/prediction.ts';
 import type { ScheduleConfig } from '../../diffusion/schedule.ts';
 import type { Spacing } from '../../diffusion/timesteps.ts';
 
@@ -175,6 +176,8 @@ export interface ModelInfo {
   card: {
     resolution: number;
     description?: string;
+    conditioning: 'inpaint' | 'none';
+    prediction: PredictionType;
     schedule: ScheduleConfig;
     sampling?: { spacing: Spacing; final_timestep: number };
     defaults: { sampler: string; steps: number; eta: number };
