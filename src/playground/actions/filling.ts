@@ -82,7 +82,8 @@ export class Filling {
         accepted: (accepted: AcceptedJob) => change({ job: accepted }),
       };
       const { answer, files } = await fill(request, reports, stop.signal, job);
-      const candidates = await Promise.all(files.map((file) => this.#candidate(file)));
+      const candidates: Candidate[] = [];
+      for (const file of files) candidates.push(await this.#candidate(file)); // decoded, each takes much memory
       stop.signal.throwIfAborted();
       const { frames = [], visits = [], job: done } = store.state.fill ?? {};
       this.#show(before, {

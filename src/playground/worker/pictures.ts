@@ -69,19 +69,30 @@ function transparentPart(bitmap: ImageBitmap): Uint8Array | undefined {
   return hole;
 }
 
+/** Decodes a picture for `use`. Its memory is given back at once: the browser would do that some time later. */
+async function withBitmap<T>(file: Blob, use: (bitmap: ImageBitmap) => T): Promise<Awaited<T>> {
+  const bitmap = await createImageBitmap(file);
+  try {
+    return await use(bitmap);
+  } finally {
+    bitmap.close();
+  }
+}
+
 /** A mask from a file: white is the hole. */
 export async function openMask(
   file: Blob,
   { width, height }: { width: number; height: number },
 ): Promise<MaskRef> {
-  const bitmap = await createImageBitmap(file);
-  if (bitmap.width !== width || bitmap.height !== height) {
-    throw new Error(
-      `The mask is ${bitmap.width} × ${bitmap.height} px, but the picture is ${width} × ${height} px. ` +
-        'Choose a mask of the same size.',
-    );
-  }
-  const { data } = drawn(bitmap, width, height).getImageData(0, 0, width, height);
+  const { data } = await withBitmap(file, (bitmap) => {
+    if (bitmap.width !== width || bitmap.height !== height) {
+      throw new Error(
+        `The mask is ${bitmap.width} × ${bitmap.height} px, but the picture is ${width} × ${height} px. ` +
+          'Choose a mask of the same size.',
+      );
+    }
+    return drawn(bitmap, width, height).getImageData(0, 0, width, height);
+  });
   const mask = new Uint8Array(width * height);
   for (let i = 0; i < mask.length; i++) {
     const luma = 0.299 * data[4 * i] + 0.587 * data[4 * i + 1] + 0.114 * data[4 * i + 2];
@@ -103,26 +114,28 @@ function drawn(bitmap: ImageBitmap, width: number, height: number, left = 0, top
   return context;
 }
 
-export async function thumbnail(file: Blob): Promise<Blob> {
-  const bitmap = await createImageBitmap(file);
-  const scale = Math.min(1, THUMBNAIL / Math.min(bitmap.width, bitmap.height));
-  return copy(bitmap, scale, 'image/webp');
+export function thumbnail(file: Blob): Promise<Blob> {
+  return withBitmap(file, (bitmap) => {
+    const scale = Math.min(1, THUMBNAIL / Math.min(bitmap.width, bitmap.height));
+    return copy(bitmap, scale, 'image/webp');
+  });
 }
 
 /** A copy that is small enough for the service. That of a transparent picture is a PNG, as JPEG knows no hole. */
-export async function shrink(
+export function shrink(
   file: Blob,
   { max_pixels, max_side, max_upload_bytes }: Limits,
   transparent: boolean,
 ): Promise<Blob> {
-  const bitmap = await createImageBitmap(file);
-  const { width, height } = bitmap;
-  let scale = Math.min(1, Math.sqrt(max_pixels / (width * height)), max_side / Math.max(width, height));
-  for (;;) {
-    const smaller = await copy(bitmap, scale, transparent ? 'image/png' : 'image/jpeg');
-    if (smaller.size < 0.9 * max_upload_bytes || scale * Math.max(width, height) < 1) return smaller;
-    scale *= 0.7;
-  }
+  return withBitmap(file, async (bitmap) => {
+    const { width, height } = bitmap;
+    let scale = Math.min(1, Math.sqrt(max_pixels / (width * height)), max_side / Math.max(width, height));
+    for (;;) {
+      const smaller = await copy(bitmap, scale, transparent ? 'image/png' : 'image/jpeg');
+      if (smaller.size < 0.9 * max_upload_bytes || scale * Math.max(width, height) < 1) return smaller;
+      scale *= 0.7;
+    }
+  });
 }
 
 function copy(bitmap: ImageBitmap, scale: number, type: string): Promise<Blob> {
@@ -141,7 +154,7 @@ export async function extend(
   by: { left: number; top: number; right: number; bottom: number },
 ): Promise<{ file: Blob; mask: MaskRef; width: number; height: number }> {
   const size = { width: width + by.left + by.right, height: height + by.top + by.bottom };
-  const context = drawn(await createImageBitmap(file), size.width, size.height, by.left, by.top);
+  const context = await withBitmap(file, (bitmap) => drawn(bitmap, size.width, size.height, by.left, by.top));
   const extended = await context.canvas.convertToBlob({ type: 'image/png' });
   return {
     file: extended,
@@ -152,14 +165,15 @@ export async function extend(
 
 /** The middle square of a picture, at most `side` pixels wide, as RGB values in -1..1. */
 export async function square(file: Blob, side: number): Promise<{ size: number; rgb: Float32Array }> {
-  const bitmap = await createImageBitmap(file);
-  const short = Math.min(bitmap.width, bitmap.height);
-  const size = Math.min(short, side);
-  const context = blank(size, size);
-  context.imageSmoothingQuality = 'high';
-  const left = (bitmap.width - short) >> 1;
-  context.drawImage(bitmap, left, (bitmap.height - short) >> 1, short, short, 0, 0, size, size);
-  const { data } = context.getImageData(0, 0, size, size);
+  const { data, width: size } = await withBitmap(file, (bitmap) => {
+    const short = Math.min(bitmap.width, bitmap.height);
+    const size = Math.min(short, side);
+    const context = blank(size, size);
+    context.imageSmoothingQuality = 'high';
+    const left = (bitmap.width - short) >> 1;
+    context.drawImage(bitmap, left, (bitmap.height - short) >> 1, short, short, 0, 0, size, size);
+    return context.getImageData(0, 0, size, size);
+  });
   const rgb = new Float32Array(3 * size * size); // three planes, as in the service
   for (let i = 0; i < size * size; i++)
     for (let c = 0; c < 3; c++) rgb[c * size * size + i] = data[4 * i + c] / 127.5 - 1;
@@ -181,11 +195,13 @@ export function decodeBase64(base64: string, type: string): Blob {
 
 /** A map of where the candidates differ, from dark (alike) over purple to yellow; transparent where they are equal. */
 export async function heatmap(base64: string): Promise<ImageBitmap> {
-  const bitmap = await createImageBitmap(decodeBase64(base64, 'image/png'));
-  const scale = Math.min(1, 1536 / Math.max(bitmap.width, bitmap.height));
-  const context = blank(Math.ceil(bitmap.width * scale), Math.ceil(bitmap.height * scale));
+  const context = await withBitmap(decodeBase64(base64, 'image/png'), (bitmap) => {
+    const scale = Math.min(1, 1536 / Math.max(bitmap.width, bitmap.height));
+    const small = blank(Math.ceil(bitmap.width * scale), Math.ceil(bitmap.height * scale));
+    small.drawImage(bitmap, 0, 0, small.canvas.width, small.canvas.height);
+    return small;
+  });
   const { canvas } = context;
-  context.drawImage(bitmap, 0, 0, canvas.width, canvas.height);
   const image = context.getImageData(0, 0, canvas.width, canvas.height);
   for (let i = 0; i < image.data.length; i += 4) {
     const value = image.data[i];
