@@ -124,8 +124,9 @@ export class InpaintClient {
 
   /**
    * Fills the hole of a picture as a job, which waits for its turn and outlives connections: one picture for each
-   * candidate. With the task `sample` there is no picture, and new ones are drawn. Sending it again creates no second job. When the signal aborts, the job is cancelled, and the
-   * promise rejects when the service has confirmed that, after 5 s at the latest.
+   * candidate. With the task `sample` there is no picture, and new ones are drawn. Sending it again creates no second job.
+   * When the signal aborts, the job is cancelled, and the promise rejects when the service has confirmed that, after 5 s at
+   * the latest.
    */
   async job(image: Picture | undefined, options: JobOptions = {}): Promise<Filled[]> {
     const { signal, onProgress, ...parameters } = options;
