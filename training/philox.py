@@ -1,7 +1,7 @@
 """The service's noise, written a second time: Philox 4x32-10 (Salmon et al. 2011, section 3.3) and the Box-Muller transform.
 
-np.random.Philox is another generator (4x64 bits). src/diffusion/noise.ts gives the same numbers as `gaussian`; tests/vectors/golden.json
-holds the two to each other.
+np.random.Philox is another generator (4x64 bits). src/diffusion/noise.ts gives the same numbers as `gaussian` and
+`gaussian_pixel`; tests/vectors/golden.json holds the two to each other.
 """
 
 import numpy as np
@@ -29,7 +29,20 @@ def gaussian(seed: int, candidate: int, step: int, length: int) -> np.ndarray:
     """
     blocks = np.arange(-(-length // 4))
     counter = np.stack([blocks, *(np.full_like(blocks, word) for word in (step, candidate, 0))], 1)
-    words = philox(counter, (seed, 0)).astype(np.float64)
+    return normals(philox(counter, (seed, 0))).reshape(-1)[:length]
+
+
+def gaussian_pixel(seed: int, candidate: int, step: int, x: int, y: int, level: int) -> np.ndarray:
+    """float32 [3], standard normal: what the service draws for a pixel of a level of an image pyramid.
+
+    x, y: 0..65,535. The counter is (x + 2^16 y, step, candidate, level + 1), the key (seed, 0).
+    """
+    return normals(philox(np.array([[x + 2**16 * y, step, candidate, level + 1]]), (seed, 0)))[0, :3]
+
+
+def normals(words: np.ndarray) -> np.ndarray:
+    """float32 [N, 4], standard normal, of random words [N, 4] (Box & Muller 1958)."""
+    words = words.astype(np.float64)
     radius = np.sqrt(-2 * np.log((words[:, 0::2] + 0.5) / 2**32))
     angle = 2 * np.pi * words[:, 1::2] / 2**32
-    return np.stack([radius * np.cos(angle), radius * np.sin(angle)], 2).reshape(-1)[:length].astype(np.float32)
+    return np.stack([radius * np.cos(angle), radius * np.sin(angle)], 2).reshape(-1, 4).astype(np.float32)

@@ -3,6 +3,7 @@
     python vectors_golden.py        # after every new version of the model
 
 - noise: the service's counter-based noise under a few keys;
+- pixels: the noise of single pixels of windows;
 - network: predictions of the network for rows of noise, each at a timestep of its own;
 - run: the hole of an example picture filled by three DDPM steps, before it is put into the picture.
 
@@ -18,7 +19,7 @@ import torch
 from PIL import Image
 
 import diffusion
-from philox import gaussian
+from philox import gaussian, gaussian_pixel
 from register import MODELS, read_card, versions
 from unet import load_unet
 
@@ -28,6 +29,14 @@ MODEL = "celeba-inpaint-64"
 
 NOISE_KEYS = [(0, 0, 0), (7, 0, 1), (7, 1, 0), (2**32 - 1, 7, 1000)]  # seed, candidate, step
 NOISE_LENGTH = 10  # not a multiple of the four numbers that a block has
+PIXELS = [  # a pixel, those that differ from it in one respect, and the last one
+    {"seed": 7, "candidate": 1, "step": 2, "x": 3, "y": 4, "level": 1, **changes}
+    for changes in (
+        {},
+        *({name: 0} for name in ("seed", "candidate", "step", "x", "y", "level")),
+        {"seed": 2**32 - 1, "candidate": 7, "step": 2**20, "x": 65_535, "y": 65_535, "level": 12},
+    )
+]
 NETWORK_SEED, TIMESTEPS = 5, (0, 137, 601, 999)
 RUN = {"image": "examples/face-1.png", "mask": "examples/mask-1.png", "seed": 4_000_000_007, "sampler": "ddpm", "steps": 3}
 
@@ -39,6 +48,7 @@ def vectors() -> dict:
     return {
         "model": f"{card['id']}@{card['version']}",
         "noise": [noise(*key) for key in NOISE_KEYS],
+        "pixels": [{**pixel, "z": gaussian_pixel(**pixel).tolist()} for pixel in PIXELS],
         "network": {"seed": NETWORK_SEED, "rows": rows(network, card)},
         "run": {**RUN, "x0": encoded(run(network, card))},
     }

@@ -1,6 +1,12 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { gaussian, philox } from '../../src/diffusion/noise.ts';
+import {
+  gaussian,
+  gaussianPixel,
+  type NoiseKey,
+  type NoisePosition,
+  philox,
+} from '../../src/diffusion/noise.ts';
 
 function words(...counterAndKey: [number, number, number, number, number, number]): string[] {
   const out = new Uint32Array(4);
@@ -61,4 +67,44 @@ test('draws of different seeds, candidates and steps are uncorrelated', () => {
     const correlation = base.reduce((sum, x, i) => sum + x * other[i], 0) / n;
     expect(Math.abs(correlation)).toBeLessThan(5 / Math.sqrt(n));
   }
+});
+
+test('the noise of a pixel changes in all channels with its place, level, seed, candidate and step', () => {
+  const pixel = fc.record({
+    seed: fc.integer({ min: 0, max: 2 ** 32 - 1 }),
+    candidate: fc.integer({ min: 0, max: 7 }),
+    step: fc.integer({ min: 0, max: 2 ** 20 }),
+    x: fc.integer({ min: 0, max: 65_535 }),
+    y: fc.integer({ min: 0, max: 65_535 }),
+    level: fc.integer({ min: 0, max: 12 }),
+  });
+  const noiseOf = (at: NoiseKey & NoisePosition) => {
+    const out = new Float64Array(4);
+    gaussianPixel(at, at, out);
+    return [...out.subarray(0, 3)];
+  };
+  fc.assert(
+    fc.property(pixel, (at) => {
+      const noise = noiseOf(at);
+      expect(noiseOf({ ...at })).toEqual(noise);
+      for (const name of ['seed', 'candidate', 'step', 'x', 'y', 'level'] as const) {
+        const other = noiseOf({ ...at, [name]: at[name] === 0 ? 1 : at[name] - 1 });
+        for (let c = 0; c < 3; c++) expect(other[c], `${name}, channel ${c}`).not.toBe(noise[c]);
+      }
+    }),
+  );
+});
+
+test('the noise of pixels is uncorrelated with that of whole pictures, and its channels with each other', () => {
+  const n = 20_000;
+  const key = { seed: 1, candidate: 0, step: 0 };
+  const whole = gaussian(key, 4 * n);
+  const pixel = new Float64Array(4);
+  const products = new Float64Array(4);
+  for (let x = 0; x < n; x++) {
+    gaussianPixel(key, { x, y: 0, level: 0 }, pixel);
+    for (let c = 0; c < 3; c++) products[c] += pixel[c] * whole[4 * x + c];
+    products[3] += pixel[0] * pixel[1];
+  }
+  for (const product of products) expect(Math.abs(product / n)).toBeLessThan(5 / Math.sqrt(n));
 });

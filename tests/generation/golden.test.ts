@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { gaussian } from '../../src/diffusion/noise.ts';
+import { gaussian, gaussianPixel } from '../../src/diffusion/noise.ts';
 import { loadOnnx } from '../../src/engine/onnx.ts';
 import { denoiseExample, golden, goldenExample, goldenRun } from '../helpers/golden.ts';
 import { openRealRegistry, realModelSpec } from '../helpers/model.ts';
@@ -15,6 +15,14 @@ test("the noise of a key is what training's Philox draws for it", () => {
   for (const { seed, candidate, step, z } of golden.noise) {
     const found = gaussian({ seed, candidate, step }, z.length);
     for (const [i, value] of z.entries()) expect(Math.abs(found[i] - value)).toBeLessThan(1e-6);
+  }
+});
+
+test('and so is the noise of a pixel of a window', () => {
+  const found = new Float64Array(4);
+  for (const { z, ...pixel } of golden.pixels) {
+    gaussianPixel(pixel, pixel, found);
+    for (const [c, value] of z.entries()) expect(Math.abs(found[c] - value)).toBeLessThan(1e-6);
   }
 });
 

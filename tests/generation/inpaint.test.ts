@@ -133,13 +133,17 @@ describe('with the real model', () => {
     expect(Buffer.compare(together, expected)).toBe(0);
   });
 
-  test('the same seed gives the same bytes: alone, together with seven others, and after a restart', async () => {
-    const input = holed(picture(64, 64), hole(64, 64, 16, 16, 32, 32));
+  test.each([
+    [64, 'resize', ['ddim', 'ddpm', 'dpmpp_2m']],
+    [96, 'windows', ['ddpm']],
+  ] as const)('the same seed gives the same bytes: alone, together with seven others, and after a restart: %i px, %s', async (side, strategy, samplers) => {
+    const input = holed(picture(side, side), hole(side, side, 16, 16, 32, 32));
     const fresh = await openRealRegistry();
     onTestFinished(() => fresh.close());
-    for (const sampler of ['ddim', 'ddpm', 'dpmpp_2m'] as const) {
+    for (const sampler of samplers) {
       const mine = { ...PARAMETERS, sampler, steps: 6 };
       const alone = await fill(model(), input, mine);
+      expect(alone.region.strategy).toBe(strategy);
       const others = Array.from({ length: 7 }, (_, i) =>
         fill(model(), input, {
           ...PARAMETERS,
@@ -157,14 +161,24 @@ describe('with the real model', () => {
     }
   });
 
-  test('candidates differ, and candidate n does not depend on num_images', async () => {
-    const input = holed(picture(64, 64), hole(64, 64, 16, 16, 32, 32));
+  test.each([
+    [64, 'resize'],
+    [96, 'windows'],
+  ])('seeds and candidates differ, and candidate n does not depend on num_images: %i px, %s', async (side, strategy) => {
+    const input = holed(picture(side, side), hole(side, side, 16, 16, 32, 32));
     const three = await fill(model(), input, { ...PARAMETERS, numImages: 3 });
     const one = await fill(model(), input, PARAMETERS);
+    const other = await fill(model(), input, { ...PARAMETERS, seed: 43 });
+    expect(one.region.strategy).toBe(strategy);
     expect(three.pictures[0].data).toEqual(one.pictures[0].data);
-    expect(three.pictures[1].data).not.toEqual(three.pictures[0].data);
+    const different = [...three.pictures, ...other.pictures].map(({ data }) =>
+      Buffer.from(data).toString('hex'),
+    );
+    expect(new Set(different).size).toBe(4);
     expect(three.uncertainty?.data.some((sd) => sd > 0)).toBe(true);
-    expect(three.uncertainty?.data.every((sd, p) => sd === 0 || (p % 64 >= 16 && p % 64 < 48))).toBe(true);
+    expect(three.uncertainty?.data.every((sd, p) => sd === 0 || (p % side >= 16 && p % side < 48))).toBe(
+      true,
+    );
     expect(one.uncertainty).toBeUndefined();
   });
 

@@ -164,22 +164,6 @@ test('the order in which the windows of a step are evaluated does not change the
   expect(back.x0).toEqual(forth.x0);
 });
 
-test('noise belongs to a pixel of a level, wherever the canvas and the windows lie', () => {
-  const first = spec().stages[0];
-  const { input } = first.levels[0];
-  const moved = {
-    ...input,
-    canvas: { ...input.canvas, left: 3 },
-    windows: input.windows.map((w) => ({ ...w, left: w.left + 3 })),
-  };
-  const at = (given: LevelInput) =>
-    createTrajectory(spec({ stages: [{ ...first, levels: [{ region: 0, input: given }] }] })).input(0).x;
-  const [here, there] = [at(input), at(moved)];
-  // Column 10 of the level: place 10 of the first window here, place 7 there. Both are hole.
-  for (let y = 0; y < R; y++) expect(there[y * R + 7]).toBe(here[y * R + 10]);
-  expect(there[7]).not.toBe(here[7]);
-});
-
 describe('what a window shows the networks', () => {
   test('base: x_t in the hole, known pixels around it, and the mask', () => {
     const { x, t } = createTrajectory(spec()).input(1);

@@ -1,5 +1,5 @@
 import { readFileSync } from 'node:fs';
-import { gaussian } from '../../src/diffusion/noise.ts';
+import { gaussian, type NoiseKey, type NoisePosition } from '../../src/diffusion/noise.ts';
 import type { SamplerName } from '../../src/diffusion/samplers/index.ts';
 import type { Batch, Engine, EngineInfo, NetworkName } from '../../src/engine/engine.ts';
 import type { Networks } from '../../src/engine/network.ts';
@@ -19,7 +19,8 @@ type Model = Parameters<typeof denoise>[0];
 interface GoldenFile {
   /** id@version */
   model: string;
-  noise: { seed: number; candidate: number; step: number; z: number[] }[];
+  noise: (NoiseKey & { z: number[] })[];
+  pixels: (NoiseKey & NoisePosition & { z: number[] })[];
   network: { seed: number; rows: { t: number; prediction: string }[] };
   run: { image: string; mask: string; seed: number; sampler: SamplerName; steps: number; x0: string };
 }
