@@ -1,7 +1,5 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import type { NetworkName } from '../../src/engine/engine.ts';
-import type { Trajectory } from '../../src/scheduler/trajectory.ts';
 import { answer, EngineError, QueueFullError, settle, simulate } from './simulation.ts';
 
 const BATCH_MS = 10;
@@ -294,99 +292,5 @@ describe('limits, cancellation and failures', () => {
     submit(3, { images: 2, onStep: (step, of) => told.push([step, of]) });
     await engine.run();
     expect(told).toEqual([1, 2, 3, 4, 5, 6].map((step) => [step, 6]));
-  });
-});
-
-describe('images of several rows a step', () => {
-  /** Steps of `rows` rows; records which row of which step saw which result. */
-  class Windows implements Trajectory {
-    readonly total: number;
-    step = 0;
-    readonly rows: number;
-    readonly network: NetworkName;
-    readonly seen: [row: number, result: number][] = [];
-
-    constructor(rows: number, steps: number, network: NetworkName = 'base') {
-      this.rows = rows;
-      this.total = rows * steps;
-      this.network = network;
-    }
-
-    input(row: number) {
-      return { x: Float32Array.of(row), t: Math.floor(this.step / this.rows) };
-    }
-
-    advance([result]: Float32Array, row: number) {
-      this.seen.push([row, result]);
-      this.step++;
-    }
-  }
-
-  test('every row of a step is evaluated once, and a step begins when the one before it is complete', async () => {
-    const { engine, scheduler } = simulate({ workers: 2 });
-    const windows = new Windows(5, 3);
-    const steps: number[] = [];
-    const running = scheduler.run([windows], { onStep: (step, total) => steps.push(step / total) });
-    await engine.run();
-    await running;
-    for (let step = 0; step < 3; step++) {
-      const seen = windows.seen.slice(5 * step, 5 * step + 5).sort(([a], [b]) => a - b);
-      expect(seen).toEqual([0, 1, 2, 3, 4].map((row) => [row, answer(row, step)]));
-    }
-    expect(steps).toEqual(Array.from({ length: 15 }, (_, i) => (i + 1) / 15));
-    expect(engine.nowMs).toBe(3 * 3 * BATCH_MS); // five rows take three turns of two workers
-    expect(scheduler.admission.idle).toBe(true);
-  });
-
-  test('they count as one image', async () => {
-    const { engine, scheduler } = simulate({ workers: 2 });
-    const running = scheduler.run([new Windows(5, 3)]);
-    await engine.run(15);
-    expect(scheduler.depth).toEqual({ waiting: 0, active: 1 });
-    await engine.run();
-    await running;
-  });
-
-  test('a batch holds rows of one network', async () => {
-    const { engine, scheduler } = simulate({ bestBatch: 8 });
-    const all = [new Windows(3, 2), new Windows(4, 2, 'refiner'), new Windows(2, 2)];
-    const running = all.map((each) => scheduler.run([each]));
-    await engine.run();
-    await Promise.all(running);
-    for (const [i, { seen, rows }] of all.entries()) expect(seen, `image ${i}`).toHaveLength(2 * rows);
-    expect(engine.networks.every((network, i) => network === 'base' || engine.batches[i].length <= 4)).toBe(
-      true,
-    );
-    expect(new Set(engine.networks)).toEqual(new Set(['base', 'refiner']));
-  });
-
-  test('a request that is cancelled in the middle of a step leaves nothing behind', async () => {
-    const { engine, scheduler } = simulate({ workers: 1 });
-    const controller = new AbortController();
-    const windows = new Windows(4, 2);
-    const running = scheduler.run([windows], {
-      signal: controller.signal,
-      onStep: (step) => step === 4 && controller.abort(new Error('gone')),
-    });
-    running.catch(() => {});
-    await engine.run();
-    await expect(running).rejects.toThrow('gone');
-    expect(windows.seen).toHaveLength(4);
-    expect(scheduler.admission.idle).toBe(true);
-    expect(scheduler.depth).toEqual({ waiting: 0, active: 0 });
-  });
-
-  test('rows whose workers died before they were evaluated are evaluated by the replacement', async () => {
-    const { engine, scheduler } = simulate({ workers: 1 });
-    const windows = new Windows(3, 1);
-    const running = scheduler.run([windows]);
-    engine.alive = 0; // after the rows were taken, before the engine is called
-    await settle();
-    expect(windows.seen).toEqual([]);
-    engine.alive = 1;
-    engine.onAliveChange?.();
-    await engine.run();
-    await running;
-    expect(windows.seen.map(([row]) => row).sort()).toEqual([0, 1, 2]);
   });
 });

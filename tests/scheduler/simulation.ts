@@ -3,6 +3,7 @@ import {
   type Engine,
   EngineError,
   type EngineInfo,
+  type EvaluateOptions,
   type NetworkName,
 } from '../../src/engine/engine.ts';
 import { Admission, QueueFullError, type QueueLimits } from '../../src/scheduler/admission.ts';
@@ -48,6 +49,8 @@ export class SimulatedEngine implements Engine {
   readonly batches: number[][] = [];
   /** The network of each batch. */
   readonly networks: NetworkName[] = [];
+  /** For each batch, whether it may use all cores. */
+  readonly exclusive: boolean[] = [];
   readonly rowSeconds = {};
   alive: number;
   onAliveChange: (() => void) | undefined;
@@ -73,7 +76,8 @@ export class SimulatedEngine implements Engine {
     this.#busyUntil = new Array(workers).fill(0);
   }
 
-  evaluate(batch: Batch): Promise<Float32Array> {
+  evaluate(batch: Batch, { exclusive = false }: EvaluateOptions = {}): Promise<Float32Array> {
+    this.exclusive.push(exclusive);
     this.batches.push([...batch.x]);
     this.networks.push(batch.network);
     const worker = this.#busyUntil.indexOf(Math.min(...this.#busyUntil));
