@@ -202,11 +202,19 @@ describe('beyond MAX_CONNECTIONS', () => {
 
   test('connections that send nothing are closed, and give way to probes meanwhile', async () => {
     await hold(MAX_CONNECTIONS);
+    const accepted: Socket[] = [];
+    let most = 0;
+    service.app.server.on('connection', (socket) => {
+      accepted.push(socket);
+      most = Math.max(most, accepted.filter(({ destroyed }) => !destroyed).length);
+    });
     const silent = Array.from({ length: 100 }, () => connect().resume());
     const closed = Promise.all(silent.map((socket) => once(socket, 'close')));
     await alive();
     await closed;
     expect(await refused()).toBe(100);
+    expect(accepted.length).toBeGreaterThan(100);
+    expect(most).toBeLessThanOrEqual(32);
     await alive();
   });
 

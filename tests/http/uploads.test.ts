@@ -1,6 +1,8 @@
-import { once } from 'node:events';
+import { EventEmitter, once } from 'node:events';
+import type { ServerResponse } from 'node:http';
 import { createConnection, type Socket } from 'node:net';
 import { afterEach, describe, expect, test } from 'vitest';
+import { Uploads } from '../../src/http/uploads.ts';
 import { startFakeApp } from './fake-app.ts';
 
 let service: Awaited<ReturnType<typeof startFakeApp>>;
@@ -130,4 +132,25 @@ test('refused uploads leave nothing behind on a connection that is kept', async 
   }
   expect(listeners.at(-1)).toBe(listeners[1]);
   client.destroy();
+});
+
+test.each([
+  ['before its body arrives', true],
+  ['while its body arrives', false],
+])('the body of a client that leaves %s is not counted', (_, atOnce) => {
+  const uploads = new Uploads({ perBody: 100, total: 100, idleMs: 60_000 });
+  const open = (destroyed: boolean) => {
+    const response = Object.assign(new EventEmitter(), { destroyed });
+    return { response, upload: uploads.open(response as ServerResponse) };
+  };
+  const { response, upload } = open(atOnce);
+  upload.take(60);
+  if (!atOnce) {
+    response.destroyed = true;
+    response.emit('close');
+  }
+  upload.take(40);
+  const other = open(false).upload;
+  other.take(100); // all of it
+  expect(() => other.take(1)).toThrow();
 });

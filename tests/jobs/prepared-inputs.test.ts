@@ -1,4 +1,4 @@
-import { expect, test } from 'vitest';
+import { expect, onTestFinished, test, vi } from 'vitest';
 import type { PreparedRequest } from '../../src/generation/prepare.ts';
 import { PictureBudget } from '../../src/image/budget.ts';
 import { PreparedInputs } from '../../src/jobs/prepared-inputs.ts';
@@ -43,4 +43,30 @@ test('those of another version are released', () => {
   inputs.put('a', prepared(memory, 100));
   expect(inputs.take('a', { ref: 'model@2' } as ServedModel)).toBeUndefined();
   expect(memory.held).toBe(0);
+});
+
+test('they are kept for ten seconds', () => {
+  vi.useFakeTimers();
+  onTestFinished(() => void vi.useRealTimers());
+  const memory = new PictureBudget(400);
+  const inputs = new PreparedInputs({ maxPixels: 100 });
+  inputs.put('a', prepared(memory, 100));
+  vi.advanceTimersByTime(9_999);
+  expect(memory.held).toBe(100);
+  vi.advanceTimersByTime(1);
+  expect(memory.held).toBe(0);
+  expect(inputs.take('a', MODEL)).toBeUndefined();
+});
+
+test('they are bounded in bytes, by the largest picture that is accepted', () => {
+  const MB = 1_000_000;
+  const memory = new PictureBudget(1000 * MB);
+  const inputs = new PreparedInputs({ maxPixels: 10 * MB }); // 150 MB
+  for (const id of ['a', 'b', 'c']) inputs.put(id, prepared(memory, 75 * MB));
+  expect(memory.held).toBe(150 * MB);
+  expect(inputs.take('c', MODEL)).toBeUndefined();
+  for (const id of ['a', 'b']) inputs.take(id, MODEL)?.room.release();
+  expect(memory.held).toBe(0);
+  inputs.put('d', prepared(memory, 150 * MB)); // what was taken no longer counts
+  expect(inputs.take('d', MODEL)?.room.bytes).toBe(300 * MB);
 });
