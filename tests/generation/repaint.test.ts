@@ -1,6 +1,8 @@
 import { expect, test } from 'vitest';
 import { gaussian } from '../../src/diffusion/noise.ts';
+import { dpmpp2mStep } from '../../src/diffusion/samplers/dpmpp-2m.ts';
 import { createSampler } from '../../src/diffusion/samplers/index.ts';
+import { levels } from '../../src/diffusion/samplers/sampler.ts';
 import { cosine, linear } from '../../src/diffusion/schedule.ts';
 import { RepaintTrajectory, repaintPlan } from '../../src/generation/trajectories/repaint.ts';
 
@@ -139,4 +141,27 @@ test('at every evaluation, jumps back included, known pixels are as noisy as the
     expect(Math.abs(variance - (1 - abar)), `variance at t ${t}`).toBeLessThan(5 * Math.sqrt(2 / n));
     trajectory.advance(new Float32Array(n));
   }
+});
+
+test('a multistep sampler combines the estimates of consecutive steps, and none from before a jump', () => {
+  const resampling = { jump: 2, times: 2 };
+  const plan = repaintPlan(6, resampling);
+  const known = { x0: new Float32Array(2), mask: Float32Array.of(0, 1) };
+  const sampler = createSampler('dpmpp_2m', { schedule, prediction: 'sample', steps: 6 });
+  const trajectory = new RepaintTrajectory(sampler, schedule, known, 3, 0, resampling);
+  const follows = (i: number) => plan[i] === plan[i - 1] + 1;
+  const compared: boolean[] = [];
+  let last: Parameters<typeof dpmpp2mStep>[3];
+  for (const [i, step] of plan.entries()) {
+    const level = levels(schedule.abar, sampler.timesteps, step);
+    const { x } = trajectory.input();
+    const x0 = new Float32Array(2).fill(Math.sin(i));
+    const expected = dpmpp2mStep(level, x, x0, follows(i) ? last : undefined);
+    trajectory.advance(x0);
+    last = { abar: level.abar, x0 };
+    if (!follows(i + 1)) continue; // x has been noised back since, or is the result
+    expect(trajectory.input().x[1], `evaluation ${i}`).toBe(expected[1]);
+    if (i > 0) compared.push(follows(i));
+  }
+  expect(new Set(compared)).toEqual(new Set([true, false]));
 });

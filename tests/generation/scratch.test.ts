@@ -33,8 +33,11 @@ test.each([
   expect(region).toMatchObject({
     plan: { regions: [{ levels: [{ canvas: { width: side, height: side } }] }] },
   });
-  const changed = pictures[0].data.findIndex((value, i) => value !== input.picture.data[i]);
-  expect(changed).toBeLessThan(3);
+  const changed = (p: number) =>
+    !Buffer.from(pictures[0].data.subarray(3 * p, 3 * p + 3)).equals(
+      input.picture.data.subarray(3 * p, 3 * p + 3),
+    );
+  for (const p of [0, side ** 2 - 1]) expect(changed(p)).toBe(true); // both ends of the scratch
   expect(vi.mocked(createTrajectory)).toHaveBeenCalledTimes(passes);
   expect(vi.mocked(tensorToPicture)).toHaveBeenCalledTimes(passes);
 });

@@ -95,14 +95,26 @@ describe('a soft mask', () => {
       expect(after.data[(8 * 64 + x) * 3]).toBeGreaterThanOrEqual(after.data[(8 * 64 + x - 1) * 3]);
   });
 
+  const grey: Mask = { ...maskOf(200, 200, (x) => x >= 10), weights: new Uint8Array(200 * 200).fill(128) };
+  /** The fill's share at `depth` pixels from the nearest known one, in a row of a hole whose weights are all 128. */
+  const shares = async (maskBlur: number) => {
+    const black = plain(200, 200, [0, 0, 0]);
+    const { data } = await composited(black, grey, plain(8, 8, [200, 200, 200]), whole(black), { maskBlur });
+    return (depth: number) => data[(100 * 200 + 9 + depth) * 3] / 200;
+  };
+
   test('a weight counts near the edge alone: deep inside the hole the fill is complete', async () => {
-    const grey: Mask = { ...maskOf(200, 200, (x) => x >= 10), weights: new Uint8Array(200 * 200).fill(128) };
-    const picture = plain(200, 200, [0, 0, 0]);
-    const after = await composited(picture, grey, plain(8, 8, [200, 200, 200]), whole(picture), {
-      maskBlur: 0,
-    });
-    expect(after.data[(100 * 200 + 12) * 3]).toBeLessThan(140);
-    expect(after.data[(100 * 200 + 100) * 3]).toBe(200);
+    const share = await shares(0);
+    expect(share(3)).toBeLessThan(0.7);
+    expect(share(91)).toBe(1);
+  });
+
+  test('with maskBlur, the smaller of its weight and of the mask’s counts', async () => {
+    const share = await shares(9);
+    for (let depth = 1; depth <= 91; depth++) {
+      const expected = Math.min(1, depth / 10, Math.max(128 / 255, depth / 64));
+      expect(Math.abs(share(depth) - expected), `depth ${depth}`).toBeLessThanOrEqual(0.5 / 200);
+    }
   });
 });
 

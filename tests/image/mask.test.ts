@@ -76,14 +76,14 @@ describe('decodeMask', () => {
 
   test('darker pixels that are connected to the hole are its soft edge: their luminance is the weight of the fill', async () => {
     const mask = await decodeMask(
-      await raw(greys(0, 15, 16, 90, 200, 255, 127, 0, 127))
+      await raw(greys(0, 15, 16, 90, 200, 239, 240, 250, 255, 127, 0, 127))
         .png()
         .toBuffer(),
       'mask',
       LIMITS,
     );
-    expect([...mask.data]).toEqual([0, 0, 255, 255, 255, 255, 255, 0, 0]);
-    expect([...(mask.weights ?? [])]).toEqual([0, 0, 16, 90, 200, 255, 127, 0, 0]);
+    expect([...mask.data]).toEqual([0, 0, ...new Array(8).fill(255), 0, 0]);
+    expect([...(mask.weights ?? [])]).toEqual([0, 0, 16, 90, 200, 239, 255, 255, 255, 127, 0, 0]);
   });
 
   test('a soft edge is followed around corners, and not along diagonals', async () => {
@@ -109,15 +109,19 @@ describe('decodeMask', () => {
     expect(data.lastIndexOf(255)).toBe(64);
   });
 
-  test('a mask of black and white alone has no weights', async () => {
-    const mask = await decodeMask(
-      await raw(greys(0, 255, 0))
-        .png()
-        .toBuffer(),
-      'mask',
-      LIMITS,
-    );
-    expect(mask.weights).toBeUndefined();
+  test('a mask of black and of white, from 240 on, has no weights', async () => {
+    const weights = async (...values: number[]) =>
+      (
+        await decodeMask(
+          await raw(greys(...values))
+            .png()
+            .toBuffer(),
+          'mask',
+          LIMITS,
+        )
+      ).weights;
+    expect(await weights(0, 255, 240, 0)).toBeUndefined();
+    expect(await weights(0, 255, 239, 0)).toBeDefined();
   });
 
   test('one-channel masks: grey values of 128 and more are hole', async () => {

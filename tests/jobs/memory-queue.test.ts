@@ -108,12 +108,14 @@ test('a job that fails ends with its problem', async () => {
 
 test('a cancelled job stops, says so, and what it still brings is dropped', async () => {
   let finish = (_: JobResult) => {};
+  let stopped: AbortSignal | undefined;
   const { jobs } = queue({
-    perform: (_, { signal }) =>
-      new Promise((resolve) => {
+    perform: (_, { signal }) => {
+      stopped = signal;
+      return new Promise((resolve) => {
         finish = resolve;
-        signal.addEventListener('abort', () => resolve(result()));
-      }),
+      });
+    },
   });
   const { job } = await jobs.submit(newRequest());
   const seen: JobEvent[] = [];
@@ -121,9 +123,12 @@ test('a cancelled job stops, says so, and what it still brings is dropped', asyn
     for await (const event of jobs.events(job.id, 0, new AbortController().signal)) seen.push(event);
   })();
   await settle();
+  expect(stopped?.aborted).toBe(false);
   await jobs.cancel(job.id);
+  expect(stopped?.aborted).toBe(true);
   finish(result());
   await following;
+  await settle();
   expect(job).toMatchObject({ status: 'cancelled', images: 0 });
   expect(seen.map(({ event }) => event)).toEqual(['queued', 'cancelled']);
 });

@@ -125,15 +125,25 @@ test('a version whose files have changed is replaced once the new files are load
   await models.add('1', (card) => {
     card.description = 'trained for longer';
   });
+  let load = () => {};
+  const held = new Promise<void>((resolve) => {
+    load = resolve;
+  });
+  const scanned = undefined;
+  vi.mocked(verifyDigests).mockClear().mockResolvedValueOnce(scanned).mockReturnValueOnce(held);
   const reloading = registry.reload();
-  await expect.poll(() => registry.get() === old).toBe(true);
+  await expect.poll(() => vi.mocked(verifyDigests).mock.calls.length).toBe(2);
+  const [serving, ready] = [registry.get(), registry.ready]; // while it loads
+  load();
   await reloading;
+  expect(serving).toBe(old);
+  expect(ready).toBe(true);
   expect(registry.get()).toMatchObject({ ref: `${id}@1`, state: 'ready' });
   expect(registry.get().card.description).toBe('trained for longer');
   await expect.poll(() => pids.some(isAlive)).toBe(false);
 
   // The digest is right, so only a worker can find out that this file is not a network.
-  const serving = registry.get();
+  const changed = registry.get();
   const noNetwork = Buffer.from('no network');
   const sha256 = createHash('sha256').update(noNetwork).digest('hex');
   await writeFile(path.join(models.folder('1'), 'unet.onnx'), noNetwork);
@@ -141,7 +151,7 @@ test('a version whose files have changed is replaced once the new files are load
     Object.assign(card.files as object, { 'unet.onnx': { sha256, bytes: noNetwork.length } });
   });
   for (let i = 0; i < 2; i++) await registry.reload();
-  expect(registry.get()).toBe(serving);
+  expect(registry.get()).toBe(changed);
   expect(registry.ready).toBe(true);
   expect(reloads).toEqual([`${id}@1 loaded`, `${id}@1 refused`]);
 });
