@@ -152,5 +152,5 @@ test.each([
   upload.take(40);
   const other = open(false).upload;
   other.take(100); // all of it
-  expect(() => other.take(1)).toThrow();
+  expect(() => other.take(1)).toThrow('larger than 100 bytes');
 });

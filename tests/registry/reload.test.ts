@@ -4,7 +4,7 @@ import path from 'node:path';
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import { ModelFolderError, verifyDigests } from '../../src/model/folder.ts';
 import { newestUsable } from '../../src/registry/default-model.ts';
-import { RETRY_FAILED_MS } from '../../src/registry/model-version.ts';
+import { type ModelVersion, RETRY_FAILED_MS } from '../../src/registry/model-version.ts';
 import { FolderRegistry } from '../../src/registry/registry.ts';
 import { ModelDir } from '../helpers/model-dir.ts';
 
@@ -57,6 +57,13 @@ async function start(...more: Parameters<typeof open>) {
   await registry.start();
 }
 
+/** The processes of a version's workers, of which there is at least one. */
+function pidsOf({ workers }: ModelVersion): readonly number[] {
+  const pids = workers?.pids ?? [];
+  expect(pids).not.toEqual([]);
+  return pids;
+}
+
 const isAlive = (pid: number) => {
   try {
     return process.kill(pid, 0);
@@ -68,7 +75,7 @@ const isAlive = (pid: number) => {
 test('a new version takes over once it is loaded; the old one finishes its requests, and ends when it is removed', async () => {
   await start();
   const old = registry.get();
-  const pids = old.workers?.pids ?? [];
+  const pids = pidsOf(old);
   const reservation = old.admission.reserve(1); // a request in progress
   await models.add('2');
   const reloading = registry.reload();
@@ -121,7 +128,7 @@ test('a folder that is being copied is refused, logged once, until it is complet
 test('a version whose files have changed is replaced once the new files are loaded', async () => {
   await start();
   const old = registry.get();
-  const pids = old.workers?.pids ?? [];
+  const pids = pidsOf(old);
   await models.add('1', (card) => {
     card.description = 'trained for longer';
   });
@@ -173,7 +180,7 @@ test('a version whose refiner alone has changed is replaced, and a changed file 
   expect(registry.get().digest).toBe(old.digest);
   await models.damage('1', 'refiner.onnx');
   vi.mocked(verifyDigests).mockClear();
-  const [pid] = registry.get().workers?.pids ?? [];
+  const [pid] = pidsOf(registry.get());
   process.kill(pid, 'SIGKILL');
   const attempts = (result: string) =>
     vi.mocked(verifyDigests).mock.settledResults.filter(({ type }) => type === result).length;
@@ -195,7 +202,7 @@ test('a removed default version keeps serving, but its workers are not replaced'
   await models.add('1');
   await models.damage('1'); // another network, which a worker could load
   vi.mocked(verifyDigests).mockClear();
-  const [pid] = registry.get().workers?.pids ?? [];
+  const [pid] = pidsOf(registry.get());
   process.kill(pid, 'SIGKILL');
   // It is to be replaced again and again, and the files are not those of the version that serves.
   const attempts = (result: string) =>
@@ -214,7 +221,7 @@ test('an idle version that is not the default is unloaded, and loads again on it
   const other = registry.get(`${id}@2`);
   expect(other.networks).toBeUndefined();
   await other.open();
-  const pids = other.workers?.pids ?? [];
+  const pids = pidsOf(other);
   await expect.poll(() => other.state).toBe('available');
   expect(other.networks).toEqual(['base']); // plans that are made now fit the engine that it had
   await expect.poll(() => pids.some(isAlive)).toBe(false);
