@@ -1,6 +1,6 @@
 import { once } from 'node:events';
 import { createConnection } from 'node:net';
-import { afterEach, beforeEach, expect, test } from 'vitest';
+import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import { metric } from '../helpers/metric.ts';
 import { startFakeApp } from './fake-app.ts';
 
@@ -23,16 +23,50 @@ const get = (path: string, headers = '') => `GET ${path} HTTP/1.1\r\nhost: x\r\n
 const sample = (body: string) =>
   `POST /v1/sample HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: ${body.length}\r\n\r\n${body}`;
 
+test('a request begins when the answer before it has been sent', async () => {
+  const { registry, url } = service;
+  const listed = vi.spyOn(registry, 'list');
+  registry.engine.hold();
+  let answers = '';
+  const socket = connect().on('data', (data) => {
+    answers += data;
+  });
+  socket.write(sample('{"steps":1,"seed":1}') + get('/v1/models') + get('/', 'connection: close\r\n'));
+  await registry.engine.blocked;
+  await fetch(`${url}/health/live`); // by now, the others of the same packet have arrived
+  expect(listed).not.toHaveBeenCalled();
+  registry.engine.resume();
+  await once(socket, 'close');
+  expect(listed).toHaveBeenCalledOnce();
+  expect(answers).toMatch(/200 OK.*image\/png.*200 OK.*"fake".*200 OK.*<html/s);
+});
+
 test('when the connection breaks, requests that wait for the answer to another end, too', async () => {
-  service.registry.engine.hold();
+  const { registry, url } = service;
+  const reserve = vi.spyOn(registry.scheduler.admission, 'reserve');
+  registry.engine.hold();
   const socket = connect();
   socket.write(sample('{"steps":2}').repeat(3));
-  await service.registry.engine.blocked;
-  await expect.poll(() => metric(service.url, 'ddpm_inpaint_queue_depth{model="fake@1"}')).toBe(2);
+  await registry.engine.blocked;
   socket.resetAndDestroy();
-  await expect.poll(() => metric(service.url, 'ddpm_inpaint_client_disconnects_total')).toBe(3);
-  service.registry.engine.resume();
-  await expect.poll(() => service.registry.scheduler.admission.idle).toBe(true);
+  await expect.poll(() => metric(url, 'ddpm_inpaint_client_disconnects_total')).toBe(3);
+  registry.engine.resume();
+  await expect.poll(() => registry.scheduler.admission.idle).toBe(true);
+  expect(reserve).toHaveBeenCalledOnce();
+});
+
+test('when an answer closes the connection, requests that wait for it end, too', async () => {
+  const { app, registry, metrics } = service;
+  const listed = vi.spyOn(registry, 'list');
+  registry.engine.hold();
+  const socket = connect().resume();
+  socket.write(sample('{"steps":1}') + get('/v1/models').repeat(2));
+  await registry.engine.blocked;
+  app.draining = true;
+  registry.engine.resume();
+  await once(socket, 'close');
+  await expect.poll(async () => (await metrics.disconnects.get()).values[0].value).toBe(2);
+  expect(listed).not.toHaveBeenCalled();
 });
 
 test('a connection that pipelines many requests is closed, and others are answered', async () => {

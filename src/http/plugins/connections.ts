@@ -93,16 +93,21 @@ export default fp(function connections(
       }
     });
   });
+  // A pipelined request waits until the answer before it has been sent, so that a client that reads nothing has one
+  // answer of each connection in memory.
   app.addHook('onRequest', async ({ raw: { socket } }, { raw }) => {
     const responses = unanswered.get(socket);
+    const previous = responses && [...responses].at(-1);
     responses?.add(raw);
     raw.once('close', () => {
       responses?.delete(raw);
-      // A pipelined request is computed next, during which no byte moves. Its own answer sets the timeout again.
-      if (responses?.size && ![...responses].some(({ headersSent }) => headersSent)) socket.setTimeout(0);
+      // The next request is computed now, during which no byte moves. Its own answer sets the timeout again.
+      if (responses?.size) socket.setTimeout(0);
     });
-    if (responses && responses.size > MAX_PIPELINED) socket.destroy(); // Node has more in its buffer
-    if (socket.destroyed) throw new Problem('too-many-connections', 'too many requests are pipelined');
+    if (responses && responses.size > MAX_PIPELINED)
+      socket.destroy(); // Node has more in its buffer
+    else if (previous) await new Promise((sent) => previous.once('close', sent));
+    if (!socket.writable) throw new Problem('too-many-connections', 'too many requests are pipelined');
   });
 
   // A server that closes no longer checks the time of headers, and Node does not count a connection that has sent nothing

@@ -1,7 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import swagger from '@fastify/swagger';
 import swaggerUi from '@fastify/swagger-ui';
-import type { FastifyInstance } from 'fastify';
+import type { FastifyInstance, FastifyReply } from 'fastify';
 import fp from 'fastify-plugin';
 import { VERSION } from '../../version.ts';
 import { HERE, serversAt, transform, transformObject } from '../openapi.ts';
@@ -11,6 +11,9 @@ const ICON = new URL('../../playground/icon.svg', import.meta.url);
 
 /** The service's address relative to /docs/json: see HERE in openapi.ts. */
 const ABOVE = '..';
+
+/** Addresses for which a document is kept. There are few, unless a proxy passes on any X-Forwarded-Prefix. */
+const MAX_ADDRESSES = 8;
 
 /** All problems look alike: the example is shown once for each operation. */
 const STYLE = `
@@ -83,19 +86,41 @@ export default fp(async function docs(app: FastifyInstance) {
       favicon: [{ filename: 'icon.svg', rel: 'icon', type: 'image/svg+xml', sizes: 'any', content: icon }],
     },
     logo: { type: 'image/svg+xml', content: icon, href: '../', target: '_self' },
-    transformSpecification: (document, request) => ({
-      ...document,
-      servers: serversAt(request.pathPrefix || ABOVE),
-    }),
+    uiHooks: {
+      preHandler: async ({ routeOptions, pathPrefix }, reply) => {
+        if (routeOptions.url === '/docs/json') return sendJson(reply, pathPrefix || ABOVE);
+        if (routeOptions.url === '/docs/yaml') return sendYaml(reply, pathPrefix || ABOVE);
+      },
+    },
   });
 
-  app.get('/openapi.json', { schema: { hide: true } as never }, ({ pathPrefix }) => ({
-    ...app.swagger(),
-    servers: serversAt(pathPrefix || HERE),
-  }));
-  app.get('/openapi.yaml', { schema: { hide: true } as never }, ({ pathPrefix }, reply) => {
-    const text = app.swagger({ yaml: true });
-    const ours = pathPrefix ? text.replace(`- url: ${HERE}\n`, `- url: ${pathPrefix}\n`) : text;
-    return reply.type('application/yaml').send(ours);
-  });
+  const json = shared((address) => JSON.stringify({ ...app.swagger(), servers: serversAt(address) }));
+  const yaml = shared((address) =>
+    app.swagger({ yaml: true }).replace(`- url: ${HERE}\n`, `- url: ${address}\n`),
+  );
+  const sendJson = (reply: FastifyReply, address: string) =>
+    reply.type('application/json').send(json(address));
+  const sendYaml = (reply: FastifyReply, address: string) =>
+    reply.type('application/yaml').send(yaml(address));
+
+  app.get('/openapi.json', { schema: { hide: true } as never }, ({ pathPrefix }, reply) =>
+    sendJson(reply, pathPrefix || HERE),
+  );
+  app.get('/openapi.yaml', { schema: { hide: true } as never }, ({ pathPrefix }, reply) =>
+    sendYaml(reply, pathPrefix || HERE),
+  );
 });
+
+/** Texts by address, made once and kept as bytes: the answers to all clients share their memory. */
+function shared(make: (address: string) => string): (address: string) => Buffer {
+  const made = new Map<string, Buffer>();
+  return (address) => {
+    let bytes = made.get(address);
+    if (!bytes) {
+      if (made.size === MAX_ADDRESSES) made.clear();
+      bytes = Buffer.from(make(address));
+      made.set(address, bytes);
+    }
+    return bytes;
+  };
+}
