@@ -17,3 +17,13 @@ export function queueShares({
   const background = Math.max(MOST_IMAGES.job, Math.min(limit - MOST_IMAGES.request, share));
   return { background, shared: hasSeveralOwners(API_KEYS) };
 }
+
+/**
+ * As many images as the queue always leaves to a request, where each of its pictures enters the queue by itself. Of a shared
+ * queue, what enters in parts gets half.
+ */
+export function mostInParts(config: Pick<Config, 'QUEUE_LIMIT' | 'JOB_QUEUE_SHARE' | 'API_KEYS'>): number {
+  const { QUEUE_LIMIT: limit } = config;
+  const { background, shared } = queueShares(config);
+  return Math.min(limit - background, shared ? Math.floor(limit / 2) : limit);
+}

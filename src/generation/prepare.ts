@@ -58,6 +58,8 @@ export interface PreparedInpaint extends ResolvedRequest, Reserved {
 export interface GenerationLimits extends Required<Limits> {
   /** Network evaluations for one image. */
   maxEvaluations: number;
+  /** Bytes of memory; as many as all requests together may hold when absent. */
+  maxBytes?: number;
 }
 
 /** The limits that the settings give. */
@@ -100,7 +102,7 @@ export async function prepare(
   const { resolution: side } = resolved.model.card;
   assertWithin(size, limits);
   assertProportional(size, square(side));
-  const needs = needsOf(resolved, size ?? square(side), (numImages) =>
+  const needs = needsOf(resolved, limits, square(side), (numImages, size) =>
     sampleNeeds(side, numImages, resolved.format, size),
   );
   return { ...resolved, request, size, needs, room: await reserve(needs, options), decodeMs: 0 };
@@ -125,7 +127,7 @@ async function prepareVariation(
   assertProportional(request.size, image.header);
   const size = request.size ?? { width, height };
   assertFits(size, format);
-  const needs = needsOf(resolved, size, (numImages) =>
+  const needs = needsOf(resolved, limits, image.header, (numImages, size) =>
     varyNeeds(image.header, side, { numImages, format, size }),
   );
   const room = await reserve(needs, options);
@@ -154,10 +156,10 @@ async function prepareInpaint(
   assertFits(size ?? image.header, format);
   const partial = request.partial_images ? 1 : 0; // one at a time
   const mask = request.mask && (await inspect(request.mask, 'mask', limits));
-  const wanted = { format, grow: Boolean(mask_grow), size };
+  const wanted = { format, grow: Boolean(mask_grow) };
   const needsWith = (plan?: Plan) =>
-    needsOf(resolved, image.header, (numImages) =>
-      inpaintNeeds(image.header, mask?.header, { ...wanted, numImages: numImages + partial, plan }),
+    needsOf(resolved, limits, image.header, (numImages, size) =>
+      inpaintNeeds(image.header, mask?.header, { ...wanted, size, numImages: numImages + partial, plan }),
     );
   let needs = needsWith();
   for (;;) {
@@ -187,19 +189,25 @@ async function prepareInpaint(
   }
 }
 
-/** Throws PictureError 'too-large' for a request that does not fit even while there is no other. */
+/**
+ * Throws PictureError 'too-large' for a request that does not fit even while there is no other.
+ *
+ * @param own size of the results where the request names none
+ */
 function needsOf(
-  { parameters: { numImages }, format }: ResolvedRequest,
-  { width, height }: Size,
-  needsFor: (numImages: number) => PictureNeeds,
+  { request: { size }, parameters: { numImages }, format }: ResolvedRequest,
+  { maxBytes = pictureBudget.holdable }: GenerationLimits,
+  own: Size,
+  needsFor: (numImages: number, size?: Size) => PictureNeeds,
 ): PictureNeeds {
-  const needs = needsFor(numImages);
-  const field = needsFor(1).total <= pictureBudget.holdable ? 'num_images' : 'image';
-  assertHoldable(
-    needs.total,
-    field,
-    `num_images ${numImages}, each of ${width} x ${height} pixels as ${format},`,
-  );
+  const needs = needsFor(numImages, size);
+  const one = needsFor(1, size);
+  const pixels = ({ width, height }: Size) => `of ${width} x ${height} pixels as ${format}`;
+  const assertFitting = ({ total }: PictureNeeds, field: string, what: string) =>
+    assertHoldable(total, field, `${field} ${what}`, maxBytes);
+  if (size && needsFor(1).total <= maxBytes) assertFitting(one, 'size', pixels(size));
+  assertFitting(one, 'image', pixels(own));
+  assertFitting(needs, 'num_images', `${numImages}, each ${pixels(size ?? own)},`);
   return needs;
 }
 

@@ -71,7 +71,7 @@ export const levelPixelsOf = ({ canvas, level }: Pick<Level, 'canvas' | 'level'>
   pixelsOf(toPicture(inPicture(canvas, level, picture), level));
 
 /** An encoded picture, at most: of noise, with its profile and the metadata. */
-const encodedBytes = (pixelBytes: number, icc = 0) => Math.ceil(pixelBytes * 1.02) + icc + 10_000;
+export const encodedBytes = (pixelBytes: number, icc = 0) => Math.ceil(pixelBytes * 1.02) + icc + 10_000;
 
 export interface PictureNeeds {
   /** Bytes of the decoded pictures that it came with. */
@@ -190,12 +190,17 @@ const beyondLanes = (...work: number[]) => Math.max(0, Math.max(...work) - pictu
  * Checks that a request can ever have the memory that it needs.
  *
  * @param what the work, as the subject of "would take ... of memory"
+ * @param most bytes that it may have
  * @throws PictureError 'too-large'
  */
-export function assertHoldable(bytes: number, field: string, what: string): void {
-  const { holdable } = pictureBudget;
-  if (bytes <= holdable) return;
+export function assertHoldable(
+  bytes: number,
+  field: string,
+  what: string,
+  most = pictureBudget.holdable,
+): void {
+  if (bytes <= most) return;
   const megabytes = (count: number) => Math.ceil(count / 1e6);
-  const message = `${what} would take ${megabytes(bytes)} MB of memory; a request may take ${megabytes(holdable)} MB`;
+  const message = `${what} would take ${megabytes(bytes)} MB of memory; a request may take ${megabytes(most)} MB`;
   throw new PictureError(field, 'too-large', message);
 }

@@ -1,5 +1,7 @@
 import { expect, test } from 'vitest';
-import { queueShares } from '../../src/config/queue-shares.ts';
+import type { ApiKey } from '../../src/config/api-keys.ts';
+import { mostInParts, queueShares } from '../../src/config/queue-shares.ts';
+import { Admission } from '../../src/scheduler/admission.ts';
 
 const backgroundOf = (limit: number, percent: number) =>
   queueShares({ QUEUE_LIMIT: limit, JOB_QUEUE_SHARE: percent, API_KEYS: [] }).background;
@@ -14,4 +16,19 @@ test('the largest job always fits, and so does the largest request beside the jo
   expect(backgroundOf(64, 100)).toBe(54);
   expect(backgroundOf(18, 100)).toBe(8);
   expect(backgroundOf(16, 100)).toBe(8);
+});
+
+test('a request whose pictures enter one by one always fits into an empty queue', () => {
+  const keys = [{ name: 'alice' }, { name: 'bob' }] as ApiKey[];
+  for (const API_KEYS of [[], keys]) {
+    for (const QUEUE_LIMIT of [16, 17, 64]) {
+      for (const JOB_QUEUE_SHARE of [1, 25, 50, 100]) {
+        const settings = { QUEUE_LIMIT, JOB_QUEUE_SHARE, API_KEYS };
+        const admission = new Admission({ limit: QUEUE_LIMIT, ...queueShares(settings) });
+        const most = mostInParts(settings);
+        expect(most).toBeGreaterThanOrEqual(8);
+        for (let i = 0; i < most; i++) admission.reserve(1, 'alice');
+      }
+    }
+  }
 });

@@ -107,7 +107,9 @@ export default fp(function connections(
     if (responses && responses.size > MAX_PIPELINED)
       socket.destroy(); // Node has more in its buffer
     else if (previous) await new Promise((sent) => previous.once('close', sent));
-    if (!socket.writable) throw new Problem('too-many-connections', 'too many requests are pipelined');
+    // The answer before may have been the last one of the connection.
+    if (socket.destroyed || (previous && socket.writableEnded))
+      throw new Problem('too-many-connections', 'too many requests are pipelined');
   });
 
   // A server that closes no longer checks the time of headers, and Node does not count a connection that has sent nothing

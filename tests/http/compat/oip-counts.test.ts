@@ -20,9 +20,14 @@ const value = (text: string) => {
 test('values of BYTES are as many as the shape says', () => {
   const two = Buffer.concat([value('one'), value('')]);
   const [{ values }] = read('BYTES', [2], two).tensors;
-  expect(Array.from(values as Uint8Array[], String)).toEqual(['one', '']);
+  expect((values as Uint8Array[]).map((each) => Buffer.from(each).toString())).toEqual(['one', '']);
   expect(() => read('BYTES', [3], two)).toThrow('image: 2 values were sent; its shape has 3');
   expect(() => read('BYTES', [1], two)).toThrow('image: its shape has 1 values; more were sent');
+});
+
+test('each value has bytes of its own: a view sent to a thread would take all of the request along', () => {
+  const [{ values }] = read('BYTES', [2], Buffer.concat([value('one'), value('three')])).tensors;
+  expect((values as Uint8Array[]).map(({ buffer }) => buffer.byteLength)).toEqual([3, 5]);
 });
 
 test('values past the shape are not read: those of millions would take much memory', () => {

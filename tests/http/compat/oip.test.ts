@@ -6,7 +6,7 @@ import { deflateSync, gunzipSync, gzipSync, inflateSync } from 'node:zlib';
 import fc from 'fast-check';
 import type { FastifyRequest } from 'fastify';
 import sharp from 'sharp';
-import { afterEach, describe, expect, test } from 'vitest';
+import { afterEach, describe, expect, test, vi } from 'vitest';
 import { hashKey, newKey } from '../../../src/config/api-keys.ts';
 import { readBody } from '../../../src/http/compat/oip/body.ts';
 import { Problem } from '../../../src/http/problem.ts';
@@ -244,27 +244,47 @@ describe('the whole task', () => {
     expect(service.registry.scheduler.admission.idle).toBe(true);
   });
 
+  /** Pictures of a million pixels, with small holes. */
+  const large = (count: number, datatype = 'UINT8', more = {}) => {
+    const values = count * 3_000_000;
+    const bytes = datatype === 'FP32' ? new Uint8Array(4 * values) : new Uint8Array(values);
+    const holes = new Uint8Array(count * 1_000_000);
+    for (let i = 0; i < count; i++) holes.fill(255, i * 1_000_000, i * 1_000_000 + 10);
+    return message(
+      [
+        { name: 'image', datatype, shape: [count, 1000, 1000, 3], bytes },
+        { name: 'mask', datatype: 'UINT8', shape: [count, 1000, 1000, 1], bytes: holes },
+      ],
+      { parameters: { ...parameters, ...more } },
+    );
+  };
+
   test('the memory of an answer is held until it has been sent', async () => {
     // Enough for the pictures, and then for the answer, but not for both at once.
     const service = await start({ MAX_DECODED_BYTES: '100000000' });
     const held = () => metric(service.url, 'ddpm_inpaint_picture_bytes');
-    const shape = [1, 1000, 1000, 3];
-    const bytes = new Uint8Array(3_000_000);
-    const hole = new Uint8Array(1_000_000).fill(255, 0, 10);
-    const sent = message(
-      [
-        { name: 'image', datatype: 'UINT8', shape, bytes },
-        { name: 'mask', datatype: 'UINT8', shape: [1, 1000, 1000, 1], bytes: hole },
-      ],
-      { parameters: { num_images: 8, steps: 1, binary_data_output: true } },
-    );
-    const { body, headers } = sent;
+    const { body, headers } = large(1, 'UINT8', { num_images: 8, steps: 1 });
     const asked = httpRequest(`${service.url}/v2/models/fake/infer`, { method: 'POST', headers }).end(body);
     const [answer] = (await event(asked, 'response')) as [IncomingMessage]; // its head: nobody reads on
     expect(answer.statusCode).toBe(200);
     expect(await held()).toBeGreaterThanOrEqual(2 * 8 * 3_000_000);
     answer.destroy();
     await expect.poll(held).toBe(0);
+  });
+
+  test('pictures and answers that can never be in memory together are refused with the numbers', async () => {
+    const service = await start({ MAX_DECODED_BYTES: '100000000', MAX_UPLOAD_BYTES: '64000000' });
+    const pictures = 'of 0..3: image of 1000 x 1000 pixels as png would take';
+    await expectError(await post(service, large(4)), 413, pictures);
+    const answer = 'an answer of 36000000 bytes would take 82 MB of memory; a request may take 75 MB';
+    await expectError(await post(service, large(1, 'FP32', { num_images: 3 })), 413, answer);
+  });
+
+  test('many pictures are no reason to warn of a leak', async () => {
+    const warn = vi.spyOn(process, 'emitWarning');
+    expect((await post(await start(), fill(16))).status).toBe(200);
+    expect(warn).not.toHaveBeenCalled();
+    warn.mockRestore();
   });
 
   test('a request that takes too much memory to read is refused with the numbers', async () => {
@@ -361,6 +381,24 @@ describe('the bare network', () => {
     expect([(await first).status, (await filling).status]).toEqual([200, 200]);
     expect(seen.some((t) => t.includes(30) && t.some((other) => other !== 30 && other !== 60))).toBe(true);
     expect(service.registry.scheduler.admission.idle).toBe(true);
+  });
+
+  test('the memory of its answer is held before the network is evaluated', async () => {
+    const service = await start();
+    const held = () => metric(service.url, 'ddpm_inpaint_picture_bytes');
+    for (const [binary, bytes] of [
+      [true, 2],
+      [false, 9],
+    ] as const) {
+      const resume = service.registry.engine.hold();
+      const sent = message(row(), { parameters: { binary_data_output: binary } });
+      const answer = post(service, sent, 'fake-network');
+      await service.registry.engine.blocked;
+      expect(await held()).toBe(3 * 8 * 8 * Float32Array.BYTES_PER_ELEMENT * bytes);
+      resume();
+      expect((await answer).status).toBe(200);
+      await expect.poll(held).toBe(0);
+    }
   });
 
   test('parameters without effect are named', async () => {

@@ -1,6 +1,7 @@
 import { randomInt } from 'node:crypto';
+import { setMaxListeners } from 'node:events';
 import type { FastifyReply } from 'fastify';
-import { queueShares } from '../../../config/queue-shares.ts';
+import { mostInParts } from '../../../config/queue-shares.ts';
 import type { Config } from '../../../config/settings.ts';
 import { TakesTooLongError } from '../../../generation/errors.ts';
 import { assertSoon } from '../../../generation/estimate.ts';
@@ -9,7 +10,7 @@ import { type GenerationLimits, generationLimits } from '../../../generation/pre
 import type { InpaintRequest } from '../../../generation/request.ts';
 import { assertReady } from '../../../generation/resolve.ts';
 import { pictureBudget } from '../../../image/budget.ts';
-import { assertHoldable } from '../../../image/needs.ts';
+import { assertHoldable, encodedBytes } from '../../../image/needs.ts';
 import { PictureError } from '../../../image/picture.ts';
 import type { Dependencies } from '../../dependencies.ts';
 import { disconnectSignal, whenSent } from '../../disconnect.ts';
@@ -17,17 +18,22 @@ import { perform } from '../../perform.ts';
 import { fieldProblem } from '../../problem.ts';
 import { validated } from '../../validation.ts';
 import { nameIgnored } from '../ignored.ts';
-import { assertWritable, type Message } from './message.ts';
+import { assertWritable, type Message, type Wanted } from './message.ts';
 import { type FoundModel, findModel, type ModelPath } from './models.ts';
 import { type FillParameters, fillParameters } from './schemas.ts';
 import type { FillRequest } from './tasks.ts';
-import { valuesIn } from './tensors.ts';
+import { type Datatype, valuesIn } from './tensors.ts';
 import { readFill, readRows, writeFill, writeRows } from './threads.ts';
 
 /** Memory that reading a request takes, for each byte of its body: its tensors, and pictures as files. */
 const READ_BYTES = 4;
-/** And writing an answer, for each byte of its tensor: the tensor, and the message or its compressed form. */
+/**
+ * And writing an answer, for each byte of its tensor: the tensor, and the message or its compressed form. In JSON, it takes
+ * the tensor, its numbers of 8 bytes each, and the text twice: about 12 characters for an FP32 value, up to 4 for UINT8, and
+ * 4 for 3 bytes of a file.
+ */
 const WRITE_BYTES = 2;
+const WRITE_JSON_BYTES = { FP32: 9, UINT8: 17, INT64: 9, BYTES: 4 };
 
 /** The whole task: fills the holes of N pictures, with the same seed. A picture is the same in any batch. */
 export async function fill(
@@ -38,13 +44,13 @@ export async function fill(
 ): Promise<Message> {
   const { config, registry } = dependencies;
   const limits = generationLimits(config);
-  const sent = await reading(message, () => readFill(message, limits, mostImages(config)));
+  const sent = await reading(message, () => readFill(message, limits, mostInParts(config)));
   const known = parametersOf(reply, sent.parameters);
   const { num_images, seed = randomInt(2 ** 32) } = known;
   const { name, model, reference } = findModel(registry, path, seed);
   const count = sent.images.length;
   assertFits(config, count * num_images);
-  const bytes = answerBytes(config, sent, count * num_images);
+  const answerBytes = checkAnswer(config, sent, count * num_images);
 
   const requests = sent.images.map(
     (image, i): InpaintRequest => ({
@@ -59,10 +65,14 @@ export async function fill(
       format: 'png',
     }),
   );
-  const each = { ...limits, maxPixels: Math.floor(limits.maxPixels / count) };
+  const each = {
+    ...limits,
+    maxPixels: Math.floor(limits.maxPixels / count),
+    maxBytes: Math.floor(pictureBudget.holdable / count),
+  };
   const files = await performAll(dependencies, reply, requests, each);
   const head = { model_name: name, model_version: model.card.version, id: sent.id };
-  holdAnswer(reply, bytes); // only now: the pictures that were worked on have left the memory
+  holdAnswer(reply, answerBytes(files)); // only now: the pictures that were worked on have left the memory
   return writeFill(head, sent.wanted, { files, datatype: sent.datatype, seed });
 }
 
@@ -79,7 +89,8 @@ async function performAll(
   const controller = new AbortController();
   const signal = AbortSignal.any([disconnectSignal(reply), controller.signal]);
   const maxMs = dependencies.config.MAX_SYNC_MS / requests.length;
-  reply.raw.setMaxListeners(reply.raw.getMaxListeners() + requests.length); // each waits for its end
+  setMaxListeners(0, signal); // each waits for its end
+  reply.raw.setMaxListeners(reply.raw.getMaxListeners() + requests.length);
   let failure: unknown;
   const all = await Promise.all(
     requests.map((request, i) =>
@@ -102,11 +113,14 @@ export async function predict(
 ): Promise<Message> {
   const { card, ref } = model;
   const sent = await reading(message, () =>
-    readRows(message, signature, mostImages(config), card.schedule.T),
+    readRows(message, signature, mostInParts(config), card.schedule.T),
   );
   const { id, parameters, wanted, rows } = sent;
   const shape = [rows, card.out_channels, card.resolution, card.resolution];
   assertWritable(wanted, { prediction: shape });
+  const values = valuesIn(shape);
+  const bytes = values * Float32Array.BYTES_PER_ELEMENT * writeBytes(wanted[0], 'FP32');
+  assertHoldable(bytes, 'inputs', `an answer of ${values} values`);
   nameIgnored(reply, parameters, KNOWN_OF_ALL);
   assertReady(registry, { model, parameters: {} });
   Object.assign(reply.request.logFields, { model: ref, rows });
@@ -114,10 +128,10 @@ export async function predict(
   const reservation = model.admission.reserve(rows, reply.request.apiKey?.name, signal);
   try {
     await assertSoon(model, { base: rows }, config.MAX_SYNC_MS);
-    const values = await evaluate(model, sent, { signal, reservation });
+    holdAnswer(reply, bytes);
+    const prediction = { shape, values: await evaluate(model, sent, { signal, reservation }) };
     reply.header('x-model', ref);
-    holdAnswer(reply, values.byteLength);
-    return await writeRows({ model_name: name, model_version: card.version, id }, wanted, { shape, values });
+    return await writeRows({ model_name: name, model_version: card.version, id }, wanted, prediction);
   } finally {
     reservation.release();
   }
@@ -135,9 +149,12 @@ async function reading<T>({ bytes }: Message, read: () => Promise<T>): Promise<T
   }
 }
 
-/** Reserves memory for an answer with a tensor of so many bytes, until it has been sent. */
+const writeBytes = ({ binary }: Wanted, datatype: Datatype) =>
+  binary ? WRITE_BYTES : WRITE_JSON_BYTES[datatype];
+
+/** Reserves the memory that writing an answer takes, until it has been sent. */
 function holdAnswer(reply: FastifyReply, bytes: number): void {
-  const room = pictureBudget.reserve(bytes * WRITE_BYTES);
+  const room = pictureBudget.reserve(bytes);
   whenSent(reply, () => room.release());
 }
 
@@ -154,34 +171,37 @@ function parametersOf(reply: FastifyReply, { priority, ...rest }: Record<string,
   return parameters;
 }
 
-/** As many images as the queue always leaves to a request. */
-const mostImages = (config: Config) => config.QUEUE_LIMIT - queueShares(config).background;
-
 /** Throws Problem for more images than the queue always leaves to a request. */
 function assertFits(config: Config, images: number): void {
-  const most = mostImages(config);
+  const most = mostInParts(config);
   if (images <= most) return;
   const detail = `num_images: the request has ${images} images; at most ${most} are possible`;
   throw fieldProblem('invalid-request', 'num_images', detail);
 }
 
-/** The bytes of the tensor of images in the answer, 0 if it is not wanted. Throws Problem when they are too many. */
-function answerBytes(
+/**
+ * Throws Problem or PictureError for more images than an answer may have, or than could ever be in memory, both as files and as
+ * their tensor. Returns the bytes of memory that writing the answer takes, once its files are known.
+ */
+function checkAnswer(
   { MAX_UPLOAD_BYTES }: Config,
   { wanted, shape, datatype }: FillRequest,
   images: number,
-): number {
-  const outputs = wanted.filter(({ name }) => name === 'images');
-  if (outputs.length === 0) return 0;
-  const numbers = datatype === 'BYTES' ? [images] : [images, ...shape.slice(1)];
-  assertWritable(outputs, { images: numbers });
-  const bytes = valuesIn(numbers) * (datatype === 'FP32' ? Float32Array.BYTES_PER_ELEMENT : 1);
-  if (bytes <= MAX_UPLOAD_BYTES) {
-    assertHoldable(bytes * WRITE_BYTES, 'inputs', `an answer of ${bytes} bytes`);
-    return bytes;
+): (files: readonly Uint8Array[]) => number {
+  const output = wanted.find(({ name }) => name === 'images');
+  if (!output) return () => 0;
+  const perByte = writeBytes(output, datatype);
+  if (datatype === 'BYTES') return (files) => perByte * files.reduce((sum, { length }) => sum + length, 0);
+  const numbers = [images, ...shape.slice(1)];
+  assertWritable([output], { images: numbers });
+  const values = valuesIn(numbers);
+  const bytes = values * (datatype === 'FP32' ? Float32Array.BYTES_PER_ELEMENT : 1);
+  if (bytes > MAX_UPLOAD_BYTES) {
+    const detail = `num_images: the answer would have ${bytes} bytes, more than ${MAX_UPLOAD_BYTES}; send UINT8 or BYTES`;
+    throw fieldProblem('invalid-request', 'num_images', detail);
   }
-  const detail = `num_images: the answer would have ${bytes} bytes, more than ${MAX_UPLOAD_BYTES}; send UINT8 or BYTES`;
-  throw fieldProblem('invalid-request', 'num_images', detail);
+  assertHoldable(encodedBytes(values) + perByte * bytes, 'inputs', `an answer of ${bytes} bytes`);
+  return () => perByte * bytes;
 }
 
 /** The error, with the picture that it is about where there are several. */

@@ -67,7 +67,7 @@ export function fromBytes({ name, shape }: SentTensor, datatype: Datatype, bytes
     throw invalid(name, `${datatype} of this shape has ${count * size} bytes; ${bytes.length} were sent`);
   }
   if (datatype === 'UINT8') return bytes;
-  const aligned = bytes.slice().buffer; // a copy, because a typed array must start at a multiple of its size
+  const aligned = new Uint8Array(bytes).buffer; // a copy, because a typed array must start at a multiple of its size
   return datatype === 'FP32' ? new Float32Array(aligned) : new BigInt64Array(aligned);
 }
 
@@ -80,7 +80,7 @@ function splitBytes(name: string, count: number, bytes: Uint8Array): Uint8Array[
     const start = at + LENGTH_BYTES;
     const end = start <= bytes.length ? start + view.getUint32(at, true) : Number.POSITIVE_INFINITY;
     if (end > bytes.length) throw invalid(name, 'its bytes end before its last value does');
-    values.push(bytes.subarray(start, end));
+    values.push(new Uint8Array(bytes.subarray(start, end))); // a copy: a view sent to a thread takes all of the body along
     at = end;
   }
   if (values.length < count) throw invalid(name, `${values.length} values were sent; its shape has ${count}`);
