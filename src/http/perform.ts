@@ -60,7 +60,7 @@ export async function perform(
     const onProgress = onPrepared?.(prepared);
     const generated = await generate(metrics, prepared, { signal, reservation, onProgress });
     reply.header('x-precision', generated.fields.precision);
-    room.resize(generated.files.reduce((sum, { length }) => sum + length, 0));
+    room.resize(bytesOf(generated));
     logFields.timings_ms = generated.fields.timings_ms;
     return generated;
   } finally {
@@ -68,3 +68,7 @@ export async function perform(
     whenSent(reply, () => room?.release());
   }
 }
+
+/** The memory of an answer: its pictures as files, and the map of uncertainty as base64. */
+const bytesOf = ({ files, fields }: Generated) =>
+  files.reduce((sum, { length }) => sum + length, String(fields.uncertainty ?? '').length);

@@ -175,6 +175,12 @@ export function decodeNeeds(image: Header): number {
   return decodedBytes(image) + beyondLanes(decodeWork(image), pixelsOf(image) * WORK);
 }
 
+/** What it takes to noise `count` squares of a side: their pixels, also in a strip, and files. */
+export function noiseNeeds(side: number, count: number): number {
+  const pixelBytes = 3 * side ** 2;
+  return count * (2 * pixelBytes + encodedBytes(pixelBytes));
+}
+
 /** What it takes to decode a mask, to change its hole, and to write it as an RGBA PNG. */
 export function adjustNeeds(mask: Header): number {
   const pixels = pixelsOf(mask);

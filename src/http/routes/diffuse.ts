@@ -1,15 +1,16 @@
 import { randomInt } from 'node:crypto';
-import type { FastifyInstance } from 'fastify';
+import type { FastifyInstance, FastifyReply } from 'fastify';
 import { scheduleFrom } from '../../diffusion/schedule.ts';
 import { diffuse, LONGEST_SIDE, strip } from '../../generation/diffuse.ts';
 import { generationLimits } from '../../generation/prepare.ts';
-import { base64 } from '../../image/base64.ts';
 import { pictureBudget } from '../../image/budget.ts';
-import { assertHoldable, decodeNeeds } from '../../image/needs.ts';
+import { assertHoldable, decodeNeeds, noiseNeeds } from '../../image/needs.ts';
 import type { Picture } from '../../image/picture.ts';
 import { decodePicture, encodePicture, inspect } from '../../image/threads.ts';
 import { traced } from '../../tracing.ts';
 import type { Dependencies } from '../dependencies.ts';
+import { whenSent } from '../disconnect.ts';
+import { type Parts, sendJson } from '../json-answer.ts';
 import { negotiate } from '../negotiate.ts';
 import { modelHeaders } from '../openapi.ts';
 import { pictureOperation } from '../picture-operation.ts';
@@ -58,33 +59,42 @@ export default async function diffuseRoute(app: FastifyInstance, { config, regis
       }
       const { kind, format } = negotiate(request, body.format, 1, { events: false });
 
-      const noised = await decoded(image, (picture) => diffuse(schedule, picture, timesteps, seed));
+      const files = await answered(reply, image, timesteps.length, async (picture) => {
+        const noised = await diffuse(schedule, picture, timesteps, seed);
+        const metadata = { model: ref, seed, timesteps };
+        if (kind === 'image') return [await encodePicture(strip(noised), { format, quality, metadata })];
+        return Promise.all(noised.map((each) => encodePicture(each, { format, quality })));
+      });
 
       reply.header('x-seed', seed).header('x-model', ref);
-      const metadata = { model: ref, seed, timesteps };
-      if (kind === 'image')
-        return sendImage(reply, await encodePicture(strip(noised), { format, quality, metadata }), format);
-      const files = await Promise.all(noised.map((each) => encodePicture(each, { format, quality })));
-      const images = files.map((file, i) => ({
-        timestep: timesteps[i],
-        abar: schedule.abar[timesteps[i]],
-        data: base64(file),
-      }));
-      return reply.type('application/json').send({ model: ref, seed, format, images });
+      if (kind === 'image') return sendImage(reply, files[0], format);
+      const images = files.flatMap((file, i): Parts => {
+        const fields = JSON.stringify({ timestep: timesteps[i], abar: schedule.abar[timesteps[i]] });
+        return [i > 0 ? ',' : '', `${fields.slice(0, -1)},"data":"`, file, '"}'];
+      });
+      const head = JSON.stringify({ model: ref, seed, format });
+      return sendJson(reply, [`${head.slice(0, -1)},"images":[`, ...images, ']}']);
     },
   );
 
-  /** Decodes a picture, within the budget of memory, for as long as `use` takes. */
-  async function decoded<T>(image: Buffer, use: (picture: Picture) => Promise<T>): Promise<T> {
+  /** Decodes a picture and makes `count` others of it, within the budget of memory. Their files count until they have been sent. */
+  async function answered(
+    reply: FastifyReply,
+    image: Buffer,
+    count: number,
+    filesOf: (picture: Picture) => Promise<Uint8Array[]>,
+  ): Promise<Uint8Array[]> {
     const file = await inspect(image, 'image', generationLimits(config));
     const { width, height } = file.header;
-    const bytes = decodeNeeds(file.header);
+    const bytes = decodeNeeds(file.header) + noiseNeeds(Math.min(width, height, LONGEST_SIDE), count);
     assertHoldable(bytes, 'image', `a picture of ${width} x ${height} pixels`);
     const room = pictureBudget.reserve(bytes);
     try {
-      return await use(await traced('decode', () => decodePicture(file, room)));
+      const files = await filesOf(await traced('decode', () => decodePicture(file, room)));
+      room.resize(files.reduce((sum, { length }) => sum + length, 0));
+      return files;
     } finally {
-      room.release();
+      whenSent(reply, () => room.release());
     }
   }
 }

@@ -122,7 +122,7 @@ export default async function ioPaint(app: FastifyInstance, dependencies: Depend
         schemas.adjustMaskJson,
       ),
     },
-    async ({ body }, reply) => sendImage(reply, await adjustedMask(config, body), 'png'),
+    async ({ body }, reply) => sendImage(reply, await adjustedMask(config, reply, body), 'png'),
   );
 
   async function fill(reply: FastifyReply, { image, mask, sd_seed }: schemas.InpaintBody) {
