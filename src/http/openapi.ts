@@ -120,11 +120,14 @@ function commonHeaders(status: number, url: string): Headers {
   };
 }
 
+/** The status of a problem, unless its client's API has another one. */
+const usual = (slug: Slug): number => PROBLEMS[slug][0];
+
 /** Responses for the problems that an operation can answer, grouped by status. */
-export function problems(...slugs: Slug[]): Record<number, unknown> {
+export function problems(slugs: readonly Slug[], statusOf = usual): Record<number, unknown> {
   const byStatus = new Map<number, Slug[]>();
   for (const slug of slugs) {
-    const [status] = PROBLEMS[slug];
+    const status = statusOf(slug);
     byStatus.set(status, [...(byStatus.get(status) ?? []), slug]);
   }
   return Object.fromEntries(
@@ -138,8 +141,9 @@ export function problems(...slugs: Slug[]): Record<number, unknown> {
   );
 }
 
-/** The same for operations under /v1, which need a key and are rate-limited. */
-export const apiProblems = (...slugs: Slug[]) => problems('unauthorized', ...slugs, 'rate-limited');
+/** Problems of any operation that needs a key and is rate-limited: those under /v1. */
+export const ofApi = (...slugs: Slug[]): Slug[] => ['unauthorized', ...slugs, 'rate-limited'];
+export const apiProblems = (...slugs: Slug[]) => problems(ofApi(...slugs));
 
 /** A response with a body of JSON. */
 export const json = (description: string, schema: z.ZodType) => ({

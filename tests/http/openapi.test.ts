@@ -23,6 +23,14 @@ test('every operation on jobs may find that Redis does not answer', () => {
     for (const method of Object.keys(paths[path])) expect(statuses(path, method), path).toContain('503');
 });
 
+test("OpenAI's operations with pictures may be refused because of them, with the statuses of that API", () => {
+  for (const path of ['/v1/images/edits', '/v1/images/variations']) {
+    const { responses } = paths[path].post as { responses: Record<string, { description?: string }> };
+    expect(responses[422].description, path).toContain('picture-too-slow');
+    expect(responses[400].description, path).toContain('unsupported-picture');
+  }
+});
+
 test('inference may take too long, and /v1/diffuse evaluates no network', () => {
   expect(statuses('/v2/models/{model}/infer', 'post')).toContain('422');
   const { headers } = paths['/v1/diffuse'].post.responses[200];

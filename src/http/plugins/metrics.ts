@@ -43,7 +43,7 @@ export async function metricsRoute(app: FastifyInstance, { metrics, registry }: 
           'With METRICS_PORT they are on that port instead, without a key. docs/monitoring.md explains each.',
         response: {
           200: { description: 'The metrics', content: { 'text/plain': { schema: text } } },
-          ...problems('unauthorized'),
+          ...problems(['unauthorized']),
         },
       },
     },

@@ -33,7 +33,7 @@ export default async function healthRoutes(app: FastifyInstance, { registry }: D
     started = true;
     return { status: 'ok', model: registry.get().ref };
   };
-  const orNotReady = { response: { ...ok, ...problems('not-ready') } };
+  const orNotReady = { response: { ...ok, ...problems(['not-ready']) } };
   app.get(
     '/health/ready',
     {

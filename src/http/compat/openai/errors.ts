@@ -1,4 +1,4 @@
-import type { Problem, Slug } from '../../problem.ts';
+import { PROBLEMS, type Problem, type Slug } from '../../problem.ts';
 import type { ErrorShape } from '../errors.ts';
 import { nameIn, renamed } from '../renamed.ts';
 
@@ -13,11 +13,12 @@ const CODES: Partial<Record<Slug, string>> = {
 const NAMES: Record<string, string> = {
   num_images: 'n',
   format: 'output_format',
-  quality: 'output_compression',
 };
 
 /** Problems that have another status here: for OpenAI's API, a file of an unsupported format is a bad request. */
 const STATUSES: Partial<Record<Slug, number>> = { 'unsupported-picture': 400 };
+
+export const statusOf = (slug: Slug): number => STATUSES[slug] ?? PROBLEMS[slug][0];
 
 /** Names of the fields that were sent, where a field has several names. */
 function namesIn(body: unknown): Record<string, string> {
@@ -34,7 +35,7 @@ function namesIn(body: unknown): Record<string, string> {
 /** A problem with the member `error`, which OpenAI's clients read. */
 export const openAiError: ErrorShape = (thrown, instance, body) => {
   const problem = renamed(thrown, namesIn(body));
-  const status = STATUSES[problem.slug] ?? problem.status;
+  const status = statusOf(problem.slug);
   const document = { ...problem.toJSON(instance), status };
   const error = {
     message: document.detail,

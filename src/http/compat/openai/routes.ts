@@ -3,10 +3,11 @@ import { z } from 'zod';
 import type { GenerationRequest } from '../../../generation/request.ts';
 import type { Dependencies } from '../../dependencies.ts';
 import type { JsonShape } from '../../json-body.ts';
-import { apiProblems, generatedHeaders } from '../../openapi.ts';
+import { generatedHeaders, ofApi, problems as responses } from '../../openapi.ts';
 import type { FormLimits } from '../../plugins/multipart.ts';
 import type { Slug } from '../../problem.ts';
 import { ignoredHeader, nameIgnored } from '../ignored.ts';
+import { statusOf } from './errors.ts';
 import { replyWithImages, streamImages } from './reply.ts';
 import { editRequest, generateRequest, variationRequest } from './request.ts';
 import {
@@ -36,7 +37,12 @@ const PROBLEMS: Slug[] = [
   'engine-failure',
   'not-ready',
 ];
-const PICTURES: Slug[] = ['unreadable-picture', 'picture-too-large'];
+const PICTURES: Slug[] = [
+  'unreadable-picture',
+  'unsupported-picture',
+  'picture-too-large',
+  'picture-too-slow',
+];
 const MASKS: Slug[] = ['mask-mismatch', 'empty-mask'];
 
 const stream = z.string().meta({
@@ -68,7 +74,7 @@ function operation({ description, body, problems, isStreamed, ...named }: Operat
         headers: { ...generatedHeaders, ...ignoredHeader },
         content: { ...content, ...(isStreamed && { 'text/event-stream': { schema: stream } }) },
       },
-      ...apiProblems(...PROBLEMS, ...problems),
+      ...responses(ofApi(...PROBLEMS, ...problems), statusOf),
     },
   };
 }
