@@ -10,8 +10,11 @@ import { Problem } from '../problem.ts';
 import { isApi } from './keys.ts';
 
 /** Whom limits count for: the API key or, without keys, the address (IPv6: the /64 network). */
-export const clientOf = ({ apiKey, ip }: FastifyRequest) =>
-  apiKey ? `key:${apiKey.name}` : `address:${normalizeIP(ip)}`;
+export const clientOf = ({ apiKey, ip }: Pick<FastifyRequest, 'apiKey' | 'ip'>) =>
+  apiKey ? `key:${apiKey.name}` : `address:${normalizeIP(withoutPort(ip))}`;
+
+/** Some proxies write the port as well, which differs in every connection: `192.0.2.1:5678` or `[2001:db8::1]:5678`. */
+const withoutPort = (ip: string) => ip.replace(/^\[(.*)\](:\d+)?$|^([^:]*):\d+$/, '$1$3');
 
 /**
  * Limits requests to the API per client. With Redis, over all replicas.
