@@ -59,8 +59,9 @@ export default fp(async function forms(app: FastifyInstance, { config }: { confi
           ? typeof value === 'string' && value.trim() === ''
           : !part.filename && (value as Buffer).length === 0;
       if (blank && Object.hasOwn(shape, name)) continue;
-      if (Buffer.isBuffer(value) && isList(shape[name])) {
-        body[name] = [...((body[name] as unknown[] | undefined) ?? []), value];
+      const read = typeof value === 'string' ? fromText(value, shape[name]) : value;
+      if (isList(shape[name])) {
+        body[name] = [(body[name] as unknown[] | undefined) ?? [], read].flat().slice(0, MAX_ITEMS);
         continue;
       }
       if (Object.hasOwn(body, name)) {
@@ -68,7 +69,7 @@ export default fp(async function forms(app: FastifyInstance, { config }: { confi
         if (!Object.hasOwn(shape, name)) continue;
         throw fieldProblem('invalid-request', name, `${name} was sent twice; send it once`);
       }
-      body[name] = typeof value === 'string' ? fromText(value, shape[name]) : value;
+      body[name] = read;
     }
     return body;
   }
