@@ -31,8 +31,10 @@ test('every response has headers against loading resources, MIME sniffing and fr
 
 test('DOCS=false disables /docs and the OpenAPI document', async () => {
   const { app, url } = await startFakeApp({ DOCS: 'false' });
-  for (const path of ['/docs', '/docs/', '/openapi.json', '/openapi.yaml'])
-    expect((await request(url).get(path)).status).toBe(404);
+  for (const path of ['/docs', '/docs/', '/openapi.json', '/openapi.yaml']) {
+    const { status, body } = await request(url).get(path);
+    expect([status, body.detail]).toEqual([404, `there is no ${path}`]);
+  }
   expect((await request(url).get('/v1/models')).status).toBe(200);
   await app.close();
 });

@@ -26,6 +26,8 @@ describe('behind a proxy with a path prefix', () => {
       expect((await get('/openapi.json')).body.servers[0].url).toBe(prefix);
       expect((await get('/openapi.yaml')).text).toContain(`- url: ${prefix}\n`);
       expect((await get('/docs/json')).body.servers[0].url).toBe(prefix);
+      expect((await get('/docs/yaml')).text).toContain(`- url: ${prefix}\n`);
+      expect((await get('/nothing')).body.detail).toBe(`there is no /nothing; see ${prefix}/docs`);
       const docs = await get('/docs');
       expect([docs.status, docs.headers.location]).toEqual([302, 'docs/']);
       const [, script] = (await get('/docs/')).text.match(/src="\.(\/static\/[^"]+)"/) ?? [];
@@ -67,6 +69,7 @@ test('without a trusted proxy, X-Forwarded-Prefix means nothing, and addresses a
     const get = (path: string) => request(url).get(path).set('x-forwarded-prefix', '/evil');
     expect((await get('/openapi.json')).body.servers[0].url).toBe('.');
     expect((await get('/docs/json')).body.servers[0].url).toBe('..');
+    expect((await get('/docs/yaml')).text).toContain('- url: ..\n');
     const answer = await request(url)
       .post('/v1/jobs')
       .set('x-forwarded-prefix', '/evil')

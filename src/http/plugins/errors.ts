@@ -1,18 +1,16 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import fp from 'fastify-plugin';
-import type { Metrics } from '../../metrics.ts';
-import type { ModelRegistry } from '../../registry/registry.ts';
 import { errorAnswer } from '../compat/errors.ts';
+import type { Dependencies } from '../dependencies.ts';
 import { PROBLEMS, Problem, RETRY_AFTER_S } from '../problem.ts';
 import { toProblem } from '../to-problem.ts';
 
-interface Options {
-  metrics: Metrics;
-  registry: ModelRegistry;
-}
-
 /** Every error is answered as application/problem+json, or as the clients of its path expect. An unexpected one is logged; its answer reveals no internals. */
-export default fp(function errors(app: FastifyInstance, { metrics, registry }: Options, done: () => void) {
+export default fp(function errors(
+  app: FastifyInstance,
+  { config, metrics, registry }: Dependencies,
+  done: () => void,
+) {
   for (const reason of Object.keys(PROBLEMS)) {
     // So that the first failure of a kind is an increase.
     metrics.failures.inc({ reason }, 0);
@@ -43,7 +41,8 @@ export default fp(function errors(app: FastifyInstance, { metrics, registry }: O
   function nowhere(request: FastifyRequest, reply: FastifyReply): Problem {
     const path = request.url.split('?')[0];
     const known = [...new Set(routes.flatMap(({ method, pattern }) => (pattern.test(path) ? method : [])))];
-    if (known.length === 0) return new Problem('not-found', `there is no ${path}; see /docs`);
+    const documents = config.DOCS ? `; see ${request.pathPrefix}/docs` : '';
+    if (known.length === 0) return new Problem('not-found', `there is no ${path}${documents}`);
     reply.header('allow', known.join(', '));
     return new Problem('method-not-allowed', `${path} supports ${known.join(', ')}`);
   }
