@@ -20,8 +20,11 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageOps
 
+from files import replacing
+
 CACHE = Path(__file__).parent / ".cache"
 SUFFIXES = {".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff"}
+COLUMNS = ("file", "archive", "identity", "split")
 SPLITS = ("train", "validation", "test")
 EVERY = 50
 VALIDATION_BUCKETS = 64
@@ -33,7 +36,7 @@ def load_faces(root: str | Path, resolution: int, split: str) -> np.ndarray:
 
     The order is that of the manifest, or else of the sorted file names, so that seeded draws are reproducible.
     Raises FileNotFoundError when `root` or the split holds no pictures, or a listed file is missing from its
-    archive; ValueError for an unknown split, for an identity in both `train` and `test`, or for a damaged picture.
+    archive; ValueError for an unknown split, an unclear manifest, an identity in both `train` and `test`, or a damaged archive or picture.
     """
     if split not in SPLITS:
         raise ValueError(f"split must be one of {', '.join(SPLITS)}, not {split!r}")
@@ -48,10 +51,8 @@ def load_faces(root: str | Path, resolution: int, split: str) -> np.ndarray:
             few = "" if listed else f" (of {EVERY} pictures, the first is for testing and the {EVERY // 2 + 1}th for validation)"
             raise FileNotFoundError(f"no {split} pictures of at least {resolution} px under {root}{few}")
         CACHE.mkdir(exist_ok=True)
-        part = cache.with_suffix(".part")
-        with part.open("wb") as f:
+        with replacing(cache) as part, part.open("wb") as f:
             np.save(f, faces)
-        part.rename(cache)
     return np.load(cache, mmap_mode="r")
 
 
@@ -94,10 +95,17 @@ def _fingerprint(root: Path) -> str:
 
 
 def _rows(root: Path) -> list[dict]:
-    """The rows of manifest.csv. Raises ValueError for an unknown split, or a file that is listed twice."""
+    """The rows of manifest.csv. Raises ValueError for a missing column, an incomplete row, an unknown split, or a file that is listed twice."""
     manifest = root / "manifest.csv"
-    with manifest.open(newline="") as f:
-        rows = [{key: value.strip() for key, value in row.items()} for row in csv.DictReader(f)]
+    with manifest.open(newline="", encoding="utf-8-sig") as f:  # spreadsheets begin it with a byte order mark
+        reader = csv.DictReader(f)
+        if missing := [column for column in COLUMNS if column not in (reader.fieldnames or ())]:
+            raise ValueError(f"{manifest} lacks the column {missing[0]}: its first line must name {', '.join(COLUMNS)}")
+        rows = []
+        for row in reader:
+            if None in row or None in row.values():
+                raise ValueError(f"{manifest}: line {reader.line_num} must have {len(reader.fieldnames)} values, as many as the first line names")
+            rows.append({key: value.strip() for key, value in row.items()})
     seen = set()
     for row in rows:
         if row["split"] not in ("train", "test"):
@@ -144,10 +152,15 @@ def _manifest(root: Path, split: str) -> Iterator[tuple[str, io.BytesIO]]:
     wanted = {(row["archive"], row["file"]): i for i, row in enumerate(listed)}
     found = {}
     for archive in sorted({archive for archive, _ in wanted}):
-        with tarfile.open(root / archive) as tar:
-            for member in tar:
-                if member.isfile() and (key := (archive, Path(member.name).name)) in wanted:
-                    found[wanted[key]] = tar.extractfile(member).read()
+        try:
+            with tarfile.open(root / archive) as tar:
+                for member in tar:
+                    if member.isfile() and (i := wanted.get((archive, Path(member.name).name))) is not None:
+                        if i in found:
+                            raise ValueError(f"{root / archive} has two files of the name {listed[i]['file']}: pack it with one")
+                        found[i] = tar.extractfile(member).read()
+        except (tarfile.TarError, EOFError) as error:
+            raise ValueError(f"{root / archive} is damaged, or no tar archive: {error}") from error
     if missing := [row for i, row in enumerate(listed) if i not in found]:
         raise FileNotFoundError(f"{root / missing[0]['archive']} lacks {missing[0]['file']} ({len(missing)} of the listed files are missing)")
     for i, row in enumerate(listed):

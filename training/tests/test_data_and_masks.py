@@ -1,4 +1,5 @@
 import csv
+import gzip
 import io
 import tarfile
 
@@ -78,6 +79,66 @@ def test_a_listed_file_that_is_missing_from_its_archive_is_an_error(tmp_path):
     write_manifest(tmp_path, ROWS, leave_out=("a.png",))
     with pytest.raises(FileNotFoundError, match=r"two\.tar lacks a\.png"):
         data.load_faces(tmp_path, 16, "train")
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("file,identity,split\na.png,1,train\n", "lacks the column archive"),
+        ("", "lacks the column file"),
+        ("file,archive,identity,split\na.png,one.tar,1\n", "line 2 must have 4 values"),
+        ("file,archive,identity,split\na.png,one.tar,1,train,9\n", "line 2 must have 4 values"),
+    ],
+)
+def test_a_manifest_with_missing_columns_or_values_is_an_error(tmp_path, text, message):
+    (tmp_path / "manifest.csv").write_text(text)
+    with pytest.raises(ValueError, match=message):
+        data.load_faces(tmp_path, 16, "train")
+
+
+def test_a_manifest_may_begin_with_a_byte_order_mark(tmp_path):
+    write_manifest(tmp_path, ROWS)
+    manifest = tmp_path / "manifest.csv"
+    manifest.write_text(manifest.read_text(), encoding="utf-8-sig")
+    assert len(data.load_faces(tmp_path, 16, "train")) == 2
+
+
+def test_a_damaged_archive_is_named(tmp_path):
+    write_manifest(tmp_path, ROWS)
+    archive = tmp_path / "one.tar"
+    whole = archive.read_bytes()
+    for damaged in (whole[:600], b"no archive", gzip.compress(whole)[:100]):
+        archive.write_bytes(damaged)
+        with pytest.raises(ValueError, match=r"one\.tar is damaged, or no tar archive"):
+            data.load_faces(tmp_path, 16, "train")
+
+
+def test_two_files_of_an_archive_with_the_name_of_a_listed_one_are_an_error(tmp_path):
+    write_manifest(tmp_path, ROWS)
+    with tarfile.open(tmp_path / "one.tar", "a") as tar:
+        tar.addfile(tarfile.TarInfo("other/b.png"))
+    with pytest.raises(ValueError, match=r"one\.tar has two files of the name b\.png"):
+        data.load_faces(tmp_path, 16, "train")
+
+
+def test_two_processes_that_fill_the_cache_at_once_do_not_share_a_file(tmp_path, monkeypatch):
+    (tmp_path / "pictures").mkdir()
+    for i in range(2):
+        picture(7).save(tmp_path / "pictures" / f"{i}.png")
+    save, nested = np.save, []
+
+    def saved(file, faces):
+        if not nested:  # the other process begins and ends while this one writes
+            nested.append(True)
+            file.write(b"half")
+            file.flush()
+            data.load_faces(tmp_path / "pictures", 16, "train")
+            file.seek(0)
+        save(file, faces)
+
+    monkeypatch.setattr(data.np, "save", saved)
+    assert (data.load_faces(tmp_path / "pictures", 16, "train")[0, 0, 0] == [7, 10, 20]).all()
+    assert [path.suffix for path in data.CACHE.iterdir()] == [".npy"]
 
 
 def test_pictures_are_decoded_as_the_service_does(tmp_path):
