@@ -18,7 +18,9 @@ import bound
 import diffusion
 from batches import scaled
 from data import loaded
-from evaluate import HERE, onnx_network
+from evaluate import HERE
+from inference import onnx_network
+from register import opened_card
 
 
 def predictor(network, card: dict, schedule: diffusion.Schedule, variance: str, bar):
@@ -46,7 +48,7 @@ def main():
     parser.add_argument("--threads", type=int, default=2, help="CPU threads")
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
-    card = json.loads((args.folder / "model.json").read_text())
+    card = opened_card(args.folder)
     schedule = diffusion.schedule_of(card)
     faces = loaded(args.data, card["resolution"], "test")[: args.faces]
     x0 = scaled(torch.from_numpy(faces))

@@ -23,6 +23,8 @@ import numpy as np
 
 import masks
 from data import loaded
+from files import write_json
+from register import opened_card
 
 FEATURES = ["luma", "red_green", "green_blue", "luma_contrast", "red_green_contrast", "green_blue_contrast", "detail_x", "detail_y"]
 FLOOR = 1e-3  # added before each logarithm, so that a picture of one colour has finite features
@@ -75,10 +77,9 @@ def main():
     parser.add_argument("folder", type=Path, help="models/<id>/<version>")
     parser.add_argument("--data", type=Path, default=Path(__file__).parent / "data" / "celeba", help="the pictures that the model was trained on")
     args = parser.parse_args()
-    file = args.folder / "model.json"
-    card = json.loads(file.read_text())
+    card = opened_card(args.folder)
     card["data"]["statistics"] = statistics(loaded(args.data, card["resolution"], "train"))
-    file.write_text(json.dumps(card, indent=2) + "\n")
+    write_json(args.folder / "model.json", card)
     print(json.dumps(card["data"]["statistics"], indent=2))
 
 

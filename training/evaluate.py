@@ -12,8 +12,8 @@ is biased upwards for sets of this size, so it is also extrapolated to infinitel
 Every face has a noise seed of its own, derived from its index: fills that share their noise resemble each other, which would
 distort a distance between sets. Results are saved after each family, and an interrupted run resumes from there.
 
-The results are written to eval/<id>@<version>/: metrics.json, table.md and sheet.png. Do not publish the sheet: it contains
-pictures of the data set.
+The results are written to eval/<id>@<version>/: metrics.json, table.md and sheet.png; those of finished families to eval/ itself.
+Do not publish the sheet: it contains pictures of the data set.
 """
 
 import argparse
@@ -23,110 +23,25 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-import onnxruntime
 import torch
 from PIL import Image
 from tqdm import tqdm
 
 import diffusion
 import masks
-from batches import pixels, scaled
 from data import digest, loaded
+from files import kept, write_json, write_text
 from gate import SHARPNESS, is_sharp
+from inference import Sampler, computed_by
+from register import opened_card
 from scores import descriptors, frechet, frechet_extrapolated, score, sharpness
 from terms import is_celeba
-from unet import load_unet
 
 HERE = Path(__file__).parent
 TELEA_RADIUS = 3
 NAMES = {"thin": "thin strokes", "wide": "wide strokes", "box": "centre box", "half": "a random half"}
 # Maximum Frechet distance of one sample, relative to that of Telea.
 FRECHET_SHARE = {"box": 0.2, "wide": 0.4, "half": 0.4}
-
-
-def onnx_network(folder: Path, threads: int, file: str = "unet.onnx"):
-    """An exported network in ONNX Runtime on the CPU: a function (x [N, C, R, R], t [N]) -> [N, out_channels, R, R]."""
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads
-    session = onnxruntime.InferenceSession(folder / file, options, providers=["CPUExecutionProvider"])
-    return lambda x, t: torch.from_numpy(session.run(None, {"x": x.contiguous().numpy(), "t": t.float().numpy()})[0])
-
-
-def torch_network(folder: Path, card: dict, device: str):
-    """The exported weights in PyTorch on `device`, in bf16: a function (x [N, C, R, R], t [N]) -> [N, out_channels, R, R]."""
-    model = torch.compile(load_unet(folder, card).to(device, memory_format=torch.channels_last))
-
-    def network(x, t):
-        with torch.autocast(device.split(":")[0], torch.bfloat16):
-            return model(x.contiguous(memory_format=torch.channels_last), t).float()
-
-    return network
-
-
-class Sampler:
-    """An exported model with one of the samplers of the service (name: ddim, ddpm or dpmpp_2m).
-
-    spacing, final: see diffusion.timesteps.
-    """
-
-    def __init__(self, folder: Path, name: str, steps: int, eta: float, spacing: str, final: int, device: str, batch: int, threads: int = 2):
-        self.card = json.loads((folder / "model.json").read_text())
-        self.network = onnx_network(folder, threads) if device == "cpu" else torch_network(folder, self.card, device)
-        self.schedule = diffusion.schedule_of(self.card)
-        self.name, self.steps, self.eta, self.spacing, self.final = name, steps, eta, spacing, final
-        self.device, self.batch = device, batch
-
-    @torch.no_grad()
-    def fill(self, faces: np.ndarray, holes: np.ndarray, seeds: list[int], bar: tqdm) -> np.ndarray:
-        """Fill the holes: uint8 [N, R, R, 3]. faces: uint8 [N, R, R, 3]; holes: bool [N, R, R], True in the hole; seeds: one per face."""
-        out = []
-        for i in range(0, len(faces), self.batch):
-            x0 = scaled(torch.from_numpy(faces[i : i + self.batch]))
-            mask = torch.from_numpy(holes[i : i + self.batch])[:, None].float()
-            rows, padding = len(x0), self.batch - len(x0)
-            if padding:  # keep the batch shape: another one would be recompiled
-                x0, mask = (torch.cat([a, a[:1].expand(padding, -1, -1, -1)]) for a in (x0, mask))
-            generators = [torch.Generator().manual_seed(s) for s in (seeds[i : i + rows] + [0] * padding)]
-            x = self._draw(x0.to(self.device), mask.to(self.device), generators, bar, rows)[:rows]
-            out.append(np.where(holes[i : i + rows, :, :, None], pixels(x), faces[i : i + rows]))
-        return np.concatenate(out)
-
-    def _draw(self, x0, mask, generators, bar, rows):
-        """x0 [N, 3, R, R] in -1..1 with its hole, mask [N, 1, R, R], filled: [N, 3, R, R]. Counts `rows` per step on the bar."""
-
-        def noise() -> torch.Tensor:
-            return torch.stack([torch.randn(x0.shape[1:], generator=g) for g in generators]).to(self.device)
-
-        def network(x: torch.Tensor, t: torch.Tensor) -> torch.Tensor:
-            bar.update(rows)
-            return self.network(diffusion.network_input(x, x0, mask), t)
-
-        ts = diffusion.timesteps(self.schedule, self.steps, self.spacing, self.final)
-        return sampled(self.name, self.schedule, self.card["prediction"], ts, network, noise(), noise, self.eta)
-
-
-def sampled(name: str, schedule: diffusion.Schedule, prediction: str, ts: list[int], network, x, noise, eta: float = 0.0) -> torch.Tensor:
-    """The sampling loop: x, x_t of the first of the timesteps ts, to x_0, [N, 3, R, R].
-
-    name: ddim, ddpm or dpmpp_2m; network: maps (x_t, t int64 [N]) to the prediction, [N, 3 or 6, R, R]; noise: a function that draws
-    standard normal noise like x.
-    """
-    abars, last = [float(schedule.abar[t]) for t in ts] + [1.0], None
-    for i, t in enumerate(ts):
-        rows = torch.full((len(x),), t, device=x.device)
-        out = network(x, rows)
-        guess, _ = diffusion.to_x0_eps(schedule, prediction, x, rows, out[:, :3])
-        guess = guess.clamp(-1, 1)
-        if name == "ddim":
-            a, b = diffusion.coefficients(schedule, rows)
-            eps = (x - a * guess) / b
-            x = diffusion.ddim_step(abars[i], abars[i + 1], guess, eps, eta, noise() if eta else 0)
-        elif name == "ddpm":
-            learned = out[:, 3:] if out.shape[1] == 6 else None
-            x = diffusion.ddpm_step(abars[i], abars[i + 1], x, guess, noise(), learned)
-        else:
-            x, last = diffusion.dpmpp_2m_step(abars[i], abars[i + 1], x, guess, last), (abars[i], guess)
-    return x
 
 
 def names(allowed: Iterable[str]) -> Callable[[str], list[str]]:
@@ -152,7 +67,7 @@ def evaluate(sampler: Sampler, faces: np.ndarray, families: list[str], candidate
     """
     size, n = faces.shape[1], len(faces)
     reference = descriptors(faces)
-    metrics = json.loads(keep.read_text()) if keep.exists() else {}
+    metrics = kept(keep)
     steps, several = sampler.steps, candidates if candidates > 1 else 0
     todo = [f for f in families if f not in metrics]
     rows = n * len(todo) * (steps + several * candidate_steps)
@@ -176,7 +91,7 @@ def evaluate(sampler: Sampler, faces: np.ndarray, families: list[str], candidate
             sampler.steps = candidate_steps
             total = sum(sampler.fill(faces, holes, [1000 * i + c for i in range(n)], bar).astype(np.float64) for c in range(candidates))
             metrics[family][f"mean_of_{candidates}"] = score(total / candidates, faces, holes)
-        keep.write_text(json.dumps(metrics, indent=2))
+        write_json(keep, metrics)
     bar.close()
     sampler.steps = steps
     return metrics
@@ -261,7 +176,6 @@ def write_card(folder: Path, metrics: dict, how: dict):
     card_file, readme_file = folder / "model.json", folder / "README.md"
     card = json.loads(card_file.read_text())
     card["metrics"] = {"how": how, **metrics}
-    card_file.write_text(json.dumps(card, indent=2) + "\n")
     mean = f"; the mean of {how['candidates']} samples, drawn with {how['candidate_steps']} steps each, is closer" if how["candidates"] > 1 else ""
     tested = "faces of people" if is_celeba(card["data"]) else "pictures"
     measured = [s for m in metrics.values() if (s := m["sample"].get("sharpness")) is not None]
@@ -280,7 +194,8 @@ def write_card(folder: Path, metrics: dict, how: dict):
     readme = readme_file.read_text()
     before, rest = readme.split("<!-- metrics -->")
     _, after = rest.split("<!-- /metrics -->")
-    readme_file.write_text(f"{before}<!-- metrics -->\n{text}\n<!-- /metrics -->{after}")
+    write_text(readme_file, f"{before}<!-- metrics -->\n{text}\n<!-- /metrics -->{after}")
+    write_json(card_file, card)
 
 
 def main():
@@ -305,7 +220,7 @@ def main():
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
 
-    card = json.loads((args.folder / "model.json").read_text())
+    card = opened_card(args.folder)
     if "weights.safetensors" not in card["files"]:
         raise SystemExit(f"{args.folder} has no weights.safetensors: only models that train.py has trained can be evaluated, no imported ones")
     defaults, sampling = card["defaults"], diffusion.sampling_of(card)
@@ -316,15 +231,16 @@ def main():
     sampler = Sampler(args.folder, name, steps, eta, spacing, final, args.device, args.batch, args.threads)
     faces = loaded(args.data, sampler.card["resolution"], "test")[: args.faces]
     how = {"faces": len(faces), "sampler": name, "steps": steps, "eta": eta, "spacing": spacing, "final_timestep": final}
-    how |= {"candidates": args.candidates, "candidate_steps": args.candidate_steps or min(steps, 4)}
+    how |= {"candidates": args.candidates, "candidate_steps": args.candidate_steps or min(steps, 4), **computed_by(args.device)}
 
     out = args.out / f"{sampler.card['id']}@{sampler.card['version']}"
     out.mkdir(parents=True, exist_ok=True)
     weights = sampler.card["files"]["weights.safetensors"]["sha256"][:8]
-    keep = out / f"metrics-{weights}-{digest(faces)[:8]}-{args.device}-{'-'.join(map(str, how.values()))}.json"
+    # Not in the folder of the version: an interrupted pipeline exports the same weights as the next one.
+    keep = args.out / f"metrics-{weights}-{digest(faces)[:8]}-{'-'.join(map(str, how.values()))}.json"
     metrics = evaluate(sampler, faces, args.families, args.candidates, how["candidate_steps"], keep)
-    (out / "metrics.json").write_text(json.dumps({"how": how, **metrics}, indent=2) + "\n")
-    (out / "table.md").write_text(table(metrics) + "\n")
+    write_json(out / "metrics.json", {"how": how, **metrics})
+    write_text(out / "table.md", table(metrics) + "\n")
     print(f"{how}\n{table(metrics)}")
     for claim, holds in verdicts(metrics):
         print("PASS" if holds else "FAIL", claim)

@@ -27,6 +27,8 @@ TOLERANCE = {
 }
 # These evaluation settings must be equal in both cards. Sampler and steps may differ: each version has its own defaults.
 ALIKE = ("faces", "candidates", "candidate_steps")
+# And these, where both cards have them: older cards do not.
+COMPUTED = ("device", "precision")
 
 
 def current(models: Path, candidate: dict) -> Path | None:
@@ -60,7 +62,7 @@ def compare(now: dict, new: dict) -> list[dict]:
     if "refiner" in now and "refiner" not in new:
         raise ValueError(f"{ref(new)} has no refiner, but {ref(now)} has one: export it with --refiner <checkpoint, or folder of {ref(now)}>")
     before, after = now["metrics"], new["metrics"]
-    for key in ALIKE:
+    for key in (*ALIKE, *(key for key in COMPUTED if key in before["how"] and key in after["how"])):
         if before["how"][key] != after["how"][key]:
             raise ValueError(
                 f"{key} is {before['how'][key]} for {ref(now)} but {after['how'][key]} for {ref(new)}: evaluate both with the same settings"

@@ -3,7 +3,7 @@
     python quantise.py ../models/celeba-inpaint-64/6
 
 Static quantisation with ONNX Runtime's tools (QDQ): convolutions have unsigned 8-bit inputs and outputs, whose ranges are
-taken from noisy training pictures at all timesteps, and signed weights with a scale for each output channel. The first and
+taken from noisy validation pictures at all timesteps, and signed weights with a scale for each output channel. The first and
 the last convolution remain fp32, and every other whose quantisation alone changes the prediction by more than
 LAYER_ERROR. The prediction matters most at small timesteps, and there the errors are largest: the service evaluates rows
 below `from_timestep` in fp32, the smallest timestep from which the error remains within NETWORK_ERROR.
@@ -32,10 +32,11 @@ import diffusion
 import masks
 from batches import scaled
 from data import loaded
-from evaluate import Sampler, onnx_network
 from export_refiner import with_section
+from files import write_json, write_text
+from inference import Sampler, onnx_network
 from onnx_files import listed, store_as_fp16
-from register import read_card
+from register import opened_card
 from scores import descriptors, frechet, hole_l1, sharpness
 
 FILE = "unet.int8.onnx"
@@ -176,7 +177,6 @@ def add_to_card(folder: Path, section: dict):
     card = json.loads((folder / "model.json").read_text())
     card["int8"] = section
     card["files"] |= listed([folder / FILE])
-    (folder / "model.json").write_text(json.dumps(card, indent=2) + "\n")
     box = section["metrics"]["box"]
     cells = [" | ".join(f"{box[name][key]:.{digits}f}" for name in box) for key, digits in (("frechet", 4), ("l1", 1), ("sharpness", 2))]
     how = (
@@ -186,7 +186,8 @@ def add_to_card(folder: Path, section: dict):
     rows = [f"| {name} | {cell} |" for name, cell in zip(("Frechet distance", "L1", "sharpness"), cells, strict=True)]
     lines = ["## Int8", "", how, "", "| | fp32 | fp32, other seeds | int8 |", "| --- | --- | --- | --- |", *rows, "", ""]
     readme = folder / "README.md"
-    readme.write_text(with_section(readme.read_text(), "Int8", "\n".join(lines)))
+    write_text(readme, with_section(readme.read_text(), "Int8", "\n".join(lines)))
+    write_json(folder / "model.json", card)
 
 
 def main():
@@ -198,7 +199,7 @@ def main():
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
 
-    card = read_card(args.folder)
+    card = opened_card(args.folder)
     if card["conditioning"] != "inpaint":
         raise SystemExit(f"{args.folder} is an unconditional model: only models that are trained to fill holes can be quantised")
     pictures = loaded(args.data, card["resolution"], "validation")
@@ -227,8 +228,12 @@ def main():
             "within_noise": within_noise(box),
             "metrics": {"faces": len(faces), "box": box},
         }
-        shutil.copyfile(halved, args.folder / FILE)  # only now, so that a failure leaves no file that the card does not list
-    add_to_card(args.folder, section)
+        try:
+            shutil.copyfile(halved, args.folder / FILE)
+            add_to_card(args.folder, section)
+        except BaseException:  # such as a full disk or Ctrl-C: no file is left that the card does not list
+            (args.folder / FILE).unlink(missing_ok=True)
+            raise
     print(json.dumps(section))
 
 

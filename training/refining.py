@@ -9,7 +9,6 @@ same for shrunk originals in place of the base model's fills: the most that this
 """
 
 import argparse
-import json
 from functools import partial
 from itertools import product
 from pathlib import Path
@@ -23,8 +22,10 @@ from tqdm import tqdm
 import diffusion
 from batches import pixels, scaled
 from data import loaded
-from evaluate import HERE, Sampler, sampled
+from evaluate import HERE
+from inference import Sampler, sampled
 from refiner import Refiner, enlarge_coarse, load_refiner, refiner_input, sharpened, sharpening
+from register import opened_card
 from scores import descriptors, frechet, hole_l1, sharpness
 from sharp import face_box
 
@@ -73,7 +74,7 @@ def main():
     parser.add_argument("--threads", type=int, default=2, help="CPU threads")
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
-    card = json.loads((args.folder / "model.json").read_text())
+    card = opened_card(args.folder)
     half, defaults, sampling = card["resolution"], card["defaults"], diffusion.sampling_of(card)
     pictures = np.asarray(loaded(args.data, 2 * half, "test")[: args.faces])
     n = len(pictures)

@@ -15,6 +15,7 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from uuid import uuid4
 
 MODELS = Path(__file__).parent.parent / "models"
 CANDIDATES = ".candidates"
@@ -67,6 +68,14 @@ def read_card(folder: Path) -> dict:
     return card
 
 
+def opened_card(folder: Path) -> dict:
+    """read_card for programs: exits with a sentence in place of a ValueError."""
+    try:
+        return read_card(folder)
+    except ValueError as error:
+        raise SystemExit(str(error)) from error
+
+
 def versions(folder: Path) -> list[int]:
     """The version numbers in a model's folder, in ascending order."""
     return sorted(int(p.name) for p in folder.glob("*") if re.fullmatch(VERSION, p.name))
@@ -82,7 +91,8 @@ def next_version(models: Path, model_id: str) -> str:
 def new_version(out: Path, model_id: str, version: str, force: bool) -> Iterator[Path]:
     """A temporary folder that becomes <out>/<id>/<version> at the end; the service skips its name, which starts with a dot.
 
-    Raises FileExistsError if the version exists and `force` is not given, and ValueError if it is not a whole number or the id is invalid.
+    Raises FileExistsError if the version exists and `force` is not given, OSError if another process makes it meanwhile, and ValueError if it
+    is not a whole number or the id is invalid.
     """
     check_id(model_id)
     if not re.fullmatch(VERSION, version):
@@ -90,13 +100,12 @@ def new_version(out: Path, model_id: str, version: str, force: bool) -> Iterator
     folder = out / model_id / version
     if folder.exists() and not force:
         raise FileExistsError(f"{folder} exists: choose another --version, or --force to replace it")
-    part, replaced = folder.with_name(f".{version}.part"), folder.with_name(f".{version}.old")
-    shutil.rmtree(part, ignore_errors=True)
+    # Names of their own: two exports at once choose the same version.
+    part, replaced = (folder.with_name(f".{version}.{uuid4().hex}.{what}") for what in ("part", "old"))
     part.mkdir(parents=True)
     try:
         yield part
-        shutil.rmtree(replaced, ignore_errors=True)
-        if folder.exists():
+        if folder.exists() and force:
             folder.rename(replaced)
         part.rename(folder)
         shutil.rmtree(replaced, ignore_errors=True)

@@ -1,13 +1,12 @@
 """Where a training begins: at last.pt of its run, at the checkpoint of --resume, or at the weights of --init."""
 
 import itertools
-import json
 import shutil
 from pathlib import Path
 
 import torch
 
-from register import ref
+from register import read_card, ref
 
 LAST, LOG = "last.pt", "log.jsonl"
 PARTS = {
@@ -60,14 +59,25 @@ def begin(training, given: Path | None, init: Path | None, target: dict):
         training.start_from(init)
 
 
-def saved(checkpoint: Path) -> dict:
-    """A checkpoint, whose tensors are read when they are used."""
-    return torch.load(checkpoint, map_location="cpu", weights_only=True, mmap=True)
+def saved(checkpoint: Path, device: str = "cpu", mmap: bool = True) -> dict:
+    """A checkpoint of train.py. mmap: its tensors are read when they are used.
+
+    Raises OSError if it cannot be read, and ValueError if it is no checkpoint.
+    """
+    try:
+        state = torch.load(checkpoint, map_location=device, weights_only=True, mmap=mmap)
+    except OSError:
+        raise
+    except Exception as error:  # torch.load raises many classes for other files
+        raise ValueError(f"{checkpoint} is not a checkpoint of train.py") from error
+    if not (isinstance(state, dict) and {"config", "step", "ema"} <= state.keys()):
+        raise ValueError(f"{checkpoint} is not a checkpoint of train.py")
+    return state
 
 
 def name_of(folder: Path) -> str:
-    """<id>@<version> of an exported version."""
-    return ref(json.loads((folder / "model.json").read_text()))
+    """<id>@<version> of an exported version. Raises ValueError if it is none."""
+    return ref(read_card(folder))
 
 
 def check_init(last: Path, folder: Path):

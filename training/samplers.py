@@ -13,7 +13,6 @@ Writes samplers.json and samplers.png to --out. Results are kept after each comb
 """
 
 import argparse
-import json
 from pathlib import Path
 
 import numpy as np
@@ -23,7 +22,10 @@ from tqdm import tqdm
 import diffusion
 import masks
 from data import digest, loaded
-from evaluate import HERE, Sampler, names
+from evaluate import HERE, names
+from files import kept, write_json
+from inference import Sampler, computed_by
+from register import opened_card
 from scores import descriptors, frechet, hole_l1, sharpness
 
 NAMES = ("ddpm", "ddim", "dpmpp_2m")
@@ -128,7 +130,7 @@ def main():
     parser.add_argument("--out", type=Path, default=HERE.parent / "eval" / "samplers", help="folder for the results")
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
-    card = json.loads((args.folder / "model.json").read_text())
+    card = opened_card(args.folder)
     defaults, sampling = card["defaults"], diffusion.sampling_of(card)
     final = sampling["final_timestep"] if args.final_timestep is None else args.final_timestep
     faces = loaded(args.data, card["resolution"], "test")[: args.faces]
@@ -136,8 +138,8 @@ def main():
     args.out.mkdir(parents=True, exist_ok=True)
     keep = args.out / "samplers.json"
     how = {"model": f"{card['id']}@{card['version']}", "faces": len(faces), "candidates": args.candidates, "final_timestep": final}
-    how |= {"weights": card["files"]["weights.safetensors"]["sha256"], "pictures": digest(faces)}
-    saved = json.loads(keep.read_text()) if keep.exists() else {}
+    how |= {"weights": card["files"]["weights.safetensors"]["sha256"], "pictures": digest(faces), **computed_by(args.device)}
+    saved = kept(keep)
     rows = saved["rows"] if saved.get("how") == how else []
     whole = saved.get("whole") if saved.get("how") == how else None
     done = {(row["sampler"], row["spacing"], row["steps"]) for row in rows}
@@ -148,7 +150,7 @@ def main():
                     continue
                 sampler = Sampler(args.folder, name, steps, 0.0, spacing, final, args.device, args.batch, args.threads)
                 rows.append({"sampler": name, "spacing": spacing, "steps": steps, **measured(sampler, faces, reference, args.candidates)})
-                keep.write_text(json.dumps({"how": how, "rows": rows, "whole": whole}, indent=2) + "\n")
+                write_json(keep, {"how": how, "rows": rows, "whole": whole})
     training, test = (loaded(args.data, card["resolution"], split) if args.whole else () for split in ("train", "test"))
     drawn = min(args.whole, len(training), len(test))  # Frechet distances depend on the number of faces, so all sets have as many
     if drawn and (whole is None or whole["faces"] != drawn):
@@ -156,7 +158,7 @@ def main():
         chosen, others = training[np.sort(draws.permutation(len(training))[:drawn])], test[:drawn]
         settings = (defaults["sampler"], defaults["steps"], defaults["eta"], sampling["spacing"], final)
         whole = whole_faces(Sampler(args.folder, *settings, args.device, args.batch, args.threads), chosen, others)
-        keep.write_text(json.dumps({"how": how, "rows": rows, "whole": whole}, indent=2) + "\n")
+        write_json(keep, {"how": how, "rows": rows, "whole": whole})
     plot(rows, args.out / "samplers.png")
     print(f"{how}\n{table(rows)}\n{whole or ''}")
 

@@ -6,7 +6,6 @@ trains each; `stage` in the config says which.
 """
 
 import copy
-import json
 from pathlib import Path
 
 import numpy as np
@@ -21,7 +20,7 @@ from distil import Distillation
 from losses import Loss
 from photos import CROPS_SIDE
 from refiner import Refiner, RefinerConfig
-from register import ref
+from register import read_card, ref
 from sheet import refiner_sheet, sample_sheet
 from unet import UNet, UNetConfig, load_unet
 
@@ -172,7 +171,7 @@ class TaughtStage(BaseStage):
     @staticmethod
     def exported(config: dict, folder: str) -> tuple[UNet, dict]:
         """The network of the version in this folder, relative to training/, and its card."""
-        card = json.loads((HERE / folder / "model.json").read_text())
+        card = read_card(HERE / folder)
         if not torch.equal(diffusion.schedule_of(card).abar, diffusion.schedule_of(config).abar):
             raise ValueError(f"[schedule] must be that of {ref(card)}: {card['schedule']}, not {config['schedule']}")
         if card["resolution"] != config["model"]["resolution"]:

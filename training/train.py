@@ -148,8 +148,8 @@ class Training:
         self.branch: dict | None = None  # the --resume that it started from, and until when: see resuming.begin
 
     def resume(self, checkpoint: Path):
-        """Resume from a checkpoint. Exits if it does not suit the config (see resuming.PARTS) or the pictures."""
-        state = torch.load(checkpoint, map_location=self.device, weights_only=True)
+        """Resume from a checkpoint. Exits if it does not suit the config (see resuming.PARTS) or the pictures. Raises as resuming.saved does."""
+        state = resuming.saved(checkpoint, self.device, mmap=False)
         resuming.check(checkpoint, self.config, state["config"])
         resuming.check_pictures(checkpoint, self.pictures, state.get("pictures"))
         self.model.load_state_dict(state["model"])

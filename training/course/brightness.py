@@ -7,7 +7,6 @@ brightness of the training faces. The gradient is that of the classifier alone, 
 brightness of the result is measured, not classified: it tells whether a face is of the target class.
 """
 
-import json
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +19,9 @@ from torch import nn
 import diffusion
 from batches import pixels, scaled
 from data import loaded
-from evaluate import HERE, onnx_network
+from evaluate import HERE
+from inference import onnx_network
+from register import opened_card
 from scores import descriptors, frechet
 
 BATCH = 8
@@ -64,7 +65,7 @@ class Denoiser:
     """An exported model that draws whole faces from noise."""
 
     def __init__(self, folder: Path, threads: int):
-        self.card = json.loads((folder / "model.json").read_text())
+        self.card = opened_card(folder)
         self.schedule = diffusion.schedule_of(self.card)
         self.network = onnx_network(folder, threads)
 

@@ -1,4 +1,5 @@
 import argparse
+import hashlib
 import json
 import sys
 
@@ -6,7 +7,13 @@ import cv2
 import numpy as np
 import pytest
 
+import bits
+import drift
 import evaluate
+import inference
+import quantise
+import refining
+import samplers
 import scores
 import sharp
 import terms
@@ -114,6 +121,7 @@ class Repeating:
 def test_every_face_and_candidate_has_a_noise_seed_of_its_own(tmp_path, monkeypatch):
     monkeypatch.setattr(evaluate, "descriptors", lambda faces: faces[:, 0, :2].reshape(len(faces), -1).astype(float))
     faces, sampler = np.random.default_rng(0).integers(0, 256, (5, 32, 32, 3), np.uint8), Repeating()
+    (tmp_path / "kept.json").write_text('{"thin": {"tel')  # cut off by a crash
     metrics = evaluate.evaluate(sampler, faces, ["thin", "box"], 3, 4, tmp_path / "kept.json")
     assert len(sampler.calls) == 2 * 4
     for family in (sampler.calls[:4], sampler.calls[4:]):
@@ -141,10 +149,24 @@ def test_verdicts_and_table_show_the_sharpness():
 
 
 def test_a_model_without_weights_is_refused_with_a_sentence(tmp_path, monkeypatch):
-    (tmp_path / "model.json").write_text(json.dumps({"files": {"unet.onnx": {}}, "defaults": {}}))
+    (tmp_path / "unet.onnx").write_bytes(b"")
+    files = {"unet.onnx": {"sha256": hashlib.sha256(b"").hexdigest()}}
+    (tmp_path / "model.json").write_text(json.dumps({"id": "toy", "version": "1", "files": files, "defaults": {}}))
     monkeypatch.setattr(sys, "argv", ["evaluate.py", str(tmp_path)])
     with pytest.raises(SystemExit, match="has no weights.safetensors"):
         evaluate.main()
+
+
+@pytest.mark.parametrize("program", [bits, drift, evaluate, quantise, refining, samplers])
+def test_a_folder_without_a_version_is_refused_with_a_sentence(tmp_path, monkeypatch, program):
+    monkeypatch.setattr(sys, "argv", [program.__name__, str(tmp_path)])
+    with pytest.raises(SystemExit, match="is not an exported model: .* Create one with export.py"):
+        program.main()
+
+
+@pytest.mark.parametrize(("device", "expected"), [("cpu", ("cpu", "fp32")), ("cuda:1", ("cuda", "bf16"))])
+def test_the_card_says_what_computed_the_metrics(device, expected):
+    assert tuple(inference.computed_by(device).values()) == expected
 
 
 def test_seams_need_photographs(tmp_path, monkeypatch, capsys):

@@ -66,6 +66,12 @@ def test_the_gate_refuses_cards_that_cannot_be_compared():
     unlike["metrics"]["how"] = {**METRICS["how"], "faces": 48}
     with pytest.raises(ValueError, match="faces is 606 for toy@1 but 48 for toy@2: evaluate both with the same settings"):
         gate.compare(card(), unlike)
+    computed = {name: card(name) for name in ("1", "2")}
+    for name, device in (("1", "cpu"), ("2", "cuda")):
+        computed[name]["metrics"]["how"] = {**METRICS["how"], "device": device}
+    with pytest.raises(ValueError, match="device is cpu for toy@1 but cuda for toy@2: evaluate both with the same settings"):
+        gate.compare(computed["1"], computed["2"])
+    assert gate.compare(card(), computed["2"])  # an older card does not say
     with pytest.raises(ValueError, match="test pictures"):
         gate.compare(card(), card("2", box__telea__l1=30.0))
     with pytest.raises(ValueError, match="toy@2 has no metrics"):
@@ -233,6 +239,7 @@ def test_the_pipeline_registers_a_first_version_and_refuses_a_worse_one(tmp_path
     assert second.returncode == 1
     assert "REFUSED: " in second.stderr and "l1 of mean_of_2 on box masks is" in second.stderr
     assert "pipeline stopped: gate.py failed with exit status 1" in second.stderr
+    assert len(list((tmp_path / "run" / "eval").glob("metrics-*.json"))) == 1  # the weights are the same: they were not evaluated again
     assert not (models / "toy" / "2").exists() and read_card(models / ".candidates" / "toy" / "2")
 
     weights = models / ".candidates" / "toy" / "2" / "weights.safetensors"

@@ -34,7 +34,7 @@ def test_int8_may_be_worse_by_what_other_seeds_change(other, int8, expected):
 
 
 def test_an_unconditional_model_is_refused_at_the_start(tmp_path, monkeypatch):
-    monkeypatch.setattr(quantise, "read_card", lambda folder: {"conditioning": "none", "resolution": 16})
+    monkeypatch.setattr(quantise, "opened_card", lambda folder: {"conditioning": "none", "resolution": 16})
     monkeypatch.setattr(sys, "argv", ["quantise.py", str(tmp_path)])
     with pytest.raises(SystemExit, match="is an unconditional model"):
         quantise.main()
@@ -52,9 +52,9 @@ def test_a_version_gets_an_int8_network_and_its_figures(tmp_path, pictures, monk
     monkeypatch.setattr(sys, "argv", ["quantise.py", str(folder), "--data", str(pictures), "--faces", "2"])
     monkeypatch.setattr(quantise, "CALIBRATION", 8)
     with monkeypatch.context() as broken, pytest.raises(ZeroDivisionError):
-        broken.setattr(quantise, "box_quality", lambda *_: 1 / 0)
+        broken.setattr(quantise, "write_text", lambda *_: 1 / 0)
         quantise.main()
-    assert not (folder / quantise.FILE).exists()  # the card does not list it
+    assert not (folder / quantise.FILE).exists() and "int8" not in read_card(folder)  # the card does not list it
     quantise.main()
     quantise.add_to_card(folder, read_card(folder)["int8"])  # again: nothing is written twice
     card = read_card(folder)  # verifies the digests

@@ -1,3 +1,4 @@
+import hashlib
 import json
 import tomllib
 
@@ -88,7 +89,9 @@ def test_another_stage_distillation_or_guidance_is_refused_and_other_learning_ra
 
 
 def test_another_init_than_that_of_last_pt_is_refused(tmp_path):
-    (tmp_path / "model.json").write_text(json.dumps({"id": "toy", "version": "2"}))
+    (tmp_path / "unet.onnx").write_bytes(b"")
+    files = {"unet.onnx": {"sha256": hashlib.sha256(b"").hexdigest()}}
+    (tmp_path / "model.json").write_text(json.dumps({"id": "toy", "version": "2", "files": files}))
     written(tmp_path, 1, init="toy@2")
     assert begun(tmp_path, init=tmp_path).step == 1
     written(tmp_path, 1)
