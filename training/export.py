@@ -16,16 +16,17 @@ import re
 import shutil
 from pathlib import Path
 
-import torch
+import numpy as np
 
 import diffusion
 import photos
 import terms
-from data import load_faces
+from data import digest, load_faces
 from drift import statistics
 from export_refiner import Refiner, add_refiner, with_refiner, with_section
 from onnx_files import listed, write_network
 from register import new_version, next_version, read_card
+from resuming import saved
 from stages import BaseStage
 from train import stage_of
 from training_log import summary, took
@@ -55,11 +56,11 @@ def export(
     section of the model card (default: that of the stage); photographs: those that it was trained on too, from photos.listed;
     dataset: whose the training pictures are, from terms.dataset; force: replace an existing version.
 
-    Raises FileExistsError if the version exists; ValueError if `version` is not a whole number, if the timesteps of `sampling`
-    are undefined, if an exported network differs from the trained one by more than onnx_files.TOLERANCE, or if the files are
-    larger than MAX_BYTES.
+    Raises FileExistsError if the version exists; ValueError if `checkpoint` is none of train.py, if `version` is not a whole number, if
+    the timesteps of `sampling` are undefined, if an exported network differs from the trained one by more than onnx_files.TOLERANCE, or
+    if the files are larger than MAX_BYTES.
     """
-    state = torch.load(checkpoint, map_location="cpu", weights_only=True)
+    state = saved(checkpoint)
     config = state["config"]
     if config.get("stage") == "refiner":
         raise ValueError(f"{checkpoint} is a refiner: use --refiner for it, with --checkpoint or --base for the base model")
@@ -234,7 +235,7 @@ def main():
         parser.error("--base makes the same version again unless --refiner, --spacing or --final-timestep changes it")
     try:
         folder = export_base(args) if args.checkpoint else reuse_base(args)
-    except (FileExistsError, FileNotFoundError, ValueError) as error:
+    except (OSError, ValueError) as error:
         raise SystemExit(str(error)) from error
     card = json.loads((folder / "model.json").read_text())
     sizes = ", ".join(f"{name} {file['bytes'] / 1e6:.1f} MB" for name, file in card["files"].items())
@@ -243,9 +244,9 @@ def main():
 
 
 def export_base(args: argparse.Namespace) -> Path:
-    config = config_of(args.checkpoint)
-    data = args.data or HERE / config["data"]
-    faces = load_faces(data, config["model"]["resolution"], "train")
+    state = saved(args.checkpoint)
+    config = state["config"]
+    data, faces = trained_on(args.checkpoint, state, args.data, config["model"]["resolution"])
     version = args.version or next_version(args.out, config["id"])
     photographs = photographs_of(config, args.photos)
     sampling = sampling_given(args)
@@ -268,11 +269,11 @@ def refiner_of(args: argparse.Namespace) -> Refiner | None:
     """The refiner that --refiner names, with what it was trained on."""
     if args.refiner is None or args.refiner.is_dir():
         return args.refiner and Refiner(args.refiner)
-    config = config_of(args.refiner)
+    state = saved(args.refiner)
+    config = state["config"]
     if config.get("stage") != "refiner":
         return Refiner(args.refiner)  # add_refiner says what is wrong with it
-    data = args.data or HERE / config["data"]
-    faces = load_faces(data, config["mix"]["faces_side"], "train")
+    data, faces = trained_on(args.refiner, state, args.data, config["mix"]["faces_side"])
     return Refiner(args.refiner, len(faces), tuple(photographs_of(config, args.photos)), terms.dataset(data, args.terms))
 
 
@@ -282,9 +283,16 @@ def photographs_of(config: dict, folder: Path | None) -> list[dict]:
     return photos.listed(folder or HERE / mix["photos_data"]) if mix.get("photos") else []
 
 
-def config_of(checkpoint: Path) -> dict:
-    """The config of a checkpoint, without its weights."""
-    return torch.load(checkpoint, map_location="cpu", weights_only=True, mmap=True)["config"]
+def trained_on(checkpoint: Path, state: dict, given: Path | None, side: int) -> tuple[Path, np.ndarray]:
+    """The folder of the training pictures of a checkpoint and the pictures at `side` px. given: that of --data, or None.
+
+    Raises ValueError if they are not those of the training. The oldest checkpoints do not say which these were.
+    """
+    data = given or HERE / state["config"]["data"]
+    faces = load_faces(data, side, "train")
+    if state.get("pictures") and digest(faces) != state["pictures"]:
+        raise ValueError(f"{checkpoint} was trained on other pictures than those in {data}: give their folder with --data")
+    return data, faces
 
 
 if __name__ == "__main__":

@@ -5,12 +5,11 @@ import shutil
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import torch
-
 import diffusion
 from onnx_files import listed, write_network
 from refiner import LEVEL_MAX, weights_in_millions
 from register import read_card
+from resuming import saved
 from terms import CELEBA
 from train import build
 from training_log import summary, took
@@ -58,7 +57,7 @@ def add_refiner(part: Path, card: dict, refiner: Refiner):
 
 def section(refiner: Refiner, files: list[Path]) -> dict:
     """Write the network of a checkpoint to `files`, and return the section of model.json about it."""
-    state = torch.load(refiner.source, map_location="cpu", weights_only=True)
+    state = saved(refiner.source)
     config = state["config"]
     if config.get("stage") != "refiner":
         raise ValueError(f'{refiner.source} is not a refiner: --refiner is for a checkpoint of a config with stage = "refiner"')

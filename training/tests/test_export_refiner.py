@@ -1,3 +1,4 @@
+import argparse
 import csv
 import hashlib
 import json
@@ -13,6 +14,7 @@ import torch
 from network_vectors import assert_same
 from test_training import CONFIG, pictures  # noqa: F401
 
+import data
 import export
 import photos
 import train
@@ -126,6 +128,39 @@ def test_what_is_not_a_refiner_or_a_base_model_is_refused_and_nothing_is_left(tm
     with pytest.raises(FileExistsError, match="--version"):
         export.reuse(models / "1", models.parent, "2", Refiner(models / "2"))
     assert not list(tmp_path.glob("*/*"))
+
+
+def test_what_is_not_a_checkpoint_is_refused_with_a_sentence(tmp_path, models):
+    (tmp_path / "junk.pt").write_bytes(b"junk")
+    torch.save({"weights": {}}, tmp_path / "other.pt")
+    for file in (tmp_path / "junk.pt", tmp_path / "other.pt", models / "1" / "weights.safetensors"):
+        with pytest.raises(ValueError, match=f"{file.name} is not a checkpoint of train.py"):
+            export.export(file, tmp_path, "1", pictures=1)
+        with pytest.raises(ValueError, match=f"{file.name} is not a checkpoint of train.py"):
+            export.reuse(models / "1", tmp_path, "1", Refiner(file))
+    with pytest.raises(FileNotFoundError):
+        export.export(tmp_path / "none.pt", tmp_path, "1", pictures=1)
+
+
+@pytest.mark.parametrize(("name", "side"), [("base", 16), ("refiner", 32)])
+def test_pictures_that_a_checkpoint_was_not_trained_on_are_refused(tmp_path, checkpoints, pictures, name, side):  # noqa: F811
+    state = torch.load(checkpoints[name], weights_only=True)
+    state["config"]["mix"] |= {"photos": 0.0, **({"faces_side": side} if name == "refiner" else {})}
+    state["pictures"] = data.digest(data.load_faces(pictures, side, "train"))
+    torch.save(state, tmp_path / "last.pt")
+    others = tmp_path / "others"
+    others.mkdir()
+    for path in sorted(pictures.iterdir())[:70]:
+        (others / path.name).write_bytes(path.read_bytes())
+
+    def made(folder) -> object:
+        args = argparse.Namespace(checkpoint=tmp_path / "last.pt", data=folder, photos=None, out=tmp_path, version="1", terms=None, force=False)
+        args.refiner, args.spacing, args.final_timestep = tmp_path / "last.pt" if name == "refiner" else None, None, None
+        return export.refiner_of(args) if name == "refiner" else export.export_base(args)
+
+    with pytest.raises(ValueError, match=r"last\.pt was trained on other pictures than those in .*others: give their folder with --data"):
+        made(others)
+    assert made(pictures)
 
 
 def test_files_that_are_too_large_are_refused(tmp_path, monkeypatch, models):
