@@ -28,7 +28,8 @@ HERE = Path(__file__).parent
 VALIDATION_ROWS = 512
 
 
-def _values(section: dict) -> dict:
+def values(section: dict) -> dict:
+    """A section with tuples in place of lists, as the architectures have them."""
     return {k: tuple(v) if isinstance(v, list) else v for k, v in section.items()}
 
 
@@ -49,7 +50,7 @@ class BaseStage:
 
     def network(self) -> UNet:
         """The network with new weights, mapping x [N, C, R, R] and t [N] to the prediction [N, 3, R, R], or 6 channels with variances."""
-        return UNet(self.architecture(**_values(self.config["model"])))
+        return UNet(self.architecture(**values(self.config["model"])))
 
     def load(self, data: Path, photos: Path, split: str) -> Sources:
         """The pictures of `split` that [mix] requires. Larger faces are for training alone: validation does not zoom.
@@ -123,7 +124,7 @@ class RefinerStage:
 
     def network(self) -> Refiner:
         """The network with new weights, mapping x [N, 8, R, R] and t [N] to v [N, 3, R, R]."""
-        return Refiner(self.architecture(**_values(self.config["model"])))
+        return Refiner(self.architecture(**values(self.config["model"])))
 
     def load(self, data: Path, photos: Path, split: str) -> Sources:
         """The faces and photographs of `split` that [mix] requires, larger than the windows."""

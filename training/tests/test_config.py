@@ -1,0 +1,80 @@
+import tomllib
+
+import pytest
+from test_training import CONFIG, HERE
+
+import config
+from config import load_config
+from stages import STAGES
+
+
+@pytest.mark.parametrize(
+    ("right", "wrong", "message"),
+    [
+        ("warmup", "warm_up", r"\[train\] .*warm_up"),
+        ("blocks = 1", "block = 1", r"\[model\] .*unknown: \['block'\]"),
+        ("resolution = 16", "", r"\[model\] resolution is missing"),
+        ('"cosine"', '"cosin"', r"\[schedule\] type must be one of cosine, linear, not 'cosin'"),
+        ("T = 1000", "steps = 1000", r"\[schedule\] .*'steps'"),
+        ("zoom_from = 24", "zoom_from = 12", r"\[mix\] zoom_from must be at least 16 for a network of 16 px, not 12"),
+        ("[mix]", "[mix", "bad.toml: "),
+        ("photos = 0.3", "photos = 15", r"\[mix\] photos must be a number from 0 to 1, not 15"),
+        ("photos = 0.3", "photos = 0.8", r"\[mix\] zoom and photos must be 1 together at most, not 0.3 and 0.8"),
+        ("photos = 0.3", "photos = true", r"\[mix\] photos must be a number"),
+        ("decay = 0.0", "decay = 30", r"\[train\] decay must be a number from 0 to 1, not 30"),
+        ("clip = 1.0", "clip = 0", r"\[train\] clip must be a number above 0, not 0"),
+        ("adam_lr = 0.0005", "adam_lr = nan", r"\[train\] adam_lr must be a number of at least 0, not nan"),
+        ("snr_cap = 5.0", "snr_cap = 0", r"\[loss\] snr_cap must be a number above 0"),
+        ("batch = 4", "batch = 0", r"\[train\] batch must be a whole number of at least 1, not 0"),
+        ("batch = 4", "batch = 16.0", r"\[train\] batch must be a whole number of at least 1, not 16.0"),
+        ("batch = 4", 'batch = "16"', r"\[train\] batch must be a whole number of at least 1, not '16'"),
+        ("channels = [32]", "channels = 64", r"\[model\] channels must be a list of whole numbers of at least 1, not 64"),
+        ("channels = [32]", "channels = [40]", "channels must be multiples of groups, which is 16"),
+        ("channels = [32]", "channels = [32, 64, 64, 64, 64]", r"\[model\] resolution must be a multiple of 32, for patch 2 and 5 levels, not 16"),
+        ("resolution = 16", "resolution = 25", r"\[model\] resolution must be a multiple of 2, for patch 2 and 1 levels, not 25"),
+        ("T = 1000", 'T = "x"', r"\[schedule\] T must be a whole number of at least 2, not 'x'"),
+        ('type = "cosine"', 'type = ["cosine"]', r"\[schedule\] type must be text, not \['cosine'\]"),
+        ('id = "toy"', 'id = "toy"\nstage = [1]', r"stage must be one of .*, not \[1\]"),
+        ('data = "unused"', "data = 1", "data must be text, not 1"),
+        ("resolution = 16", "resolution = 512", r"\[mix\] photos must be 0 for a network of 512 px: the crops of photographs have 256 px"),
+    ],
+)
+def test_a_config_with_a_wrong_key_or_value_is_refused_by_name(tmp_path, right, wrong, message):
+    file = tmp_path / "bad.toml"
+    file.write_text(CONFIG.format(steps=1).replace(right, wrong))
+    with pytest.raises(SystemExit, match=message):
+        load_config(file)
+
+
+@pytest.mark.parametrize("part", ["model", "schedule", "train", "mix"])
+def test_a_value_in_place_of_a_section_is_refused_by_name(part):
+    settings = {**tomllib.loads(CONFIG.format(steps=1)), part: 3}
+    with pytest.raises(ValueError, match=rf"{part} must be a section, \[{part}\], not 3"):
+        config.check(settings)
+
+
+@pytest.mark.parametrize("file", [path.name for path in (HERE / "configs").iterdir()])
+def test_the_configs_of_this_repository_are_accepted(file):
+    assert load_config(HERE / "configs" / file)["stage"] in STAGES
+
+
+def test_a_teacher_does_not_end_at_a_noisier_timestep_than_its_student():
+    settings = tomllib.loads((HERE / "configs" / "student-64.toml").read_text())
+    settings["distil"]["final"] = 249
+    config.check(settings)
+    settings["distil"]["final"] = 250
+    with pytest.raises(ValueError, match=r"\[distil\] final must be at most 249, the last timestep of 4 steps, not 250"):
+        config.check(settings)
+
+
+def test_variances_need_six_channels_and_their_loss(tmp_path):
+    (tmp_path / "bad.toml").write_text(CONFIG.format(steps=1).replace("resolution = 16", "resolution = 16\nout_channels = 6"))
+    with pytest.raises(SystemExit, match="out_channels"):
+        load_config(tmp_path / "bad.toml")
+
+
+def test_an_id_that_the_service_would_refuse_is_refused_before_the_training(tmp_path):
+    file = tmp_path / "bad.toml"
+    file.write_text(CONFIG.format(steps=1).replace('"toy"', '"My Faces"'))
+    with pytest.raises(SystemExit, match="id must have lower-case letters.* it is 'My Faces'"):
+        load_config(file)
