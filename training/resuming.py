@@ -1,14 +1,16 @@
 """Where a training begins: at last.pt of its run, at the checkpoint of --resume, or at the weights of --init."""
 
+import fcntl
 import itertools
 import shutil
 from pathlib import Path
+from typing import IO
 
 import torch
 
 from register import read_card, ref
 
-LAST, LOG = "last.pt", "log.jsonl"
+LAST, LOG, LOCK = "last.pt", "log.jsonl", ".lock"
 PARTS = {
     "stage": lambda config: config.get("stage", "base"),
     "[model]": lambda config: config["model"],
@@ -16,6 +18,7 @@ PARTS = {
     "[loss] prediction": lambda config: config.get("loss", {}).get("prediction", "v"),
     "[distil]": lambda config: config.get("distil"),
     "[autoguidance]": lambda config: config.get("autoguidance"),
+    "optimiser": lambda config: "Muon and AdamW" if config["train"]["muon_lr"] else "AdamW",
     "batch": lambda config: config["train"]["batch"],
     "seed": lambda config: config["train"]["seed"],
 }
@@ -42,7 +45,8 @@ def begin(training, given: Path | None, init: Path | None, target: dict):
     """Load the weights that a training begins with, if there are any.
 
     given: the checkpoint of --resume; init: the folder of --init; target: --steps and --minutes. A command with --resume that is
-    repeated goes on from the last.pt that it has written. Otherwise the last.pt that it would overwrite is kept in a folder.
+    repeated goes on from the last.pt that it has written. Otherwise the last.pt that it would overwrite is kept in a folder. Exits if
+    --resume leaves nothing to train.
     """
     last = training.run / LAST
     branch = {"from": str(given.resolve()), **target} if given else None
@@ -52,11 +56,24 @@ def begin(training, given: Path | None, init: Path | None, target: dict):
         training.resume(last)
     elif given:
         training.resume(given)
+        if training.progress(target["minutes"]) >= 1:
+            spent = f"{training.step} steps in {training.seconds / 60:.1f} minutes"
+            raise SystemExit(f"{given} has {spent}, so nothing is left to train: --steps and --minutes are totals, with those of the checkpoint")
         training.branch = branch
         if last.exists():
             keep(training.run)
     elif init:
         training.start_from(init)
+
+
+def locked(run: Path) -> IO:
+    """Reserve the folder of a run until the file that is returned is closed, or its process ends. Exits if another training has it."""
+    lock = (run / LOCK).open("w")
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        raise SystemExit(f"another training writes to {run}: stop it, or choose another --run") from error
+    return lock
 
 
 def saved(checkpoint: Path, device: str = "cpu", mmap: bool = True) -> dict:

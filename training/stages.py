@@ -48,6 +48,9 @@ class BaseStage:
     def __init__(self, config: dict):
         self.config, self.schedule, self.objective = config, diffusion.schedule_of(config), Loss(**config["loss"])
 
+    def check(self):
+        """Raise ValueError if the config cannot be trained, for reasons that config.check does not know."""
+
     def network(self) -> UNet:
         """The network with new weights, mapping x [N, C, R, R] and t [N] to the prediction [N, 3, R, R], or 6 channels with variances."""
         return UNet(self.architecture(**values(self.config["model"])))
@@ -122,6 +125,9 @@ class RefinerStage:
     def __init__(self, config: dict):
         self.config, self.schedule = config, diffusion.schedule_of(config)
 
+    def check(self):
+        """As for the base model."""
+
     def network(self) -> Refiner:
         """The network with new weights, mapping x [N, 8, R, R] and t [N] to v [N, 3, R, R]."""
         return Refiner(self.architecture(**values(self.config["model"])))
@@ -178,6 +184,13 @@ class TaughtStage(BaseStage):
         if card["resolution"] != config["model"]["resolution"]:
             raise ValueError(f"[model] resolution must be that of {ref(card)}: {card['resolution']}, not {config['model']['resolution']}")
         return load_unet(HERE / folder, card), card
+
+    def check(self):
+        """Raise ValueError if [model] asks for another network than the teacher's. Of training alone: older checkpoints may have such a config."""
+        has = self.teacher.config.to_dict()
+        if differing := {key: value for key, value in values(self.config["model"]).items() if has[key] != value}:
+            wanted = ", ".join(f"{key} = {has[key]}, not {value}" for key, value in differing.items())
+            raise ValueError(f"[model] must be that of the teacher, {self.init}: {wanted}")
 
     def network(self) -> UNet:
         """A copy of the teacher."""

@@ -14,18 +14,14 @@ log.jsonl, loss.png, samples.png.
 
 import argparse
 import json
-import os
 import signal
-import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
-from threading import Thread
 
 import torch
 from torch import nn
-from torch.utils.data import DataLoader, Dataset
 from tqdm import tqdm
 
 import diffusion
@@ -33,9 +29,11 @@ import resuming
 from batches import Sources
 from config import load_config
 from data import digest
+from files import replacing
 from optim import fast_bf16, optimisers
 from sheet import plot
 from stages import STAGES
+from workers import drawn
 
 HERE = Path(__file__).parent
 LOG_EVERY = 50
@@ -100,39 +98,13 @@ class Ema:
             self.model.train()
 
 
-class Steps(Dataset):
-    """The batches of a stage, by step: what a DataLoader's processes draw from."""
-
-    def __init__(self, stage, sources: Sources):
-        self.stage, self.sources = stage, sources
-
-    def __getitem__(self, step: int) -> list[torch.Tensor]:
-        return self.stage.draw(self.sources, step)
-
-
-def ignore_interrupts(_worker: int):
-    """Ctrl-C, timeout and Slurm signal all processes of a group: those that draw batches leave it to the training to stop.
-
-    The SIGTERM with which the training itself ends them still does.
-    """
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})  # for the thread, which learns who sent it
-    Thread(target=end_with_parent, daemon=True).start()
-
-
-def end_with_parent():
-    """End this process when its parent sends it SIGTERM. It must be blocked in all threads."""
-    while signal.sigwaitinfo({signal.SIGTERM}).si_pid != os.getppid():
-        pass
-    os._exit(0)
-
-
 class Training:
     """The state of a training run: network, averaged weights, optimisers and current step."""
 
     def __init__(self, config: dict, run: Path, device: str, precision: str, compiled: bool):
         self.config, self.run, self.device = config, run, device
         self.stage = stage_of(config)
+        self.stage.check()
         self.model = self.stage.network()
         self.pictures: str | None = None  # data.digest of the training pictures
         self.model.to(device, memory_format=torch.channels_last)
@@ -176,10 +148,7 @@ class Training:
 
     def batches(self, sources: Sources, workers: int) -> Iterator[list[torch.Tensor]]:
         """The batches from the current step on, without end, drawn by this many processes (0: by this one, when needed)."""
-        on_gpu = self.device.startswith("cuda")
-        options = {"num_workers": workers, "prefetch_factor": 4, "pin_memory": on_gpu, "worker_init_fn": ignore_interrupts} if workers else {}
-        steps = Steps(self.stage, sources)
-        return iter(DataLoader(steps, batch_size=None, sampler=range(self.step, sys.maxsize), **options))
+        return drawn(self.stage, sources, self.step, workers, pinned=self.device.startswith("cuda"))
 
     def train_step(self, batch: list[torch.Tensor], progress: float) -> torch.Tensor:
         """Update the weights with one batch, and return its mean loss (a scalar). progress: see learning_rate."""
@@ -206,24 +175,21 @@ class Training:
             f.write(json.dumps(line) + "\n")
 
     def save(self, name: str):
-        """Write a checkpoint. It is written to a temporary file and renamed, so a crash cannot leave an incomplete one."""
-        part = self.run / f"{name}.part"
-        torch.save(
-            {
-                "step": self.step,
-                "seconds": self.seconds,
-                "init": self.init,
-                "branch": self.branch,
-                "pictures": self.pictures,
-                "device": torch.cuda.get_device_name(self.device) if self.device.startswith("cuda") else None,
-                "config": self.config,
-                "model": self.model.state_dict(),
-                "ema": self.ema.shadow,
-                "optimisers": [optimiser.state_dict() for optimiser in self.optimisers],
-            },
-            part,
-        )
-        part.rename(self.run / name)
+        """Write a checkpoint in one step."""
+        state = {
+            "step": self.step,
+            "seconds": self.seconds,
+            "init": self.init,
+            "branch": self.branch,
+            "pictures": self.pictures,
+            "device": torch.cuda.get_device_name(self.device) if self.device.startswith("cuda") else None,
+            "config": self.config,
+            "model": self.model.state_dict(),
+            "ema": self.ema.shadow,
+            "optimisers": [optimiser.state_dict() for optimiser in self.optimisers],
+        }
+        with replacing(self.run / name) as part:
+            torch.save(state, part)
 
     def report(self, held_out: Sources):
         """Log the validation metrics, and write samples.png, loss.png and last.pt."""
@@ -285,8 +251,8 @@ def main():
     parser.add_argument("config", type=Path, help="a TOML file, see configs/")
     parser.add_argument("--data", type=Path, help="folder of pictures, with or without manifest.csv (default: from the config)")
     parser.add_argument("--photos", type=Path, help="folder made by photos.py (default: from the config)")
-    parser.add_argument("--steps", type=int, help="number of steps (default: from the config)")
-    parser.add_argument("--minutes", type=float, help="train for this long, whatever the number of steps")
+    parser.add_argument("--steps", type=int, help="number of steps, with those of a checkpoint (default: from the config)")
+    parser.add_argument("--minutes", type=float, help="train for this long, with the minutes of a checkpoint, whatever the number of steps")
     parser.add_argument("--workers", type=int, help="processes that draw batches (default: 4 with a GPU, or else none)")
     parser.add_argument("--run", type=Path, help="folder for checkpoints and logs (default: runs/<id>)")
     start = parser.add_mutually_exclusive_group()
@@ -298,12 +264,15 @@ def main():
     parser.add_argument("--no-compile", action="store_true", help="do not use torch.compile")
     parser.add_argument("--every-minutes", type=float, default=10, help="minutes between validations and checkpoints")
     args = parser.parse_args()
+    if any(given is not None and not given > 0 for given in (args.steps, args.minutes)):
+        parser.error("--steps and --minutes must be above 0")
 
     config = load_config(args.config)
     if args.steps:
         config["train"]["steps"] = args.steps
     run = args.run or HERE / "runs" / config["id"]
     run.mkdir(parents=True, exist_ok=True)
+    lock = resuming.locked(run)
     torch.set_num_threads(args.threads)
     torch.manual_seed(config["train"]["seed"])
     torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = torch.backends.cudnn.benchmark = True
@@ -327,6 +296,7 @@ def main():
     print(f"{config['id']}: {weights:.2f} M weights, {len(sources.faces)} faces, {args.device}, from step {training.step}, {until}", flush=True)
     workers = args.workers if args.workers is not None else 4 if args.device.startswith("cuda") else 0
     training.loop(sources, held_out, args.every_minutes, args.minutes, workers)
+    lock.close()
 
 
 if __name__ == "__main__":

@@ -48,6 +48,22 @@ def test_a_repeated_command_with_resume_goes_on_from_what_it_has_written(tmp_pat
     assert longer.branch["steps"] == 20 and (tmp_path / "branch-2" / "last.pt").exists()
 
 
+@pytest.mark.parametrize("target", [{"steps": 9, "minutes": None}, {"steps": 9, "minutes": 2}])
+def test_a_resumption_with_nothing_left_to_train_is_refused_and_last_pt_stays(tmp_path, target):
+    before, last = written(tmp_path, 9, "before-decay.pt", seconds=120.0), written(tmp_path, 5)
+    with pytest.raises(SystemExit, match=r"has 9 steps in 2\.0 minutes, so nothing is left to train: --steps and --minutes are totals"):
+        begun(tmp_path, before, target=target)
+    assert last.exists() and not (tmp_path / "branch-1").exists()
+
+
+def test_one_training_at_a_time_writes_to_a_run(tmp_path):
+    lock = resuming.locked(tmp_path)
+    with pytest.raises(SystemExit, match="another training writes to .*: stop it, or choose another --run"):
+        resuming.locked(tmp_path)
+    lock.close()
+    resuming.locked(tmp_path).close()
+
+
 def test_without_resume_or_with_that_of_last_pt_a_training_goes_on_from_last_pt(tmp_path):
     assert begun(tmp_path).step == 0
     last = written(tmp_path, 5)
@@ -82,6 +98,7 @@ def test_another_stage_distillation_or_guidance_is_refused_and_other_learning_ra
         ("stage", {"stage": "refiner"}),
         (r"\[distil\]", {"distil": {"steps": 4}}),
         (r"\[autoguidance\]", {"autoguidance": {"weight": 2}}),
+        ("optimiser", {"train": {**config["train"], "muon_lr": 0}}),
     ]:
         with pytest.raises(SystemExit, match=f"another {part}"):
             resuming.check("last.pt", {**config, **other}, config)

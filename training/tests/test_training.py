@@ -248,6 +248,9 @@ def test_what_cannot_be_trained_is_refused_with_a_sentence(tmp_path, pictures):
     student = config.replace("[loss]\nsnr_cap = 5.0\nweight_floor = 0.4", f'[distil]\nteacher = "{wider}"\nsteps = 4\nsubsteps = 3\nfinal = 8')
     student = student.replace('id = "toy"', 'id = "toy"\nstage = "student"')
     assert refused(tmp_path, student, *given) == "[model] resolution must be that of celeba-inpaint-64@5: 64, not 16"
+    other = student.replace("resolution = 16", "resolution = 64").replace("blocks = 1", "blocks = 2").replace("zoom_from = 24", "zoom_from = 64")
+    differing = "channels = (64, 128, 192), not (32,), blocks = 1, not 2, dropout = 0.0, not 0.1"
+    assert refused(tmp_path, other, *given) == f"[model] must be that of the teacher, celeba-inpaint-64@5: {differing}"
     linear = student.replace('type = "cosine"', 'type = "linear"')
     assert refused(tmp_path, linear, *given).startswith("[schedule] must be that of celeba-inpaint-64@5: ")
 
@@ -285,6 +288,7 @@ def taught(tmp_path: Path, pictures: Path, stage: str, section: str) -> tuple[di
     run(tmp_path / "run", pictures, 2)
     teacher = export.export(tmp_path / "run" / "last.pt", tmp_path / "models", "1", 78)
     config = CONFIG.replace("[loss]\nsnr_cap = 5.0\nweight_floor = 0.4\n", section.format(teacher=teacher, weaker=weaker))
+    config = config.replace("dropout = 0.1\n", "")  # exported versions have none
     file, folder = tmp_path / "taught.toml", tmp_path / stage
     file.write_text(config.format(steps=2).replace('id = "toy"', f'id = "{stage}"\nstage = "{stage}"'))
     options = ["--data", pictures, "--photos", pictures, "--run", folder, "--no-compile", "--precision", "fp32", "--device", "cpu"]
