@@ -23,7 +23,7 @@ import photos
 import terms
 from data import digest, load_faces
 from drift import statistics
-from export_refiner import Refiner, add_refiner, with_refiner, with_section
+from export_refiner import Refiner, add_refiner, card_with_refiner, saved_refiner, with_refiner, with_section
 from onnx_files import listed, write_network
 from register import new_version, next_version, read_card
 from resuming import saved
@@ -266,13 +266,14 @@ def sampling_given(args: argparse.Namespace) -> dict | None:
 
 
 def refiner_of(args: argparse.Namespace) -> Refiner | None:
-    """The refiner that --refiner names, with what it was trained on."""
-    if args.refiner is None or args.refiner.is_dir():
-        return args.refiner and Refiner(args.refiner)
-    state = saved(args.refiner)
+    """The refiner that --refiner names, with what it was trained on. Raises ValueError or OSError if it is none."""
+    if args.refiner is None:
+        return None
+    if args.refiner.is_dir():
+        card_with_refiner(args.refiner)
+        return Refiner(args.refiner)
+    state = saved_refiner(args.refiner)
     config = state["config"]
-    if config.get("stage") != "refiner":
-        return Refiner(args.refiner)  # add_refiner says what is wrong with it
     data, faces = trained_on(args.refiner, state, args.data, config["mix"]["faces_side"])
     return Refiner(args.refiner, len(faces), tuple(photographs_of(config, args.photos)), terms.dataset(data, args.terms))
 

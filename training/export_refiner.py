@@ -37,6 +37,22 @@ class Refiner:
     dataset: dict = field(default_factory=lambda: CELEBA)
 
 
+def card_with_refiner(folder: Path) -> dict:
+    """The model card of a version with a refiner. Raises ValueError if it has none, and as read_card does."""
+    card = read_card(folder)
+    if "refiner" not in card:
+        raise ValueError(f"{folder} has no refiner")
+    return card
+
+
+def saved_refiner(checkpoint: Path) -> dict:
+    """The checkpoint of a refiner. Raises ValueError if it is that of another stage, and as resuming.saved does."""
+    state = saved(checkpoint)
+    if state["config"].get("stage") != "refiner":
+        raise ValueError(f'{checkpoint} is not a refiner: --refiner is for a checkpoint of a config with stage = "refiner"')
+    return state
+
+
 def add_refiner(part: Path, card: dict, refiner: Refiner):
     """Write the files of the refiner to the folder `part`, and its section and files to `card`.
 
@@ -44,9 +60,7 @@ def add_refiner(part: Path, card: dict, refiner: Refiner):
     """
     files = [part / name for name in FILES]
     if refiner.source.is_dir():
-        of = read_card(refiner.source)
-        if "refiner" not in of:
-            raise ValueError(f"{refiner.source} has no refiner")
+        of = card_with_refiner(refiner.source)
         for file in files:
             shutil.copyfile(refiner.source / file.name, file)
         card["refiner"] = of["refiner"]
@@ -57,10 +71,8 @@ def add_refiner(part: Path, card: dict, refiner: Refiner):
 
 def section(refiner: Refiner, files: list[Path]) -> dict:
     """Write the network of a checkpoint to `files`, and return the section of model.json about it."""
-    state = saved(refiner.source)
+    state = saved_refiner(refiner.source)
     config = state["config"]
-    if config.get("stage") != "refiner":
-        raise ValueError(f'{refiner.source} is not a refiner: --refiner is for a checkpoint of a config with stage = "refiner"')
     network, schedule = build(config)
     network.load_state_dict(state["ema"])
     difference = write_network(network.eval(), *files)

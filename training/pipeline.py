@@ -1,9 +1,10 @@
 """Train, export, evaluate and register a new model version. Prints each step as the command that runs it alone.
 
-    python pipeline.py configs/celeba-64.toml                 # data check, train, export, evaluate, gate, check, register
-    python pipeline.py configs/celeba-64.toml --promote       # also put the new version into service
-    python pipeline.py configs/tiny.toml --faces 24 --threads 1
+    python pipeline.py configs/tiny.toml --faces 24 --threads 1    # data check, train, export, evaluate, gate, check, register
+    python pipeline.py configs/celeba-64.toml --refiner ../models/celeba-inpaint-64/6
+    python pipeline.py configs/celeba-64.toml --refiner ../models/celeba-inpaint-64/6 --promote    # also put the new version into service
 
+If the version in service has a refiner, the new one needs one too: --refiner takes that of a version, or a checkpoint.
 Unknown options are passed to train.py. The pipeline stops at the first step that fails; running the same command again resumes
 the training from its last checkpoint. A version that the gate or the check refuses stays in models/.candidates/, which the service ignores.
 """
@@ -11,42 +12,62 @@ the training from its last checkpoint. A version that the gate or the check refu
 import argparse
 import os
 import shlex
+import signal
 import subprocess
 import sys
 from pathlib import Path
 
+import torch
+
 from config import load_config
+from export import refiner_of
 from gate import current
-from register import CANDIDATES, MODELS, next_version, read_card
+from register import CANDIDATES, MODELS, next_version, read_card, ref
 
 HERE = Path(__file__).parent
 
 
 def step(*command, **more):
     """Print and run a command in this folder. Exits if the command fails. more: arguments for subprocess.Popen."""
+
+    def terminate(*_):
+        child.terminate()  # unlike Ctrl-C, SIGTERM reached this process alone
+        raise KeyboardInterrupt
+
     print(f"\n$ {shlex.join(map(str, command))}", flush=True)
     child = subprocess.Popen([str(part) for part in command], cwd=HERE, **more)
+    before = signal.signal(signal.SIGTERM, terminate)
     try:
         code = child.wait()
     except KeyboardInterrupt:
         child.wait()  # Ctrl-C reached the command too, and train.py saves after its step. subprocess.run would kill it after 0.25 s
         raise
+    finally:
+        signal.signal(signal.SIGTERM, before)
     if code != 0:
         program = command[3] if command[0] == "npm" else Path(str(command[1])).name
         raise SystemExit(f"pipeline stopped: {program} failed with exit status {code}")
 
 
-def settings_in_service(models: Path, candidate: dict) -> dict:
-    """How the version was evaluated that the gate will compare the candidate with: it compares only what was measured alike.
+def settings(against: dict) -> dict:
+    """How to evaluate a version that the gate will compare with this one: it compares only what was measured alike.
 
-    candidate: the id and the version of the new one. Exits if the other one is damaged.
+    against: a model card, or {}. Exits if this machine cannot measure so.
     """
-    try:
-        against = current(models, candidate)
-        how = read_card(against)["metrics"].get("how", {}) if against else {}
-    except ValueError as error:
-        raise SystemExit(str(error)) from error
-    return {"candidates": 8, "candidate_steps": 4, **how}
+    how = {"candidates": 8, "candidate_steps": 4, **against.get("metrics", {}).get("how", {})}
+    if how.get("device") == "cuda" and not torch.cuda.is_available():
+        raise SystemExit(f"{ref(against)} was evaluated with CUDA, which is missing here: first run evaluate.py on it with --device cpu --write-card")
+    return how
+
+
+def check_refiner(args: argparse.Namespace, against: dict):
+    """Raise ValueError or OSError if the gate would refuse a version without a refiner, or export.py the one of --refiner.
+
+    args: those of export.py about a refiner and its pictures; against: the card of the version in service, or {}.
+    """
+    if "refiner" in against and args.refiner is None:
+        raise ValueError(f"{ref(against)} has a refiner, so a new version needs one: give --refiner, a checkpoint or the folder of {ref(against)}")
+    refiner_of(args)
 
 
 def main():
@@ -73,13 +94,21 @@ def main():
     candidates = models / CANDIDATES
     version = next_version(models, model_id)
     candidate = candidates / model_id / version
-    alike = settings_in_service(models, {"id": model_id, "version": version})
+    try:
+        folder = current(models, {"id": model_id, "version": version})
+        against = read_card(folder) if folder else {}
+        check_refiner(argparse.Namespace(refiner=args.refiner, data=data, photos=args.photos, terms=args.terms), against)
+    except (OSError, ValueError) as error:
+        raise SystemExit(str(error)) from error
+    alike = settings(against)
     measured = ["--candidates", args.candidates or alike["candidates"], "--candidate-steps", args.candidate_steps or alike["candidate_steps"]]
     refiner = ["--refiner", args.refiner.resolve()] if args.refiner else []
     terms = ["--terms", args.terms] if args.terms else []
     photos = ["--photos", args.photos.resolve()] if args.photos else []
     if args.faces:
         measured += ["--faces", args.faces]
+    if "device" in alike:
+        measured += ["--device", alike["device"]]
 
     python = sys.executable
     try:

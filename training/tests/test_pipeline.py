@@ -12,6 +12,7 @@ from test_training import CONFIG, HERE, pictures  # noqa: F401
 
 import drift
 import gate
+import pipeline
 from register import next_version, read_card, register
 
 METRICS = {
@@ -186,6 +187,32 @@ def test_a_refiner_is_refused_before_it_is_trained():
     assert refused.returncode == 1 and "refiner, which is no version of its own" in refused.stderr and not refused.stdout
 
 
+@pytest.mark.parametrize(
+    ("more", "message"),
+    [
+        ([], r"celeba-inpaint-64@\d+ has a refiner, so a new version needs one: give --refiner"),
+        (["--refiner", "nowhere.pt"], "No such file or directory: 'nowhere.pt'"),
+        (["--refiner", "../models/celeba-inpaint-64/1"], "celeba-inpaint-64/1 has no refiner"),
+    ],
+)
+def test_a_version_that_the_gate_would_refuse_for_its_refiner_is_not_trained(monkeypatch, more, message):
+    monkeypatch.setattr(sys, "argv", ["pipeline.py", "configs/celeba-64.toml", *more])
+    monkeypatch.setattr(pipeline, "step", lambda *_: pytest.fail("began"))
+    monkeypatch.chdir(HERE)
+    with pytest.raises(SystemExit, match=message):
+        pipeline.main()
+
+
+def test_a_version_is_evaluated_as_the_one_in_service_was(monkeypatch):
+    monkeypatch.setattr(pipeline.torch.cuda, "is_available", lambda: False)
+    assert pipeline.settings({}) == {"candidates": 8, "candidate_steps": 4}
+    against = card()
+    assert pipeline.settings(against) == METRICS["how"]
+    against["metrics"]["how"]["device"] = "cuda"
+    with pytest.raises(SystemExit, match="toy@1 was evaluated with CUDA, which is missing here"):
+        pipeline.settings(against)
+
+
 SLOW_TO_STOP = """
 import signal, sys, time
 def save(*_):
@@ -193,19 +220,21 @@ def save(*_):
     print("saved", flush=True)
     sys.exit()
 signal.signal(signal.SIGINT, save)
+signal.signal(signal.SIGTERM, save)
 print("started", flush=True)
 signal.pause()
 """
 
 
-def test_an_interrupted_pipeline_waits_until_its_step_has_saved(tmp_path):
+@pytest.mark.parametrize(("send", "sent"), [(os.killpg, signal.SIGINT), (os.kill, signal.SIGTERM)])
+def test_an_interrupted_pipeline_waits_until_its_step_has_saved(tmp_path, send, sent):
     (tmp_path / "slow.py").write_text(SLOW_TO_STOP)
     code = f"import sys, pipeline; pipeline.step(sys.executable, {str(tmp_path / 'slow.py')!r})"
     command = [sys.executable, "-c", code]
     with subprocess.Popen(command, cwd=HERE, start_new_session=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         while "started" not in process.stdout.readline():
             assert process.poll() is None
-        os.killpg(process.pid, signal.SIGINT)
+        send(process.pid, sent)
         out, error = process.communicate()
     assert "saved" in out and "KeyboardInterrupt" in error
 
@@ -216,11 +245,11 @@ def test_the_pipeline_registers_a_first_version_and_refuses_a_worse_one(tmp_path
     paths = ["--data", pictures, "--photos", pictures, "--run", tmp_path / "run", "--models", models]
     fast = ["--faces", "2", "--no-compile", "--precision", "fp32", "--threads", "1", "--device", "cpu"]
 
-    def pipeline(*more):
+    def run(*more):
         command = [sys.executable, "pipeline.py", tmp_path / "toy.toml", *paths, *fast, *more]
         return subprocess.run(command, cwd=HERE, capture_output=True, text=True)
 
-    first = pipeline("--terms", "CC0, all of them.", "--promote", "--candidates", "2", "--candidate-steps", "1")
+    first = run("--terms", "CC0, all of them.", "--promote", "--candidates", "2", "--candidate-steps", "1")
     assert first.returncode == 0, first.stdout + first.stderr
     assert "PASS: toy@1 is the first version" in first.stdout and "toy@1 can be served" in first.stdout
     made = read_card(models / "toy" / "1")
@@ -235,7 +264,7 @@ def test_the_pipeline_registers_a_first_version_and_refuses_a_worse_one(tmp_path
     assert made["metrics"]["how"]["spacing"] == "log_snr" and made["metrics"]["box"]["sample"]["sharpness"] > 0
     made["metrics"]["box"]["mean_of_2"]["l1"] /= 2  # much better than a repetition of the same training can be
     (models / "toy" / "1" / "model.json").write_text(json.dumps(made))
-    second = pipeline()  # measures as the first version was measured
+    second = run()  # measures as the first version was measured
     assert second.returncode == 1
     assert "REFUSED: " in second.stderr and "l1 of mean_of_2 on box masks is" in second.stderr
     assert "pipeline stopped: gate.py failed with exit status 1" in second.stderr
