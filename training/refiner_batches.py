@@ -11,6 +11,7 @@ from PIL import Image, ImageFilter
 import diffusion
 import masks
 from batches import Sources, completed, generator, scaled, window
+from losses import over_the_hole
 from refiner import LEVEL_MAX, enlarge_coarse, refiner_input
 
 MARGIN = 16
@@ -101,5 +102,4 @@ def loss(model, schedule: diffusion.Schedule, batch: Batch, snr_cap: float, floo
     x_t = diffusion.q_sample(schedule, b.x0, b.t, b.eps)
     x = refiner_input(x_t, b.x0, b.coarse, b.mask, b.level).contiguous(memory_format=torch.channels_last)
     error = (model(x, b.t).float() - diffusion.v_target(schedule, b.x0, b.t, b.eps)) ** 2
-    per_row = (error * b.mask).sum((1, 2, 3)) / (b.mask.sum((1, 2, 3)) * b.x0.shape[1])
-    return per_row * diffusion.loss_weight(schedule, b.t, snr_cap, floor)
+    return over_the_hole(error, b.mask) * diffusion.loss_weight(schedule, b.t, snr_cap, floor)

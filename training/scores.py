@@ -76,9 +76,15 @@ def frechet_extrapolated(a: np.ndarray, b: np.ndarray) -> float | None:
 
 
 def descriptors(faces: np.ndarray) -> np.ndarray:
-    """Face descriptors, float64 [N, 128], computed by descriptors.mjs. faces: uint8 [N, R, R, 3]."""
+    """Face descriptors, float64 [N, 128], computed by descriptors.mjs. faces: uint8 [N, R, R, 3]. Exits if Node.js or its packages are missing."""
     with tempfile.TemporaryDirectory() as folder:
         rgb, out = Path(folder, "rgb"), Path(folder, "descriptors")
         faces.tofile(rgb)
-        subprocess.run(["node", HERE / "descriptors.mjs", rgb, out, str(faces.shape[1])], check=True, capture_output=True)
+        command = ["node", HERE / "descriptors.mjs", rgb, out, str(faces.shape[1])]
+        try:
+            subprocess.run(command, check=True, capture_output=True, text=True)
+        except (OSError, subprocess.CalledProcessError) as error:
+            lines = (getattr(error, "stderr", None) or str(error)).strip().splitlines()
+            reason = next((line for line in lines if "Error" in line), lines[-1])  # Node.js adds lines of its own after it
+            raise SystemExit(f"descriptors.mjs failed: {reason}. It needs Node.js, and `npm ci` in the repository") from error
         return np.fromfile(out, np.float32).reshape(len(faces), 128).astype(np.float64)

@@ -18,10 +18,13 @@ sys.path.append(str(Path(__file__).resolve().parents[1]))  # for the modules of 
 FIGURES = Path(__file__).resolve().parents[2] / "docs" / "course"
 
 
-def options(description: str, steps: int, figure: str) -> argparse.ArgumentParser:
-    """A parser with the options that every command has. steps: default training steps; figure: default file name in docs/course."""
+def options(description: str, steps: int, figure: str, of: str = "training") -> argparse.ArgumentParser:
+    """A parser with the options that every command has.
+
+    steps: default number of steps; figure: default file name in docs/course; of: what has these steps.
+    """
     parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--steps", type=int, default=steps, help=f"training steps (default: {steps})")
+    parser.add_argument("--steps", type=int, default=steps, help=f"{of} steps (default: {steps})")
     parser.add_argument("--seed", type=int, default=1, help="default: 1")
     parser.add_argument("--threads", type=int, default=1, help="CPU threads (default: 1)")
     parser.add_argument("--figure", type=Path, default=FIGURES / figure, help=f"where the figure goes (default: docs/course/{figure})")

@@ -90,7 +90,7 @@ def draw(plans: dict[str, list[int]], found: dict[str, torch.Tensor], path):
 
 
 def main():
-    parser = options(__doc__, steps=STEPS, figure="repaint.png")
+    parser = options(__doc__, steps=STEPS, figure="repaint.png", of="sampling")
     parser.add_argument("--samples", type=int, default=20_000, help="pairs for each plan (default: 20000)")
     args = parser.parse_args()
     torch.set_num_threads(args.threads)

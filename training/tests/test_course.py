@@ -29,6 +29,13 @@ def command(name: str, tmp_path: Path, *options: str) -> dict:
     return json.loads(run.stdout.splitlines()[-1])
 
 
+def test_the_help_says_what_the_steps_are(monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", ["repaint.py", "--help"])
+    with pytest.raises(SystemExit):
+        repaint.main()
+    assert f"sampling steps (default: {repaint.STEPS})" in capsys.readouterr().out
+
+
 def test_repaint_comes_closest_to_the_truth_with_the_published_plan():
     steps, jump, times = repaint.STEPS, repaint.JUMP, repaint.TIMES
     # The published get_schedule_jump(6, 2, 2) visits 5 4 3 2 3 4 3 2 1 0 1 2 1 0; a level is evaluated where the next one is lower.

@@ -132,6 +132,20 @@ def test_every_face_and_candidate_has_a_noise_seed_of_its_own(tmp_path, monkeypa
     assert json.loads((tmp_path / "kept.json").read_text()) == metrics
 
 
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [("import 'no-such-package';", "Cannot find package 'no-such-package'"), ("process.exit(3)", "returned non-zero exit status 3")],
+)
+def test_why_descriptors_failed_is_told(tmp_path, monkeypatch, text, reason):
+    (tmp_path / "descriptors.mjs").write_text(text)
+    monkeypatch.setattr(scores, "HERE", tmp_path)
+    with pytest.raises(SystemExit, match=f"descriptors.mjs failed: .*{reason}.*It needs Node.js, and `npm ci`"):
+        scores.descriptors(np.zeros((1, 32, 32, 3), np.uint8))
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(SystemExit, match="No such file or directory: 'node'.*It needs Node.js"):
+        scores.descriptors(np.zeros((1, 32, 32, 3), np.uint8))
+
+
 def test_unknown_names_on_the_command_line_are_named():
     parse = evaluate.names(["thin", "box"])
     assert parse("box,thin") == ["box", "thin"]
