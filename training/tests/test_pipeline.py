@@ -1,3 +1,4 @@
+import contextlib
 import copy
 import hashlib
 import json
@@ -235,7 +236,11 @@ def test_an_interrupted_pipeline_waits_until_its_step_has_saved(tmp_path, send, 
         while "started" not in process.stdout.readline():
             assert process.poll() is None
         send(process.pid, sent)
-        out, error = process.communicate()
+        try:
+            out, error = process.communicate(timeout=120)
+        finally:  # the step, if the signal did not reach it
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
     assert "saved" in out and "KeyboardInterrupt" in error
 
 
