@@ -61,7 +61,8 @@ export function secondsOf(
     if (!evaluations) continue;
     const each = rowSeconds?.[network];
     if (each === undefined) return undefined;
-    seconds += evaluations * each * slowdown(evaluations / (work.steps?.[network] ?? 1), engine?.workers ?? 1);
+    seconds +=
+      evaluations * each * slowdown(evaluations / (work.steps?.[network] ?? 1), engine?.workers ?? 1);
   }
   return seconds;
 }
