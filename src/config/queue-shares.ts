@@ -18,12 +18,12 @@ export function queueShares({
   return { background, shared: hasSeveralOwners(API_KEYS) };
 }
 
-/**
- * As many images as the queue always leaves to a request, where each of its pictures enters the queue by itself. Of a shared
- * queue, what enters in parts gets half.
- */
+/** As many images as the queue always leaves to a request. */
+export const mostAtOnce = (config: Pick<Config, 'QUEUE_LIMIT' | 'JOB_QUEUE_SHARE' | 'API_KEYS'>) =>
+  config.QUEUE_LIMIT - queueShares(config).background;
+
+/** The same where each picture enters the queue by itself: of a shared queue, what enters in parts gets half. */
 export function mostInParts(config: Pick<Config, 'QUEUE_LIMIT' | 'JOB_QUEUE_SHARE' | 'API_KEYS'>): number {
-  const { QUEUE_LIMIT: limit } = config;
-  const { background, shared } = queueShares(config);
-  return Math.min(limit - background, shared ? Math.floor(limit / 2) : limit);
+  const half = Math.floor(config.QUEUE_LIMIT / 2);
+  return queueShares(config).shared ? Math.min(mostAtOnce(config), half) : mostAtOnce(config);
 }

@@ -6,12 +6,18 @@ import { TakesTooLongError } from './errors.ts';
 import { evaluationsOfFill } from './evaluations.ts';
 import type { PreparedRequest } from './prepare.ts';
 
-type Evaluations = Partial<Record<NetworkName, number>>;
-
 /** Evaluations of each network. */
-export interface Work extends Evaluations {
-  /** How many of them, at least, follow one another: the rows of one step can be evaluated at the same time. Absent: one. */
-  steps?: Evaluations;
+export interface Work extends Partial<Record<NetworkName, number>> {
+  /** The same as stages that follow one another. Absent: all at the same time. */
+  stages?: Stage[];
+}
+
+interface Stage {
+  network: NetworkName;
+  /** Evaluations of a step: they can run at the same time. */
+  rows: number;
+  /** Steps, one after the other. */
+  steps: number;
 }
 
 /** What a request takes, over all of its images. */
@@ -28,24 +34,30 @@ export function workOf(prepared: PreparedRequest): Work {
   return ofWindows(numImages, region.plan);
 }
 
-const ofWholePictures = (numImages: number, steps: number): Work => ({
-  base: numImages * steps,
-  steps: { base: steps },
-});
+const ofWholePictures = (numImages: number, steps: number): Work =>
+  ofStages([{ network: 'base', rows: numImages, steps }]);
 
 function ofWindows(numImages: number, { regions }: Plan): Work {
-  const [work, steps]: [Work, Evaluations] = [{}, {}];
+  // As stagesOf() in windows.ts: levels of the same depth are filled side by side where they take as many steps.
+  const stages = new Map<string, Stage>();
   for (const { levels } of regions) {
-    const inTurn: Evaluations = {};
-    for (const { network, windows, steps } of levels) {
-      work[network] = (work[network] ?? 0) + numImages * windows.length * steps;
-      inTurn[network] = (inTurn[network] ?? 0) + steps;
+    for (const [depth, { network, windows, steps }] of levels.entries()) {
+      const key = `${depth} ${steps}`;
+      const { rows } = stages.get(key) ?? { rows: 0 };
+      stages.set(key, { network, rows: rows + numImages * windows.length, steps });
     }
-    // Regions are filled side by side.
-    for (const name of NETWORK_NAMES) steps[name] = Math.max(steps[name] ?? 0, inTurn[name] ?? 0);
   }
-  return { ...work, steps };
+  return ofStages([...stages.values()]);
 }
+
+function ofStages(stages: Stage[]): Work {
+  const work: Work = { stages };
+  for (const { network, rows, steps } of stages) work[network] = (work[network] ?? 0) + rows * steps;
+  return work;
+}
+
+const atOnce = (work: Work): Stage[] =>
+  NETWORK_NAMES.map((network) => ({ network, rows: work[network] ?? 0, steps: 1 }));
 
 /** Evaluations, over all networks. */
 export const evaluationsOf = ({ base = 0, refiner = 0 }: Work): number => base + refiner;
@@ -53,16 +65,14 @@ export const evaluationsOf = ({ base = 0, refiner = 0 }: Work): number => base +
 /** Seconds of the work on this machine, if it does nothing else. undefined while a network's speed is not known. */
 export function secondsOf(
   work: Work,
-  { rowSeconds, engine }: Pick<ServedModel, 'rowSeconds' | 'engine'>,
+  { rowSeconds, lastEngine }: Pick<ServedModel, 'rowSeconds' | 'lastEngine'>,
 ): number | undefined {
   let seconds = 0;
-  for (const network of NETWORK_NAMES) {
-    const evaluations = work[network];
-    if (!evaluations) continue;
+  for (const { network, rows, steps } of work.stages ?? atOnce(work)) {
+    if (rows === 0) continue;
     const each = rowSeconds?.[network];
     if (each === undefined) return undefined;
-    seconds +=
-      evaluations * each * slowdown(evaluations / (work.steps?.[network] ?? 1), engine?.workers ?? 1);
+    seconds += rows * steps * each * slowdown(rows, lastEngine?.workers ?? 1);
   }
   return seconds;
 }

@@ -167,7 +167,8 @@ export const pictureContent = {
 export const events = z.string().meta({
   description:
     'Server-sent events. `queued`: position. `progress`, after each evaluation of the network: step and of, which count the ' +
-    'evaluations of all windows and candidates, eta_ms, the timestep of the evaluation and abar there (the share of the signal in x_t), and after every preview_every evaluations a preview (a data: URL) with its ' +
+    'evaluations of all windows and candidates, eta_ms, the timestep of the last complete step of the first candidate and ' +
+    'abar there (the share of the signal in x_t), and after every preview_every evaluations a preview (a data: URL) with its ' +
     'box in the picture, and with preview_noisy the x_t that it was estimated from (noisy). At the end `result` (the JSON answer), ' +
     '`error` (a Problem) or, for a job that was cancelled, `cancelled` ({}). A comment every 15 s keeps proxies from closing the connection.',
 });

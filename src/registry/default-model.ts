@@ -45,7 +45,8 @@ export class DefaultModel {
     const shares = text ? parseSplit(text) : [{ reference: defaultId(versions, currentId), weight: 1 }];
     return shares.map(({ reference, weight }) => {
       const candidates = versions.filter(({ card, ref }) => card.id === reference || ref === reference);
-      if (candidates.length > 0) return { model: newestUsable(candidates), weight };
+      if (candidates.length > 0)
+        return { model: newestUsable(candidates, (each) => !each.failedRecently), weight };
       throw new ModelFolderError(`${source}: ${reference} is not in ${modelDir}; ${listVersions(versions)}`);
     });
   }
@@ -68,9 +69,12 @@ function defaultId(versions: ModelVersion[], currentId: string | undefined): str
   return currentId !== undefined && ids.includes(currentId) ? currentId : ids[0];
 }
 
-/** The first of `versions` (newest first) that has not failed to load recently; if none has not, the first. */
-export function newestUsable(versions: ModelVersion[]): ModelVersion {
-  return versions.find(({ failedRecently }) => !failedRecently) ?? versions[0];
+/** The first of `versions` (newest first) that is usable, that is, has not failed to load; if none is, the first. */
+export function newestUsable(
+  versions: ModelVersion[],
+  isUsable = ({ state }: ModelVersion) => state !== 'failed',
+): ModelVersion {
+  return versions.find(isUsable) ?? versions[0];
 }
 
 /** "available: id@2, id@1", for error messages. */

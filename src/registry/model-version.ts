@@ -112,9 +112,12 @@ export class ModelVersion implements ServedModel {
     return this.pool?.info;
   }
 
+  get lastEngine(): EngineInfo | undefined {
+    return (this.pool ?? this.#unloaded)?.info;
+  }
+
   get networks(): readonly NetworkName[] | undefined {
-    const { networks } = (this.pool ?? this.#unloaded)?.info ?? {};
-    return networks ?? (this.#settings.engine === 'tfjs' ? ['base'] : undefined); // TensorFlow.js serves it alone
+    return this.lastEngine?.networks ?? (this.#settings.engine === 'tfjs' ? ['base'] : undefined); // TensorFlow.js serves it alone
   }
 
   get rowSeconds(): RowSeconds | undefined {

@@ -184,6 +184,9 @@ export class FolderRegistry implements ModelRegistry {
     for (const { folder, why } of refused) this.#refuse(folder.split(path.sep).slice(-2).join('@'), why);
     for (const { folder, card } of found) await this.#add(this.#version(folder, card));
     for (const model of this.#versions) if (gone.includes(model.folder)) this.#withdrawn.add(model);
+    for (const model of this.#versions)
+      if (model.state === 'failed' && !model.failedRecently && !this.#withdrawn.has(model))
+        await this.#tryOpen(model); // now, so that no request waits for it
     try {
       await this.#reconcile();
       this.#lastComplaint = '';

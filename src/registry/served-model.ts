@@ -31,6 +31,8 @@ export interface ServedModel {
   readonly reason?: string;
   /** Who may enter its queue, whether it is loaded or not. */
   readonly admission: Admission;
+  /** Its engine or, while it is not loaded, the one that it had last. */
+  readonly lastEngine?: EngineInfo;
   /** Those that its engine evaluates, as soon as that is known; one that is not loaded may turn out to serve the base alone. */
   readonly networks?: readonly NetworkName[];
   /** These three are defined while it is loaded. */

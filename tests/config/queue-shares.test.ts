@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import type { ApiKey } from '../../src/config/api-keys.ts';
-import { mostInParts, queueShares } from '../../src/config/queue-shares.ts';
+import { mostAtOnce, mostInParts, queueShares } from '../../src/config/queue-shares.ts';
 import { Admission } from '../../src/scheduler/admission.ts';
 
 const backgroundOf = (limit: number, percent: number) =>
@@ -18,7 +18,7 @@ test('the largest job always fits, and so does the largest request beside the jo
   expect(backgroundOf(16, 100)).toBe(8);
 });
 
-test('a request whose pictures enter one by one always fits into an empty queue', () => {
+test('a request whose pictures enter one by one or at once always fits into an empty queue', () => {
   const keys = [{ name: 'alice' }, { name: 'bob' }] as ApiKey[];
   for (const API_KEYS of [[], keys]) {
     for (const QUEUE_LIMIT of [16, 17, 64]) {
@@ -27,7 +27,9 @@ test('a request whose pictures enter one by one always fits into an empty queue'
         const admission = new Admission({ limit: QUEUE_LIMIT, ...queueShares(settings) });
         const most = mostInParts(settings);
         expect(most).toBeGreaterThanOrEqual(8);
-        for (let i = 0; i < most; i++) admission.reserve(1, 'alice');
+        const one = Array.from({ length: most }, () => admission.reserve(1, 'alice'));
+        for (const reservation of one) reservation.release();
+        admission.reserve(mostAtOnce(settings), 'alice');
       }
     }
   }

@@ -26,19 +26,38 @@ const windows = {
       regions: [
         { levels: [level('base', 3, 20), level('refiner', 5, 6)] },
         { levels: [level('base', 1, 20)] },
+        { levels: [level('base', 1, 3)] }, // thin
       ],
     },
   },
   input: { hole: { fraction: 0.1 } },
 };
 
+const base = (rows: number, steps: number): Work => ({
+  base: rows * steps,
+  stages: [{ network: 'base', rows, steps }],
+});
+
 test.each<[string, 'inpaint' | 'none', object, Work]>([
-  ['a sample', 'none', {}, { base: 40, steps: { base: 20 } }],
-  ['a variation', 'inpaint', { start: { strength: 0.6 } }, { base: 24, steps: { base: 12 } }],
-  ['a fill by a conditional model', 'inpaint', hole(0.1), { base: 40, steps: { base: 20 } }],
-  ['a fill with RePaint', 'none', hole(0.1), { base: 100, steps: { base: 50 } }],
-  ['RePaint where nothing is known', 'none', hole(1), { base: 40, steps: { base: 20 } }],
-  ['a fill in windows', 'inpaint', windows, { base: 160, refiner: 60, steps: { base: 20, refiner: 6 } }],
+  ['a sample', 'none', {}, base(2, 20)],
+  ['a variation', 'inpaint', { start: { strength: 0.6 } }, base(2, 12)],
+  ['a fill by a conditional model', 'inpaint', hole(0.1), base(2, 20)],
+  ['a fill with RePaint', 'none', hole(0.1), base(2, 50)],
+  ['RePaint where nothing is known', 'none', hole(1), base(2, 20)],
+  [
+    'a fill in windows',
+    'inpaint',
+    windows,
+    {
+      base: 166,
+      refiner: 60,
+      stages: [
+        { network: 'base', rows: 8, steps: 20 },
+        { network: 'refiner', rows: 10, steps: 6 },
+        { network: 'base', rows: 2, steps: 3 },
+      ],
+    },
+  ],
 ])('what it takes: %s', (_, conditioning, parts, work) => {
   expect(workOf(prepared(conditioning, parts))).toEqual(work);
 });
@@ -79,9 +98,8 @@ test.each([
   [16, 16_000],
   [32, 32_000],
 ])('of 16 workers, %i images in 1000 steps keep as many busy as there are rows', (images, expected) => {
-  const engine = { ...(new FakeRegistry().get().engine as EngineInfo), workers: 16 };
-  const work = { base: images * 1000, steps: { base: 1000 } };
-  expect(secondsOf(work, { rowSeconds: { base: 1 }, engine })).toBe(expected);
+  const lastEngine = { ...(new FakeRegistry().get().engine as EngineInfo), workers: 16 };
+  expect(secondsOf(base(images, 1000), { rowSeconds: { base: 1 }, lastEngine })).toBe(expected);
 });
 
 const soon = (request: PreparedRequest, maxMs: number) => assertSoon(request.model, workOf(request), maxMs);

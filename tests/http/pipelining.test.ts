@@ -1,7 +1,6 @@
 import { once } from 'node:events';
 import { createConnection } from 'node:net';
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
-import { metric } from '../helpers/metric.ts';
 import { startFakeApp } from './fake-app.ts';
 
 let service: Awaited<ReturnType<typeof startFakeApp>>;
@@ -42,17 +41,28 @@ test('a request begins when the answer before it has been sent', async () => {
 });
 
 test('when the connection breaks, requests that wait for the answer to another end, too', async () => {
-  const { registry, url } = service;
-  const reserve = vi.spyOn(registry.scheduler.admission, 'reserve');
+  const { registry, metrics } = service;
+  const listed = vi.spyOn(registry, 'list');
   registry.engine.hold();
   const socket = connect();
-  socket.write(sample('{"steps":2}').repeat(3));
+  socket.write(sample('{"steps":2}') + get('/v1/models').repeat(2));
   await registry.engine.blocked;
   socket.resetAndDestroy();
-  await expect.poll(() => metric(url, 'ddpm_inpaint_client_disconnects_total')).toBe(3);
+  await expect.poll(async () => (await metrics.disconnects.get()).values[0].value).toBe(3);
   registry.engine.resume();
   await expect.poll(() => registry.scheduler.admission.idle).toBe(true);
-  expect(reserve).toHaveBeenCalledOnce();
+  expect(listed).not.toHaveBeenCalled();
+});
+
+test('a connection that breaks is noticed behind a large body, too', async () => {
+  const { registry } = service;
+  registry.engine.hold();
+  const socket = connect();
+  socket.write(sample('{"steps":2}') + sample(`{"steps":2,${' '.repeat(400_000)}"seed":1}`));
+  await registry.engine.blocked;
+  socket.resetAndDestroy();
+  await expect.poll(() => registry.scheduler.admission.idle).toBe(true); // while the engine is blocked
+  registry.engine.resume();
 });
 
 test('when an answer closes the connection, requests that wait for it end, too', async () => {

@@ -87,7 +87,7 @@ describe.skipIf(!hasChromium)('filling on the page', () => {
     await page.route('**/v1/models', async (route) => {
       const response = await route.fetch();
       const { models, ...rest } = await response.json();
-      const slow = { ...models[0], default: true, speed: { seconds_per_fill: 155 } };
+      const slow = { ...models[0], default: true, speed: { seconds_per_fill: 155 }, engine: { workers: 4 } };
       await route.fulfill({ json: { ...rest, models: [slow] } });
     });
     const job = { id: 'slow', parameters: { seed: 1, model: 'slow@1' }, images: [], estimate_seconds: 310 };
@@ -97,7 +97,7 @@ describe.skipIf(!hasChromium)('filling on the page', () => {
     await page.reload();
     await openFile(page, FACE);
     await page.fill('[name=num_images]', '2');
-    await expect.poll(() => page.textContent('#estimate')).toBe('About 5 min on the server.');
+    await expect.poll(() => page.textContent('#estimate')).toBe('About 10 min on the server.'); // two of four workers draw
     await page.click('#details summary');
     await page.fill('[name=steps]', '1');
     await expect.poll(() => page.locator('#estimate').textContent()).toMatch(/^About \d+ s on the server\.$/);

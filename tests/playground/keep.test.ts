@@ -201,6 +201,27 @@ describe.skipIf(!hasChromium)('work is kept', () => {
     expect(await holeOf(last)).toBeGreaterThan(0.02);
   });
 
+  test('the chosen variation is kept when a fill that goes on after a reload is cancelled', async () => {
+    const page = await pages.open();
+    await page.click('[data-example=face-2]');
+    await filled(page, 4);
+    const pressed = page.locator('#runs [aria-pressed=true]');
+    await page.locator('#runs button').nth(2).click();
+    await expect.poll(() => pressed.getAttribute('data-candidate')).toBe('2');
+    await drag(page, [0.1, 0.9], [0.3, 0.9]);
+    await page.click('#details summary');
+    await page.fill('[name=steps]', '1000');
+    await page.click('#fill');
+    await expect.poll(() => status(page)).toMatch(/^Drawing/);
+    await stored(page);
+    await page.reload();
+    await expect.poll(() => status(page)).toMatch(/^Drawing/);
+    await page.keyboard.press('Escape');
+    await expect.poll(() => status(page)).toMatch(/^Cancelled/);
+    await page.click('#compare');
+    await expect.poll(() => pressed.getAttribute('data-candidate')).toBe('2');
+  });
+
   test('a fill goes on after a reload', async () => {
     const page = await pages.open();
     await openFile(page, FACE);

@@ -30,14 +30,19 @@ test('a hole that “Grow hole” makes vanish is named beside that setting', ()
 });
 
 test('memory that several variations would take is named beside their number', () => {
-  const why = 'image and mask would take 1505 MB of memory; a request may take 1074 MB';
-  expect(sentenceFor(problem(413, 'picture-too-large', why, '#/num_images'))).toEqual({
-    place: 'num_images',
-    text: `Variations: ${why}.`,
-  });
-  expect(sentenceFor(problem(413, 'picture-too-large', why, '#/image'))).toEqual({
+  const why = 'would take 1505 MB of memory; a request may take 1074 MB';
+  const each = '8, each of 4000 x 3000 pixels as png,';
+  expect(sentenceFor(problem(413, 'picture-too-large', `num_images ${each} ${why}`, '#/num_images'))).toEqual(
+    {
+      place: 'num_images',
+      text: `Variations: ${each} ${why}.`,
+    },
+  );
+  expect(
+    sentenceFor(problem(413, 'picture-too-large', `image of 9000 x 9000 pixels as png ${why}`, '#/image')),
+  ).toEqual({
     place: 'open',
-    text: `This picture is too large for the service: ${why}.`,
+    text: `This picture is too large for the service: image of 9000 x 9000 pixels as png ${why}.`,
   });
 });
 
@@ -45,8 +50,12 @@ test('why a model could not draw is said', () => {
   const why = 'celeba-inpaint-128@2 cannot be loaded: a file is damaged';
   expect(sentenceFor(problem(500, 'engine-failure', why))).toEqual({
     place: 'fill',
-    text: `The model could not draw this picture: ${why}. Fill again.`,
+    text: `The model could not draw this picture: ${why}.`,
   });
+  const passing = 'the network could not be evaluated; the same request may succeed when it is sent again';
+  expect(sentenceFor(problem(500, 'engine-failure', passing)).text).toBe(
+    'The model stopped while it drew this picture. Fill again.',
+  );
 });
 
 test.each([

@@ -1,9 +1,8 @@
 import { createHash } from 'node:crypto';
-import { readFile, rename, rm, symlink, truncate, writeFile } from 'node:fs/promises';
+import { mkdir, readFile, rename, rm, symlink, truncate, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import { ModelFolderError, verifyDigests } from '../../src/model/folder.ts';
-import { newestUsable } from '../../src/registry/default-model.ts';
 import { type ModelVersion, RETRY_FAILED_MS } from '../../src/registry/model-version.ts';
 import { FolderRegistry } from '../../src/registry/registry.ts';
 import { ModelDir } from '../helpers/model-dir.ts';
@@ -223,7 +222,9 @@ test('an idle version that is not the default is unloaded, and loads again on it
   await other.open();
   const pids = pidsOf(other);
   await expect.poll(() => other.state).toBe('available');
-  expect(other.networks).toEqual(['base']); // plans that are made now fit the engine that it had
+  // Plans and estimates that are made now fit the engine that it had.
+  expect(other.networks).toEqual(['base']);
+  expect(other.lastEngine?.workers).toBe(pids.length);
   await expect.poll(() => pids.some(isAlive)).toBe(false);
   expect(registry.get().state).toBe('ready');
   await other.open();
@@ -282,7 +283,6 @@ test('a default version that failed to load is tried again after some minutes', 
   expect(registry.get().ref).toBe(`${id}@1`);
   const now = performance.now();
   const later = vi.spyOn(performance, 'now').mockImplementation(() => now + RETRY_FAILED_MS + 1);
-  expect(newestUsable(registry.list()).ref).toBe(`${id}@2`); // as of a model that is not the default
   await registry.reload();
   later.mockRestore();
   expect(registry.get()).toMatchObject({ ref: `${id}@2`, state: 'ready' });
@@ -303,6 +303,28 @@ test('a version that fails to load is tried again when the same files are copied
   await registry.reload();
   expect(reloads).toEqual([`${id}@1 refused`, `${id}@1 loaded`]);
   expect(registry.get().card.description).toBe('trained for longer');
+});
+
+test('a version of another model that failed to load is tried again in the background', async () => {
+  const other = 'another-model';
+  const folder = (version: string) => path.join(models.root, other, version);
+  await mkdir(folder(''));
+  for (const version of ['2', '3']) {
+    await models.add(version, (card) => {
+      card.id = other;
+    });
+    await rename(models.folder(version), folder(version));
+  }
+  await start({ defaultModel: `${id}@1` });
+  await registry.get(`${other}@2`).open();
+  vi.mocked(verifyDigests).mockRejectedValueOnce(new Error('no memory left on the GPU'));
+  await expect(registry.get(`${other}@3`).open()).rejects.toThrow('no memory left');
+  const now = performance.now();
+  const later = vi.spyOn(performance, 'now').mockImplementation(() => now + RETRY_FAILED_MS + 1);
+  expect(registry.get(other).ref).toBe(`${other}@2`); // no request waits for the attempt
+  await registry.reload();
+  later.mockRestore();
+  expect(registry.get(other)).toMatchObject({ ref: `${other}@3`, state: 'ready' });
 });
 
 test('it is tried again when a scan has seen a part of the copy, too', async () => {

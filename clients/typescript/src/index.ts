@@ -126,7 +126,7 @@ export class InpaintClient {
    * Fills the hole of a picture as a job, which waits for its turn and outlives connections: one picture for each
    * candidate. With the task `sample` there is no picture, and new ones are drawn. Sending it again creates no second job.
    * When the signal aborts, the job is cancelled, and the promise rejects when the service has confirmed that, after 5 s at
-   * the latest.
+   * the latest. Before the job has been accepted, it rejects at once, and the job is cancelled as soon as it is accepted.
    */
   async job(image: Picture | undefined, options: JobOptions = {}): Promise<Filled[]> {
     const { signal, onProgress, ...parameters } = options;

@@ -46,7 +46,7 @@ export interface Progress {
   of: number;
   /** Estimated milliseconds until the last one is done. */
   eta_ms: number;
-  /** The timestep of the evaluation, T - 1 to 0, and the share of the signal's variance in x_t there, 0 to 1. */
+  /** Timestep of the first candidate's last complete step, T - 1 to 0, and the share of the signal's variance in x_t there. */
   timestep: number;
   abar: number;
   /** After every preview_every evaluations: the picture as it is estimated now, as a data: URL. */

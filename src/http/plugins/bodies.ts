@@ -114,6 +114,6 @@ function assertReadable(request: FastifyRequest, reply: FastifyReply, types: obj
 }
 
 /** Whether a request has neither a length nor chunks. */
-function isEmpty({ headers }: FastifyRequest): boolean {
+export function isEmpty({ headers }: FastifyRequest): boolean {
   return headers['transfer-encoding'] === undefined && Number(headers['content-length'] ?? 0) === 0;
 }

@@ -4,6 +4,7 @@ import type { FastifyInstance } from 'fastify';
 import fp from 'fastify-plugin';
 import type { Dependencies } from '../dependencies.ts';
 import { Problem, RETRY_AFTER_S } from '../problem.ts';
+import { isEmpty } from './bodies.ts';
 import { isProbe } from './keys.ts';
 
 /** Headers are small: a client that takes longer to send them is only holding the connection. */
@@ -94,8 +95,10 @@ export default fp(function connections(
     });
   });
   // A pipelined request waits until the answer before it has been sent, so that a client that reads nothing has one
-  // answer of each connection in memory.
-  app.addHook('onRequest', async ({ raw: { socket } }, { raw }) => {
+  // answer of each connection in memory. One with a body does not: while nobody reads it, Node reads nothing more from the
+  // connection, and does not see that it breaks. Its answer counts in MAX_DECODED_BYTES if it is large.
+  app.addHook('onRequest', async (request, { raw }) => {
+    const { socket } = request.raw;
     const responses = unanswered.get(socket);
     const previous = responses && [...responses].at(-1);
     responses?.add(raw);
@@ -106,7 +109,7 @@ export default fp(function connections(
     });
     if (responses && responses.size > MAX_PIPELINED)
       socket.destroy(); // Node has more in its buffer
-    else if (previous) await new Promise((sent) => previous.once('close', sent));
+    else if (previous && isEmpty(request)) await new Promise((sent) => previous.once('close', sent));
     // The answer before may have been the last one of the connection.
     if (socket.destroyed || (previous && socket.writableEnded))
       throw new Problem('too-many-connections', 'too many requests are pipelined');

@@ -29,10 +29,7 @@ export function holeParts(mask: Mask, hole: Box): HolePart[] {
   for (let cell = CELL; ; cell *= 2) {
     const boxes = group(mask, hole, cell);
     if (boxes.length > MAX_PARTS) continue;
-    const areas = boxes.map((box) => withRim(mask, box));
-    const pixels = areas.reduce((sum, { width, height }) => sum + width * height, 0);
-    const by = Math.ceil(Math.sqrt(pixels / MEASURED_PIXELS));
-    return boxes.map((box, i) => ({ box, ...thicknessOf(mask, areas[i], by) }));
+    return boxes.map((box) => ({ box, ...thicknessOf(mask, box, MEASURED_PIXELS / boxes.length) }));
   }
 }
 
@@ -93,14 +90,12 @@ export function union(a: Box | undefined, b: Box): Box {
   return { left, top, width: right - left, height: bottom - top };
 }
 
-/** With a rim of one pixel, which is known wherever the picture goes on. */
-function withRim(mask: Mask, { left, top, width, height }: Box): Box {
-  const rim = { left: left - 1, top: top - 1, width: width + 2, height: height + 2 };
-  return clip(rim, mask) as Box;
-}
-
-/** `by`: side, in pixels of the mask, of the squares that are measured as one pixel. */
-function thicknessOf(mask: Mask, area: Box, by: number): Pick<HolePart, 'thickness' | 'usualThickness'> {
+/** `pixels`: how many may be measured. */
+function thicknessOf(mask: Mask, box: Box, pixels: number): Pick<HolePart, 'thickness' | 'usualThickness'> {
+  // With a rim of one pixel, which is known wherever the picture goes on.
+  const rim = { left: box.left - 1, top: box.top - 1, width: box.width + 2, height: box.height + 2 };
+  const area = clip(rim, mask) ?? box;
+  const by = Math.ceil(Math.sqrt((area.width * area.height) / pixels));
   const width = Math.ceil(area.width / by);
   const height = Math.ceil(area.height / by);
   const small = new Uint8Array(width * height).fill(255);

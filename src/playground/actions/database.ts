@@ -52,15 +52,16 @@ export class Database {
 
   /** Deletes what tabs stored long ago that are not open. The work of `current` is brought back in a new tab. */
   async #dropAbandoned(): Promise<void> {
-    const kept = new Set(['current', this.#record]);
-    for (const key of (await done(this.#store('records', 'readonly').getAllKeys())).map(String)) {
-      if (kept.has(key)) continue;
+    const abandoned = new Set<string>();
+    const look = async (key: string) => {
       const { savedMs = 0 } = (await done(this.#store('records', 'readonly').get(key))) ?? {};
-      if (Date.now() - savedMs < KEPT_MS || !(await claim(key))) kept.add(key);
-    }
-    for (const store of ['records', 'files'] as const) {
+      if (Date.now() - savedMs >= KEPT_MS && (await claim(key))) abandoned.add(key);
+    };
+    const records = (await done(this.#store('records', 'readonly').getAllKeys())).map(String);
+    await Promise.all(records.filter((key) => key !== 'current' && key !== this.#record).map(look));
+    for (const store of ['files', 'records'] as const) {
       for (const key of await done(this.#store(store, 'readonly').getAllKeys()))
-        if (!kept.has(String(key).split('/')[0])) await done(this.#store(store, 'readwrite').delete(key));
+        if (abandoned.has(String(key).split('/')[0])) await done(this.#store(store, 'readwrite').delete(key));
     }
   }
 

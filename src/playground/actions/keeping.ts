@@ -173,6 +173,6 @@ export class Keeping {
         ? 'Your work is back as you left it.'
         : 'Your work is back, without the results that the browser could not store.',
     });
-    if (record.job) void this.#filling.resume({ picture, mask }, record.job);
+    if (record.job) void this.#filling.resume(restored, record.job);
   }
 }

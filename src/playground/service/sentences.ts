@@ -46,6 +46,7 @@ const BY_SLUG: Record<string, Sentence> = {
     place: 'open',
     text: 'The service does not read this kind of file. Save the picture as PNG, JPEG or WebP.',
   },
+  'engine-failure': { place: 'fill', text: 'The model stopped while it drew this picture. Fill again.' },
   'unknown-job': {
     place: 'fill',
     text: 'The service lost this fill every time it was sent. Contact the operator of the service.',
@@ -65,14 +66,17 @@ export function sentenceFor(error: unknown, settings?: Settings): Sentence {
     return { place: 'mask_grow', text: `Grow hole: ${settings?.mask_grow} px leaves nothing of the hole.` };
   if (error.slug === 'not-ready')
     return { place: 'fill', text: `The service is not ready: ${error.message}. Try again in a few seconds.` };
-  if (error.slug === 'engine-failure')
-    return { place: 'fill', text: `The model could not draw this picture: ${error.message}. Fill again.` };
+  if (error.slug === 'engine-failure' && error.message.includes('cannot be loaded'))
+    return { place: 'fill', text: `The model could not draw this picture: ${error.message}.` };
   if (error.slug === 'picture-too-large' && field !== 'num_images')
     return { place: 'open', text: `This picture is too large for the service: ${error.message}.` };
   // A proxy answers with a page of its own.
   const slug = error.slug || (error.status === 413 ? 'upload-too-large' : '');
   const known = BY_SLUG[slug];
-  if (!known && field in FIELDS) return { place: field as Place, text: `${FIELDS[field]}: ${first.detail}.` };
+  if (!known && field in FIELDS) {
+    const detail = first.detail.replace(`${field} `, ''); // the page has a name of its own for it
+    return { place: field as Place, text: `${FIELDS[field]}: ${detail}.` };
+  }
   if (known) return known;
   if (error.status === 0)
     return { place: 'fill', text: 'The service does not answer. Check that it runs, then fill again.' };

@@ -274,10 +274,22 @@ describe('the whole task', () => {
 
   test('pictures and answers that can never be in memory together are refused with the numbers', async () => {
     const service = await start({ MAX_DECODED_BYTES: '100000000', MAX_UPLOAD_BYTES: '64000000' });
-    const pictures = 'of 0..3: image of 1000 x 1000 pixels as png would take';
+    const pictures =
+      'of 0..3, which may take 1/4 of what a request may: image of 1000 x 1000 pixels as png would take';
     await expectError(await post(service, large(4)), 413, pictures);
     const answer = 'an answer of 36000000 bytes would take 82 MB of memory; a request may take 75 MB';
     await expectError(await post(service, large(1, 'FP32', { num_images: 3 })), 413, answer);
+    // Of files, the answer is known when they are.
+    const tight = await start({ MAX_DECODED_BYTES: '10000000' });
+    const raw = { width: 300, height: 300, channels: 3 } as const;
+    const noise = await sharp(randomBytes(270_000), { raw }).png().toBuffer();
+    const files = (file: Buffer) => ({ datatype: 'BYTES', shape: [1], data: [file.toString('base64')] });
+    const inputs = [
+      { name: 'image', ...files(noise) },
+      { name: 'mask', ...files(await maskOf(300, 300)) },
+    ];
+    const eight = message(inputs, { parameters: { num_images: 8, steps: 1 } });
+    await expectError(await post(tight, eight), 413, 'an answer of 2');
   });
 
   test('many pictures are no reason to warn of a leak', async () => {

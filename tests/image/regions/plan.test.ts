@@ -234,6 +234,13 @@ describe('parts', () => {
     expect(thickness).toBeLessThan(34);
   });
 
+  test('a large part beside it does not make the measure of a small one coarse', () => {
+    const small = box(3000, 20, 200, 9);
+    const mask = maskOf(4000, 3000, (x, y) => small(x, y) || (x >= 100 && Math.abs(0.7 * x - y) < 18));
+    const thickness = holeParts(mask, measureHole(mask).box).map((part) => part.thickness);
+    expect(thickness).toContain(10);
+  });
+
   test('two specks in opposite corners: each row is searched by itself', () => {
     const mask = maskOf(1000, 3000, () => false);
     mask.data[0] = 255;

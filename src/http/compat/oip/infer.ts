@@ -1,7 +1,7 @@
 import { randomInt } from 'node:crypto';
 import { setMaxListeners } from 'node:events';
 import type { FastifyReply } from 'fastify';
-import { mostInParts } from '../../../config/queue-shares.ts';
+import { mostAtOnce, mostInParts } from '../../../config/queue-shares.ts';
 import type { Config } from '../../../config/settings.ts';
 import { TakesTooLongError } from '../../../generation/errors.ts';
 import { assertSoon } from '../../../generation/estimate.ts';
@@ -113,7 +113,7 @@ export async function predict(
 ): Promise<Message> {
   const { card, ref } = model;
   const sent = await reading(message, () =>
-    readRows(message, signature, mostInParts(config), card.schedule.T),
+    readRows(message, signature, mostAtOnce(config), card.schedule.T),
   );
   const { id, parameters, wanted, rows } = sent;
   const shape = [rows, card.out_channels, card.resolution, card.resolution];
@@ -191,7 +191,12 @@ function checkAnswer(
   const output = wanted.find(({ name }) => name === 'images');
   if (!output) return () => 0;
   const perByte = writeBytes(output, datatype);
-  if (datatype === 'BYTES') return (files) => perByte * files.reduce((sum, { length }) => sum + length, 0);
+  if (datatype === 'BYTES')
+    return (files) => {
+      const bytes = files.reduce((sum, { length }) => sum + length, 0);
+      assertHoldable(bytes + perByte * bytes, 'inputs', `an answer of ${bytes} bytes`);
+      return perByte * bytes;
+    };
   const numbers = [images, ...shape.slice(1)];
   assertWritable([output], { images: numbers });
   const values = valuesIn(numbers);
@@ -208,6 +213,12 @@ function checkAnswer(
 function naming(error: unknown, index: number, count: number): unknown {
   if (count === 1) return error;
   const name = `picture ${index} of 0..${count - 1}`;
+  if (error instanceof PictureError && error.code === 'too-large')
+    return new PictureError(
+      error.field,
+      error.code,
+      `${name}, which may take 1/${count} of what a request may: ${error.message}`,
+    );
   if (error instanceof PictureError)
     return new PictureError(error.field, error.code, `${name}: ${error.message}`);
   if (error instanceof TakesTooLongError)
