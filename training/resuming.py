@@ -79,14 +79,14 @@ def locked(run: Path) -> IO:
 def saved(checkpoint: Path, device: str = "cpu", mmap: bool = True) -> dict:
     """A checkpoint of train.py. mmap: its tensors are read when they are used.
 
-    Raises OSError if it cannot be read, and ValueError if it is no checkpoint.
+    Raises OSError if it cannot be read, MemoryError or torch.OutOfMemoryError if it does not fit, and ValueError if it is no checkpoint.
     """
     try:
         state = torch.load(checkpoint, map_location=device, weights_only=True, mmap=mmap)
-    except OSError:
+    except (OSError, MemoryError, torch.OutOfMemoryError):
         raise
     except Exception as error:  # torch.load raises many classes for other files
-        raise ValueError(f"{checkpoint} is not a checkpoint of train.py") from error
+        raise ValueError(f"{checkpoint} is not a checkpoint of train.py: {error}") from error
     if not (isinstance(state, dict) and {"config", "step", "ema"} <= state.keys()):
         raise ValueError(f"{checkpoint} is not a checkpoint of train.py")
     return state

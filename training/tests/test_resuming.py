@@ -64,6 +64,22 @@ def test_one_training_at_a_time_writes_to_a_run(tmp_path):
     resuming.locked(tmp_path).close()
 
 
+@pytest.mark.parametrize("kind", [MemoryError, torch.OutOfMemoryError])
+def test_a_checkpoint_that_does_not_fit_into_the_memory_is_not_called_something_else(tmp_path, monkeypatch, kind):
+    def load(*_, **__):
+        raise kind("out of memory")
+
+    monkeypatch.setattr(torch, "load", load)
+    with pytest.raises(kind, match="out of memory"):
+        resuming.saved(tmp_path / "last.pt")
+
+
+def test_why_a_file_is_no_checkpoint_is_said(tmp_path):
+    (tmp_path / "last.pt").write_bytes(b"PK\x03\x04 the rest is missing")
+    with pytest.raises(ValueError, match=r"last\.pt is not a checkpoint of train\.py: .*zip archive"):
+        resuming.saved(tmp_path / "last.pt")
+
+
 def test_without_resume_or_with_that_of_last_pt_a_training_goes_on_from_last_pt(tmp_path):
     assert begun(tmp_path).step == 0
     last = written(tmp_path, 5)
