@@ -2,6 +2,7 @@
 
 import fcntl
 import itertools
+import os
 import shutil
 from pathlib import Path
 from typing import IO
@@ -67,12 +68,18 @@ def begin(training, given: Path | None, init: Path | None, target: dict):
 
 
 def locked(run: Path) -> IO:
-    """Reserve the folder of a run until the file that is returned is closed, or its process ends. Exits if another training has it."""
+    """Reserve the folder of a run until the file that is returned is closed, or its process ends. Exits if another training has it.
+
+    Prints a sentence where the file system has no locks.
+    """
     lock = (run / LOCK).open("w")
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError as error:
         raise SystemExit(f"another training writes to {run}: stop it, or choose another --run") from error
+    except OSError as error:
+        print(f"{run} cannot be locked ({error.strerror}): let no other training write to it")
+    os.register_at_fork(after_in_child=lock.close)  # or the processes that draw batches would hold the lock after a kill of this one
     return lock
 
 

@@ -272,7 +272,6 @@ def main():
         config["train"]["steps"] = args.steps
     run = args.run or HERE / "runs" / config["id"]
     run.mkdir(parents=True, exist_ok=True)
-    lock = resuming.locked(run)
     torch.set_num_threads(args.threads)
     torch.manual_seed(config["train"]["seed"])
     torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = torch.backends.cudnn.benchmark = True
@@ -284,19 +283,19 @@ def main():
         config["mix"]["photos_data"] = str(args.photos.resolve())
     data, photos = HERE / config["data"], HERE / config["mix"]["photos_data"]
     precision = args.precision or ("bf16" if fast_bf16(args.device) else "fp32")
-    try:
-        training = Training(config, run, args.device, precision, not args.no_compile)
-        sources, held_out = (training.stage.load(data, photos, split) for split in ("train", "validation"))
-        training.pictures = digest(sources.faces)
-        resuming.begin(training, args.resume, args.init, {"steps": config["train"]["steps"], "minutes": args.minutes})
-    except (OSError, ValueError) as error:
-        raise SystemExit(str(error)) from error
-    weights = sum(p.numel() for p in training.model.parameters()) / 1e6
-    until = f"{args.minutes:g} minutes" if args.minutes else f"{config['train']['steps']} steps"
-    print(f"{config['id']}: {weights:.2f} M weights, {len(sources.faces)} faces, {args.device}, from step {training.step}, {until}", flush=True)
-    workers = args.workers if args.workers is not None else 4 if args.device.startswith("cuda") else 0
-    training.loop(sources, held_out, args.every_minutes, args.minutes, workers)
-    lock.close()
+    with resuming.locked(run):
+        try:
+            training = Training(config, run, args.device, precision, not args.no_compile)
+            sources, held_out = (training.stage.load(data, photos, split) for split in ("train", "validation"))
+            training.pictures = digest(sources.faces)
+            resuming.begin(training, args.resume, args.init, {"steps": config["train"]["steps"], "minutes": args.minutes})
+        except (OSError, ValueError) as error:
+            raise SystemExit(str(error)) from error
+        weights = sum(p.numel() for p in training.model.parameters()) / 1e6
+        until = f"{args.minutes:g} minutes" if args.minutes else f"{config['train']['steps']} steps"
+        print(f"{config['id']}: {weights:.2f} M weights, {len(sources.faces)} faces, {args.device}, from step {training.step}, {until}", flush=True)
+        workers = args.workers if args.workers is not None else 4 if args.device.startswith("cuda") else 0
+        training.loop(sources, held_out, args.every_minutes, args.minutes, workers)
 
 
 if __name__ == "__main__":

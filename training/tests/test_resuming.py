@@ -1,5 +1,8 @@
+import errno
 import hashlib
 import json
+import os
+import signal
 import tomllib
 
 import pytest
@@ -62,6 +65,33 @@ def test_one_training_at_a_time_writes_to_a_run(tmp_path):
         resuming.locked(tmp_path)
     lock.close()
     resuming.locked(tmp_path).close()
+
+
+def test_a_process_that_draws_batches_does_not_hold_the_lock_of_a_run(tmp_path):
+    begun, began = os.pipe()
+    with resuming.locked(tmp_path):
+        child = os.fork()
+        if not child:
+            os.write(began, b".")
+            signal.pause()
+    try:
+        os.read(begun, 1)
+        resuming.locked(tmp_path).close()
+    finally:
+        os.kill(child, signal.SIGKILL)
+        os.waitpid(child, 0)
+        os.close(begun)
+        os.close(began)
+
+
+@pytest.mark.parametrize("code", [errno.ENOSYS, errno.ENOLCK])
+def test_a_file_system_without_locks_can_be_trained_on(tmp_path, monkeypatch, capsys, code):
+    def flock(*_):
+        raise OSError(code, os.strerror(code))
+
+    monkeypatch.setattr(resuming.fcntl, "flock", flock)
+    resuming.locked(tmp_path).close()
+    assert f"{tmp_path} cannot be locked ({os.strerror(code)}): let no other training write to it" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("kind", [MemoryError, torch.OutOfMemoryError])
