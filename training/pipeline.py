@@ -49,15 +49,20 @@ def step(*command, **more):
         raise SystemExit(f"pipeline stopped: {program} failed with exit status {code}")
 
 
-def settings(against: dict) -> dict:
-    """How to evaluate a version that the gate will compare with this one: it compares only what was measured alike.
+def settings(against: dict, given: dict) -> list:
+    """The options of evaluate.py for a version that the gate will compare with this one: it compares only what was measured alike.
 
-    against: a model card, or {}. Exits if this machine cannot measure so.
+    against: a model card, or {}; given: faces, candidates and candidate_steps of the command, or None. Exits if these differ from
+    those of `against`, or if this machine cannot measure so.
     """
-    how = {"candidates": 8, "candidate_steps": 4, **against.get("metrics", {}).get("how", {})}
+    how = against.get("metrics", {}).get("how", {})
+    for key, value in given.items():
+        if value is not None and value != how.get(key, value):
+            raise SystemExit(f"{ref(against)} was evaluated with {key} {how[key]}, not {value}, and the gate compares only what was measured alike")
     if how.get("device") == "cuda" and not torch.cuda.is_available():
         raise SystemExit(f"{ref(against)} was evaluated with CUDA, which is missing here: first run evaluate.py on it with --device cpu --write-card")
-    return how
+    how = {"candidates": 8, "candidate_steps": 4, **{key: value for key, value in given.items() if value is not None}, **how}
+    return [part for key in (*given, "device") if key in how for part in (f"--{key.replace('_', '-')}", how[key])]
 
 
 def check_refiner(args: argparse.Namespace, against: dict):
@@ -79,11 +84,14 @@ def main():
     parser.add_argument("--run", type=Path, help="folder for checkpoints and logs (default: runs/<id>)")
     parser.add_argument("--refiner", type=Path, help="the refiner of the new version: a checkpoint, or the folder of a version that has one")
     parser.add_argument("--models", type=Path, default=MODELS, help="folder that contains the models")
-    parser.add_argument("--faces", type=int, help="number of test faces for the evaluation (default: all)")
-    parser.add_argument("--candidates", type=int, help="samples that the evaluation averages (default: as for the version in service, or 8)")
+    parser.add_argument("--faces", type=int, help="number of test faces for the evaluation (default: as for the version in service, or all)")
+    parser.add_argument("--candidates", type=int, help="samples that the evaluation averages (default: as for that version, or 8)")
     parser.add_argument("--candidate-steps", type=int, help="sampler steps for each of these (default: as for that version, or 4)")
     parser.add_argument("--promote", action="store_true", help="put the new version into service")
     args, training = parser.parse_known_args()
+    given = {key: getattr(args, key) for key in ("faces", "candidates", "candidate_steps")}
+    if any(value is not None and value < 1 for value in given.values()):
+        parser.error("--faces, --candidates and --candidate-steps must be at least 1")
     config = load_config(args.config)
     if config["stage"] == "refiner":
         raise SystemExit(f"{args.config} trains a refiner, which is no version of its own: use train.py, and --refiner for the checkpoint")
@@ -100,15 +108,10 @@ def main():
         check_refiner(argparse.Namespace(refiner=args.refiner, data=data, photos=args.photos, terms=args.terms), against)
     except (OSError, ValueError) as error:
         raise SystemExit(str(error)) from error
-    alike = settings(against)
-    measured = ["--candidates", args.candidates or alike["candidates"], "--candidate-steps", args.candidate_steps or alike["candidate_steps"]]
+    measured = settings(against, given)
     refiner = ["--refiner", args.refiner.resolve()] if args.refiner else []
     terms = ["--terms", args.terms] if args.terms else []
     photos = ["--photos", args.photos.resolve()] if args.photos else []
-    if args.faces:
-        measured += ["--faces", args.faces]
-    if "device" in alike:
-        measured += ["--device", alike["device"]]
 
     python = sys.executable
     try:

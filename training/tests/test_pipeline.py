@@ -204,14 +204,41 @@ def test_a_version_that_the_gate_would_refuse_for_its_refiner_is_not_trained(mon
         pipeline.main()
 
 
+GIVEN = {"faces": None, "candidates": None, "candidate_steps": None}
+
+
 def test_a_version_is_evaluated_as_the_one_in_service_was(monkeypatch):
     monkeypatch.setattr(pipeline.torch.cuda, "is_available", lambda: False)
-    assert pipeline.settings({}) == {"candidates": 8, "candidate_steps": 4}
+    assert pipeline.settings({}, GIVEN) == ["--candidates", 8, "--candidate-steps", 4]
+    assert pipeline.settings({}, {**GIVEN, "candidates": 2}) == ["--candidates", 2, "--candidate-steps", 4]
     against = card()
-    assert pipeline.settings(against) == METRICS["how"]
+    assert pipeline.settings(against, GIVEN) == ["--faces", 606, "--candidates", 8, "--candidate-steps", 4]
     against["metrics"]["how"]["device"] = "cuda"
     with pytest.raises(SystemExit, match="toy@1 was evaluated with CUDA, which is missing here"):
-        pipeline.settings(against)
+        pipeline.settings(against, GIVEN)
+
+
+@pytest.mark.parametrize("more", [["--faces", "25"], ["--candidates", "7"], ["--candidate-steps", "3"]])
+def test_other_settings_than_those_of_the_version_in_service_are_refused_before_the_first_step(tmp_path, monkeypatch, more):
+    (tmp_path / "toy.toml").write_text(CONFIG.format(steps=2))
+    folder = tmp_path / "models" / "toy" / "1"
+    folder.mkdir(parents=True)
+    (folder / "unet.onnx").write_bytes(b"")
+    of = {**card(), "files": {"unet.onnx": {"sha256": hashlib.sha256(b"").hexdigest()}}}
+    of["metrics"]["how"]["faces"] = 24
+    (folder / "model.json").write_text(json.dumps(of))
+    steps = []
+    monkeypatch.setattr(pipeline, "step", lambda *command, **_: steps.append([str(part) for part in command]))
+    command = ["pipeline.py", str(tmp_path / "toy.toml"), "--models", str(tmp_path / "models")]
+    monkeypatch.setattr(sys, "argv", command)
+    pipeline.main()
+    [evaluation] = [step for step in steps if "evaluate.py" in step]
+    assert evaluation[evaluation.index("--faces") + 1] == "24"
+    monkeypatch.setattr(sys, "argv", [*command, *more])
+    monkeypatch.setattr(pipeline, "step", lambda *_: pytest.fail("began"))
+    name = more[0].removeprefix("--").replace("-", "_")
+    with pytest.raises(SystemExit, match=rf"toy@1 was evaluated with {name} \d+, not {more[1]}"):
+        pipeline.main()
 
 
 SLOW_TO_STOP = """
@@ -248,13 +275,13 @@ def test_the_pipeline_registers_a_first_version_and_refuses_a_worse_one(tmp_path
     (tmp_path / "toy.toml").write_text(CONFIG.format(steps=2))
     models = tmp_path / "models"
     paths = ["--data", pictures, "--photos", pictures, "--run", tmp_path / "run", "--models", models]
-    fast = ["--faces", "2", "--no-compile", "--precision", "fp32", "--threads", "1", "--device", "cpu"]
+    fast = ["--no-compile", "--precision", "fp32", "--threads", "1", "--device", "cpu"]
 
     def run(*more):
         command = [sys.executable, "pipeline.py", tmp_path / "toy.toml", *paths, *fast, *more]
         return subprocess.run(command, cwd=HERE, capture_output=True, text=True)
 
-    first = run("--terms", "CC0, all of them.", "--promote", "--candidates", "2", "--candidate-steps", "1")
+    first = run("--terms", "CC0, all of them.", "--promote", "--faces", "2", "--candidates", "2", "--candidate-steps", "1")
     assert first.returncode == 0, first.stdout + first.stderr
     assert "PASS: toy@1 is the first version" in first.stdout and "toy@1 can be served" in first.stdout
     made = read_card(models / "toy" / "1")
@@ -269,11 +296,14 @@ def test_the_pipeline_registers_a_first_version_and_refuses_a_worse_one(tmp_path
     assert made["metrics"]["how"]["spacing"] == "log_snr" and made["metrics"]["box"]["sample"]["sharpness"] > 0
     made["metrics"]["box"]["mean_of_2"]["l1"] /= 2  # much better than a repetition of the same training can be
     (models / "toy" / "1" / "model.json").write_text(json.dumps(made))
+    [measured] = (tmp_path / "run" / "eval").glob("metrics-*.json")
+    written = measured.stat().st_mtime_ns
     second = run()  # measures as the first version was measured
     assert second.returncode == 1
     assert "REFUSED: " in second.stderr and "l1 of mean_of_2 on box masks is" in second.stderr
     assert "pipeline stopped: gate.py failed with exit status 1" in second.stderr
-    assert len(list((tmp_path / "run" / "eval").glob("metrics-*.json"))) == 1  # the weights are the same: they were not evaluated again
+    assert list((tmp_path / "run" / "eval").glob("metrics-*.json")) == [measured]
+    assert measured.stat().st_mtime_ns == written  # the weights are the same: they were not evaluated again
     assert not (models / "toy" / "2").exists() and read_card(models / ".candidates" / "toy" / "2")
 
     weights = models / ".candidates" / "toy" / "2" / "weights.safetensors"
