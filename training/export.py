@@ -1,6 +1,6 @@
 """Export a checkpoint as a model version that the service can load.
 
-    python export.py --checkpoint runs/celeba-inpaint-64/last.pt --out ../models        # as the next version
+    python export.py --checkpoint runs/celeba-inpaint-64/last.pt --out ../models/.candidates --version 7
     python export.py --checkpoint runs/celeba-inpaint-64/last.pt --refiner runs/celeba-inpaint-64-refiner/last.pt
     python export.py --base ../models/celeba-inpaint-64/2 --refiner runs/celeba-inpaint-64-refiner/last.pt
 
@@ -292,7 +292,7 @@ def trained_on(checkpoint: Path, state: dict, given: Path | None, side: int) -> 
     data = given or HERE / state["config"]["data"]
     faces = load_faces(data, side, "train")
     if state.get("pictures") and digest(faces) != state["pictures"]:
-        raise ValueError(f"{checkpoint} was trained on other pictures than those in {data}: give their folder with --data")
+        raise ValueError(f"{checkpoint} saw other pictures than those in {data}: give their folder as --data, or a version as --base or --refiner")
     return data, faces
 
 

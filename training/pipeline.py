@@ -68,7 +68,7 @@ def settings(against: dict, given: dict) -> list:
 def check_refiner(args: argparse.Namespace, against: dict):
     """Raise ValueError or OSError if the gate would refuse a version without a refiner, or export.py the one of --refiner.
 
-    args: those of export.py about a refiner and its pictures; against: the card of the version in service, or {}.
+    args: including those of export.py about a refiner and its pictures; against: the card of the version in service, or {}.
     """
     if "refiner" in against and args.refiner is None:
         raise ValueError(f"{ref(against)} has a refiner, so a new version needs one: give --refiner, a checkpoint or the folder of {ref(against)}")
@@ -105,7 +105,7 @@ def main():
     try:
         folder = current(models, {"id": model_id, "version": version})
         against = read_card(folder) if folder else {}
-        check_refiner(argparse.Namespace(refiner=args.refiner, data=data, photos=args.photos, terms=args.terms), against)
+        check_refiner(args, against)
     except (OSError, ValueError) as error:
         raise SystemExit(str(error)) from error
     measured = settings(against, given)
@@ -117,7 +117,8 @@ def main():
     try:
         step(python, "data.py", "--data", data, "--resolution", resolution)
         step(python, "train.py", args.config.resolve(), "--data", data, "--run", run, *photos, *training)
-        of = ["--checkpoint", run / "last.pt", "--data", data, *photos, *terms, *refiner]
+        pictures = ["--data", data] if args.data else []  # or each checkpoint names its own: a refiner may have other pictures
+        of = ["--checkpoint", run / "last.pt", *pictures, *photos, *terms, *refiner]
         step(python, "export.py", *of, "--out", candidates, "--version", version)
         step(python, "evaluate.py", candidate, "--data", data, *measured, "--out", run / "eval", "--no-sheet", "--write-card")
         step(python, "gate.py", candidate, "--models", models)

@@ -158,7 +158,7 @@ def test_pictures_that_a_checkpoint_was_not_trained_on_are_refused(tmp_path, che
         args.refiner, args.spacing, args.final_timestep = tmp_path / "last.pt" if name == "refiner" else None, None, None
         return export.refiner_of(args) if name == "refiner" else export.export_base(args)
 
-    with pytest.raises(ValueError, match=r"last\.pt was trained on other pictures than those in .*others: give their folder with --data"):
+    with pytest.raises(ValueError, match=r"last\.pt saw other pictures than those in .*others: give their folder as --data"):
         made(others)
     assert made(pictures)
 

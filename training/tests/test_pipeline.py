@@ -9,11 +9,14 @@ import sys
 
 import numpy as np
 import pytest
+import torch
 from test_training import CONFIG, HERE, pictures  # noqa: F401
 
+import data
 import drift
 import gate
 import pipeline
+from config import load_config
 from register import next_version, read_card, register
 
 METRICS = {
@@ -201,6 +204,28 @@ def test_a_version_that_the_gate_would_refuse_for_its_refiner_is_not_trained(mon
     monkeypatch.setattr(pipeline, "step", lambda *_: pytest.fail("began"))
     monkeypatch.chdir(HERE)
     with pytest.raises(SystemExit, match=message):
+        pipeline.main()
+
+
+def test_a_refiner_may_have_other_pictures_than_the_base(tmp_path, pictures, monkeypatch):  # noqa: F811
+    config = load_config(HERE / "configs" / "refiner-64.toml")
+    config |= {"data": str(pictures), "mix": {**config["mix"], "faces_side": 32, "photos": 0.0}}
+    seen = data.digest(data.load_faces(pictures, 32, "train"))
+    torch.save({"step": 1, "config": config, "ema": {}, "pictures": seen}, tmp_path / "refiner.pt")
+    others = tmp_path / "others"
+    others.mkdir()
+    for path in sorted(pictures.iterdir())[:70]:
+        (others / path.name).write_bytes(path.read_bytes())
+    (tmp_path / "toy.toml").write_text(CONFIG.format(steps=2).replace('"unused"', f'"{others}"', 1))
+    steps = []
+    monkeypatch.setattr(pipeline, "step", lambda *command, **_: steps.append([str(part) for part in command]))
+    command = ["pipeline.py", str(tmp_path / "toy.toml"), "--models", str(tmp_path / "models"), "--refiner", str(tmp_path / "refiner.pt")]
+    monkeypatch.setattr(sys, "argv", command)
+    pipeline.main()
+    [exported] = [step for step in steps if "export.py" in step]
+    assert "--data" not in exported
+    monkeypatch.setattr(sys, "argv", [*command, "--data", str(others)])
+    with pytest.raises(SystemExit, match=r"other pictures than those in .*others: give .* or a version as --base or --refiner"):
         pipeline.main()
 
 
