@@ -33,7 +33,7 @@ import masks
 from batches import scaled
 from data import loaded
 from export_refiner import with_section
-from files import write_json, write_text
+from files import replacing, write_json, write_text
 from inference import Sampler, onnx_network
 from onnx_files import listed, store_as_fp16
 from register import opened_card
@@ -172,11 +172,11 @@ def within_noise(box: dict) -> bool:
     return found["int8"] - found["fp32"] <= abs(found["fp32_other_seeds"] - found["fp32"])
 
 
-def add_to_card(folder: Path, section: dict):
-    """Write the section `int8` and the file to model.json, and the section's figures to README.md."""
+def add_to_card(folder: Path, file: Path, section: dict):
+    """Write the section `int8` and the digest of the file that becomes FILE to model.json, and the section's figures to README.md."""
     card = json.loads((folder / "model.json").read_text())
     card["int8"] = section
-    card["files"] |= listed([folder / FILE])
+    card["files"][FILE] = listed([file])[file.name]
     box = section["metrics"]["box"]
     cells = [" | ".join(f"{box[name][key]:.{digits}f}" for name in box) for key, digits in (("frechet", 4), ("l1", 1), ("sharpness", 2))]
     how = (
@@ -228,12 +228,9 @@ def main():
             "within_noise": within_noise(box),
             "metrics": {"faces": len(faces), "box": box},
         }
-        try:
-            shutil.copyfile(halved, args.folder / FILE)
-            add_to_card(args.folder, section)
-        except BaseException:  # such as a full disk or Ctrl-C: no file is left that the card does not list
-            (args.folder / FILE).unlink(missing_ok=True)
-            raise
+        with replacing(args.folder / FILE) as part:  # last: where the card cannot be written, the file that it lists stays
+            shutil.copyfile(halved, part)
+            add_to_card(args.folder, part, section)
     print(json.dumps(section))
 
 

@@ -40,6 +40,14 @@ def test_an_unconditional_model_is_refused_at_the_start(tmp_path, monkeypatch):
         quantise.main()
 
 
+def interrupted(monkeypatch):
+    """quantise.py with other layers, which ends when it writes the card."""
+    with monkeypatch.context() as broken, pytest.raises(ZeroDivisionError):
+        broken.setattr(quantise, "tolerant_layers", lambda _fp32, convolutions, *_: convolutions[:1])
+        broken.setattr(quantise, "write_text", lambda *_: 1 / 0)
+        quantise.main()
+
+
 def test_a_version_gets_an_int8_network_and_its_figures(tmp_path, pictures, monkeypatch):  # noqa: F811
     (tmp_path / "toy.toml").write_text(CONFIG.format(steps=2))
     config = train.load_config(tmp_path / "toy.toml")
@@ -51,13 +59,13 @@ def test_a_version_gets_an_int8_network_and_its_figures(tmp_path, pictures, monk
     monkeypatch.setattr(quantise, "descriptors", lambda faces: faces[:, 0, :2].reshape(len(faces), -1).astype(float))
     monkeypatch.setattr(sys, "argv", ["quantise.py", str(folder), "--data", str(pictures), "--faces", "2"])
     monkeypatch.setattr(quantise, "CALIBRATION", 8)
-    with monkeypatch.context() as broken, pytest.raises(ZeroDivisionError):
-        broken.setattr(quantise, "write_text", lambda *_: 1 / 0)
-        quantise.main()
+    interrupted(monkeypatch)
     assert not (folder / quantise.FILE).exists() and "int8" not in read_card(folder)  # the card does not list it
     quantise.main()
-    quantise.add_to_card(folder, read_card(folder)["int8"])  # again: nothing is written twice
+    quantise.add_to_card(folder, folder / quantise.FILE, read_card(folder)["int8"])  # again: nothing is written twice
     card = read_card(folder)  # verifies the digests
+    interrupted(monkeypatch)
+    assert read_card(folder) == card
     assert quantise.FILE in card["files"]
     section = card["int8"]
     assert 0 < section["layers"] <= section["convolutions"] - 2
