@@ -106,7 +106,7 @@ def _state(checkpoint: Path) -> dict[str, torch.Tensor]:
     try:
         # PyTorch before 1.6 wrote another format than zip, which cannot be mapped into memory.
         state = torch.load(checkpoint, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(checkpoint))
-    except OSError:
+    except (OSError, MemoryError):
         raise
     except Exception as error:  # torch.load raises many classes for a file that is not a checkpoint, or that holds code
         raise UnsupportedModel(f"{checkpoint.name} is not a checkpoint of weights alone ({_first_lines(error, 1)})") from error
