@@ -38,11 +38,12 @@ BETWEEN = number("between 0 and 1", lambda value: 0 < value < 1)
 TEXT = "text", lambda value: isinstance(value, str)
 SWITCH = "true or false", lambda value: isinstance(value, bool)
 SIDES = "a list of whole numbers of at least 1", lambda value: isinstance(value, list) and all(type(each) is int and each >= 1 for each in value)
+WIDTHS = "a list of one or more whole numbers of at least 1", lambda value: SIDES[1](value) and value != []
 
 VALUES = {
     "model": {
         **dict.fromkeys(("resolution", "in_channels", "out_channels", "patch", "blocks", "head_dim", "groups", "embedding"), whole(1)),
-        **{"channels": SIDES, "attention": SIDES, "heads": whole(0), "dropout": SHARE, "resample": TEXT, "adaptive_norm": SWITCH},
+        **{"channels": WIDTHS, "attention": SIDES, "heads": whole(0), "dropout": SHARE, "resample": TEXT, "adaptive_norm": SWITCH},
     },
     "schedule": {"type": TEXT, "T": whole(2), "s": NOT_NEGATIVE, "abar_min": BETWEEN, "beta_start": BETWEEN, "beta_end": BETWEEN},
     "mix": {
@@ -111,14 +112,19 @@ def check_values(config: dict, sections: tuple[str, ...]):
 
 
 def check_model(config: dict):
-    """Raise ValueError if [model] lacks the resolution, has keys that the network of the stage does not have, or cannot halve its side."""
-    architecture = STAGES[config["stage"]].architecture
+    """Raise ValueError if [model] lacks the resolution, has keys or channels that the stage does not have, or cannot halve its side."""
+    architecture, refiner = STAGES[config["stage"]].architecture, config["stage"] == "refiner"
     known = {field.name for field in fields(architecture)}
     if wrong := config["model"].keys() - known:
         raise ValueError(f"[model] may have the keys {sorted(known)}; unknown: {sorted(wrong)}")
     if "resolution" not in config["model"]:
         raise ValueError("[model] resolution is missing")
     network = architecture(**values(config["model"]))
+    for key in ("in_channels", "out_channels") if refiner else ("in_channels",):  # out_channels of the others: see check_loss and TaughtStage
+        if (given := getattr(network, key)) != (needed := getattr(architecture, key)):
+            raise ValueError(f"[model] {key} must be {needed} for this stage, not {given}")
+    if refiner and len(network.channels) != 3:
+        raise ValueError(f"[model] channels must be three numbers for a refiner, not {list(network.channels)}")
     if network.resolution % (unit := network.patch * 2 ** (len(network.channels) - 1)):
         levels = f"patch {network.patch} and {len(network.channels)} levels"
         raise ValueError(f"[model] resolution must be a multiple of {unit}, for {levels}, not {network.resolution}")

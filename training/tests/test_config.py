@@ -28,7 +28,9 @@ from stages import STAGES
         ("batch = 4", "batch = 0", r"\[train\] batch must be a whole number of at least 1, not 0"),
         ("batch = 4", "batch = 16.0", r"\[train\] batch must be a whole number of at least 1, not 16.0"),
         ("batch = 4", 'batch = "16"', r"\[train\] batch must be a whole number of at least 1, not '16'"),
-        ("channels = [32]", "channels = 64", r"\[model\] channels must be a list of whole numbers of at least 1, not 64"),
+        ("channels = [32]", "channels = 64", r"\[model\] channels must be a list of one or more whole numbers of at least 1, not 64"),
+        ("channels = [32]", "channels = []", r"\[model\] channels must be a list of one or more whole numbers of at least 1, not \[\]"),
+        ("channels = [32]", "channels = [32]\nin_channels = 3", r"\[model\] in_channels must be 4 for this stage, not 3"),
         ("channels = [32]", "channels = [40]", "channels must be multiples of groups, which is 16"),
         ("channels = [32]", "channels = [32, 64, 64, 64, 64]", r"\[model\] resolution must be a multiple of 32, for patch 2 and 5 levels, not 16"),
         ("resolution = 16", "resolution = 25", r"\[model\] resolution must be a multiple of 2, for patch 2 and 1 levels, not 25"),
@@ -51,6 +53,20 @@ def test_a_value_in_place_of_a_section_is_refused_by_name(part):
     settings = {**tomllib.loads(CONFIG.format(steps=1)), part: 3}
     with pytest.raises(ValueError, match=rf"{part} must be a section, \[{part}\], not 3"):
         config.check(settings)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"channels": [64, 128]}, r"channels must be three numbers for a refiner, not \[64, 128\]"),
+        ({"in_channels": 4}, "in_channels must be 8 for this stage, not 4"),
+        ({"out_channels": 6}, "out_channels must be 3 for this stage, not 6"),
+    ],
+)
+def test_a_refiner_has_three_widths_and_the_channels_of_its_inputs_and_outputs(changes, message):
+    settings = tomllib.loads((HERE / "configs" / "refiner-64.toml").read_text())
+    with pytest.raises(ValueError, match=message):
+        config.check({**settings, "model": {**settings["model"], **changes}})
 
 
 @pytest.mark.parametrize("file", [path.name for path in (HERE / "configs").iterdir()])
