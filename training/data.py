@@ -12,7 +12,9 @@ them where the bucket is empty.
 import csv
 import hashlib
 import io
+import lzma
 import tarfile
+import zlib
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -159,7 +161,9 @@ def _manifest(root: Path, split: str) -> Iterator[tuple[str, io.BytesIO]]:
                         if i in found:
                             raise ValueError(f"{root / archive} has two files of the name {listed[i]['file']}: pack it with one")
                         found[i] = tar.extractfile(member).read()
-        except (tarfile.TarError, EOFError) as error:
+        except (tarfile.TarError, EOFError, OSError, zlib.error, lzma.LZMAError) as error:
+            if isinstance(error, OSError) and error.errno:  # the file cannot be read; gzip and bz2 raise others for damaged data
+                raise
             raise ValueError(f"{root / archive} is damaged, or no tar archive: {error}") from error
     if missing := [row for i, row in enumerate(listed) if i not in found]:
         raise FileNotFoundError(f"{root / missing[0]['archive']} lacks {missing[0]['file']} ({len(missing)} of the listed files are missing)")

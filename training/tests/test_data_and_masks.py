@@ -1,7 +1,12 @@
+import bz2
 import csv
+import errno
 import gzip
 import io
+import lzma
+import os
 import tarfile
+from collections.abc import Iterator
 
 import numpy as np
 import pytest
@@ -107,10 +112,33 @@ def test_a_damaged_archive_is_named(tmp_path):
     write_manifest(tmp_path, ROWS)
     archive = tmp_path / "one.tar"
     whole = archive.read_bytes()
-    for damaged in (whole[:600], b"no archive", gzip.compress(whole)[:100]):
+    with tarfile.open(archive, "w") as tar:
+        large = tarfile.TarInfo("b.png")
+        large.size = 2_000_000
+        tar.addfile(large, io.BytesIO(np.random.default_rng(0).bytes(large.size)))
+    for damaged in (whole[:600], b"no archive", gzip.compress(whole)[:100], *overwritten(archive.read_bytes())):
         archive.write_bytes(damaged)
         with pytest.raises(ValueError, match=r"one\.tar is damaged, or no tar archive"):
             data.load_faces(tmp_path, 16, "train")
+
+
+def test_an_archive_that_cannot_be_read_is_not_called_damaged(tmp_path, monkeypatch):
+    def unreadable(_path):
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    write_manifest(tmp_path, ROWS)
+    monkeypatch.setattr(data.tarfile, "open", unreadable)
+    with pytest.raises(OSError, match=os.strerror(errno.EIO)):
+        data.load_faces(tmp_path, 16, "train")
+
+
+def overwritten(tar: bytes) -> Iterator[bytes]:
+    """The archive in each compression, with other bytes in the middle."""
+    for compress in (gzip.compress, bz2.compress, lzma.compress):
+        file = bytearray(compress(tar))
+        middle = len(file) // 2
+        file[middle : middle + 40_000] = b"\xff" * 40_000
+        yield bytes(file)
 
 
 def test_two_files_of_an_archive_with_the_name_of_a_listed_one_are_an_error(tmp_path):
