@@ -47,7 +47,8 @@ def begin(training, given: Path | None, init: Path | None, target: dict):
 
     given: the checkpoint of --resume; init: the folder of --init; target: --steps and --minutes. A command with --resume that is
     repeated goes on from the last.pt that it has written. Otherwise the last.pt that it would overwrite is kept in a folder. Exits if
-    --resume leaves nothing to train.
+    --resume of another checkpoint leaves nothing to train. The run's own last.pt may be complete, so that a pipeline can be repeated: then
+    no step is trained.
     """
     last = training.run / LAST
     branch = {"from": str(given.resolve()), **target} if given else None

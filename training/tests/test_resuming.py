@@ -114,6 +114,7 @@ def test_without_resume_or_with_that_of_last_pt_a_training_goes_on_from_last_pt(
     assert begun(tmp_path).step == 0
     last = written(tmp_path, 5)
     assert begun(tmp_path).step == begun(tmp_path, last).step == 5 and last.exists()
+    assert begun(tmp_path, written(tmp_path, 9)).step == 9  # complete: a command of the pipeline can be repeated
 
 
 @pytest.mark.parametrize("key", ["branch", "init", "seconds"])
