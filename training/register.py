@@ -15,7 +15,8 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from uuid import uuid4
+
+from files import temporary
 
 MODELS = Path(__file__).parent.parent / "models"
 CANDIDATES = ".candidates"
@@ -101,7 +102,8 @@ def new_version(out: Path, model_id: str, version: str, force: bool) -> Iterator
     if folder.exists() and not force:
         raise FileExistsError(f"{folder} exists: choose another --version, or --force to replace it")
     # Names of their own: two exports at once choose the same version.
-    part, replaced = (folder.with_name(f".{version}.{uuid4().hex}.{what}") for what in ("part", "old"))
+    part = temporary(folder)
+    replaced = part.with_suffix(".old")
     part.mkdir(parents=True)
     try:
         yield part

@@ -1,3 +1,5 @@
+import os
+
 import pytest
 
 import files
@@ -10,6 +12,18 @@ def test_a_file_is_replaced_as_a_whole_or_not_at_all(tmp_path):
         part.write_text('{"a"')
         raise OSError("disk full")
     assert files.kept(file) == {"a": 1} and list(tmp_path.iterdir()) == [file]
+
+
+def test_what_killed_processes_left_is_removed_after_a_day(tmp_path):
+    left, recent, other = (tmp_path / name for name in (".card.json.1.part", ".card.json.2.part", ".card.json"))
+    folder = tmp_path / ".3.1.part"
+    folder.mkdir()
+    for file in (folder / "unet.onnx", left, recent, other):
+        file.write_text("")
+    for path in (folder, left, other):
+        os.utime(path, (0, 0))
+    files.write_json(tmp_path / "card.json", {})
+    assert set(tmp_path.iterdir()) == {recent, other, tmp_path / "card.json"}
 
 
 def test_results_that_cannot_be_read_are_measured_again(tmp_path):
