@@ -18,7 +18,8 @@ const QUICK_MS = 200;
 
 /**
  * Runs every network once for every batch size that it will be given (on a CPU: for a batch of one row), so that no request
- * pays for first-run work (memory plans, shaders, choice of algorithms), and chooses the best batch size of the base network unless spec.maxBatch sets it.
+ * pays for first-run work (memory plans, shaders, choice of algorithms), and chooses the best batch size of the base network
+ * unless spec.maxBatch sets it.
  *
  * A GPU repeats first-run work for each new size, so the networks returned for one pad their batches to a few sizes.
  * `rowSeconds` has the shortest time of an evaluation of each network per row, of this worker among others: they start at

@@ -1,6 +1,6 @@
 import { stepsOf } from '../diffusion/samplers/last-steps.ts';
 import { NETWORK_NAMES, type NetworkName } from '../engine/engine.ts';
-import type { Plan } from '../image/regions/plan.ts';
+import { type PlannedStage, stagesOf } from '../image/regions/stages.ts';
 import type { ServedModel } from '../registry/served-model.ts';
 import { TakesTooLongError } from './errors.ts';
 import { evaluationsOfFill } from './evaluations.ts';
@@ -31,24 +31,19 @@ export function workOf(prepared: PreparedRequest): Work {
   const { region, input } = prepared;
   if (region.strategy !== 'windows')
     return ofWholePictures(numImages, input.hole.fraction < 1 ? evaluationsOfFill(card, steps) : steps);
-  return ofWindows(numImages, region.plan);
+  const windowsOf = ({ levels }: PlannedStage) =>
+    levels.reduce((sum, { level }) => sum + level.windows.length, 0);
+  return ofStages(
+    stagesOf(region.plan).map((stage) => ({
+      network: stage.network,
+      rows: numImages * windowsOf(stage),
+      steps: stage.steps,
+    })),
+  );
 }
 
 const ofWholePictures = (numImages: number, steps: number): Work =>
   ofStages([{ network: 'base', rows: numImages, steps }]);
-
-function ofWindows(numImages: number, { regions }: Plan): Work {
-  // As stagesOf() in windows.ts: levels of the same depth are filled side by side where they take as many steps.
-  const stages = new Map<string, Stage>();
-  for (const { levels } of regions) {
-    for (const [depth, { network, windows, steps }] of levels.entries()) {
-      const key = `${depth} ${steps}`;
-      const { rows } = stages.get(key) ?? { rows: 0 };
-      stages.set(key, { network, rows: rows + numImages * windows.length, steps });
-    }
-  }
-  return ofStages([...stages.values()]);
-}
 
 function ofStages(stages: Stage[]): Work {
   const work: Work = { stages };

@@ -6,6 +6,7 @@ import type { Size } from '../image/picture.ts';
 import { cropTensor } from '../image/regions/crop.ts';
 import { union } from '../image/regions/parts.ts';
 import type { Plan } from '../image/regions/plan.ts';
+import { stagesOf } from '../image/regions/stages.ts';
 import { inPicture, toPicture } from '../image/regions/windows.ts';
 import { levelPixels } from '../image/threads.ts';
 import type { ServedModel } from '../registry/served-model.ts';
@@ -27,7 +28,7 @@ export async function specifyWindows(
   plan: Plan,
   parameters: SamplingParameters,
 ): Promise<Specified> {
-  const stages = await stagesOf(model, input, plan, parameters);
+  const stages = await specify(model, input, plan, parameters);
   const { seed, numImages } = parameters;
   const candidates = Array.from({ length: numImages }, (_, candidate) => candidate);
   const seen = plan.regions.map(({ levels: [{ canvas, level }] }) => toPicture(canvas, level)).reduce(union);
@@ -52,31 +53,22 @@ function featuresOf({ canvas, windows: [window], x0, mask }: LevelInput) {
   return knownFeatures(cropTensor(x0, canvas, window), cropTensor(mask, canvas, window));
 }
 
-/** All first levels together, those that take few steps before the others, then all second ones, and so on. */
-async function stagesOf(
+/** The stages of a plan that the model's engine can evaluate. */
+async function specify(
   model: ServedModel,
   { picture, mask }: Pick<HoledPicture, 'picture' | 'mask'>,
-  { regions }: Plan,
+  plan: Plan,
   parameters: SamplingParameters,
 ): Promise<StageSpec[]> {
   await model.open(); // before that, which networks its engine serves is not known
   const served = networksOf(model);
   const stages: StageSpec[] = [];
-  const most = regions.reduce((count, { levels }) => Math.max(count, levels.length), 0);
-  for (let i = 0; i < most; i++) {
-    const stagesBySteps = new Map<number, StageSpec>();
-    for (const [region, { levels: planned }] of regions.entries()) {
-      const level = planned[i];
-      if (!level || !served.includes(level.network)) continue;
-      const { network, steps } = level;
-      const stage = stagesBySteps.get(steps) ?? {
-        ...samplingOf(model, network, parameters, steps),
-        levels: [],
-      };
-      stagesBySteps.set(steps, stage);
+  for (const { network, steps, levels } of stagesOf(plan)) {
+    if (!served.includes(network)) continue;
+    const stage: StageSpec = { ...samplingOf(model, network, parameters, steps), levels: [] };
+    for (const { region, level } of levels)
       stage.levels.push({ region, input: { ...level, ...(await levelPixels(picture, mask, level)) } });
-    }
-    stages.push(...[...stagesBySteps.values()].sort((a, b) => a.sampler.steps - b.sampler.steps));
+    stages.push(stage);
   }
   return stages;
 }

@@ -52,9 +52,9 @@ test.each<[string, 'inpaint' | 'none', object, Work]>([
       base: 166,
       refiner: 60,
       stages: [
+        { network: 'base', rows: 2, steps: 3 },
         { network: 'base', rows: 8, steps: 20 },
         { network: 'refiner', rows: 10, steps: 6 },
-        { network: 'base', rows: 2, steps: 3 },
       ],
     },
   ],

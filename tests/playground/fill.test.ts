@@ -8,7 +8,18 @@ import { describe, expect, test } from 'vitest';
 import { hasChromium } from '../helpers/browser.ts';
 import { readMetadata } from '../helpers/metadata.ts';
 import { available } from '../helpers/optional.ts';
-import { download, drag, FACE, filled, openFile, pixels, status, stored, usePages } from './open.ts';
+import {
+  chooseThirdAndPaint,
+  download,
+  drag,
+  FACE,
+  filled,
+  openFile,
+  pixels,
+  status,
+  stored,
+  usePages,
+} from './open.ts';
 
 const hasCurl = available(
   ['curl', 'jq'].every((command) => spawnSync(command, ['--version']).status === 0),
@@ -186,12 +197,7 @@ describe.skipIf(!hasChromium)('filling on the page', () => {
 
   test('the chosen variation is continued from after a stroke over it, and after a reload', async () => {
     const page = await pages.open();
-    await page.click('[data-example=face-2]');
-    await filled(page, 4);
-    const pressed = page.locator('#runs [aria-pressed=true]');
-    await page.locator('#runs button').nth(2).click();
-    await expect.poll(() => pressed.getAttribute('data-candidate')).toBe('2');
-    await drag(page, [0.1, 0.9], [0.3, 0.9]);
+    const pressed = await chooseThirdAndPaint(page);
     await expect.poll(() => pressed.count()).toBe(0);
     await stored(page);
     await page.reload();

@@ -3,7 +3,17 @@ import sharp from 'sharp';
 import { describe, expect, test } from 'vitest';
 import { hasChromium } from '../helpers/browser.ts';
 import { startProcess } from '../helpers/process.ts';
-import { drag, FACE, filled, holeOf, openFile, status, stored, usePages } from './open.ts';
+import {
+  chooseThirdAndPaint,
+  drag,
+  FACE,
+  filled,
+  holeOf,
+  openFile,
+  status,
+  stored,
+  usePages,
+} from './open.ts';
 
 /** In a page: the tabs whose work the browser has stored, by the keys of records and files. */
 function storedTabs(): Promise<string[]> {
@@ -203,12 +213,7 @@ describe.skipIf(!hasChromium)('work is kept', () => {
 
   test('the chosen variation is kept when a fill that goes on after a reload is cancelled', async () => {
     const page = await pages.open();
-    await page.click('[data-example=face-2]');
-    await filled(page, 4);
-    const pressed = page.locator('#runs [aria-pressed=true]');
-    await page.locator('#runs button').nth(2).click();
-    await expect.poll(() => pressed.getAttribute('data-candidate')).toBe('2');
-    await drag(page, [0.1, 0.9], [0.3, 0.9]);
+    const pressed = await chooseThirdAndPaint(page);
     await page.click('#details summary');
     await page.fill('[name=steps]', '1000');
     await page.click('#fill');

@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
-import type { Browser, BrowserContextOptions, Page } from 'playwright-core';
+import type { Browser, BrowserContextOptions, Locator, Page } from 'playwright-core';
 import sharp from 'sharp';
 import { afterAll, beforeAll, expect, onTestFinished } from 'vitest';
 import { startApp, type TestApp } from '../helpers/app.ts';
@@ -81,6 +81,17 @@ export const status = (page: Page) => page.locator('#status').textContent();
 export async function filled(page: Page, count: number): Promise<void> {
   await expect.poll(() => page.locator('#runs button').count(), { timeout: 100_000 }).toBe(count);
   await expect.poll(() => page.textContent('#fill')).toBe('Fill');
+}
+
+/** Fills an example, chooses the third variation, and paints on it. Resolves to the thumbnail that is chosen. */
+export async function chooseThirdAndPaint(page: Page): Promise<Locator> {
+  await page.click('[data-example=face-2]');
+  await filled(page, 4);
+  const pressed = page.locator('#runs [aria-pressed=true]');
+  await page.locator('#runs button').nth(2).click();
+  await expect.poll(() => pressed.getAttribute('data-candidate')).toBe('2');
+  await drag(page, [0.1, 0.9], [0.3, 0.9]);
+  return pressed;
 }
 
 /** Waits until the browser has stored everything: from then on the page no longer asks before it is left. */

@@ -56,6 +56,24 @@ async function start(...more: Parameters<typeof open>) {
   await registry.start();
 }
 
+/** Copies other files of a version. */
+const retrained = (version: string) =>
+  models.add(version, (card) => {
+    card.description = 'trained for longer';
+  });
+
+/** The version that the next scan finds fails to load. */
+function failToLoad() {
+  const [scanned, loaded] = [undefined, new Error('no memory left on the GPU')];
+  vi.mocked(verifyDigests).mockResolvedValueOnce(scanned).mockRejectedValueOnce(loaded);
+}
+
+/** Sets the clock to when a version that has failed is tried again. */
+function whenTriedAgain() {
+  const now = performance.now();
+  return vi.spyOn(performance, 'now').mockImplementation(() => now + RETRY_FAILED_MS + 1);
+}
+
 /** The processes of a version's workers, of which there is at least one. */
 function pidsOf({ workers }: ModelVersion): readonly number[] {
   const pids = workers?.pids ?? [];
@@ -281,8 +299,7 @@ test('a default version that failed to load is tried again after some minutes', 
   expect(registry.get().ref).toBe(`${id}@1`);
   await registry.reload();
   expect(registry.get().ref).toBe(`${id}@1`);
-  const now = performance.now();
-  const later = vi.spyOn(performance, 'now').mockImplementation(() => now + RETRY_FAILED_MS + 1);
+  const later = whenTriedAgain();
   await registry.reload();
   later.mockRestore();
   expect(registry.get()).toMatchObject({ ref: `${id}@2`, state: 'ready' });
@@ -290,16 +307,11 @@ test('a default version that failed to load is tried again after some minutes', 
 
 test('a version that fails to load is tried again when the same files are copied again', async () => {
   await start();
-  const changed = () =>
-    models.add('1', (card) => {
-      card.description = 'trained for longer';
-    });
-  await changed();
-  const [scanned, loaded] = [undefined, new Error('no memory left on the GPU')];
-  vi.mocked(verifyDigests).mockResolvedValueOnce(scanned).mockRejectedValueOnce(loaded);
+  await retrained('1');
+  failToLoad();
   for (let i = 0; i < 2; i++) await registry.reload();
   expect(reloads).toEqual([`${id}@1 refused`]);
-  await changed();
+  await retrained('1');
   await registry.reload();
   expect(reloads).toEqual([`${id}@1 refused`, `${id}@1 loaded`]);
   expect(registry.get().card.description).toBe('trained for longer');
@@ -319,8 +331,7 @@ test('a version of another model that failed to load is tried again in the backg
   await registry.get(`${other}@2`).open();
   vi.mocked(verifyDigests).mockRejectedValueOnce(new Error('no memory left on the GPU'));
   await expect(registry.get(`${other}@3`).open()).rejects.toThrow('no memory left');
-  const now = performance.now();
-  const later = vi.spyOn(performance, 'now').mockImplementation(() => now + RETRY_FAILED_MS + 1);
+  const later = whenTriedAgain();
   expect(registry.get(other).ref).toBe(`${other}@2`); // no request waits for the attempt
   await registry.reload();
   later.mockRestore();
@@ -329,17 +340,12 @@ test('a version of another model that failed to load is tried again in the backg
 
 test('it is tried again when a scan has seen a part of the copy, too', async () => {
   await start();
-  const changed = () =>
-    models.add('1', (card) => {
-      card.description = 'trained for longer';
-    });
-  await changed();
-  const [scanned, loaded] = [undefined, new Error('no memory left on the GPU')];
-  vi.mocked(verifyDigests).mockResolvedValueOnce(scanned).mockRejectedValueOnce(loaded);
+  await retrained('1');
+  failToLoad();
   await registry.reload();
   await models.damage('1');
   await registry.reload();
-  await changed();
+  await retrained('1');
   await registry.reload();
   expect(reloads).toEqual([`${id}@1 refused`, `${id}@1 refused`, `${id}@1 loaded`]);
 });
@@ -348,11 +354,8 @@ test('a version whose new files fail to load is removed with its folder', async 
   await models.add('2');
   await start({ defaultModel: `${id}@1` });
   await registry.get(`${id}@2`).open();
-  await models.add('2', (card) => {
-    card.description = 'trained for longer';
-  });
-  const [scanned, loaded] = [undefined, new Error('no memory left on the GPU')];
-  vi.mocked(verifyDigests).mockResolvedValueOnce(scanned).mockRejectedValueOnce(loaded);
+  await retrained('2');
+  failToLoad();
   await registry.reload();
   expect(registry.get(`${id}@2`).state).toBe('ready'); // with the files before
   await models.withdraw('2');

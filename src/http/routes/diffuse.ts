@@ -3,13 +3,12 @@ import type { FastifyInstance, FastifyReply } from 'fastify';
 import { scheduleFrom } from '../../diffusion/schedule.ts';
 import { diffuse, LONGEST_SIDE, strip } from '../../generation/diffuse.ts';
 import { generationLimits } from '../../generation/prepare.ts';
-import { pictureBudget } from '../../image/budget.ts';
 import { assertHoldable, decodeNeeds, noiseNeeds } from '../../image/needs.ts';
 import type { Picture } from '../../image/picture.ts';
 import { decodePicture, encodePicture, inspect } from '../../image/threads.ts';
 import { traced } from '../../tracing.ts';
 import type { Dependencies } from '../dependencies.ts';
-import { whenSent } from '../disconnect.ts';
+import { heldFiles } from '../held-files.ts';
 import { type Parts, sendJson } from '../json-answer.ts';
 import { negotiate } from '../negotiate.ts';
 import { modelHeaders } from '../openapi.ts';
@@ -88,13 +87,8 @@ export default async function diffuseRoute(app: FastifyInstance, { config, regis
     const { width, height } = file.header;
     const bytes = decodeNeeds(file.header) + noiseNeeds(Math.min(width, height, LONGEST_SIDE), count);
     assertHoldable(bytes, 'image', `a picture of ${width} x ${height} pixels`);
-    const room = pictureBudget.reserve(bytes);
-    try {
-      const files = await filesOf(await traced('decode', () => decodePicture(file, room)));
-      room.resize(files.reduce((sum, { length }) => sum + length, 0));
-      return files;
-    } finally {
-      whenSent(reply, () => room.release());
-    }
+    return heldFiles(reply, bytes, async (room) =>
+      filesOf(await traced('decode', () => decodePicture(file, room))),
+    );
   }
 }

@@ -122,7 +122,7 @@ function merge(parts: readonly HolePart[], mask: Mask, finest: number, options: 
     thin: part.usualThickness <= thinFor(options.base.window),
   }));
   const sees = (group: Group, other: Group) =>
-    stagesOf(group, finest, options).some(({ level, use }) => {
+    pyramidOf(group, finest, options).some(({ level, use }) => {
       const box = toPicture(canvasOf(group, level, mask, use.window), level);
       return other.parts.some((part) => overlap(box, part));
     });
@@ -169,7 +169,7 @@ function span(start: number, length: number, limit: number, window: number): [st
 }
 
 /** The levels at which a group is filled, from the coarsest to the finest, with the network for each. */
-function stagesOf({ start }: Pick<Group, 'start'>, finest: number, { base, refiner }: PlanOptions) {
+function pyramidOf({ start }: Pick<Group, 'start'>, finest: number, { base, refiner }: PlanOptions) {
   const stages: { level: number; network: Level['network']; use: NetworkUse }[] = [
     { level: start, network: 'base', use: base },
   ];
@@ -180,7 +180,7 @@ function stagesOf({ start }: Pick<Group, 'start'>, finest: number, { base, refin
 }
 
 function levelsOf(mask: Mask, group: Group, finest: number, options: PlanOptions): Level[] {
-  return stagesOf(group, finest, options).map(({ level, network, use }) => {
+  return pyramidOf(group, finest, options).map(({ level, network, use }) => {
     const canvas = canvasOf(group, level, mask, use.window);
     const tiling = { side: use.window, overlap: use.window * OVERLAP[network] };
     const windows = group.parts.flatMap((part) => tile(mask, level, atLevel(part, level), canvas, tiling));

@@ -213,14 +213,10 @@ function checkAnswer(
 function naming(error: unknown, index: number, count: number): unknown {
   if (count === 1) return error;
   const name = `picture ${index} of 0..${count - 1}`;
-  if (error instanceof PictureError && error.code === 'too-large')
-    return new PictureError(
-      error.field,
-      error.code,
-      `${name}, which may take 1/${count} of what a request may: ${error.message}`,
-    );
-  if (error instanceof PictureError)
-    return new PictureError(error.field, error.code, `${name}: ${error.message}`);
+  if (error instanceof PictureError) {
+    const share = error.code === 'too-large' ? `, which may take 1/${count} of what a request may` : '';
+    return new PictureError(error.field, error.code, `${name}${share}: ${error.message}`);
+  }
   if (error instanceof TakesTooLongError)
     error.message = `${name}, which may take 1/${count} of MAX_SYNC_MS: ${error.message}`;
   return error;
