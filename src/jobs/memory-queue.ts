@@ -288,7 +288,7 @@ export class MemoryJobQueue implements JobQueue {
       elapsedMs: now - startedMs,
       ...progress,
     }));
-    throw limitError(this.#options, full.what, full.ends, running);
+    throw limitError(this.#options, full, running);
   }
 }
 

@@ -26,34 +26,46 @@ export interface RoomOptions {
   shared: boolean;
 }
 
-/** What is exhausted, and how many jobs must end before one of `bytes` bytes fits; undefined if it fits now. */
+/** Why a job has no room. */
+export interface Refusal {
+  /** What is exhausted. */
+  what: 'jobs' | 'bytes';
+  /** How many jobs must end before it fits. */
+  ends: number;
+  /** How much the owner has of it. */
+  own: number;
+}
+
+/** Why a job of `bytes` bytes has no room; undefined if it fits now. */
 export function refusal(
   { limit, inputBytes, shared }: RoomOptions,
   total: Load,
   own: Load,
   bytes: number,
-): { what: 'jobs' | 'bytes'; ends: number } | undefined {
+): Refusal | undefined {
   const jobs = deficit({ total: total.jobs, own: own.jobs, wanted: 1 }, limit, shared);
-  if (jobs > 0) return { what: 'jobs', ends: jobs };
+  if (jobs > 0) return { what: 'jobs', ends: jobs, own: own.jobs };
   if (bytes === 0 || total.bytes === 0) return undefined; // one job always fits, however large it is
   const missing = deficit({ total: total.bytes, own: own.bytes, wanted: bytes }, inputBytes, shared);
   if (missing <= 0) return undefined;
-  return { what: 'bytes', ends: Math.ceil((missing * total.jobs) / total.bytes) };
+  return { what: 'bytes', ends: Math.ceil((missing * total.jobs) / total.bytes), own: own.bytes };
 }
 
 /** The error for a job that has no room. `running`: the jobs that run, or a sample of them. */
 export function limitError(
   { limit, inputBytes, shared }: RoomOptions,
-  what: 'jobs' | 'bytes',
-  ends: number,
+  { what, ends, own }: Refusal,
   running: Running[],
 ): JobLimitError {
-  const reached =
+  const [setting, most, unit] =
     what === 'jobs'
-      ? `JOB_LIMIT is reached: ${limit} unfinished`
-      : `JOB_INPUT_BYTES is reached: ${inputBytes} bytes of pictures of unfinished jobs`;
-  const share = shared ? '; an API key may use as much as is still free' : '';
-  return new JobLimitError(reached + share, retryAfterS(ends, running));
+      ? ['JOB_LIMIT', limit, 'unfinished']
+      : ['JOB_INPUT_BYTES', inputBytes, 'bytes of pictures of unfinished jobs'];
+  const detail = shared
+    ? `no room for this job: your API key has ${own} of ${most} ${unit} (${setting}), and one key may have at most as many ` +
+      'as are free'
+    : `${setting} is reached: ${most} ${unit}`;
+  return new JobLimitError(detail, retryAfterS(ends, running));
 }
 
 /**

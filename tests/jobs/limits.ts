@@ -84,6 +84,7 @@ export function limitsSuite(open: (options: Options) => Promise<JobQueue>) {
       }
     };
     expect(await accepted(1, 'a')).toBe(4);
+    await expect(queue.submit(newRequest(1, 'a'))).rejects.toThrow('4 of 8 unfinished (JOB_LIMIT)');
     expect(await accepted(1, 'b')).toBe(2);
     expect(await accepted(1, 'c')).toBe(1);
     for (const owner of ['a', 'b', 'c'])

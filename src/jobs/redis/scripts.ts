@@ -84,19 +84,22 @@ local function deficit(total, own, wanted, limit)
   if not a.shared then return missing end
   return math.max(missing, own + wanted - (limit - total))
 end
--- nil if there is room for the job; else what is exhausted, how many jobs must end first, and how far those are that run.
+-- nil if there is room for the job; else what is exhausted, how many jobs must end first, how much the owner has of it, and
+-- how far those are that run.
 local function refusal()
   local load = redis.call('HMGET', p..'load', 'bytes', 'jobs:'..a.owner, 'bytes:'..a.owner)
   local jobs = redis.call('SCARD', p..'unfinished') + a.held.jobs
   local bytes = (load[1] or 0) + a.held.bytes
-  local what, ends = 'jobs', deficit(jobs, (load[2] or 0) + a.own.jobs, 1, a.limit)
+  local what, own = 'jobs', (load[2] or 0) + a.own.jobs
+  local ends = deficit(jobs, own, 1, a.limit)
   if ends <= 0 then
     if a.bytes == 0 or bytes == 0 then return nil end
-    local missing = deficit(bytes, (load[3] or 0) + a.own.bytes, a.bytes, a.inputBytes)
+    what, own = 'bytes', (load[3] or 0) + a.own.bytes
+    local missing = deficit(bytes, own, a.bytes, a.inputBytes)
     if missing <= 0 then return nil end
-    what, ends = 'bytes', math.ceil(missing * jobs / bytes)
+    ends = math.ceil(missing * jobs / bytes)
   end
-  local answer = { 'full', what, ends }
+  local answer = { 'full', what, ends, own }
   local running = redis.call('ZRANGE', p..'running', 0, 15, 'WITHSCORES')
   for i = 1, #running, 2 do
     local record = redis.call('HMGET', p..'job:'..running[i], 'step', 'of')

@@ -108,12 +108,12 @@ export class JobStore {
 
   /** Throws JobLimitError when a script has answered that there is no room. */
   #assertNotFull(answer: unknown): void {
-    const [what, exhausted, ends, ...numbers] = answer as [string, 'jobs' | 'bytes', number, ...number[]];
-    if (what !== 'full') return;
+    const [answered, what, ends, own, ...numbers] = answer as [string, 'jobs' | 'bytes', ...number[]];
+    if (answered !== 'full') return;
     const running: Running[] = [];
     for (let i = 0; i < numbers.length; i += 3)
       running.push({ elapsedMs: numbers[i], step: numbers[i + 1], of: numbers[i + 2] });
-    throw limitError(this.#options, exhausted, ends, running);
+    throw limitError(this.#options, { what, ends, own }, running);
   }
 
   async get(id: string): Promise<Job | undefined> {
