@@ -31,6 +31,10 @@ export function parseRate(text: string): RateLimit | undefined {
   return max ? { max: Number(max), windowMs: UNIT_MS[unit as keyof typeof UNIT_MS] } : undefined;
 }
 
+/** The unit of time of a rate: `minute`. */
+export const unitOf = (rate: RateLimit | undefined) =>
+  Object.entries(UNIT_MS).find(([, ms]) => ms === rate?.windowMs)?.[0];
+
 const EXPECTED =
   'must be entries like alice:<sha256 of the key, 64 hex digits> or alice:<sha256>:60/minute, separated by commas ' +
   '(npm run key -- alice creates a key and its entry)';

@@ -49,7 +49,7 @@ function openQueue(
   const webhooks = { origins: config.WEBHOOK_ORIGINS, secret: config.WEBHOOK_SECRET ?? '' };
   return openJobQueue({
     redisUrl: config.REDIS_URL,
-    onRedisError: seldom((err, repeated) => log.warn({ err, repeated }, 'jobs on Redis')),
+    onRedisError: seldom((err, repeated) => log.warn({ err, repeated }, 'Redis error in the job queue')),
     limit: config.JOB_LIMIT,
     inputBytes: config.JOB_INPUT_BYTES,
     shared: hasSeveralOwners(config.API_KEYS),

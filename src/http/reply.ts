@@ -25,7 +25,7 @@ export async function replyWithPictures(
   return sendJson(reply, jsonAnswer(generated));
 }
 
-/** Server-sent events: `queued`, `progress` after each step, then `result` or `error`. */
+/** Server-sent events: `queued`, `progress` after each evaluation of the network, then `result` or `error`. */
 function replyWithEvents(
   dependencies: Dependencies,
   reply: FastifyReply,

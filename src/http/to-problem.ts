@@ -44,7 +44,8 @@ export function toProblem(thrown: unknown, log: FastifyBaseLogger): Problem {
     log.error({ err: thrown }, 'unexpected error');
     return new Problem('internal-error', 'quote the x-request-id of this answer when you report it');
   }
-  if (known.status >= 500 && !EXPECTED.includes(known.slug)) log.error({ err: thrown }, known.slug);
+  if (known.status >= 500 && !EXPECTED.includes(known.slug))
+    log.error({ err: thrown }, `request failed: ${known.slug}`);
   return known;
 }
 
@@ -69,7 +70,7 @@ function domainProblem(error: unknown): Problem | undefined {
   if (error instanceof JobLimitError)
     return new Problem('job-limit', `${error.message}; try again in ${error.retryAfterS} s`, error);
   if (error instanceof QueueFullError) {
-    const detail = `too many images are waiting; try again in ${error.retryAfterS} s`;
+    const detail = `the queue has no room for this request; try again in ${error.retryAfterS} s`;
     return new Problem('queue-full', detail, error);
   }
   if (error instanceof MemoryFullError)

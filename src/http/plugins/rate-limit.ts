@@ -2,7 +2,7 @@ import rateLimit, { normalizeIP } from '@fastify/rate-limit';
 import type { FastifyInstance, FastifyRequest } from 'fastify';
 import fp from 'fastify-plugin';
 import { Redis } from 'ioredis';
-import type { RateLimit } from '../../config/api-keys.ts';
+import { type RateLimit, unitOf } from '../../config/api-keys.ts';
 import type { Config } from '../../config/settings.ts';
 import { reconnectOnError } from '../../jobs/redis/connections.ts';
 import { seldom } from '../../seldom.ts';
@@ -30,8 +30,11 @@ export default fp(async function limits(app: FastifyInstance, { config }: { conf
     timeWindow: (request) => limitOf(request)?.windowMs ?? 0,
     // With the window: a count on Redis keeps the window that it began with, which another setting may have changed.
     keyGenerator: (request) => `${clientOf(request)}:${limitOf(request)?.windowMs}`,
-    errorResponseBuilder: (_, { max, ttl }) =>
-      new Problem('rate-limited', `at most ${max} requests; try again in ${Math.ceil(ttl / 1000)} s`),
+    errorResponseBuilder: (request, { max, ttl }) =>
+      new Problem(
+        'rate-limited',
+        `at most ${max} requests per ${unitOf(limitOf(request))}; try again in ${Math.ceil(ttl / 1000)} s`,
+      ),
     enableDraftSpec: true, // ratelimit-limit, ratelimit-remaining, ratelimit-reset
     skipOnError: true,
     redis: config.REDIS_URL ? connect(app, config.REDIS_URL) : undefined,
@@ -54,7 +57,9 @@ function connect(app: FastifyInstance, url: string): Redis {
   });
   redis.on(
     'error',
-    seldom((err, repeated) => app.log.warn({ err, repeated }, 'rate limits on Redis')),
+    seldom((err, repeated) =>
+      app.log.warn({ err, repeated }, 'Redis error in rate limiting; requests are not limited'),
+    ),
   );
   app.addHook('onClose', async () => redis.disconnect());
   return redis;

@@ -238,7 +238,7 @@ describe('the whole task', () => {
     await expect.poll(() => service.registry.scheduler.depth).toMatchObject({ waiting: 12 });
     const refused = await post(service, fill());
     expect(Number(refused.headers.get('retry-after'))).toBeGreaterThan(0);
-    await expectError(refused, 429, 'too many images');
+    await expectError(refused, 429, 'no room');
     resume();
     for (const answer of await Promise.all(waiting)) expect(answer.status).toBe(200);
     expect(service.registry.scheduler.admission.idle).toBe(true);
@@ -462,7 +462,7 @@ describe('what applies to every route', () => {
     for (let i = 0; i < 4; i++) expect((await fetch(`${url}/v2`, { headers })).status).toBe(200);
     const refused = await fetch(`${url}/v2/models/fake`, { headers });
     expect(refused.headers.get('retry-after')).toBeTruthy();
-    await expectError(refused, 429, 'at most 4 requests');
+    await expectError(refused, 429, 'at most 4 requests per hour');
     for (let i = 0; i < 3; i++) expect((await fetch(`${url}/v2/health/live`)).status).toBe(200);
   });
 
