@@ -85,7 +85,7 @@ async function encode(
           quality,
           size,
           exif,
-          metadata: { ...reproducibility, ...metadata, candidate },
+          metadata: { ...reproducibility, precision, ...metadata, candidate },
         }),
       ),
     ),

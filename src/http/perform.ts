@@ -61,6 +61,7 @@ export async function perform(
     const generated = await generate(metrics, prepared, { signal, reservation, onProgress });
     reply.header('x-precision', generated.fields.precision);
     room.resize(bytesOf(generated));
+    logFields.precision = generated.fields.precision;
     logFields.timings_ms = generated.fields.timings_ms;
     return generated;
   } finally {

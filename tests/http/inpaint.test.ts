@@ -47,7 +47,12 @@ describe('a filled picture', () => {
       if (!inHole) expect(after.readUIntBE(p * 3, 3)).toBe(before.readUIntBE(p * 3, 3));
     }
     expect(after.equals(before)).toBe(false);
-    expect(await readMetadata(body)).toMatchObject({ seed: 7, steps: 3, model: headers['x-model'] });
+    expect(await readMetadata(body)).toMatchObject({
+      seed: 7,
+      steps: 3,
+      precision: 'fp32',
+      model: headers['x-model'],
+    });
   });
 
   test('has the same bytes from a form and from JSON, base64 or data: URL, alone or with other requests', async () => {

@@ -39,6 +39,7 @@ describe('one line per request', () => {
       sampler: 'ddim',
       steps: 2,
       num_images: 2,
+      precision: 'fp32',
       timings_ms: { denoise: expect.any(Number) },
     });
     expect(JSON.stringify(service.log)).not.toContain('private');
