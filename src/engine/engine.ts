@@ -18,7 +18,7 @@ export interface Batch {
 }
 
 /** Number format of evaluations. */
-export const PRECISIONS = ['fp32', 'fp16', 'int8'] as const;
+export const PRECISIONS = ['fp32', 'int8'] as const;
 export type Precision = (typeof PRECISIONS)[number];
 
 export type EngineName = 'onnx' | 'tfjs';

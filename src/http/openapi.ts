@@ -80,7 +80,7 @@ const whole = (minimum: number, description: string) => ({
 /** Headers of answers that depend on a model and a seed. */
 export const modelHeaders: Headers = {
   'x-seed': {
-    ...whole(0, 'The seed, with which the same pictures come again'),
+    ...whole(0, 'Seed of the pictures. Send it again to get the same pictures'),
     maximum: 2 ** 32 - 1,
     format: 'int64',
   },
@@ -153,7 +153,7 @@ export const json = (description: string, schema: z.ZodType) => ({
 
 /** Responses of these statuses with an error in the shape of another service's API. */
 export const refusals = (schema: z.ZodType, statuses: number[]): Record<number, unknown> =>
-  Object.fromEntries(statuses.map((status) => [status, json('Why not', schema)]));
+  Object.fromEntries(statuses.map((status) => [status, json('Error, in the format of this API', schema)]));
 
 /** A response body: the bytes of a picture. */
 export const binary = z.custom<Buffer>().meta({ type: 'string', format: 'binary' });
@@ -166,11 +166,16 @@ export const pictureContent = {
 /** A response body: server-sent events. */
 export const events = z.string().meta({
   description:
-    'Server-sent events. `queued`: position. `progress`, after each evaluation of the network: step and of, which count the ' +
-    'evaluations of all windows and candidates, eta_ms, the timestep of the last complete step of the first candidate and ' +
-    'abar there (the share of the signal in x_t), and after every preview_every evaluations a preview (a data: URL) with its ' +
-    'box in the picture, and with preview_noisy the x_t that it was estimated from (noisy). At the end `result` (the JSON answer), ' +
-    '`error` (a Problem) or, for a job that was cancelled, `cancelled` ({}). A comment every 15 s keeps proxies from closing the connection.',
+    'Server-sent events. A comment every 15 s keeps proxies from closing the connection.\n\n' +
+    '- `queued`: the request waits. `position`: number of images, or for a job number of jobs, before it.\n' +
+    '- `progress`: after each evaluation of the network. `step` and `of`: evaluations done and in all, of all windows and ' +
+    'candidates together; `eta_ms`: estimated milliseconds until the end; `timestep`: that of the last complete step of the ' +
+    'first candidate; `abar`: share of the signal in x_t at this timestep.\n' +
+    '- `progress` with a preview, after every `preview_every` evaluations: also `preview`, a data: URL; `box`, the part of the ' +
+    'picture that it shows; and with `preview_noisy` `noisy`, the x_t that it was estimated from.\n' +
+    '- `result`: the JSON answer. It is the last event.\n' +
+    '- `error`: a Problem. It is the last event.\n' +
+    '- `cancelled`: a job was cancelled. The data is an empty object. It is the last event.',
 });
 /** A response body: text. */
 export const text = z.string();

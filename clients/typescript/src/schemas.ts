@@ -28,12 +28,12 @@ export interface components {
              */
             mask: string;
             /**
-             * @description What happens to the hole
+             * @description How to change the hole
              * @enum {string}
              */
             operate: "expand" | "shrink" | "reverse";
             /**
-             * @description Pixels by which it does
+             * @description Number of pixels by which the hole grows or shrinks; no effect on `reverse`
              * @default 5
              */
             kernel_size?: number;
@@ -41,7 +41,7 @@ export interface components {
         IOPaintGenInfo: {
             /**
              * Format: binary
-             * @description A picture. It is not looked at
+             * @description A picture file; it is ignored
              */
             file: string;
         };
@@ -50,7 +50,7 @@ export interface components {
             name: string;
         };
         InferRequest: {
-            /** @description Comes back in the answer */
+            /** @description Identifier of the request; the answer repeats it */
             id?: string;
             /**
              * @description Of a fill: `seed`, `num_images`, `sampler`, `steps`, `eta` and the others of /v1/inpaint. `binary_data_output`: whether all outputs are binary
@@ -187,7 +187,7 @@ export interface components {
              */
             padding?: number;
             /**
-             * @description Pixels over which the filling fades in, inside the hole only
+             * @description Pixels over which the fill fades in, inside the hole only
              * @default 0
              */
             mask_blur?: number;
@@ -302,7 +302,7 @@ export interface components {
              */
             padding?: number;
             /**
-             * @description Pixels over which the filling fades in, inside the hole only
+             * @description Pixels over which the fill fades in, inside the hole only
              * @default 0
              */
             mask_blur?: number;
@@ -500,7 +500,7 @@ export interface components {
              */
             eta?: number;
             /**
-             * @description In a stream of events: after every so many evaluations of the network (in windows: of all windows and candidates together), send the current estimate of the part that is being filled. 0: never. A preview has at most 512 x 512 pixels, and those of more than 256 x 256 are sent less often, so that they do not delay the fill
+             * @description In a stream of events: number of evaluations of the network between two previews; 0: no previews. Evaluations of all windows and candidates are counted together. A preview is the current estimate of the part that is being filled, of at most 512 x 512 pixels. Previews of more than 256 x 256 are sent less often, so that they do not delay the fill
              * @default 0
              */
             preview_every?: number;
@@ -532,7 +532,7 @@ export interface components {
              */
             mask_grow?: number;
             /**
-             * @description Pixels over which the filling fades in, inside the hole only
+             * @description Pixels over which the fill fades in, inside the hole only
              * @default 0
              */
             mask_blur?: number;
@@ -597,7 +597,7 @@ export interface components {
              */
             eta?: number;
             /**
-             * @description In a stream of events: after every so many evaluations of the network (in windows: of all windows and candidates together), send the current estimate of the part that is being filled. 0: never. A preview has at most 512 x 512 pixels, and those of more than 256 x 256 are sent less often, so that they do not delay the fill
+             * @description In a stream of events: number of evaluations of the network between two previews; 0: no previews. Evaluations of all windows and candidates are counted together. A preview is the current estimate of the part that is being filled, of at most 512 x 512 pixels. Previews of more than 256 x 256 are sent less often, so that they do not delay the fill
              * @default 0
              */
             preview_every?: number;
@@ -629,7 +629,7 @@ export interface components {
              */
             mask_grow?: number;
             /**
-             * @description Pixels over which the filling fades in, inside the hole only
+             * @description Pixels over which the fill fades in, inside the hole only
              * @default 0
              */
             mask_blur?: number;
@@ -684,7 +684,7 @@ export interface components {
              */
             eta?: number;
             /**
-             * @description In a stream of events: after every so many evaluations of the network (in windows: of all windows and candidates together), send the current estimate of the part that is being filled. 0: never. A preview has at most 512 x 512 pixels, and those of more than 256 x 256 are sent less often, so that they do not delay the fill
+             * @description In a stream of events: number of evaluations of the network between two previews; 0: no previews. Evaluations of all windows and candidates are counted together. A preview is the current estimate of the part that is being filled, of at most 512 x 512 pixels. Previews of more than 256 x 256 are sent less often, so that they do not delay the fill
              * @default 0
              */
             preview_every?: number;
@@ -765,7 +765,7 @@ export interface components {
              */
             eta?: number;
             /**
-             * @description In a stream of events: after every so many evaluations of the network (in windows: of all windows and candidates together), send the current estimate of the part that is being filled. 0: never. A preview has at most 512 x 512 pixels, and those of more than 256 x 256 are sent less often, so that they do not delay the fill
+             * @description In a stream of events: number of evaluations of the network between two previews; 0: no previews. Evaluations of all windows and candidates are counted together. A preview is the current estimate of the part that is being filled, of at most 512 x 512 pixels. Previews of more than 256 x 256 are sent less often, so that they do not delay the fill
              * @default 0
              */
             preview_every?: number;
@@ -797,7 +797,7 @@ export interface components {
              */
             mask_grow?: number;
             /**
-             * @description Pixels over which the filling fades in, inside the hole only
+             * @description Pixels over which the fill fades in, inside the hole only
              * @default 0
              */
             mask_blur?: number;
@@ -873,7 +873,7 @@ export interface components {
              */
             eta?: number;
             /**
-             * @description In a stream of events: after every so many evaluations of the network (in windows: of all windows and candidates together), send the current estimate of the part that is being filled. 0: never. A preview has at most 512 x 512 pixels, and those of more than 256 x 256 are sent less often, so that they do not delay the fill
+             * @description In a stream of events: number of evaluations of the network between two previews; 0: no previews. Evaluations of all windows and candidates are counted together. A preview is the current estimate of the part that is being filled, of at most 512 x 512 pixels. Previews of more than 256 x 256 are sent less often, so that they do not delay the fill
              * @default 0
              */
             preview_every?: number;
@@ -905,7 +905,7 @@ export interface components {
              */
             mask_grow?: number;
             /**
-             * @description Pixels over which the filling fades in, inside the hole only
+             * @description Pixels over which the fill fades in, inside the hole only
              * @default 0
              */
             mask_blur?: number;
@@ -1004,33 +1004,47 @@ export interface components {
              */
             quality?: number;
         };
-        /** @description RFC 9457 */
+        /** @description An error, as RFC 9457 specifies */
         Problem: {
-            /** @example /problems/invalid-request */
+            /**
+             * @description Type of the error; clients may rely on it
+             * @example /problems/invalid-request
+             */
             type: string;
-            /** @example The request is not valid */
+            /**
+             * @description The type in words
+             * @example The request is not valid
+             */
             title: string;
             /** @example 400 */
             status: number;
-            /** @example steps must be at most 1000 */
+            /**
+             * @description What is wrong with this request
+             * @example steps must be at most 1000
+             */
             detail: string;
-            /** @example /v1/inpaint */
+            /**
+             * @description Path of the request
+             * @example /v1/inpaint
+             */
             instance: string;
+            /** @description Fields that are not valid, at most 20 */
             errors?: {
                 /**
                  * @description JSON pointer to the field
                  * @example #/steps
                  */
                 pointer: string;
+                /** @description What is wrong with the field */
                 detail: string;
             }[];
-            /** @description Below /v1/images and /v1/models: the same for clients of OpenAI */
+            /** @description Below /v1/images and /v1/models: the same error for clients of OpenAI */
             error?: {
                 message: string;
                 /** @example invalid_request_error */
                 type: string;
                 /**
-                 * @description The field
+                 * @description Name of the field that is not valid
                  * @example mask
                  */
                 param: string | null;
@@ -1057,7 +1071,7 @@ export interface components {
              * @description Number format of the evaluations. With the same seed, pictures differ between two formats
              * @enum {string}
              */
-            precision: "fp32" | "fp16" | "int8";
+            precision: "fp32" | "int8";
             /** @enum {string} */
             format: "png" | "jpeg" | "webp";
             images: {
@@ -1066,7 +1080,7 @@ export interface components {
                 /** @description The encoded picture as base64 */
                 data: string;
             }[];
-            /** @description decode, queue, denoise, composite, encode */
+            /** @description Milliseconds of each part of the work: `decode` (read the pictures), `queue` (wait for the first evaluation), `denoise` (evaluate the network), `composite` (put the fill into the picture), `encode` (write the files) */
             timings_ms: {
                 [key: string]: number;
             };
@@ -1090,7 +1104,7 @@ export interface components {
              * @description Number format of the evaluations. With the same seed, pictures differ between two formats
              * @enum {string}
              */
-            precision: "fp32" | "fp16" | "int8";
+            precision: "fp32" | "int8";
             /** @enum {string} */
             format: "png" | "jpeg" | "webp";
             images: {
@@ -1099,7 +1113,7 @@ export interface components {
                 /** @description The encoded picture as base64 */
                 data: string;
             }[];
-            /** @description decode, queue, denoise, composite, encode */
+            /** @description Milliseconds of each part of the work: `decode` (read the pictures), `queue` (wait for the first evaluation), `denoise` (evaluate the network), `composite` (put the fill into the picture), `encode` (write the files) */
             timings_ms: {
                 [key: string]: number;
             };
@@ -1125,7 +1139,7 @@ export interface components {
                 /** @description Evaluations of the networks, for one image */
                 evaluations: number;
                 regions: {
-                    /** @description From the coarsest to the finest */
+                    /** @description Levels of resolution, from the coarsest to the finest */
                     levels: {
                         /** @enum {string} */
                         network: "base" | "refiner";
@@ -1134,10 +1148,10 @@ export interface components {
                          * @description Evaluations of each window
                          */
                         steps: number;
-                        /** @description Of this level, as a share of the picture: 1, 1/2, 1/4, ... */
+                        /** @description Resolution of this level, as a share of that of the picture: 1, 1/2, 1/4, ... */
                         scale: number;
                         /**
-                         * @description In pixels of the picture; it may extend beyond its right and bottom edges
+                         * @description The part of the picture that this level covers, in pixels of the picture; it may extend beyond the right and bottom edges
                          * @example {
                          *       "left": 0,
                          *       "top": 0,
@@ -1161,6 +1175,7 @@ export interface components {
                     }[];
                 }[];
             };
+            /** @description Share of the pixels of the picture that are in the hole */
             mask_fraction: number;
             /** @description PNG as base64, when num_images > 1: standard deviation across the candidates, 64 levels or more as 255 */
             uncertainty?: string;
@@ -1185,7 +1200,9 @@ export interface components {
             /** @enum {string} */
             status: "queued" | "running" | "succeeded" | "failed" | "cancelled";
             progress: {
+                /** @description Evaluations of the network that are done */
                 step: number;
+                /** @description Evaluations in all; 0 before the first */
                 of: number;
             };
             /**
@@ -1205,14 +1222,15 @@ export interface components {
             };
             error?: components["schemas"]["Problem"];
             /**
-             * @description Addresses of its pictures
+             * @description Addresses of the pictures of the job
              * @example [
              *       "/v1/jobs/00000000-0000-4000-8000-000000000000/images/0"
              *     ]
              */
             images: string[];
-            /** @description Address of its events */
+            /** @description Address of the stream of events of the job */
             events: string;
+            /** @description URL that the job is posted to when it has succeeded or failed */
             webhook?: string;
         };
         JobList: {
@@ -1225,15 +1243,15 @@ export interface components {
             object: "model";
             /**
              * Format: int64
-             * @description When its files were written, in seconds since 1970
+             * @description When the files of the model were written, in seconds since 1970
              */
             created: number;
             owned_by: string;
             /** @example celeba-inpaint-64@3 */
             ref: string;
-            /** @description Whether it serves most of the requests that name no model */
+            /** @description Whether this model serves most of the requests that name no model */
             default: boolean;
-            /** @description Its share of the requests that name no model */
+            /** @description Share of the requests without a model that this one serves */
             share: number;
             /**
              * @description `available` models load on first use
@@ -1258,12 +1276,12 @@ export interface components {
                 /** @description Whether the engine evaluates it, once the model is loaded */
                 served?: boolean;
             }[];
-            /** @description Where it runs, once loaded */
+            /** @description Engine and device that evaluate the model; absent until it has been loaded */
             engine?: {
                 engine: string;
                 device: string;
                 device_name: string;
-                /** @description If known */
+                /** @description Memory of the GPU in bytes, if it is known */
                 device_memory_bytes?: number;
                 library: string;
                 precision: string;
@@ -1273,16 +1291,16 @@ export interface components {
                 /** @description How the number of workers was chosen */
                 workers_reason?: string;
             };
-            /** @description How long it takes on the server, once it has been loaded */
+            /** @description Speed of the model on this server; absent until it has been loaded */
             speed?: {
-                /** @description Of each network, as measured here lately */
+                /** @description Seconds of an evaluation of each network, as measured lately on this server */
                 seconds_per_evaluation: {
                     base: number;
                     refiner?: number;
                 };
-                /** @description Of the base network, for one image at its resolution with the default steps */
+                /** @description Evaluations of the base network for one image at the resolution of the model, with the default steps */
                 evaluations_per_fill: number;
-                /** @description The product of both */
+                /** @description Seconds of such a fill: the product of evaluations and seconds per evaluation */
                 seconds_per_fill: number;
             };
             card: {
@@ -1547,10 +1565,10 @@ export interface components {
             enableAutoSaving: false;
             /** @constant */
             enableControlnet: false;
-            /** @description There is none */
+            /** @description Always null: ControlNet is not supported */
             controlnetMethod: string | null;
             /**
-             * @description A switch would be for everybody
+             * @description Always true: a switch would change the model for all clients
              * @constant
              */
             disableModelSwitch: true;
@@ -1585,7 +1603,7 @@ export interface components {
                 name: string;
                 datatype: string;
                 shape: number[];
-                /** @description Unless it is binary */
+                /** @description The values, in row-major order; BYTES as base64. Absent when the output is binary */
                 data?: (number | string)[];
                 parameters?: {
                     /** Format: int64 */

@@ -39,12 +39,12 @@ export default fp(async function docs(app: FastifyInstance) {
         title: 'ddpm-inpaint',
         version: VERSION,
         description:
-          'Fills holes in pictures with a denoising diffusion model. Errors are `application/problem+json` ' +
+          'Image inpainting: fills holes in pictures with a denoising diffusion model. Errors are `application/problem+json` ' +
           '(RFC 9457); below `/v1/images` and `/v1/models` they have a member `error`, as clients of OpenAI read it. Below ' +
           '`/v2` they are `{"error": "..."}`, as the Open Inference Protocol specifies; below `/api/v1` they are those of IOPaint. Every response carries ' +
           '`x-request-id`. In a JSON body, null means that an optional field is absent; so does an empty field of a form ' +
           'or a query.',
-        contact: { name: 'The people who run this service' },
+        contact: { name: 'Operator of this service' },
         license: { name: 'Apache-2.0', url: 'https://www.apache.org/licenses/LICENSE-2.0' },
       },
       security: [],
@@ -64,8 +64,8 @@ export default fp(async function docs(app: FastifyInstance) {
         },
       },
       tags: [
-        { name: 'pictures', description: 'Fill, generate and noise pictures' },
-        { name: 'OpenAI', description: "OpenAI's images API, for clients that exist" },
+        { name: 'pictures', description: 'Fill holes, generate pictures, and add noise to pictures' },
+        { name: 'OpenAI', description: "OpenAI's images API, for existing clients" },
         { name: 'jobs', description: 'Fill and generate asynchronously' },
         { name: 'models', description: 'Models that can be requested' },
         { name: 'operations', description: 'Probes and metrics' },

@@ -7,7 +7,7 @@ import { assertServing } from '../serving.ts';
 /** The liveness, readiness and startup probes of Kubernetes. */
 export default async function healthRoutes(app: FastifyInstance, { registry }: Dependencies) {
   let started = false;
-  const ok = { 200: json('Yes', health) };
+  const ok = (description: string) => ({ 200: json(description, health) });
   const operation = (operationId: string, summary: string, description: string) => ({
     operationId,
     tags: ['operations'],
@@ -20,7 +20,7 @@ export default async function healthRoutes(app: FastifyInstance, { registry }: D
     {
       schema: {
         ...operation('live', 'Liveness: the process answers', 'If this fails, restart the process.'),
-        response: ok,
+        response: ok('The process answers'),
       },
     },
     () => ({
@@ -33,7 +33,7 @@ export default async function healthRoutes(app: FastifyInstance, { registry }: D
     started = true;
     return { status: 'ok', model: registry.get().ref };
   };
-  const orNotReady = { response: { ...ok, ...problems(['not-ready']) } };
+  const notReady = problems(['not-ready']);
   app.get(
     '/health/ready',
     {
@@ -43,7 +43,7 @@ export default async function healthRoutes(app: FastifyInstance, { registry }: D
           'Readiness: the default model can answer now',
           'While this fails, send requests elsewhere.',
         ),
-        ...orNotReady,
+        response: { ...ok('The service is ready'), ...notReady },
       },
     },
     ready,
@@ -57,7 +57,7 @@ export default async function healthRoutes(app: FastifyInstance, { registry }: D
           'Startup: the default model has been loaded once',
           'Until then, liveness should not be probed.',
         ),
-        ...orNotReady,
+        response: { ...ok('The default model has been loaded'), ...notReady },
       },
     },
     () => (started ? { status: 'ok' } : ready()),

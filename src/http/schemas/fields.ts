@@ -96,10 +96,17 @@ export const sampling = {
     .max(1)
     .optional()
     .meta({ description: 'Share of fresh noise in each step of ddim; 0 is deterministic', examples: [0] }),
-  preview_every: z.int().min(0).max(100_000).default(0).meta({
-    description:
-      'In a stream of events: after every so many evaluations of the network (in windows: of all windows and candidates together), send the current estimate of the part that is being filled. 0: never. A preview has at most 512 x 512 pixels, and those of more than 256 x 256 are sent less often, so that they do not delay the fill',
-  }),
+  preview_every: z
+    .int()
+    .min(0)
+    .max(100_000)
+    .default(0)
+    .meta({
+      description:
+        'In a stream of events: number of evaluations of the network between two previews; 0: no previews. Evaluations of all ' +
+        'windows and candidates are counted together. A preview is the current estimate of the part that is being filled, of ' +
+        'at most 512 x 512 pixels. Previews of more than 256 x 256 are sent less often, so that they do not delay the fill',
+    }),
   preview_noisy: z.boolean().default(false).meta({
     description:
       'With each preview of at most 256 x 256 pixels, also send the noisy picture x_t that it was estimated from',
@@ -141,7 +148,7 @@ export const inpainting = {
     .min(0)
     .max(256)
     .default(0)
-    .meta({ description: 'Pixels over which the filling fades in, inside the hole only' }),
+    .meta({ description: 'Pixels over which the fill fades in, inside the hole only' }),
   metadata: z
     .enum(['strip', 'keep'])
     .default('strip')

@@ -11,23 +11,30 @@ export const problem = response(
   'Problem',
   z
     .object({
-      type: z.string().meta({ examples: ['/problems/invalid-request'] }),
-      title: z.string().meta({ examples: ['The request is not valid'] }),
+      type: z.string().meta({
+        description: 'Type of the error; clients may rely on it',
+        examples: ['/problems/invalid-request'],
+      }),
+      title: z.string().meta({ description: 'The type in words', examples: ['The request is not valid'] }),
       status: z
         .int()
         .min(400)
         .max(599)
         .meta({ examples: [400] }),
-      detail: z.string().meta({ examples: ['steps must be at most 1000'] }),
-      instance: z.string().meta({ examples: ['/v1/inpaint'] }),
+      detail: z.string().meta({
+        description: 'What is wrong with this request',
+        examples: ['steps must be at most 1000'],
+      }),
+      instance: z.string().meta({ description: 'Path of the request', examples: ['/v1/inpaint'] }),
       errors: z
         .array(
           z.object({
             pointer: z.string().meta({ description: 'JSON pointer to the field', examples: ['#/steps'] }),
-            detail: z.string(),
+            detail: z.string().meta({ description: 'What is wrong with the field' }),
           }),
         )
-        .optional(),
+        .optional()
+        .meta({ description: 'Fields that are not valid, at most 20' }),
       error: z
         .object({
           message: z.string(),
@@ -35,13 +42,13 @@ export const problem = response(
           param: z
             .string()
             .nullable()
-            .meta({ description: 'The field', examples: ['mask'] }),
+            .meta({ description: 'Name of the field that is not valid', examples: ['mask'] }),
           code: z.string().meta({ examples: ['empty_mask'] }),
         })
         .optional()
-        .meta({ description: 'Below /v1/images and /v1/models: the same for clients of OpenAI' }),
+        .meta({ description: 'Below /v1/images and /v1/models: the same error for clients of OpenAI' }),
     })
-    .meta({ description: 'RFC 9457' }),
+    .meta({ description: 'An error, as RFC 9457 specifies' }),
 );
 
 /** Counts, and coordinates in pixels: whole numbers of 32 bits. */
@@ -72,9 +79,11 @@ const drawn = {
   }),
   format: z.enum(OUTPUT_FORMATS),
   images: z.array(image),
-  timings_ms: z
-    .record(z.string(), z.number())
-    .meta({ description: 'decode, queue, denoise, composite, encode' }),
+  timings_ms: z.record(z.string(), z.number()).meta({
+    description:
+      'Milliseconds of each part of the work: `decode` (read the pictures), `queue` (wait for the first evaluation), `denoise` ' +
+      '(evaluate the network), `composite` (put the fill into the picture), `encode` (write the files)',
+  }),
 };
 
 export const sampleResponse = response('Sampled', z.object(drawn));
@@ -92,18 +101,20 @@ const plan = z.object({
           z.object({
             network: z.enum(NETWORK_NAMES),
             steps: z.int().meta({ description: 'Evaluations of each window' }),
-            scale: z
-              .number()
-              .meta({ description: 'Of this level, as a share of the picture: 1, 1/2, 1/4, ...' }),
+            scale: z.number().meta({
+              description: 'Resolution of this level, as a share of that of the picture: 1, 1/2, 1/4, ...',
+            }),
             box: box.meta({
-              description: 'In pixels of the picture; it may extend beyond its right and bottom edges',
+              description:
+                'The part of the picture that this level covers, in pixels of the picture; it may extend beyond the ' +
+                'right and bottom edges',
             }),
             windows: z
               .array(box)
               .meta({ description: 'Windows that are denoised together, in pixels of the picture' }),
           }),
         )
-        .meta({ description: 'From the coarsest to the finest' }),
+        .meta({ description: 'Levels of resolution, from the coarsest to the finest' }),
     }),
   ),
 });
@@ -115,7 +126,11 @@ export const inpaintResponse = response(
     strategy: z.enum(STRATEGIES).exclude(['auto']),
     box: box.meta({ description: 'The part of the picture that the model saw' }),
     plan: plan.optional().meta({ description: 'How the hole was filled, when the strategy is windows' }),
-    mask_fraction: z.number().min(0).max(1),
+    mask_fraction: z
+      .number()
+      .min(0)
+      .max(1)
+      .meta({ description: 'Share of the pixels of the picture that are in the hole' }),
     uncertainty: z.string().optional().meta({
       description:
         'PNG as base64, when num_images > 1: standard deviation across the candidates, 64 levels or more as 255',
@@ -146,7 +161,10 @@ export const job = response(
     id: z.uuid(),
     task: z.enum(['inpaint', 'sample']),
     status: z.enum(JOB_STATUSES),
-    progress: z.object({ step: count, of: count }),
+    progress: z.object({
+      step: count.meta({ description: 'Evaluations of the network that are done' }),
+      of: count.meta({ description: 'Evaluations in all; 0 before the first' }),
+    }),
     estimate_seconds: z
       .number()
       .min(0)
@@ -165,11 +183,14 @@ export const job = response(
       .meta({ description: 'The parameters as sent, with seed and model version filled in' }),
     error: problem.optional(),
     images: z.array(z.string()).meta({
-      description: 'Addresses of its pictures',
+      description: 'Addresses of the pictures of the job',
       examples: [['/v1/jobs/00000000-0000-4000-8000-000000000000/images/0']],
     }),
-    events: z.string().meta({ description: 'Address of its events' }),
-    webhook: z.string().optional(),
+    events: z.string().meta({ description: 'Address of the stream of events of the job' }),
+    webhook: z
+      .string()
+      .optional()
+      .meta({ description: 'URL that the job is posted to when it has succeeded or failed' }),
   }),
 );
 export type JobResponse = z.output<typeof job>;
@@ -181,11 +202,17 @@ export const model = response(
   z.object({
     id: z.string().meta({ description: 'The same as `ref`, for clients of OpenAI' }),
     object: z.literal('model'),
-    created: z.int().meta({ description: 'When its files were written, in seconds since 1970' }),
+    created: z.int().meta({ description: 'When the files of the model were written, in seconds since 1970' }),
     owned_by: z.string(),
     ref: z.string().meta({ examples: ['celeba-inpaint-64@3'] }),
-    default: z.boolean().meta({ description: 'Whether it serves most of the requests that name no model' }),
-    share: z.number().min(0).max(1).meta({ description: 'Its share of the requests that name no model' }),
+    default: z
+      .boolean()
+      .meta({ description: 'Whether this model serves most of the requests that name no model' }),
+    share: z
+      .number()
+      .min(0)
+      .max(1)
+      .meta({ description: 'Share of the requests without a model that this one serves' }),
     state: z.enum(['available', 'loading', 'ready', 'failed']).meta({
       description: '`available` models load on first use',
     }),
@@ -222,7 +249,10 @@ export const model = response(
         engine: z.string(),
         device: z.string(),
         device_name: z.string(),
-        device_memory_bytes: z.number().optional().meta({ description: 'If known' }),
+        device_memory_bytes: z
+          .number()
+          .optional()
+          .meta({ description: 'Memory of the GPU in bytes, if it is known' }),
         library: z.string(),
         precision: z.string(),
         best_batch: z.int32().min(1),
@@ -231,19 +261,24 @@ export const model = response(
         workers_reason: z.string().optional().meta({ description: 'How the number of workers was chosen' }),
       })
       .optional()
-      .meta({ description: 'Where it runs, once loaded' }),
+      .meta({ description: 'Engine and device that evaluate the model; absent until it has been loaded' }),
     speed: z
       .object({
         seconds_per_evaluation: z
           .object({ base: z.number().min(0), refiner: z.number().min(0).optional() })
-          .meta({ description: 'Of each network, as measured here lately' }),
+          .meta({
+            description: 'Seconds of an evaluation of each network, as measured lately on this server',
+          }),
         evaluations_per_fill: count.meta({
-          description: 'Of the base network, for one image at its resolution with the default steps',
+          description:
+            'Evaluations of the base network for one image at the resolution of the model, with the default steps',
         }),
-        seconds_per_fill: z.number().min(0).meta({ description: 'The product of both' }),
+        seconds_per_fill: z.number().min(0).meta({
+          description: 'Seconds of such a fill: the product of evaluations and seconds per evaluation',
+        }),
       })
       .optional()
-      .meta({ description: 'How long it takes on the server, once it has been loaded' }),
+      .meta({ description: 'Speed of the model on this server; absent until it has been loaded' }),
     card: modelCard,
   }),
 );

@@ -316,7 +316,7 @@ class Sampled(TypedDict, closed=True):
     sampler: str
     steps: int
     eta: float
-    precision: Literal['fp32', 'fp16', 'int8']
+    precision: Literal['fp32', 'int8']
     format: Literal['png', 'jpeg', 'webp']
     images: list[Image1]
     timings_ms: dict[str, float]
@@ -360,7 +360,7 @@ class Inpainted(TypedDict, closed=True):
     sampler: str
     steps: int
     eta: float
-    precision: Literal['fp32', 'fp16', 'int8']
+    precision: Literal['fp32', 'int8']
     format: Literal['png', 'jpeg', 'webp']
     images: list[Image1]
     timings_ms: dict[str, float]

@@ -37,12 +37,20 @@ export default async function ioPaint(app: FastifyInstance, dependencies: Depend
 
   app.get(
     '/api/v1/server-config',
-    { schema: operation('ioPaintConfig', 'What there is', { 200: json('It', schemas.serverConfig) }) },
+    {
+      schema: operation('ioPaintConfig', "IOPaint's server configuration", {
+        200: json('The server configuration', schemas.serverConfig),
+      }),
+    },
     () => answers.serverConfig(registry.get()),
   );
   app.get(
     '/api/v1/model',
-    { schema: operation('ioPaintModel', 'The model', { 200: json('It', schemas.modelInfo) }) },
+    {
+      schema: operation('ioPaintModel', 'The model that is served', {
+        200: json('Name and abilities of the model', schemas.modelInfo),
+      }),
+    },
     () => answers.modelInfo(registry.get()),
   );
   app.post<{ Body: { name: string } }>(
@@ -50,8 +58,11 @@ export default async function ioPaint(app: FastifyInstance, dependencies: Depend
     {
       schema: operation(
         'ioPaintSwitchModel',
-        'Switch to a model: only to the one that is served, because a switch would be for everybody',
-        { 200: json('The model', schemas.modelInfo), ...errors(400, 408, 413, 415, 503) },
+        'Switch to another model: refused, because it would change the model for all clients. The name of the model that is served is accepted',
+        {
+          200: json('Name and abilities of the model', schemas.modelInfo),
+          ...errors(400, 408, 413, 415, 503),
+        },
         schemas.switchModelJson,
       ),
     },
@@ -65,7 +76,11 @@ export default async function ioPaint(app: FastifyInstance, dependencies: Depend
   );
   app.get(
     '/api/v1/samplers',
-    { schema: operation('ioPaintSamplers', 'Names of samplers', { 200: json('They', schemas.samplers) }) },
+    {
+      schema: operation('ioPaintSamplers', 'Names of the samplers', {
+        200: json('Names of the samplers', schemas.samplers),
+      }),
+    },
     () => SAMPLER_NAMES,
   );
   // A picture to begin with, for which the page asks at its start. Anything but a picture means that there is none.
@@ -77,8 +92,8 @@ export default async function ioPaint(app: FastifyInstance, dependencies: Depend
     {
       schema: operation(
         'ioPaintGenInfo',
-        'The prompts with which a picture was made: none',
-        { 200: json('None', schemas.genInfo), ...errors(400, 408, 413, 415, 503) },
+        'Prompts with which a picture was made: always empty',
+        { 200: json('Empty prompts', schemas.genInfo), ...errors(400, 408, 413, 415, 503) },
         schemas.genInfoForm,
         'multipart/form-data',
       ),

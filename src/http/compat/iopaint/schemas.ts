@@ -27,15 +27,20 @@ export const adjustMaskJson = request(
   'IOPaintAdjustMask',
   z.looseObject({
     mask: base64Picture,
-    operate: z.enum(['expand', 'shrink', 'reverse']).meta({ description: 'What happens to the hole' }),
-    kernel_size: z.int().min(1).max(256).default(5).meta({ description: 'Pixels by which it does' }),
+    operate: z.enum(['expand', 'shrink', 'reverse']).meta({ description: 'How to change the hole' }),
+    kernel_size: z
+      .int()
+      .min(1)
+      .max(256)
+      .default(5)
+      .meta({ description: 'Number of pixels by which the hole grows or shrinks; no effect on `reverse`' }),
   }),
 );
 export type AdjustMaskBody = z.output<typeof adjustMaskJson>;
 
 export const genInfoForm = request(
   'IOPaintGenInfo',
-  z.looseObject({ file: filePart.meta({ description: 'A picture. It is not looked at' }) }),
+  z.looseObject({ file: filePart.meta({ description: 'A picture file; it is ignored' }) }),
 );
 
 export const switchModelJson = request(
@@ -82,8 +87,10 @@ export const serverConfig = response(
     enableFileManager: never,
     enableAutoSaving: never,
     enableControlnet: never,
-    controlnetMethod: z.string().nullable().meta({ description: 'There is none' }),
-    disableModelSwitch: z.literal(true).meta({ description: 'A switch would be for everybody' }),
+    controlnetMethod: z.string().nullable().meta({ description: 'Always null: ControlNet is not supported' }),
+    disableModelSwitch: z
+      .literal(true)
+      .meta({ description: 'Always true: a switch would change the model for all clients' }),
     isDesktop: never,
     samplers,
   }),

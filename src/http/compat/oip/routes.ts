@@ -36,12 +36,17 @@ export default async function openInferenceProtocol(app: FastifyInstance, depend
 
   app.get(
     '/v2/health/live',
-    { schema: operation('serverLive', 'Liveness', { 200: json('Yes', schemas.live) }) },
+    { schema: operation('serverLive', 'Liveness', { 200: json('The process answers', schemas.live) }) },
     () => ({ live: true }),
   );
   app.get(
     '/v2/health/ready',
-    { schema: operation('serverReady', 'Readiness', { 200: json('Yes', schemas.ready), ...errors(503) }) },
+    {
+      schema: operation('serverReady', 'Readiness', {
+        200: json('The service is ready', schemas.ready),
+        ...errors(503),
+      }),
+    },
     () => {
       assertServing(app, registry);
       return { ready: true };
@@ -50,8 +55,8 @@ export default async function openInferenceProtocol(app: FastifyInstance, depend
   app.get(
     '/v2',
     {
-      schema: operation('serverMetadata', 'The server', {
-        200: json('About it', schemas.serverMetadata),
+      schema: operation('serverMetadata', 'Name, version and extensions of the server', {
+        200: json('Name, version and extensions', schemas.serverMetadata),
         ...errors(401, 429),
       }),
     },
@@ -73,8 +78,8 @@ export default async function openInferenceProtocol(app: FastifyInstance, depend
       path,
       {
         schema: {
-          ...operation(`model${suffix}Metadata`, 'The inputs and outputs of a model', {
-            200: json('About it', schemas.modelMetadata),
+          ...operation(`model${suffix}Metadata`, 'Inputs and outputs of a model', {
+            200: json('Names, types and shapes of the inputs and outputs', schemas.modelMetadata),
             ...errors(401, 404, 429),
           }),
           params: schema,
@@ -96,8 +101,8 @@ export default async function openInferenceProtocol(app: FastifyInstance, depend
       `${path}/config`,
       {
         schema: {
-          ...operation(`model${suffix}Configuration`, 'The configuration of a model, for Triton clients', {
-            200: json('About it', schemas.modelConfiguration),
+          ...operation(`model${suffix}Configuration`, 'Configuration of a model, for clients of Triton', {
+            200: json('Configuration of the model', schemas.modelConfiguration),
             ...errors(401, 404, 429),
           }),
           params: schema,
@@ -110,7 +115,7 @@ export default async function openInferenceProtocol(app: FastifyInstance, depend
       {
         schema: {
           ...operation(`model${suffix}Ready`, 'Whether a model can answer now', {
-            200: json('Yes', schemas.modelReady),
+            200: json('The model is ready', schemas.modelReady),
             ...errors(401, 404, 429, 503),
           }),
           params: schema,
@@ -137,8 +142,7 @@ export default async function openInferenceProtocol(app: FastifyInstance, depend
             200: {
               headers: inferHeaders,
               description:
-                'The outputs. Binary ones follow the JSON, whose length is in the header ' +
-                'Inference-Header-Content-Length',
+                'The outputs. Binary outputs follow the JSON; the header Inference-Header-Content-Length has its length',
               content: {
                 'application/json': { schema: schemas.inferResponse },
                 'application/octet-stream': { schema: binary },

@@ -16,7 +16,11 @@ const shape = z
 export const inferRequest = request(
   'InferRequest',
   z.object({
-    id: z.string().max(200).optional().meta({ description: 'Comes back in the answer' }),
+    id: z
+      .string()
+      .max(200)
+      .optional()
+      .meta({ description: 'Identifier of the request; the answer repeats it' }),
     parameters: z
       .record(z.string(), z.unknown())
       .optional()
@@ -95,7 +99,9 @@ export const inferResponse = response(
         data: z
           .array(z.union([z.number(), z.string()]))
           .optional()
-          .meta({ description: 'Unless it is binary' }),
+          .meta({
+            description: 'The values, in row-major order; BYTES as base64. Absent when the output is binary',
+          }),
         parameters: z.object({ binary_data_size: z.int().min(0) }).optional(),
       }),
     ),

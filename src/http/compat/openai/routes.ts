@@ -88,7 +88,7 @@ const EDIT = known(editForm, editJson);
 const GENERATE = known(generateJson);
 const VARIATION = known(variationForm);
 
-/** OpenAI's images API, for clients that exist. */
+/** OpenAI's images API, for existing clients. */
 export default async function openAiImages(app: FastifyInstance, dependencies: Dependencies) {
   app.post<{ Body: EditBody }>(
     '/v1/images/edits',
