@@ -213,8 +213,8 @@ export const SETTINGS = {
     schema: wholeNumber(1, 1000 * MEGA),
     default: String(25 * MEGA),
     description:
-      'Maximum size of a picture in pixels (width × height); larger ones get 413. In pictures with a long side, one ' +
-      'below 64 pixels counts as 64',
+      'Maximum size of a picture in pixels (width × height); larger ones get 413. In narrow pictures, a ' +
+      'side shorter than 64 pixels counts as 64',
   },
   MAX_SIDE: {
     schema: wholeNumber(1, 65_535), // the noise of a pixel is keyed by 16 bits of its column and row
