@@ -1,4 +1,4 @@
-"""Autoguidance (Karras et al. 2024), learnt by the network itself.
+"""Autoguidance (Karras et al. 2024), learned by the network itself.
 
 A weaker version of a model makes the mistakes of the better one, only larger. So the difference of their predictions points away from
 these mistakes: v = v_teacher + weight * (v_teacher - v_guide). Sampling with both networks would double the cost of an evaluation.

@@ -54,7 +54,7 @@ export interface InpaintRequest extends Omit<SampleRequest, 'task' | 'image' | '
   padding?: number;
   /** Pixels by which the hole is grown, -256..256; negative: shrunk. */
   mask_grow: number;
-  /** Pixels over which the filling fades in, inside the hole. */
+  /** Pixels over which the fill fades in, inside the hole. */
   mask_blur: number;
   /** Whether the answer contains the EXIF of the image. */
   metadata: 'strip' | 'keep';

@@ -27,7 +27,7 @@ export interface InpaintParameters extends SamplingParameters {
   strategy: Strategy;
   /** Pixels of context around the hole's bounding box (crop); as many as the hole is large when absent. */
   padding?: number;
-  /** Pixels over which the filling fades in, inside the hole. */
+  /** Pixels over which the fill fades in, inside the hole. */
   maskBlur: number;
   /** Whether filled pixels keep the picture's alpha. */
   keepAlpha?: boolean;
