@@ -107,7 +107,7 @@ export interface components {
              */
             model?: string;
             /**
-             * @description Pictures, each with its own noise
+             * @description Number of pictures, each with its own noise
              * @default 1
              */
             n?: number;
@@ -171,7 +171,7 @@ export interface components {
              */
             stream?: boolean;
             /**
-             * @description In a stream: at most so many pictures on the way to the first result
+             * @description In a stream: maximum number of intermediate pictures before the first result
              * @default 0
              */
             partial_images?: number;
@@ -222,7 +222,7 @@ export interface components {
              */
             model?: string;
             /**
-             * @description Pictures, each with its own noise
+             * @description Number of pictures, each with its own noise
              * @default 1
              */
             n?: number;
@@ -286,7 +286,7 @@ export interface components {
              */
             stream?: boolean;
             /**
-             * @description In a stream: at most so many pictures on the way to the first result
+             * @description In a stream: maximum number of intermediate pictures before the first result
              * @default 0
              */
             partial_images?: number;
@@ -314,7 +314,7 @@ export interface components {
              */
             model?: string;
             /**
-             * @description Pictures, each with its own noise
+             * @description Number of pictures, each with its own noise
              * @default 1
              */
             n?: number;
@@ -378,7 +378,7 @@ export interface components {
              */
             stream?: boolean;
             /**
-             * @description In a stream: at most so many pictures on the way to the first result
+             * @description In a stream: maximum number of intermediate pictures before the first result
              * @default 0
              */
             partial_images?: number;
@@ -397,7 +397,7 @@ export interface components {
              */
             model?: string;
             /**
-             * @description Pictures, each with its own noise
+             * @description Number of pictures, each with its own noise
              * @default 1
              */
             n?: number;
@@ -479,7 +479,7 @@ export interface components {
              */
             seed?: number;
             /**
-             * @description Candidates, each with its own noise
+             * @description Number of candidates, each with its own noise
              * @default 1
              */
             num_images?: number;
@@ -576,7 +576,7 @@ export interface components {
              */
             seed?: number;
             /**
-             * @description Candidates, each with its own noise
+             * @description Number of candidates, each with its own noise
              * @default 1
              */
             num_images?: number;
@@ -663,7 +663,7 @@ export interface components {
              */
             seed?: number;
             /**
-             * @description Candidates, each with its own noise
+             * @description Number of candidates, each with its own noise
              * @default 1
              */
             num_images?: number;
@@ -744,7 +744,7 @@ export interface components {
              */
             seed?: number;
             /**
-             * @description Candidates, each with its own noise
+             * @description Number of candidates, each with its own noise
              * @default 1
              */
             num_images?: number;
@@ -852,7 +852,7 @@ export interface components {
              */
             seed?: number;
             /**
-             * @description Candidates, each with its own noise
+             * @description Number of candidates, each with its own noise
              * @default 1
              */
             num_images?: number;
@@ -1007,7 +1007,7 @@ export interface components {
         /** @description An error, as RFC 9457 specifies */
         Problem: {
             /**
-             * @description Type of the error; clients may rely on it
+             * @description Type of the error
              * @example /problems/invalid-request
              */
             type: string;
@@ -1019,7 +1019,7 @@ export interface components {
             /** @example 400 */
             status: number;
             /**
-             * @description What is wrong with this request
+             * @description What is wrong
              * @example steps must be at most 1000
              */
             detail: string;
@@ -1188,7 +1188,9 @@ export interface components {
             format: "png" | "jpeg" | "webp";
             images: {
                 timestep: number;
+                /** @description Share of the signal in this picture */
                 abar: number;
+                /** @description The encoded picture as base64 */
                 data: string;
             }[];
         };

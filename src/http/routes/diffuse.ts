@@ -24,7 +24,7 @@ const DEFAULT_SHARES = [0, 0.25, 0.5, 0.75, 1];
 export default async function diffuseRoute(app: FastifyInstance, { config, registry }: Dependencies) {
   const schema = pictureOperation({
     operationId: 'diffuse',
-    summary: 'The forward process: a picture noised to the given timesteps',
+    summary: 'The forward process: a picture with noise added, at the given timesteps',
     description:
       'x_t = sqrt(abar_t) x_0 + sqrt(1 - abar_t) epsilon, with the schedule of a model and the same epsilon for all ' +
       `timesteps. The middle square of the picture is used, at ${LONGEST_SIDE} px at most. The answer is one strip of ` +

@@ -144,7 +144,7 @@ export default async function jobRoutes(app: FastifyInstance, dependencies: Depe
         operationId: 'listJobs',
         tags,
         summary: 'Your jobs, newest first',
-        description: 'Those that were created with the same API key; without API keys, those of everybody.',
+        description: 'Jobs that were created with the same API key; without API keys, all jobs.',
         querystring: z.object({
           status: z.enum(JOB_STATUSES).optional().meta({ description: 'Only jobs in this state' }),
           limit: z.coerce
@@ -153,7 +153,7 @@ export default async function jobRoutes(app: FastifyInstance, dependencies: Depe
             .min(1)
             .max(1000)
             .default(100)
-            .meta({ description: 'At most so many jobs' }),
+            .meta({ description: 'Maximum number of jobs in the answer' }),
         }),
         response: {
           200: json('The jobs', jobList),
@@ -207,7 +207,7 @@ export default async function jobRoutes(app: FastifyInstance, dependencies: Depe
         operationId: 'getJobImage',
         tags,
         summary: 'A picture of a job that has succeeded',
-        description: 'In the format of the job. Before the job has succeeded there is none: 404.',
+        description: 'A picture in the format of the job. Before the job has succeeded, the answer is 404.',
         params: idParams.extend({ n: pictureIndex }),
         response: {
           200: {

@@ -74,7 +74,12 @@ export const output = {
 export const sampling = {
   model,
   seed,
-  num_images: z.int().min(1).max(8).default(1).meta({ description: 'Candidates, each with its own noise' }),
+  num_images: z
+    .int()
+    .min(1)
+    .max(8)
+    .default(1)
+    .meta({ description: 'Number of candidates, each with its own noise' }),
   sampler: z
     .enum(SAMPLER_NAMES)
     .optional()

@@ -11,20 +11,14 @@ export const problem = response(
   'Problem',
   z
     .object({
-      type: z.string().meta({
-        description: 'Type of the error; clients may rely on it',
-        examples: ['/problems/invalid-request'],
-      }),
+      type: z.string().meta({ description: 'Type of the error', examples: ['/problems/invalid-request'] }),
       title: z.string().meta({ description: 'The type in words', examples: ['The request is not valid'] }),
       status: z
         .int()
         .min(400)
         .max(599)
         .meta({ examples: [400] }),
-      detail: z.string().meta({
-        description: 'What is wrong with this request',
-        examples: ['steps must be at most 1000'],
-      }),
+      detail: z.string().meta({ description: 'What is wrong', examples: ['steps must be at most 1000'] }),
       instance: z.string().meta({ description: 'Path of the request', examples: ['/v1/inpaint'] }),
       errors: z
         .array(
@@ -148,8 +142,8 @@ export const diffuseResponse = response(
     images: z.array(
       z.object({
         timestep: count,
-        abar: z.number().min(0).max(1),
-        data: z.string().meta({ contentEncoding: 'base64' }),
+        abar: z.number().min(0).max(1).meta({ description: 'Share of the signal in this picture' }),
+        data: z.string().meta({ description: 'The encoded picture as base64', contentEncoding: 'base64' }),
       }),
     ),
   }),

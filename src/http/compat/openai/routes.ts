@@ -47,7 +47,7 @@ const MASKS: Slug[] = ['mask-mismatch', 'empty-mask'];
 
 const stream = z.string().meta({
   description:
-    'Server-sent events, with `stream`: `partial_image` for pictures on the way to the first result, then `completed` for ' +
+    'Server-sent events, with `stream`: `partial_image` for intermediate pictures before the first result, then `completed` for ' +
     'each result; if it fails, the last event has a member `error`.',
 });
 

@@ -27,7 +27,7 @@ const generating = {
     .min(1)
     .max(MOST_IMAGES.request)
     .default(1)
-    .meta({ description: 'Pictures, each with its own noise' }),
+    .meta({ description: 'Number of pictures, each with its own noise' }),
   size: z
     .string()
     .regex(/^(auto|[1-9]\d{0,4}x[1-9]\d{0,4})$/, 'must be auto, or width and height such as 512x512')
@@ -70,7 +70,7 @@ const streaming = {
     .min(0)
     .max(3)
     .default(0)
-    .meta({ description: 'In a stream: at most so many pictures on the way to the first result' }),
+    .meta({ description: 'In a stream: maximum number of intermediate pictures before the first result' }),
 };
 
 const MASK =
