@@ -68,7 +68,7 @@ describe.skipIf(!hasChromium)('filling on the page', () => {
   });
 
   test.skipIf(!hasCurl)(
-    'the command makes the variation on display, whatever the settings have become',
+    'the command makes the result on display, whatever the settings have become',
     async () => {
       const page = await pages.open();
       const name = `a, b;c "d' e.png`;
@@ -195,7 +195,7 @@ describe.skipIf(!hasChromium)('filling on the page', () => {
       .toBe('Undo: continue from a result (Ctrl+Z)');
   });
 
-  test('the chosen variation is continued from after a stroke over it, and after a reload', async () => {
+  test('the chosen result is continued from after a stroke over it, and after a reload', async () => {
     const page = await pages.open();
     const pressed = await chooseThirdAndPaint(page);
     await expect.poll(() => pressed.count()).toBe(0);
@@ -210,7 +210,7 @@ describe.skipIf(!hasChromium)('filling on the page', () => {
     expect(await pixels(await download(page, '#download'))).toEqual(downloaded);
   });
 
-  test('before and after, where variations differ, and what the model saw', async () => {
+  test('before and after, where results differ, and what the model saw', async () => {
     const page = await pages.open();
     await page.click('[data-example=face-1]');
     await filled(page, 4);

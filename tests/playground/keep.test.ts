@@ -211,7 +211,7 @@ describe.skipIf(!hasChromium)('work is kept', () => {
     expect(await holeOf(last)).toBeGreaterThan(0.02);
   });
 
-  test('the chosen variation is kept when a fill that goes on after a reload is cancelled', async () => {
+  test('the chosen result is kept when a fill that goes on after a reload is cancelled', async () => {
     const page = await pages.open();
     const pressed = await chooseThirdAndPaint(page);
     await page.click('#details summary');

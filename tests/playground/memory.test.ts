@@ -28,7 +28,7 @@ test('the memory of a decoded picture is given back, also after an error', async
   expect(bitmap.close).toHaveBeenCalledTimes(2);
 });
 
-test('the variations of a fill are decoded one after the other', async () => {
+test('the results of a fill are decoded one after the other', async () => {
   const picture = { id: 'a', file: new Blob(), name: 'a.png', width: 8, height: 8, transparent: false };
   const document: Document = { picture, mask: { version: 1, fraction: 0.5 } };
   const result = { model: 'fake@1', seed: 7, sampler: 'ddim', steps: 1, eta: 0, timings_ms: {} };

@@ -77,13 +77,13 @@ export async function onScreen(page: Page, [x, y]: [number, number]) {
 
 export const status = (page: Page) => page.locator('#status').textContent();
 
-/** Waits until so many variations are listed and the fill has ended. */
+/** Waits until so many results are listed and the fill has ended. */
 export async function filled(page: Page, count: number): Promise<void> {
   await expect.poll(() => page.locator('#runs button').count(), { timeout: 100_000 }).toBe(count);
   await expect.poll(() => page.textContent('#fill')).toBe('Fill');
 }
 
-/** Fills an example, chooses the third variation, and paints on it. Resolves to the thumbnail that is chosen. */
+/** Fills an example, chooses the third result, and paints on it. Resolves to the thumbnail that is chosen. */
 export async function chooseThirdAndPaint(page: Page): Promise<Locator> {
   await page.click('[data-example=face-2]');
   await filled(page, 4);

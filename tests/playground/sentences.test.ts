@@ -29,13 +29,13 @@ test('a hole that “Grow hole” makes vanish is named beside that setting', ()
   expect(sentenceFor(empty, NO_SETTINGS).place).toBe('fill');
 });
 
-test('memory that several variations would take is named beside their number', () => {
+test('memory that several results would take is named beside their number', () => {
   const why = 'would take 1505 MB of memory; a request may take 1074 MB';
   const each = '8, each of 4000 x 3000 pixels as png,';
   expect(sentenceFor(problem(413, 'picture-too-large', `num_images ${each} ${why}`, '#/num_images'))).toEqual(
     {
       place: 'num_images',
-      text: `Variations: ${each} ${why}.`,
+      text: `Results: ${each} ${why}.`,
     },
   );
   expect(

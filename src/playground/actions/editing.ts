@@ -140,7 +140,7 @@ export class Editing {
     const { document: current } = store.state;
     if (!picture || !mask) return;
     if (current?.shown?.run === run && current.shown.candidate === candidate) return;
-    this.push('choose a variation', { picture, mask, shown: { run, candidate } });
+    this.push('choose a result', { picture, mask, shown: { run, candidate } });
     store.set({ message: `Variation ${candidate + 1} is shown.` });
   }
 

@@ -134,7 +134,7 @@ export class Opening {
       const value = parameters[name];
       if (value !== undefined && value !== null && value !== 'auto') settings[name] = String(value);
     }
-    // At least as many variations as the picture has before it, so that it is among them again.
+    // At least as many results as the picture has before it, so that it is among them again.
     const { candidate = 0 } = parameters;
     settings.num_images = String(
       Math.max(Number(store.state.settings.num_images) || 1, Number(candidate) + 1),

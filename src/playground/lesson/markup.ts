@@ -13,7 +13,7 @@ function intro(): HTMLElement {
     {},
     create('h2', { textContent: 'How a picture comes out of noise' }),
     paragraph(
-      'A diffusion model learns to undo noise. First you take pictures and drown them in noise, a little more at each of ' +
+      'A diffusion model learns to undo noise. First you take pictures and add noise to them, a little more at each of ' +
         'many timesteps t: the forward process. Then you train a network on one task: given a noisy picture and t, say ' +
         'which part of it is noise. To draw, you begin with pure noise and let the network take it away, step by step: the reverse process.',
     ),
@@ -110,7 +110,9 @@ const PREDICTED: Record<PredictionType, string> = {
 };
 const FILLED: Record<ModelInfo['card']['conditioning'], string> = {
   inpaint: 'the network also sees the known pixels and the mask, and only the hole begins as noise.',
-  none: 'the known pixels are put in at every step, with as much noise as x_t has. This is RePaint.',
+  none:
+    'the known pixels are put in at every step, with as much noise as x_t has. Again and again, the sampler adds noise to ' +
+    'jump back some steps and denoises once more, so that the fill comes to fit the known pixels. This is RePaint.',
 };
 
 /** How a model draws and fills, step by step. */

@@ -35,7 +35,7 @@ interface JobView {
 const PATIENCE_MS = 15 * 60_000;
 /** Connections that may break while one job is followed. */
 const MAX_BROKEN = 200;
-/** Times that a request is sent. A service that has lost so many jobs would lose the next one too. */
+/** Times that a request is sent: sentences.ts names the number. A service that has lost so many jobs would lose the next one too. */
 const MAX_SENDS = 3;
 const PREVIEWS = { preview_every: '1', preview_noisy: 'true' };
 const RETRY_S = { busy: 10, loading: 3, unreachable: 2 };

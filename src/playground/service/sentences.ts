@@ -11,7 +11,7 @@ export interface Sentence {
 
 const FIELDS: Record<string, string> = {
   model: 'Model',
-  num_images: 'Variations',
+  num_images: 'Results',
   seed: 'Seed',
   sampler: 'Sampler',
   steps: 'Steps',
@@ -49,9 +49,9 @@ const BY_SLUG: Record<string, Sentence> = {
   'engine-failure': { place: 'fill', text: 'The model stopped while it drew this picture. Fill again.' },
   'unknown-job': {
     place: 'fill',
-    text: 'The service lost this fill every time it was sent. Contact the operator of the service.',
+    text: 'The service lost this fill three times. Contact the operator of the service.',
   },
-  cancelled: { place: 'fill', text: 'This fill was cancelled in another place.' },
+  cancelled: { place: 'fill', text: 'This fill was cancelled elsewhere, for example in another tab.' },
 };
 
 /** settings: those of the request that failed, if it had any. */

@@ -33,13 +33,13 @@ const FIELDS: (NumberField | ChoiceField)[] = [
     ],
     hint: 'What the model is shown of the picture',
   },
-  { name: 'mask_blur', label: 'Feather', min: 0, max: 256, hint: 'Pixels over which the filling fades in' },
+  { name: 'mask_blur', label: 'Feather', min: 0, max: 256, hint: 'Pixels over which the fill fades in' },
   {
     name: 'mask_grow',
     label: 'Grow hole',
     min: -256,
     max: 256,
-    hint: 'Pixels by which the hole grows; negative shrinks it',
+    hint: 'Pixels by which each fill grows the hole; negative shrinks it. What you painted stays as it is',
   },
   { name: 'padding', label: 'Padding', min: 0, max: 10_000, hint: 'Pixels around the hole, for the square' },
   {
