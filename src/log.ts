@@ -7,6 +7,8 @@ const MASK = '***';
 const API_KEY = /ddpm_[\w-]{43}/g;
 /** Characters. Shorter secrets are not masked: they would also match unrelated text. */
 const MIN_SECRET_LENGTH = 6;
+/** Headers contain keys and cookies of any form; @fastify/multipart logs them at level trace. */
+const NEVER_LOGGED = ['headers', '*.headers'];
 
 /** Creates a function that masks secrets in a text: in plain form, JSON-escaped and percent-encoded. */
 export function redactor(secrets: readonly string[]): (text: string) => string {
@@ -19,8 +21,8 @@ export function redactor(secrets: readonly string[]): (text: string) => string {
 }
 
 /**
- * Creates the service's log: one JSON object per line, or formatted text in a terminal, with secrets masked. Of errors,
- * only type, message, code, stack and cause are logged. Other properties may contain private data: ioredis attaches the
+ * Creates the service's log: one JSON object per line, or formatted text in a terminal, with secrets masked and
+ * without headers. Of errors, only type, message, code, stack and cause are logged. Other properties may contain private data: ioredis attaches the
  * arguments of the failed command, which can be passwords or pictures.
  *
  * @param level a pino level
@@ -32,7 +34,12 @@ export function createLog(
   redact: (text: string) => string,
   destination?: DestinationStream,
 ): Logger {
-  const options = { level, serializers: { err: describeError }, hooks: { streamWrite: redact } };
+  const options = {
+    level,
+    serializers: { err: describeError },
+    redact: { paths: NEVER_LOGGED, remove: true },
+    hooks: { streamWrite: redact },
+  };
   if (process.stdout.isTTY && !destination) {
     const transport = { target: 'pino-pretty', options: { ignore: 'pid,hostname' } };
     return pino({ ...options, transport });

@@ -126,8 +126,14 @@ test.skipIf(!hasRedis)('the log contains no secrets, even at trace level and dur
     await post('/v1/jobs', { ...fields, webhook: `http://127.0.0.1:1/?token=${key}` }),
     await request(url).get(`/v1/models/${key}?api_key=${key}`).set(as(key)),
     await request(url).get('/v1/models').set(as('a-mistyped-key')),
+    await request(url)
+      .post('/v1/inpaint')
+      .set({ ...as(key), 'x-api-key': 'an-older-key', cookie: 'session=a-cookie' })
+      .field('steps', 2)
+      .attach('image', image, 'image.png')
+      .attach('mask', mask, 'mask.png'),
   ];
-  expect(answers.map(({ status }) => status)).toEqual([200, 202, 404, 401]);
+  expect(answers.map(({ status }) => status)).toEqual([200, 202, 404, 401, 200]);
   await expect
     .poll(async () => (await request(url).get('/v1/jobs').set(as(key))).body.jobs[0].status)
     .toBe('succeeded');
@@ -145,6 +151,8 @@ test.skipIf(!hasRedis)('the log contains no secrets, even at trace level and dur
     secret,
     API_KEYS.split(':')[1],
     'a-mistyped-key',
+    'an-older-key',
+    'a-cookie',
     fields.image.slice(0, 40),
   ];
   for (const each of secrets) expect(output.text).not.toContain(each);
