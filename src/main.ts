@@ -45,6 +45,7 @@ async function start() {
     log.fatal({ err }, 'uncaught exception; exiting');
     process.exit(1);
   });
+  process.stderr.on('error', () => {}); // what a worker or a library writes there is lost; the service goes on
   const metrics = createMetrics();
   const stopTracing = await startTracing(process.env, log);
   forgetSecrets(process.env); // child processes, which load third-party files, must not inherit them

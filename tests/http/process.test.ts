@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto';
+import { closeSync, openSync, readFileSync } from 'node:fs';
 import { expect, onTestFinished, test } from 'vitest';
 import type { ModelResponse } from '../../src/http/schemas/responses.ts';
 import { ModelDir } from '../helpers/model-dir.ts';
@@ -47,6 +48,24 @@ test('requests that outlast the grace time are dropped, and the exit code is 1',
   service.child.kill('SIGTERM');
   expect(await service.exit).toEqual([1, null]);
   expect(await dropped).toBe('dropped');
+});
+
+/** The processes that a process has started whose command line contains `text`. */
+function childrenOf(pid: number, text: string): number[] {
+  const children = readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8').trim().split(' ').map(Number);
+  return children.filter((child) => readFileSync(`/proc/${child}/cmdline`, 'utf8').includes(text));
+}
+
+test('what a worker writes to a stderr that takes nothing is lost, and the service goes on', async () => {
+  const full = openSync('/dev/full', 'w');
+  onTestFinished(() => closeSync(full));
+  const service = startProcess({ DEVICE: 'cpu' }, full);
+  const url = await service.url;
+  const workers = childrenOf(service.child.pid ?? 0, 'worker.ts');
+  expect(workers).not.toEqual([]);
+  for (const pid of workers) process.kill(pid, 'SIGUSR1'); // starts its debugger, which says so
+  expect((await sample(url, { steps: 20 })).status).toBe(200);
+  expect((await fetch(`${url}/health/live`)).status).toBe(200);
 });
 
 test('METRICS_PORT serves the metrics without a key; PORT no longer does', async () => {
