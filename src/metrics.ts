@@ -99,7 +99,7 @@ export function createMetrics() {
     }),
     reloads: new Counter({
       name: 'ddpm_inpaint_model_reloads_total',
-      help: 'Changes of model versions in MODEL_DIR while serving, by result: loaded, refused or removed',
+      help: 'Changes of model versions in MODEL_DIR, by result: loaded or removed while serving, or refused',
       labelNames: ['model', 'result'],
       registers,
     }),

@@ -105,7 +105,7 @@ test('a version with a damaged file is refused, and the version before it serves
   await pinned.close();
 });
 
-test('an invalid folder is left out and logged, with the field', async () => {
+test('an invalid folder is left out, counted and logged, with the field', async () => {
   await models.add('1');
   await models.add('2', (card) => {
     card.prediction = 'noise';
@@ -115,8 +115,11 @@ test('an invalid folder is left out and logged, with the field', async () => {
   });
   await mkdir(models.folder('5'), { recursive: true });
   await writeFile(path.join(models.folder('5'), 'model.json'), '{"id":');
-  const registry = await open();
+  const reloads: string[] = [];
+  const hooks = { onReload: (ref: string, result: string) => reloads.push(`${ref} ${result}`) };
+  const registry = await FolderRegistry.open({ modelDir, engine, log, hooks });
   expect(registry.list().map(({ ref }) => ref)).toEqual([`${id}@1`]);
+  expect(reloads.sort()).toEqual(['2', '3', '5'].map((version) => `${id}@${version} refused`));
   expect(errors).toHaveLength(3);
   expect(errors.join()).toMatch(/2.model\.json is not a valid model card .*prediction/s);
   expect(errors.join()).toMatch(/describes .*\/4, but its folder is .*\/3/);
