@@ -18,8 +18,8 @@ export interface DefaultModelOptions {
 /** Determines which versions the operator wants to serve requests that name no model. */
 export class DefaultModel {
   readonly #options: DefaultModelOptions;
-  /** The promotion that DEFAULT_MODEL overrode last time, so that the log mentions each only once. */
-  #overridden: string | undefined;
+  /** What the log said last about the file that DEFAULT_MODEL overrides, so that it says it only once. */
+  #lastWarning: string | undefined;
 
   constructor(options: DefaultModelOptions) {
     this.#options = options;
@@ -54,12 +54,14 @@ export class DefaultModel {
   /** The reference or split that is configured, if any, and the place where it is. */
   async #setting(): Promise<{ text?: string; source: string }> {
     const { modelDir, defaultModel, servingFile = servingFileIn(modelDir), log } = this.#options;
-    const promoted = (await readServing(servingFile))?.default;
-    if (!defaultModel) return { text: promoted, source: servingFile };
-    if (promoted && promoted !== this.#overridden) {
-      log?.warn(`DEFAULT_MODEL is set (${defaultModel}); ${servingFile} (${promoted}) is ignored`);
-    }
-    this.#overridden = promoted;
+    if (!defaultModel) return { text: (await readServing(servingFile))?.default, source: servingFile };
+    const warning = await readServing(servingFile).then(
+      (serving) => serving && `${servingFile} (${serving.default}) is ignored`,
+      ({ message }: ModelFolderError) => message,
+    );
+    if (warning && warning !== this.#lastWarning)
+      log?.warn(`DEFAULT_MODEL is set (${defaultModel}); ${warning}`);
+    this.#lastWarning = warning;
     return { text: defaultModel, source: 'DEFAULT_MODEL' };
   }
 }

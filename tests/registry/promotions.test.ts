@@ -1,6 +1,7 @@
 import { readdir, readFile, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
+import { DefaultModel } from '../../src/registry/default-model.ts';
 import { promote, rollBack, servingFileIn } from '../../src/registry/promotions.ts';
 import { FolderRegistry } from '../../src/registry/registry.ts';
 import { ModelDir } from '../helpers/model-dir.ts';
@@ -81,6 +82,17 @@ test('DEFAULT_MODEL takes precedence over the file, with a warning', async () =>
   expect(warnings).toEqual([
     expect.stringMatching(/^DEFAULT_MODEL is set \(.*@2\); .* \(.*@1\) is ignored$/),
   ]);
+});
+
+test('with DEFAULT_MODEL, an invalid file is one warning', async () => {
+  await writeFile(target.file, '{');
+  const warnings: string[] = [];
+  const options = { defaultModel: `${id}@1`, warn: (line: string) => warnings.push(line) };
+  const versions = (await open(options)).list();
+  const wanted = new DefaultModel({ modelDir: models.root, log: options, ...options });
+  for (let i = 0; i < 2; i++) expect((await wanted.resolve(versions, id))[0].model.ref).toBe(`${id}@1`);
+  const warning = expect.stringMatching(/^DEFAULT_MODEL is set \(.*@1\); .*serving\.json is invalid: /);
+  expect(warnings).toEqual([warning, warning]); // of open() and of `wanted`
 });
 
 test.each([
