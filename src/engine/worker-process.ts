@@ -24,7 +24,7 @@ export interface Evaluation {
   seconds: number;
 }
 
-/** Why a worker ended: its process exited, its device failed, or it did not answer before a deadline. */
+/** Why a worker ended: its process exited or could not be started, its device failed, or it did not answer before a deadline. */
 export const LOSS_CAUSES = ['exited', 'device', 'hung'] as const;
 export type LossCause = (typeof LOSS_CAUSES)[number];
 
@@ -62,6 +62,23 @@ interface PendingEvaluation {
   reject(error: EngineError): void;
 }
 
+/** Throws WorkerLostError where the system has no room for a process. */
+function startProcess(entry: URL): ChildProcess {
+  try {
+    return fork(entry, {
+      serialization: 'advanced', // typed arrays are sent as bytes, not as JSON
+      execArgv: ENTRY.execArgv,
+      stdio: ['ignore', 'inherit', 'pipe', 'ipc'],
+      // Otherwise onnxruntime writes a device id to the home directory and reports its use over the network.
+      env: { ORT_DISABLE_TELEMETRY: '1', ...process.env },
+    });
+  } catch (error) {
+    throw notStarted(error as Error);
+  }
+}
+
+const notStarted = ({ message }: Error) => new WorkerLostError(`could not be started: ${message}`, 'exited');
+
 /** Lowers the priority of a large network's worker. */
 function lowerPriority({ pid }: ChildProcess) {
   try {
@@ -91,16 +108,11 @@ export class WorkerProcess {
   #lost: WorkerLostError | undefined;
   #settleEnded: (loss: WorkerLostError) => void = () => {};
 
+  /** Throws WorkerLostError where the system has no room for a process. */
   constructor({ spec, deadlines, entry = ENTRY.url, onLost }: WorkerProcessOptions) {
     this.#deadlines = deadlines;
     this.#silence = new Silence(deadlines.checkIntervalMs, performance.now());
-    this.#child = fork(entry, {
-      serialization: 'advanced', // typed arrays are sent as bytes, not as JSON
-      execArgv: ENTRY.execArgv,
-      stdio: ['ignore', 'inherit', 'pipe', 'ipc'],
-      // Otherwise onnxruntime writes a device id to the home directory and reports its use over the network.
-      env: { ORT_DISABLE_TELEMETRY: '1', ...process.env },
-    });
+    this.#child = startProcess(entry);
     running.add(this.#child);
     if (spec.device === 'cpu' && isLarge(spec)) lowerPriority(this.#child);
     const megabytes = megabytesIn(spec.folder);
@@ -137,7 +149,11 @@ export class WorkerProcess {
       const how = signal ? `was ended by ${signal}` : `exited with code ${code}`;
       this.#settleEnded(this.#lost ?? new WorkerLostError(how + stderrWhileLoading(), 'exited'));
     });
-    this.#child.on('error', () => this.kill());
+    this.#child.on('error', (error) => {
+      if (this.pid !== undefined) return this.kill();
+      running.delete(this.#child); // it never ran, and has no 'exit'
+      this.#settleEnded(notStarted(error));
+    });
     this.#send({ type: 'load', spec });
   }
 

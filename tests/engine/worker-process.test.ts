@@ -6,7 +6,7 @@ import { DEADLINES } from '../../src/engine/deadlines.ts';
 import type { Batch } from '../../src/engine/engine.ts';
 import type { NetworkSpec } from '../../src/engine/network.ts';
 import type { FromWorker, ToWorker } from '../../src/engine/protocol.ts';
-import { type WorkerLostError, WorkerProcess } from '../../src/engine/worker-process.ts';
+import { WorkerLostError, WorkerProcess } from '../../src/engine/worker-process.ts';
 
 vi.mock('node:child_process', () => ({ fork: vi.fn() }));
 
@@ -190,6 +190,21 @@ test('a process that not even SIGKILL ends is given up', async () => {
   await pass(killGraceMs);
   expect(outcome.error).toBe('the worker did not answer within 15 s and was killed');
   expect(lost).toHaveLength(1);
+});
+
+test('a process that cannot be started is lost at once, and says why', async () => {
+  Object.assign(child, { pid: undefined, connected: false });
+  child.dies = false;
+  child.emit('error', new Error('spawn /nowhere/node ENOENT'));
+  await expect(worker.loaded).rejects.toThrow('the worker could not be started: spawn /nowhere/node ENOENT');
+  await worker.close();
+  expect(lost).toHaveLength(1);
+
+  vi.mocked(fork).mockImplementationOnce(() => {
+    throw new Error('spawn ENOMEM'); // Node throws some of these errors
+  });
+  const start = () => new WorkerProcess({ spec, deadlines: DEADLINES, onLost() {} });
+  expect(start).toThrow(new WorkerLostError('could not be started: spawn ENOMEM', 'exited'));
 });
 
 test('a worker that is lost takes no more evaluations', async () => {
