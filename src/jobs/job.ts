@@ -209,7 +209,7 @@ export class IdempotencyConflictError extends Error {
   }
 }
 
-/** The store that keeps jobs cannot be reached. */
+/** The store that keeps jobs cannot be reached, or refuses to do its work. */
 export class JobStoreError extends Error {
   override name = 'JobStoreError';
 }

@@ -38,7 +38,7 @@ export interface Connections {
 }
 
 /**
- * Connects to Redis. Rejects with JobStoreError when it cannot be reached, does not answer, or is too old.
+ * Connects to Redis. Rejects with JobStoreError when it cannot be reached, refuses a command, or is too old.
  *
  * @param onError called with errors of the connections that no request waits for
  */
@@ -63,7 +63,12 @@ export async function connect(url: string, onError: (error: Error) => void): Pro
   } catch (error) {
     request.disconnect();
     if (error instanceof JobStoreError) throw error;
-    throw new JobStoreError(`Redis cannot be reached at REDIS_URL: ${why.message}`);
+    const { name, message } = error as Error;
+    throw new JobStoreError(
+      name === 'ReplyError'
+        ? `Redis at REDIS_URL refuses a command that jobs need: ${message}`
+        : `Redis cannot be reached at REDIS_URL: ${why.message}`,
+    );
   }
   const worker = new Redis(url, {
     socketTimeout: WORKER_SILENCE_MS,
@@ -109,17 +114,23 @@ export function disconnect(connections: Connections): void {
 }
 
 /** Names and messages of the errors that ioredis throws while Redis cannot answer. */
-const UNAVAILABLE_NAMES = ['MaxRetriesPerRequestError', 'ReplyError', 'AbortError'];
+const UNAVAILABLE_NAMES = ['MaxRetriesPerRequestError', 'AbortError'];
 const UNAVAILABLE_MESSAGES = ['Connection is closed.', 'Command timed out'];
 
-/** Turns a failure of Redis into JobStoreError: it is not the client's fault. */
-export async function translated<T>(command: () => Promise<T>): Promise<T> {
+/**
+ * Turns a failure of Redis into JobStoreError: it is not the client's fault. The client is told the code of what Redis
+ * refuses, such as OOM when it is full; `onError` gets the whole error.
+ */
+export async function translated<T>(command: () => Promise<T>, onError: (error: Error) => void): Promise<T> {
   try {
     return await command();
   } catch (error) {
-    const { name, message } = error as Error;
-    if (UNAVAILABLE_NAMES.includes(name) || UNAVAILABLE_MESSAGES.includes(message))
-      throw new JobStoreError('the job store cannot be reached', { cause: error });
-    throw error;
+    const cause = error as Error;
+    const refused = cause.name === 'ReplyError';
+    if (!refused && !UNAVAILABLE_NAMES.includes(cause.name) && !UNAVAILABLE_MESSAGES.includes(cause.message))
+      throw error;
+    onError(cause);
+    const why = refused ? `refuses a command: ${cause.message.split(' ')[0]}` : 'cannot be reached';
+    throw new JobStoreError(`the job store ${why}`, { cause });
   }
 }

@@ -28,7 +28,7 @@ export interface RedisQueueOptions extends JobQueueOptions {
   url: string;
   /** Prefix of every key; with a hash tag, for Redis Cluster. */
   prefix?: string;
-  /** Called with errors of connections that no request waits for. */
+  /** Called with every error of Redis. */
   onError: (error: Error) => void;
 }
 
@@ -65,7 +65,7 @@ export class RedisJobQueue implements JobQueue {
   /** Of the unfinished jobs that #tidy() looks at next. */
   #cursor = '0';
 
-  /** Rejects with JobStoreError when Redis cannot be reached, does not answer, or is too old. */
+  /** Rejects with JobStoreError when Redis cannot be reached, refuses a command, or is too old. */
   static async connect(options: RedisQueueOptions): Promise<RedisJobQueue> {
     return new RedisJobQueue(options, await connect(options.url, options.onError));
   }
@@ -102,7 +102,7 @@ export class RedisJobQueue implements JobQueue {
   }
 
   find(key: IdempotencyKey, owner: string | undefined): Promise<Job | undefined> {
-    return translated(async () => {
+    return this.#ask(async () => {
       const id = await this.#requestStore.find(key, owner);
       return id === undefined ? undefined : this.#requestStore.get(id);
     });
@@ -113,7 +113,7 @@ export class RedisJobQueue implements JobQueue {
     const others = this.#held(wanted.owner);
     const release = this.#reserved.add(wanted.owner, wanted.bytes);
     try {
-      await translated(() => this.#requestStore.assertRoom(wanted, others));
+      await this.#ask(() => this.#requestStore.assertRoom(wanted, others));
       return { release };
     } catch (error) {
       release();
@@ -122,10 +122,11 @@ export class RedisJobQueue implements JobQueue {
   }
 
   async submit(request: JobRequest, key?: IdempotencyKey): Promise<{ job: Job; known: boolean }> {
-    return translated(async () => {
+    return this.#ask(async () => {
       const { known, ...ticket } = await this.#requestStore.submit(request, key, this.#held(request.owner));
       const job = await this.get(ticket.id);
-      if (!known) await this.#deliveries.add([ticket]);
+      // It is stored, so it is accepted: if Redis refuses this now, #tidy() adds it later.
+      if (!known) await this.#deliveries.add([ticket]).catch(this.#onError);
       return { job, known };
     });
   }
@@ -135,24 +136,24 @@ export class RedisJobQueue implements JobQueue {
   }
 
   async get(id: string): Promise<Job> {
-    const job = await translated(() => this.#requestStore.get(id));
+    const job = await this.#ask(() => this.#requestStore.get(id));
     if (!job) throw noSuchJob(id);
     return job;
   }
 
   list(filter: JobFilter): Promise<Job[]> {
-    return translated(() => this.#requestStore.list(filter));
+    return this.#ask(() => this.#requestStore.list(filter));
   }
 
   async image(id: string, n: number): Promise<JobPicture> {
     const { status, images } = await this.get(id);
     const store = this.#requestStore;
-    const bytes = await translated(() => store.imageBytes(id, n));
+    const bytes = await this.#ask(() => store.imageBytes(id, n));
     // Each client has a copy of its own. A picture of a replica with more memory can be sent too, alone.
     const { release } = pictureBudget.reserve(Math.min(bytes, pictureBudget.holdable));
     try {
-      const mediaType = await translated(() => store.mediaType(id));
-      const file = await translated(() => store.image(id, n));
+      const mediaType = await this.#ask(() => store.mediaType(id));
+      const file = await this.#ask(() => store.image(id, n));
       if (file) return { file, mediaType, release };
       throw new UnknownJobError(`job ${id} is ${status} and has ${images} pictures`);
     } catch (error) {
@@ -163,7 +164,7 @@ export class RedisJobQueue implements JobQueue {
 
   async cancel(id: string): Promise<Job> {
     const job = await this.get(id);
-    return translated(async () => {
+    return this.#ask(async () => {
       if (job.finishedAt) {
         await this.#requestStore.forget(id);
         return job;
@@ -196,7 +197,7 @@ export class RedisJobQueue implements JobQueue {
   }
 
   waiting(): Promise<number> {
-    return translated(() => this.#requestStore.waiting());
+    return this.#ask(() => this.#requestStore.waiting());
   }
 
   /** Waits for the jobs that run here while Redis answers. If it does not, other replicas take them over later. */
@@ -226,6 +227,10 @@ export class RedisJobQueue implements JobQueue {
       else this.#notifier.notify(id);
     });
     void subscriber.subscribe(`${prefix}news`, `${prefix}ended`).catch(this.#onError);
+  }
+
+  #ask<T>(command: () => Promise<T>): Promise<T> {
+    return translated(command, this.#onError);
   }
 
   /** Closing the connections makes the commands that wait for Redis fail: undefined then. */

@@ -136,12 +136,14 @@ if redis.call('EXISTS', job) == 1 then return { 'new', redis.call('HGET', job, '
 local full = refusal()
 if full then return full end
 local before = redis.call('SCARD', p..'unfinished')
-if before == redis.call('ZCARD', p..'running') then redis.call('DEL', p..'order') end
-local tags = redis.call('HMGET', p..'order', 'now', 'o:'..a.owner)
+local idle = before == redis.call('ZCARD', p..'running')
+local tags = idle and {} or redis.call('HMGET', p..'order', 'now', 'o:'..a.owner)
 local tag = math.min(a.maxTag, math.max(tags[1] or 0, tags[2] or 0) + 1)
-redis.call('HSET', p..'order', 'o:'..a.owner, tag)
-for field, value in pairs(a.record) do redis.call('HSET', job, field, value) end
+-- First, and not the DEL: a Redis that is full refuses this, but nothing more after the first write of a script.
 redis.call('HSET', job, 'createdAt', now, 'inputBytes', a.bytes, 'tag', tag)
+for field, value in pairs(a.record) do redis.call('HSET', job, field, value) end
+if idle then redis.call('DEL', p..'order') end
+redis.call('HSET', p..'order', 'o:'..a.owner, tag)
 if key then redis.call('HSET', p..'key:'..key, 'id', id, 'fingerprint', a.fingerprint) end
 if #ARGV[2] > 0 then redis.call('HSET', job..':input', 'image', ARGV[2]) end
 if #ARGV[3] > 0 then redis.call('HSET', job..':input', 'mask', ARGV[3]) end
