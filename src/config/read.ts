@@ -30,6 +30,9 @@ export function readConfig(env: NodeJS.ProcessEnv): Config {
       `MAX_UPLOADS_BYTES is '${config.MAX_UPLOADS_BYTES}'; it must be at least MAX_UPLOAD_BYTES, ${config.MAX_UPLOAD_BYTES}.`,
     );
   }
+  if (config.ENGINE === 'tfjs' && (config.DEVICE === 'webgpu' || config.DEVICE === 'tensorrt')) {
+    problems.push(`DEVICE is '${config.DEVICE}'; with ENGINE=tfjs it must be one of auto, cpu, cuda.`);
+  }
   if (problems.length > 0) throw new ConfigError(problems.join('\n'));
   return config;
 }

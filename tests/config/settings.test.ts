@@ -2,6 +2,7 @@ import { expect, test } from 'vitest';
 import { ConfigError, readConfig } from '../../src/config/read.ts';
 import { forgetSecrets, maskSecrets, secretsIn } from '../../src/config/secrets.ts';
 import { SETTINGS } from '../../src/config/settings.ts';
+import { runtimes } from '../../src/engine/runtimes.ts';
 
 const HASH = 'ab'.repeat(32);
 
@@ -134,6 +135,22 @@ test('a body of MAX_UPLOAD_BYTES must fit into MAX_UPLOADS_BYTES', () => {
   const sizes = { MAX_UPLOAD_BYTES: '2048', MAX_UPLOADS_BYTES: '2047' };
   expect(refusal(sizes)).toBe("MAX_UPLOADS_BYTES is '2047'; it must be at least MAX_UPLOAD_BYTES, 2048.");
   expect(readConfig({ ...sizes, MAX_UPLOADS_BYTES: '2048' }).MAX_UPLOADS_BYTES).toBe(2048);
+});
+
+test('ENGINE must run on DEVICE', () => {
+  for (const engine of ['auto', 'onnx', 'tfjs'] as const) {
+    for (const device of ['auto', 'cpu', 'webgpu', 'cuda', 'tensorrt'] as const) {
+      let runs = true;
+      try {
+        runtimes({ engine, device });
+      } catch {
+        runs = false;
+      }
+      const read = () => readConfig({ ENGINE: engine, DEVICE: device });
+      if (runs) expect(read).not.toThrow();
+      else expect(read).toThrow(`DEVICE is '${device}'; with ENGINE=${engine} it must be one of `);
+    }
+  }
 });
 
 test('an empty variable counts as not set', () => {
