@@ -16,6 +16,9 @@ import type { ModelHooks } from './registry/model-version.ts';
 import { FolderRegistry } from './registry/registry.ts';
 import { startTracing, TracingError } from './tracing.ts';
 
+/** Added to the time that requests have to finish: closing takes a moment, for a worker that is busy two seconds. */
+const CLOSE_MS = 3000;
+
 /** The service cannot listen on its address. */
 class ListenError extends Error {}
 
@@ -39,6 +42,10 @@ try {
 async function start() {
   const exit = () => process.exit(0);
   process.once('SIGTERM', exit); // a container's first process ignores signals that it does not handle
+  let registry: FolderRegistry | undefined;
+  const reload = () => void registry?.reload();
+  // In a terminal, SIGHUP means that the terminal was closed; the default action ends the process.
+  if (!process.stdin.isTTY) process.on('SIGHUP', reload);
   const config = readConfig(process.env);
   const log = createLog(config.LOG_LEVEL, redact);
   process.on('uncaughtException', (err) => {
@@ -49,7 +56,7 @@ async function start() {
   const metrics = createMetrics();
   const stopTracing = await startTracing(process.env, log);
   forgetSecrets(process.env); // child processes, which load third-party files, must not inherit them
-  const registry = await FolderRegistry.open({
+  registry = await FolderRegistry.open({
     modelDir: config.MODEL_DIR,
     defaultModel: config.DEFAULT_MODEL,
     servingFile: config.SERVING_FILE,
@@ -84,7 +91,7 @@ async function start() {
     log.info(`metrics at http://localhost:${portOf(scrapes)}/metrics`);
   }
   await listen(app, config, 'PORT'); // before the model is loaded, so that probes are answered
-  followFolder(registry, config.RELOAD_INTERVAL_MS);
+  if (config.RELOAD_INTERVAL_MS > 0) setInterval(reload, config.RELOAD_INTERVAL_MS).unref();
   await loading;
   if (app.draining) return;
   const model = registry.get();
@@ -111,8 +118,8 @@ function portOf(app: FastifyInstance): number | undefined {
 }
 
 /**
- * On SIGTERM or SIGINT, the service becomes unready, finishes the requests in progress and exits with code 0. After the
- * grace time, or on a second signal, it exits at once with code 1.
+ * On SIGTERM or SIGINT, the service becomes unready, finishes the requests in progress and exits with code 0.
+ * CLOSE_MS after the grace time, or on a second signal, it exits at once with code 1.
  *
  * @param afterClose runs when all requests are finished
  */
@@ -124,7 +131,7 @@ function drainOnSignals(app: FastifyInstance, log: Logger, graceMs: number, afte
     setTimeout(() => {
       log.warn('the grace time is over; dropping the remaining requests');
       process.exit(1);
-    }, graceMs).unref();
+    }, graceMs + CLOSE_MS).unref();
     void app
       .close()
       .then(afterClose)
@@ -133,14 +140,6 @@ function drainOnSignals(app: FastifyInstance, log: Logger, graceMs: number, afte
   };
   process.on('SIGTERM', drain);
   process.on('SIGINT', drain);
-}
-
-/** Reloads the model folder periodically and on SIGHUP. intervalMs 0: only on SIGHUP. */
-function followFolder(registry: FolderRegistry, intervalMs: number) {
-  const reload = () => void registry.reload();
-  if (intervalMs > 0) setInterval(reload, intervalMs).unref();
-  // In a terminal, SIGHUP means that the terminal was closed; the default action ends the process.
-  if (!process.stdin.isTTY) process.on('SIGHUP', reload);
 }
 
 /** Counts what happens to models in the metrics, and logs what the operator should know. */

@@ -37,6 +37,20 @@ test('SIGTERM before the service listens ends it', async () => {
   expect(service.output.text).not.toContain('cannot');
 });
 
+test('SIGHUP before the service listens does not end it', async () => {
+  const service = startProcess({ MODEL_ALIASES: 'other=nowhere' });
+  await expect.poll(() => service.output.text, { timeout: 20_000 }).toContain('MODEL_ALIASES');
+  service.child.kill('SIGHUP');
+  expect((await fetch(`${await service.url}/health/ready`)).status).toBe(200);
+});
+
+test('without a grace time, an idle service still exits with code 0', async () => {
+  const service = startProcess({ SHUTDOWN_GRACE_MS: '0' });
+  await service.url;
+  service.child.kill('SIGTERM');
+  expect(await service.exit).toEqual([0, null]);
+});
+
 test('requests that outlast the grace time are dropped, and the exit code is 1', async () => {
   const service = startProcess({ SHUTDOWN_GRACE_MS: '300' });
   const url = await service.url;
