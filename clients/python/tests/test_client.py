@@ -3,6 +3,7 @@
 import http.server
 import os
 import threading
+import time
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
@@ -225,3 +226,43 @@ def test_it_gives_up_after_its_retries(busy: str) -> None:
     with Client(busy, retries=1) as client, pytest.raises(ServiceError) as refusal:
         client.fill(image=IMAGE, mask=MASK)
     assert refusal.value.problem["status"] == 429
+
+
+def answering(
+    client: Client, monkeypatch: pytest.MonkeyPatch, status: int, **headers: str
+) -> list[httpx.Request]:
+    """Makes every request of the client get the same answer. Returns those that were sent."""
+    sent: list[httpx.Request] = []
+
+    def send(request: httpx.Request, **_: Any) -> httpx.Response:
+        assert len(sent) < 10, "it must give up"
+        sent.append(request)
+        named = {name.replace("_", "-"): value for name, value in headers.items()}
+        return httpx.Response(status, headers=named, content=b"<html>", request=request)
+
+    monkeypatch.setattr(client._http, "send", send)
+    return sent
+
+
+def test_an_answer_that_is_no_picture_is_not_taken_for_one(
+    client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answering(client, monkeypatch, 200, content_type="text/html")
+    with pytest.raises(RuntimeError, match="text/html, not a picture"):
+        client.fill(image=IMAGE)
+    answering(client, monkeypatch, 200, content_type="image/png", x_seed="7")
+    with pytest.raises(RuntimeError, match="x-model"):
+        client.fill(image=IMAGE)
+
+
+def test_it_gives_up_whatever_retries_and_retry_after_are(monkeypatch: pytest.MonkeyPatch) -> None:
+    pauses: list[float] = []
+    monkeypatch.setattr(time, "sleep", pauses.append)
+    with Client(retries=-1) as client, pytest.raises(ServiceError):
+        sent = answering(client, monkeypatch, 429)
+        client.fill(image=IMAGE)
+    assert (len(sent), pauses) == (1, [])
+    with Client(retries=1) as client, pytest.raises(ServiceError):
+        answering(client, monkeypatch, 429, retry_after="9" * 5000)
+        client.fill(image=IMAGE)
+    assert pauses == [2_147_483]

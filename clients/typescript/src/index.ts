@@ -37,7 +37,13 @@ class BusyError extends ServiceError {
 type Init = Omit<RequestInit, 'headers'> & { headers?: Record<string, string> };
 type Read<T> = (answer: Response) => T | Promise<T>;
 const asText: Read<string> = (answer) => answer.text();
-const asBytes = async (answer: Response) => new Uint8Array(await answer.arrayBuffer());
+/** A proxy in between may answer with a page of its own and status 200, as for a login. */
+const asPicture = async (answer: Response) => {
+  const bytes = new Uint8Array(await answer.arrayBuffer());
+  const type = answer.headers.get('content-type') ?? 'without a content type';
+  if (!type.startsWith('image/')) throw new TypeError(`the answer is ${type}, not a picture of the service`);
+  return bytes;
+};
 
 export interface ClientOptions {
   /** Sent as Authorization: Bearer. */
@@ -58,6 +64,8 @@ const LOST_MS = 1000;
 const LATE_MS = 60_000;
 /** Milliseconds that a job's cancellation may take, with its retries. */
 const CANCEL_MS = 5000;
+/** The longest delay of setTimeout, in milliseconds. A longer one would end at once. */
+const LONGEST_MS = 2 ** 31 - 1;
 const FILES = 'node:fs/promises';
 const FORMATS: Record<string, Parameters['format']> = { png: 'png', jpg: 'jpeg', jpeg: 'jpeg', webp: 'webp' };
 
@@ -65,9 +73,9 @@ export class InpaintClient {
   readonly #base: string;
   readonly #options: Required<Omit<ClientOptions, 'apiKey'>> & ClientOptions;
 
-  constructor(baseUrl = 'http://localhost:8000', options: ClientOptions = {}) {
+  constructor(baseUrl = 'http://localhost:8000', { apiKey, retries = 5, pollMs = 500 }: ClientOptions = {}) {
     this.#base = baseUrl.replace(/\/$/, '');
-    this.#options = { retries: 5, pollMs: 500, ...options };
+    this.#options = { apiKey, retries, pollMs };
   }
 
   /** Fills the hole of a picture. With num_images above 1, use job() or stream(). */
@@ -75,11 +83,14 @@ export class InpaintClient {
     const { signal, ...parameters } = options;
     const headers = { accept: 'image/*' };
     const init = { method: 'POST', body: form(image, parameters), headers, signal };
-    return this.#send('/v1/inpaint', init, async (answer) => ({
-      picture: await asBytes(answer),
-      model: answer.headers.get('x-model') ?? '',
-      seed: Number(answer.headers.get('x-seed')),
-    }));
+    return this.#send('/v1/inpaint', init, async (answer) => {
+      const picture = await asPicture(answer);
+      const model = answer.headers.get('x-model');
+      const seed = answer.headers.get('x-seed');
+      if (!model || !seed)
+        throw new TypeError('the answer lacks x-model or x-seed: a proxy may have removed it');
+      return { picture, model, seed: Number(seed) };
+    });
   }
 
   /** Fills the hole of a picture file, and writes the result in the format that the name of the target ends with. */
@@ -127,16 +138,23 @@ export class InpaintClient {
    * candidate. With the task `sample` there is no picture, and new ones are drawn. Sending it again creates no second job.
    * When the signal aborts, the job is cancelled, and the promise rejects when the service has confirmed that, after 5 s at
    * the latest. Before the job has been accepted, it rejects at once, and the job is cancelled as soon as it is accepted.
+   * The job is also cancelled when onProgress throws.
    */
   async job(image: Picture | undefined, options: JobOptions = {}): Promise<Filled[]> {
     const { signal, onProgress, ...parameters } = options;
     const headers = { 'idempotency-key': randomKey() };
     const init = { method: 'POST', body: form(image, parameters), headers, signal };
     const job = await this.#job('/v1/jobs', init, (late) => void this.#cancel(late));
+    let isTold = true;
+    const tell = (state: Job) => {
+      isTold = false;
+      onProgress?.(state);
+      isTold = true;
+    };
     try {
-      return await this.#finished(job, onProgress, signal);
+      return await this.#finished(job, tell, signal);
     } catch (error) {
-      if (signal?.aborted) await this.#cancel(job);
+      if (signal?.aborted || !isTold) await this.#cancel(job);
       throw error;
     }
   }
@@ -147,10 +165,10 @@ export class InpaintClient {
   }
 
   /** Waits for a job, and gets its pictures. */
-  async #finished(accepted: Job, onProgress?: (job: Job) => void, signal?: AbortSignal): Promise<Filled[]> {
+  async #finished(accepted: Job, tell: (job: Job) => void, signal?: AbortSignal): Promise<Filled[]> {
     let job = accepted;
     for (;;) {
-      onProgress?.(job);
+      tell(job);
       if (job.status === 'succeeded') break;
       if (job.status === 'failed' && job.error) throw new ServiceError(job.error);
       if (job.status !== 'queued' && job.status !== 'running')
@@ -161,7 +179,7 @@ export class InpaintClient {
     const { model, seed } = job.parameters as { model: string; seed: number };
     // Not the links of the job: they begin with the path of the service, which the base URL has already.
     const files = job.images.map(async (_, n) => {
-      const picture = await this.#send(`/v1/jobs/${job.id}/images/${n}`, { signal }, asBytes);
+      const picture = await this.#send(`/v1/jobs/${job.id}/images/${n}`, { signal }, asPicture);
       return { picture, model, seed };
     });
     return Promise.all(files);
@@ -193,7 +211,7 @@ export class InpaintClient {
         init.signal?.throwIfAborted();
         const isBusy = error instanceof BusyError;
         const isLost = isRepeatable && !(error instanceof ServiceError);
-        if (left === 0 || !(isBusy || isLost)) throw error;
+        if (!(left > 0 && (isBusy || isLost))) throw error;
         await pause(isBusy ? error.waitMs : LOST_MS, init.signal);
       }
     }
@@ -260,7 +278,7 @@ async function problemOf(answer: Response): Promise<Problem> {
   return { type: 'about:blank', title: title || `status ${status}`, status, detail: '', instance: '' };
 }
 
-/** Waits. Rejects when the signal aborts. */
+/** Waits, at most LONGEST_MS. Rejects when the signal aborts. */
 function pause(ms: number, signal?: AbortSignal | null): Promise<void> {
   return new Promise((resolve, reject) => {
     signal?.throwIfAborted();
@@ -268,10 +286,11 @@ function pause(ms: number, signal?: AbortSignal | null): Promise<void> {
       clearTimeout(timer);
       reject(signal?.reason);
     };
-    const timer = setTimeout(() => {
+    const resume = () => {
       signal?.removeEventListener('abort', stop);
       resolve();
-    }, ms);
+    };
+    const timer = setTimeout(resume, Math.min(ms, LONGEST_MS));
     signal?.addEventListener('abort', stop, { once: true });
   });
 }

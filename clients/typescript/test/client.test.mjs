@@ -201,6 +201,58 @@ test('a service that does not answer a cancellation holds nobody up', { timeout:
   );
 });
 
+test('a job whose onProgress throws is cancelled', async () => {
+  let id;
+  const onProgress = (job) => {
+    id = job.id;
+    throw new RangeError('of the caller');
+  };
+  const job = client.job(image, { mask, steps: 1000, sampler: 'ddpm', onProgress });
+  await assert.rejects(job, RangeError);
+  const headers = apiKey ? { authorization: `Bearer ${apiKey}` } : {};
+  assert.equal((await (await fetch(`${SERVICE}/v1/jobs/${id}`, { headers })).json()).status, 'cancelled');
+});
+
+test('an answer that is no picture is not taken for one', async (t) => {
+  const folder = await mkdtemp(path.join(tmpdir(), 'client-'));
+  t.after(() => rm(folder, { recursive: true }));
+  const target = path.join(folder, 'filled.png');
+  let headers = { 'content-type': 'text/html' };
+  t.mock.method(globalThis, 'fetch', async () => new Response('<html>', { headers }));
+  const source = path.join(EXAMPLES, 'face-1.png');
+  await assert.rejects(client.fillFile(source, target), /text\/html, not a picture/);
+  headers = { 'content-type': 'image/png' };
+  await assert.rejects(client.fillFile(source, target), /x-model or x-seed/);
+  await assert.rejects(readFile(target), { code: 'ENOENT' });
+});
+
+/** Makes pauses end at once. Returns their milliseconds. */
+function pausesOf(t) {
+  const pauses = [];
+  t.mock.method(globalThis, 'setTimeout', (resume, ms) => {
+    pauses.push(ms);
+    resume();
+  });
+  return pauses;
+}
+
+test('options that are undefined have their defaults, and no pause is longer than a timer can be', async (t) => {
+  const answers = t.mock.method(globalThis, 'fetch', async () => {
+    assert.ok(answers.mock.callCount() < 10, 'it must give up');
+    return new Response('', { status: 429, headers: { 'retry-after': '3000000' } });
+  });
+  const pauses = pausesOf(t);
+  const unset = new InpaintClient(SERVICE, { retries: undefined, pollMs: undefined });
+  await assert.rejects(unset.fill(image), ServiceError);
+  assert.deepEqual(pauses, Array(5).fill(2 ** 31 - 1));
+  await assert.rejects(new InpaintClient(SERVICE, { retries: -1 }).fill(image), ServiceError);
+  assert.equal(pauses.length, 5);
+  const states = ['running', 'cancelled'];
+  answers.mock.mockImplementation(async () => Response.json({ id: 'a', status: states.shift() }));
+  await assert.rejects(unset.job(image), /cancelled/);
+  assert.equal(pauses.at(-1), 500);
+});
+
 /** A server, and its answer, not sent yet, to a job whose signal has aborted since. */
 async function abortedJob(t) {
   const server = createServer((request) => request.resume());

@@ -23,6 +23,8 @@ LOST_S = 1
 """Seconds after which a request is repeated whose connection was lost."""
 CANCEL_S = 5
 """Seconds without a byte after which a request that cancels a job is given up."""
+LONGEST_S = 2**31 // 1000
+"""The longest pause in seconds, whatever Retry-After says; that of the TypeScript client too."""
 FORMATS: dict[str, Literal["png", "jpeg", "webp"]] = {
     ".png": "png",
     ".jpg": "jpeg",
@@ -90,7 +92,11 @@ class Client:
     def fill(self, **request: Unpack[InpaintForm]) -> Filled:
         """Fills the hole of a picture. With num_images above 1, use job() or stream()."""
         answer = self._send("POST", "/v1/inpaint", accept="image/*", form=dict(request))
-        return Filled(answer.content, answer.headers["x-model"], int(answer.headers["x-seed"]))
+        picture = _picture(answer)
+        model, seed = (answer.headers.get(name) for name in ("x-model", "x-seed"))
+        if not model or not seed:
+            raise RuntimeError("the answer lacks x-model or x-seed: a proxy may have removed it")
+        return Filled(picture, model, int(seed))
 
     def fill_file(
         self, source: str | Path, target: str | Path, *, mask: str | Path | None = None, **parameters: Any
@@ -152,7 +158,7 @@ class Client:
         filled = []
         # Not the links of the job: they begin with the path of the service, which the base URL has already.
         for n in range(len(job["images"])):
-            picture = self._send("GET", f"/v1/jobs/{job['id']}/images/{n}").content
+            picture = _picture(self._send("GET", f"/v1/jobs/{job['id']}/images/{n}"))
             filled.append(Filled(picture, parameters["model"], parameters["seed"]))
         return filled
 
@@ -211,21 +217,29 @@ class Client:
                     return answer
                 answer.read()
             except httpx.TransportError:
-                if not repeatable or left == 0:
+                if not repeatable or left <= 0:
                     raise
-                wait = LOST_S
+                wait: float = LOST_S
             else:
-                if answer.status_code not in again or left == 0:
+                if answer.status_code not in again or left <= 0:
                     raise ServiceError(_problem(answer))
                 wait = _seconds(answer)
             time.sleep(wait)
             left -= 1
 
 
-def _seconds(answer: httpx.Response) -> int:
-    """Retry-After, where it is not a date."""
+def _picture(answer: httpx.Response) -> bytes:
+    """A proxy in between may answer with a page of its own and status 200, as for a login."""
+    kind = answer.headers.get("content-type", "without a content type")
+    if not kind.startswith("image/"):
+        raise RuntimeError(f"the answer is {kind}, not a picture of the service")
+    return answer.content
+
+
+def _seconds(answer: httpx.Response) -> float:
+    """Retry-After, where it is not a date: at most LONGEST_S."""
     wanted = answer.headers.get("retry-after", "")
-    return int(wanted) if wanted.isdecimal() else 1
+    return min(float(wanted), LONGEST_S) if wanted.isdecimal() else 1
 
 
 def _text(value: object) -> str:
