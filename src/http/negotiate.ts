@@ -3,6 +3,8 @@ import { OUTPUT_FORMATS, type OutputFormat } from '../image/picture.ts';
 import { Problem } from './problem.ts';
 
 const EVENTS = 'text/event-stream';
+/** Clients add it to the types of texts. The offers have no parameters, and all texts are UTF-8 anyway. */
+const CHARSET = /;\s*charset="?utf-8"?/gi;
 
 /** The representation of an answer (RFC 9110, section 3.2). */
 export interface Representation {
@@ -23,6 +25,8 @@ export function negotiate(
 ): Representation {
   const images = pictures === 1 ? (format ? [format] : OUTPUT_FORMATS).map((name) => `image/${name}`) : [];
   const offers = [...images, 'application/json', ...(events ? [EVENTS] : [])];
+  const { headers } = request.raw;
+  headers.accept = headers.accept?.replace(CHARSET, '');
   const type = request.accepts().type(offers);
   if (typeof type !== 'string') {
     const why = pictures > 1 ? ' (an image only when num_images is 1)' : '';

@@ -160,6 +160,8 @@ describe('a filled picture', () => {
     ['*/*', undefined, 'image/png'],
     ['*/*', 'jpeg', 'image/jpeg'],
     ['application/json', 'webp', 'application/json'],
+    ['application/json;charset=utf-8', undefined, 'application/json'],
+    ['application/json; charset="UTF-8", text/plain, */*', undefined, 'application/json'],
   ])('Accept %s with format %s is answered as %s', async (accept, format, type) => {
     const post = form().set('accept', accept);
     const { status, headers } = await (format ? post.field('format', format) : post);
