@@ -40,6 +40,7 @@ const CHECK_CONNECTIONS_MS = 1000;
 
 /** Response headers that pages of CORS_ORIGINS may read, besides those that every page may. */
 const EXPOSED_HEADERS = [
+  'inference-header-content-length',
   'x-ignored-parameters',
   'x-seed',
   'x-model',

@@ -1,5 +1,6 @@
 import { beforeAll, expect, test } from 'vitest';
 import { openapi } from '../../scripts/document.ts';
+import { startFakeApp } from './fake-app.ts';
 
 type Responses = Record<string, { headers: object; content?: Record<string, unknown> }>;
 let paths: Record<string, Record<string, { responses: Responses }>>;
@@ -8,6 +9,18 @@ beforeAll(async () => {
 });
 
 const statuses = (path: string, method: string) => Object.keys(paths[path][method].responses);
+
+test('every header of an answer that the document describes may be read by pages of other origins', async () => {
+  const { app, url } = await startFakeApp({ CORS_ORIGINS: 'https://page.example' });
+  const answer = await fetch(url, { headers: { origin: 'https://page.example' } });
+  await app.close();
+  const exposed = answer.headers.get('access-control-expose-headers')?.split(', ');
+  const described = Object.values(paths)
+    .flatMap((operations) => Object.values(operations))
+    .flatMap(({ responses }) => Object.values(responses))
+    .flatMap(({ headers }) => Object.keys(headers));
+  expect([...new Set(described)].filter((name) => !exposed?.includes(name))).toEqual(['www-authenticate']);
+});
 
 test('every POST may be refused because its body stalls or the service shuts down', () => {
   const posts = Object.entries(paths).flatMap(([path, { post }]) => (post ? [path] : []));
