@@ -3,7 +3,13 @@ import { EngineError } from '../engine/engine.ts';
 import { InvalidParameterError, ModelNotReadyError, TakesTooLongError } from '../generation/errors.ts';
 import { MemoryFullError } from '../image/budget.ts';
 import { PictureError } from '../image/picture.ts';
-import { IdempotencyConflictError, JobLimitError, JobStoreError, UnknownJobError } from '../jobs/job.ts';
+import {
+  IdempotencyConflictError,
+  JobLimitError,
+  JobStoreError,
+  NoPictureError,
+  UnknownJobError,
+} from '../jobs/job.ts';
 import { UnknownModelError } from '../registry/registry.ts';
 import { ModelLoadError } from '../registry/served-model.ts';
 import { QueueFullError } from '../scheduler/admission.ts';
@@ -12,14 +18,21 @@ import { validationProblem } from './validation.ts';
 
 /** Errors of Fastify and its plugins, as problems. */
 const FASTIFY_PROBLEMS: Record<string, [Slug, detail: string]> = {
-  FST_ERR_CTP_INVALID_MEDIA_TYPE: ['unsupported-media-type', 'send multipart/form-data or application/json'],
+  FST_ERR_CTP_INVALID_MEDIA_TYPE: ['unsupported-media-type', 'the path takes no body of this content type'],
   FST_ERR_CTP_EMPTY_JSON_BODY: ['invalid-request', 'the body is empty; it must be JSON'],
-  FST_ERR_CTP_INVALID_JSON_BODY: ['invalid-request', 'the body is not valid JSON'],
+  FST_ERR_CTP_INVALID_JSON_BODY: ['invalid-request', 'the body is not valid JSON, or has a member __proto__'],
   FST_ERR_CTP_INVALID_CONTENT_LENGTH: ['invalid-request', 'the body is not as long as content-length says'],
   FST_ERR_CTP_BODY_TOO_LARGE: ['upload-too-large', 'the body is larger than this service accepts'],
   FST_ERR_VALIDATION: ['invalid-request', 'the request is not valid'],
   FST_ERR_BAD_URL: ['invalid-request', 'the path is not valid'],
   FST_ERR_MAX_PARAM_LENGTH: ['not-found', 'a path parameter is too long'],
+};
+
+/** Errors of @fastify/static by their status. Others are about the request as a whole. */
+const FILE_PROBLEMS: Record<number, [Slug, detail: string]> = {
+  403: ['not-found', 'there is nothing at this path'],
+  412: ['precondition-failed', 'the file is another one than if-match or if-unmodified-since demands'],
+  416: ['range-not-satisfiable', 'the file is shorter than the range demands'],
 };
 
 const PICTURE_PROBLEMS: Record<PictureError['code'], Slug> = {
@@ -64,6 +77,7 @@ function domainProblem(error: unknown): Problem | undefined {
   if (error instanceof ModelNotReadyError)
     return new Problem('not-ready', error.message, { retryAfterS: RETRY_AFTER_S });
   if (error instanceof UnknownJobError) return new Problem('unknown-job', error.message);
+  if (error instanceof NoPictureError) return new Problem('no-such-picture', error.message);
   if (error instanceof IdempotencyConflictError) return new Problem('idempotency-conflict', error.message);
   if (error instanceof JobStoreError)
     return new Problem('not-ready', error.message, { retryAfterS: RETRY_AFTER_S });
@@ -91,7 +105,7 @@ function fastifyProblem({
   message,
 }: Partial<FastifyError>): Problem | undefined {
   if (validation) return validationProblem(validation);
-  const mapped = FASTIFY_PROBLEMS[code ?? ''];
+  const mapped = FASTIFY_PROBLEMS[code ?? ''] ?? FILE_PROBLEMS[statusCode ?? 0];
   if (mapped) return new Problem(...mapped);
   if (statusCode === undefined || statusCode < 400 || statusCode >= 500) return undefined;
   return new Problem('invalid-request', message ?? 'the request is not valid');

@@ -135,7 +135,7 @@ export interface JobQueue {
   get(id: string): Promise<Job>;
   /** An owner's jobs, newest first. */
   list(filter: JobFilter): Promise<Job[]>;
-  /** Its nth picture. Rejects with UnknownJobError as well when there is none (yet), and with MemoryFullError. */
+  /** Its nth picture. Rejects with NoPictureError when there is none (yet), and with MemoryFullError. */
   image(id: string, n: number): Promise<JobPicture>;
   /** Cancels a job that waits or runs, at its next step; deletes one that has ended. */
   cancel(id: string): Promise<Job>;
@@ -200,6 +200,14 @@ export class UnknownJobError extends Error {
 /** The same message in each of those cases: a client cannot find out which ids others have. */
 export const noSuchJob = (id: string) =>
   new UnknownJobError(`there is no job ${id || 'without an id'}; finished jobs are deleted after a while`);
+
+/** The job has no picture with this index, or not yet. */
+export class NoPictureError extends Error {
+  override name = 'NoPictureError';
+  constructor({ id, status, images }: Pick<Job, 'id' | 'status' | 'images'>) {
+    super(`job ${id} is ${status} and has ${images} pictures`);
+  }
+}
 
 /** The same Idempotency-Key came with another request. */
 export class IdempotencyConflictError extends Error {

@@ -19,10 +19,10 @@ import {
   type JobResult,
   JobStoreError,
   lastEvent,
+  NoPictureError,
   noSuchJob,
   ownedKey,
   RESULT_BYTES,
-  UnknownJobError,
 } from './job.ts';
 import { JobIndex } from './job-index.ts';
 import { JobNotifier } from './notifier.ts';
@@ -150,8 +150,7 @@ export class MemoryJobQueue implements JobQueue {
   async image(id: string, n: number): Promise<JobPicture> {
     const { job, result } = this.#find(id);
     const file = result?.files[n];
-    if (!result || !file)
-      throw new UnknownJobError(`job ${id} is ${job.status} and has ${job.images} pictures`);
+    if (!result || !file) throw new NoPictureError(job);
     return { file, mediaType: result.mediaType, release: () => {} }; // kept anyway, however many are sent it
   }
 

@@ -105,7 +105,7 @@ describe('fields', () => {
   test.each([
     ['steps', '0'],
     ['steps', '2.5'],
-    ['steps', '1e3'],
+    ['steps', '1e9'],
     ['steps', ' 5'],
     ['steps', 'many'],
     ['seed', '-1'],
@@ -164,6 +164,15 @@ describe('fields', () => {
     expectProblem(await json({ ...fine, prompt: 'a cat' }), 400, 'invalid-request', '#/prompt');
     expectProblem(await json({ image: '', mask: '' }), 400, 'unreadable-picture', '#/image');
     expectProblem(await post('/v1/sample').send({ steps: 0, seed: -1 }), 400, 'invalid-request', '#/seed');
+  });
+
+  test('a reserved name of a field is named as the cause', async () => {
+    for (const name of ['constructor', '__proto__', 'toString']) {
+      const detail = expectProblem(await form().field(name, '1'), 400, 'invalid-request');
+      expect(detail).toContain('reserved name');
+    }
+    const json = post().set('content-type', 'application/json').send('{"__proto__": {}}');
+    expect(expectProblem(await json, 400, 'invalid-request')).toContain('__proto__');
   });
 
   test('timesteps out of range', async () => {

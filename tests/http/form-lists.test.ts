@@ -23,6 +23,7 @@ async function diffuse(fields: [name: string, value: string][]) {
 
 test.each<[string, [string, string][]]>([
   ['separated by commas', [['timesteps', '1, 20,99']]],
+  ['in any notation of numbers', [['timesteps', '1e0, +2.E+1, 990e-1']]],
   ['in a field each', ['1', '20', '99'].map((item) => ['timesteps[]', item])],
   [
     'in both ways',
@@ -39,6 +40,11 @@ test.each<[string, [string, string][]]>([
 test('too many items of a list are refused', async () => {
   const { status, errors } = await diffuse(Array.from({ length: 17 }, () => ['timesteps[]', '1']));
   expect([status, errors?.[0].pointer]).toEqual([400, '#/timesteps']);
+});
+
+test.each(['e1', '.', '1e', '+', '0x1', '1_0', '--1'])('%s is no number', async (text) => {
+  const { status, errors } = await diffuse([['seed', text]]);
+  expect([status, errors?.[0].pointer]).toEqual([400, '#/seed']);
 });
 
 test('a field that is no list may be sent once', async () => {

@@ -96,6 +96,21 @@ test('invalid requests are refused at once', async () => {
   }
 });
 
+test('a picture that a job does not have (yet) is not a job that does not exist', async () => {
+  const { body: job } = await post({ task: 'sample', steps: 300, num_images: 4 });
+  const early = await get(`/v1/jobs/${job.id}/images/0`);
+  expect([early.status, early.body.type]).toEqual([404, '/problems/no-such-picture']);
+  await request(service.url).delete(`/v1/jobs/${job.id}`);
+});
+
+test('an id may be written in capitals', async () => {
+  const { body } = await post({ task: 'sample', steps: 1 });
+  await ended(body.id);
+  const path = `/v1/jobs/${body.id.toUpperCase()}`;
+  for (const each of [path, `${path}/events`, `${path}/images/0`]) expect((await get(each)).status).toBe(200);
+  expect((await request(service.url).delete(path)).body.id).toBe(body.id);
+});
+
 test('jobs wait if the queue is full, are refused with 429 beyond the limit, and leave when cancelled', async () => {
   const created = await Promise.all(
     Array.from({ length: 30 }, (_, seed) => post({ task: 'sample', steps: 300, num_images: 4, seed })),

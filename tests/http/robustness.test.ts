@@ -179,6 +179,32 @@ describe('problems before a route is reached', () => {
     expect([answer.status, answer.headers.get('allow')]).toEqual([405, 'GET, HEAD']);
   });
 
+  test.each([
+    ['a range past the end of a file', { range: 'bytes=99999999-' }, 416, 'range-not-satisfiable'],
+    ['a file that is another one by now', { 'if-match': '"x"' }, 412, 'precondition-failed'],
+  ])('%s', async (_what, headers, status, slug) => {
+    const answer = await fetch(`${service.url}/docs/static/index.css`, { headers });
+    const { type } = (await answer.json()) as { type: string };
+    expect([answer.status, type]).toEqual([status, `/problems/${slug}`]);
+  });
+
+  test('a path out of a folder of files is not found', async () => {
+    const path = 'GET /docs/static/%2e%2e/index.html HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n';
+    expect(await raw(path)).toMatch(/^HTTP\/1.1 404 .*\/problems\/not-found/s);
+  });
+
+  test('the methods of a path with a trailing slash, which has GET too', async () => {
+    const answer = await fetch(`${service.url}/docs/`, { method: 'POST' });
+    expect([answer.status, answer.headers.get('allow')]).toEqual([405, 'HEAD, GET']);
+  });
+
+  test('a body of a type that no parser knows, on a path that takes none: no type is asked for', async () => {
+    const init = { method: 'DELETE', body: 'x', headers: { 'content-type': 'text/plain' } };
+    const answer = await fetch(`${service.url}/v1/jobs/${crypto.randomUUID()}`, init);
+    const { detail } = (await answer.json()) as { detail: string };
+    expect([answer.status, detail]).toEqual([415, 'the path takes no body of this content type']);
+  });
+
   test('HEAD of a stream of events, which would follow the job without a client', async () => {
     const { body: job } = await request(service.url).post('/v1/jobs').send({ task: 'sample', steps: 1 });
     const answer = await fetch(service.url + job.events, { method: 'HEAD' });

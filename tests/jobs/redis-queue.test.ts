@@ -11,6 +11,7 @@ import {
   type JobRequest,
   type JobResult,
   JobStoreError,
+  NoPictureError,
   UnknownJobError,
 } from '../../src/jobs/job.ts';
 import { RedisJobQueue, type RedisQueueOptions } from '../../src/jobs/redis/queue.ts';
@@ -162,7 +163,7 @@ describe.skipIf(!hasRedis)('jobs on Redis', () => {
     for (const queue of [a, b]) {
       const { file, mediaType } = await queue.image(job.id, 0);
       expect([Buffer.from(file), mediaType]).toEqual([Buffer.alloc(10, 7), 'image/png']);
-      await expect(queue.image(job.id, 1)).rejects.toThrow(UnknownJobError);
+      await expect(queue.image(job.id, 1)).rejects.toThrow(NoPictureError);
       expect((await queue.list({ limit: 5 })).map(({ id }) => id)).toEqual([job.id]);
     }
   });

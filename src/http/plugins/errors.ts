@@ -40,7 +40,9 @@ export default fp(function errors(
 
   function nowhere(request: FastifyRequest, reply: FastifyReply): Problem {
     const path = request.url.split('?')[0];
-    const known = [...new Set(routes.flatMap(({ method, pattern }) => (pattern.test(path) ? method : [])))];
+    const methods = routes.flatMap(({ method, pattern }) => (pattern.test(path) ? method : []));
+    // Of some routes, such as /docs/, Fastify announces HEAD alone.
+    const known = [...new Set(methods.includes('HEAD') ? [...methods, 'GET'] : methods)];
     const documents = config.DOCS ? `; see ${request.pathPrefix}/docs` : '';
     if (known.length === 0) return new Problem('not-found', `there is no ${path}${documents}`);
     reply.header('allow', known.join(', '));

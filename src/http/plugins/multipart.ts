@@ -104,7 +104,13 @@ declare module 'fastify' {
 
 function formProblem(error: unknown, { files, fields }: FormLimits): Problem {
   if (error instanceof Problem) return error;
-  if ((error as { statusCode?: number }).statusCode === 413) {
+  const { code, statusCode } = error as { code?: string; statusCode?: number };
+  if (code === 'FST_PROTO_VIOLATION')
+    return new Problem(
+      'invalid-request',
+      'a field of the form has a reserved name, such as constructor or __proto__',
+    );
+  if (statusCode === 413) {
     const parts = files + fields;
     return new Problem(
       'upload-too-large',
@@ -120,7 +126,8 @@ const BOOLEANS = new Map([
 ]);
 /** Items of a list that are read: more than any schema allows, so that validation refuses the field. */
 const MAX_ITEMS = 64;
-const NUMBER = /^-?\d+(\.\d+)?$/;
+/** As JSON has them, and as languages print or read them: 1e-05, .5, 5., +7. */
+const NUMBER = /^[+-]?(\d+(\.\d*)?|\.\d+)(e[+-]?\d+)?$/i;
 
 const isList = (field: z.ZodType | undefined) => field !== undefined && jsonType(field) === 'array';
 

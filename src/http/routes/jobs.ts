@@ -214,7 +214,7 @@ export default async function jobRoutes(app: FastifyInstance, dependencies: Depe
             description: 'The picture',
             content: pictureContent,
           },
-          ...apiProblems('unknown-job', 'invalid-request', 'memory-full', 'not-ready'),
+          ...apiProblems('unknown-job', 'no-such-picture', 'invalid-request', 'memory-full', 'not-ready'),
         },
       },
     },
@@ -269,7 +269,8 @@ export default async function jobRoutes(app: FastifyInstance, dependencies: Depe
   );
 
   /** The job of the path. Another client's job is answered like one that does not exist. */
-  async function own({ params: { id }, apiKey }: FastifyRequest<{ Params: { id: string } }>): Promise<Job> {
+  async function own({ params, apiKey }: FastifyRequest<{ Params: { id: string } }>): Promise<Job> {
+    const id = params.id.toLowerCase(); // some clients write UUIDs in capitals
     if (!UUID.safeParse(id).success) throw noSuchJob(id); // it could name another key of Redis, such as the events of a job
     const job = await jobs.get(id);
     if (job.owner === apiKey?.name) return job;

@@ -13,9 +13,9 @@ import {
   type JobQueueOptions,
   type JobRequest,
   type JobReservation,
+  NoPictureError,
   noSuchJob,
   RESULT_BYTES,
-  UnknownJobError,
 } from '../job.ts';
 import { JobNotifier } from '../notifier.ts';
 import { Loads } from '../room.ts';
@@ -146,7 +146,7 @@ export class RedisJobQueue implements JobQueue {
   }
 
   async image(id: string, n: number): Promise<JobPicture> {
-    const { status, images } = await this.get(id);
+    const job = await this.get(id);
     const store = this.#requestStore;
     const bytes = await this.#ask(() => store.imageBytes(id, n));
     // Each client has a copy of its own. A picture of a replica with more memory can be sent too, alone.
@@ -155,7 +155,7 @@ export class RedisJobQueue implements JobQueue {
       const mediaType = await this.#ask(() => store.mediaType(id));
       const file = await this.#ask(() => store.image(id, n));
       if (file) return { file, mediaType, release };
-      throw new UnknownJobError(`job ${id} is ${status} and has ${images} pictures`);
+      throw new NoPictureError(job);
     } catch (error) {
       release();
       throw error;
