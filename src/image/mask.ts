@@ -186,8 +186,7 @@ export function measureHole(mask: Mask): { box: Box; fraction: number } {
 }
 
 function howToPaint({ transparent }: Mask): string {
-  const paint =
-    'paint it white (128 or more) in the mask, or omit the mask and make it transparent in the image';
+  const paint = 'paint it white (128 or more) in the mask';
   return transparent
     ? `${paint}. Transparent pixels of the mask are kept; if they are the hole, as in masks for the OpenAI API, make them white and all others black`
     : paint;

@@ -81,6 +81,7 @@ describe('files', () => {
       .png()
       .toBuffer();
     const detail = expectProblem(await form({ mask: openAi }), 400, 'empty-mask', '#/mask');
+    expect(detail).not.toContain('in the image'); // not every API takes a picture without a mask
     expect(detail).toMatch(/OpenAI/);
     expect(detail).not.toMatch(/undefined/);
     expectProblem(await post().attach('image', image, 'i.png'), 400, 'empty-mask', '#/mask');
