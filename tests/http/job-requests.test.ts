@@ -40,6 +40,15 @@ test('seed and version are fixed when the job is made', async () => {
   expect(body.parameters).toMatchObject({ model: 'fake@1', seed: expect.any(Number) });
 });
 
+test('a job that draws a picture takes no parameters of fills, except their defaults', async () => {
+  const defaults = { strategy: 'auto', padding: null, mask_grow: 0, mask_blur: 0, metadata: 'strip' };
+  expect((await post({ task: 'sample', ...defaults })).status).toBe(202);
+  const given = { strategy: 'crop', padding: 0, mask_grow: 40, mask_blur: 1, metadata: 'keep' };
+  const { status, body } = await post({ task: 'sample', ...given });
+  const pointers = body.errors.map(({ pointer }: { pointer: string }) => pointer);
+  expect([status, pointers]).toEqual([400, Object.keys(given).map((name) => `#/${name}`)]);
+});
+
 test.each(['png', 'jpeg', 'webp'])('a job in %s gives its pictures as that', async (format) => {
   const { body } = await post({ task: 'sample', format, num_images: 2 });
   const { images } = await ended(body.id);

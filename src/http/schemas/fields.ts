@@ -122,8 +122,8 @@ export const sampling = {
     .meta({ description: 'Weight of the request while the service is busy' }),
 };
 
-export const inpainting = {
-  ...sampling,
+/** How a hole is filled. */
+export const filling = {
   strategy: z
     .enum(STRATEGIES)
     .default('auto')
@@ -162,5 +162,6 @@ export const inpainting = {
         'EXIF of the image, such as camera, time and place (GPS): `keep` copies it into the answer, without thumbnail and ' +
         'maker note, up to 64 kB. Density, ICC profile and colour chunks of a PNG are always kept',
     }),
-  ...output,
 };
+
+export const inpainting = { ...sampling, ...filling, ...output };

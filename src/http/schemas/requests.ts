@@ -3,6 +3,7 @@ import {
   base64Picture,
   EXAMPLE_PICTURE,
   filePart,
+  filling,
   inpainting,
   model,
   output,
@@ -30,11 +31,19 @@ export type InpaintBody = z.output<typeof inpaintForm>;
 export const sampleJson = request('SampleJson', z.strictObject({ ...sampling, ...output }), { seed: 7 });
 export type SampleBody = z.output<typeof sampleJson>;
 
-/** The same rule as JSON Schema, which generators of clients pass over. */
-const NEEDS_IMAGE = {
+/** What only a job that fills takes, and the values of what is absent and has a default. */
+const FILLS_ONLY = ['image', 'mask', ...Object.keys(filling)] as const;
+const DEFAULTS: Record<string, unknown> = z.object(filling).parse({});
+
+/** The rules of a job as JSON Schema, which generators of clients pass over. */
+const RULES = {
   if: { properties: { task: { const: 'sample' } }, required: ['task'] },
   // biome-ignore lint/suspicious/noThenProperty: a keyword of JSON Schema
-  then: { properties: { image: false, mask: false } },
+  then: {
+    properties: Object.fromEntries(
+      FILLS_ONLY.map((name) => [name, name in DEFAULTS && { const: DEFAULTS[name] }]),
+    ),
+  },
   else: { required: ['image'] },
 };
 
@@ -45,7 +54,7 @@ function hasNoLogin(url: string): boolean {
   return `${username}${password}` === '';
 }
 
-/** A job is a request of either task. Pictures that the task does not use are refused. */
+/** A job is a request of either task. What the task does not use is refused, except for a default that is sent. */
 function jobBody<Picture extends z.ZodType<Buffer>>(picture: Picture) {
   return z
     .strictObject({
@@ -66,19 +75,17 @@ function jobBody<Picture extends z.ZodType<Buffer>>(picture: Picture) {
       ...inpainting,
     })
     .superRefine((body, context) => {
-      const { task, image, mask } = body;
-      if (task === 'inpaint' && !image) {
-        context.addIssue({ code: 'custom', path: ['image'], message: 'an inpainting job needs an image' });
+      const refuse = (name: string, message: string) =>
+        context.addIssue({ code: 'custom', path: [name], message });
+      if (body.task === 'inpaint') {
+        if (!body.image) refuse('image', 'an inpainting job needs an image');
+        return;
       }
-      if (task === 'sample' && (image || mask)) {
-        context.addIssue({
-          code: 'custom',
-          path: [image ? 'image' : 'mask'],
-          message: 'a sampling job takes no picture',
-        });
-      }
+      const given: Record<string, unknown> = body;
+      for (const name of FILLS_ONLY)
+        if (given[name] !== DEFAULTS[name]) refuse(name, `a sampling job takes no ${name}`);
     })
-    .meta(NEEDS_IMAGE);
+    .meta(RULES);
 }
 export const jobJson = request('JobJson', jobBody(base64Picture), { image: EXAMPLE_PICTURE, seed: 7 });
 export const jobForm = request('JobForm', jobBody(filePart));

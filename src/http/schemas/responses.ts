@@ -172,9 +172,10 @@ export const job = response(
     created_at: z.iso.datetime(),
     started_at: z.iso.datetime().optional(),
     finished_at: z.iso.datetime().optional(),
-    parameters: z
-      .record(z.string(), z.unknown())
-      .meta({ description: 'The parameters as sent, with seed and model version filled in' }),
+    parameters: z.record(z.string(), z.unknown()).meta({
+      description:
+        'The parameters that were sent, and the defaults of others. The model has its version; a seed that was not sent has been drawn',
+    }),
     error: problem.optional(),
     images: z.array(z.string()).meta({
       description: 'Addresses of the pictures of the job',
