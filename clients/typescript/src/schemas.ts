@@ -158,11 +158,8 @@ export interface components {
             sampler?: "ddpm" | "ddim" | "dpmpp_2m";
             /** @description Text: this service draws what fits the picture. Has no effect */
             prompt?: string;
-            /**
-             * @description Has no effect; `steps` sets the quality
-             * @enum {string}
-             */
-            quality?: "auto" | "low" | "medium" | "high" | "xhigh" | "max" | "standard" | "hd";
+            /** @description Has no effect; `steps` sets the quality */
+            quality?: string;
             /** @description Identifier of an end user. Has no effect */
             user?: string;
             /**
@@ -273,11 +270,8 @@ export interface components {
             sampler?: "ddpm" | "ddim" | "dpmpp_2m";
             /** @description Text: this service draws what fits the picture. Has no effect */
             prompt?: string;
-            /**
-             * @description Has no effect; `steps` sets the quality
-             * @enum {string}
-             */
-            quality?: "auto" | "low" | "medium" | "high" | "xhigh" | "max" | "standard" | "hd";
+            /** @description Has no effect; `steps` sets the quality */
+            quality?: string;
             /** @description Identifier of an end user. Has no effect */
             user?: string;
             /**
@@ -365,11 +359,8 @@ export interface components {
             sampler?: "ddpm" | "ddim" | "dpmpp_2m";
             /** @description Text: this service draws what fits the picture. Has no effect */
             prompt?: string;
-            /**
-             * @description Has no effect; `steps` sets the quality
-             * @enum {string}
-             */
-            quality?: "auto" | "low" | "medium" | "high" | "xhigh" | "max" | "standard" | "hd";
+            /** @description Has no effect; `steps` sets the quality */
+            quality?: string;
             /** @description Identifier of an end user. Has no effect */
             user?: string;
             /**
@@ -448,11 +439,8 @@ export interface components {
             sampler?: "ddpm" | "ddim" | "dpmpp_2m";
             /** @description Text: this service draws what fits the picture. Has no effect */
             prompt?: string;
-            /**
-             * @description Has no effect; `steps` sets the quality
-             * @enum {string}
-             */
-            quality?: "auto" | "low" | "medium" | "high" | "xhigh" | "max" | "standard" | "hd";
+            /** @description Has no effect; `steps` sets the quality */
+            quality?: string;
             /** @description Identifier of an end user. Has no effect */
             user?: string;
         };
@@ -1218,7 +1206,7 @@ export interface components {
             started_at?: string;
             /** Format: date-time */
             finished_at?: string;
-            /** @description The parameters as sent, with seed and model version filled in */
+            /** @description The parameters that were sent, and the defaults of others. The model has its version; a seed that was not sent has been drawn */
             parameters: {
                 [key: string]: unknown;
             };

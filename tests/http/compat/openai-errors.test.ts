@@ -1,3 +1,4 @@
+import request from 'supertest';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { startFakeApp } from '../fake-app.ts';
 
@@ -18,7 +19,12 @@ async function refusal(body: object) {
 }
 
 test('an error of quality names quality', async () => {
-  expect(await refusal({ quality: 'ultra' })).toMatchObject({ status: 400, param: 'quality' });
+  expect(await refusal({ quality: 7 })).toMatchObject({ status: 400, param: 'quality' });
+});
+
+test('a quality that OpenAI does not have has no effect either, and is answered as auto', async () => {
+  const { body } = await request(service.url).post('/v1/images/generations').send({ quality: 'ultra' });
+  expect(body).toMatchObject({ quality: 'auto', data: [{}] });
 });
 
 test('what takes too much memory is named: the size, or the number of pictures', async () => {

@@ -24,6 +24,9 @@ const NO_TOKENS = {
   input_tokens_details: { text_tokens: 0, image_tokens: 0 },
 };
 
+/** The qualities that OpenAI's clients know. An answer has no other one: not every client could read it. */
+const QUALITIES = ['low', 'medium', 'high', 'xhigh', 'max', 'standard', 'hd'];
+
 const now = () => Math.floor(Date.now() / 1000);
 
 /** What every answer and event says about its pictures. */
@@ -33,8 +36,8 @@ class Described {
   readonly quality: string;
   readonly background: string;
 
-  constructor({ quality = 'auto', background = 'auto' }: Wanted) {
-    this.quality = quality;
+  constructor({ quality = '', background = 'auto' }: Wanted) {
+    this.quality = QUALITIES.includes(quality) ? quality : 'auto';
     this.background = background;
   }
 }

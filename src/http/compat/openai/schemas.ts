@@ -13,10 +13,7 @@ const ignored = (what: string) =>
 /** Parameters that have no effect. Any others are accepted too. */
 const without = {
   prompt: ignored('Text: this service draws what fits the picture'),
-  quality: z
-    .enum(['auto', 'low', 'medium', 'high', 'xhigh', 'max', 'standard', 'hd'])
-    .optional()
-    .meta({ description: 'Has no effect; `steps` sets the quality' }),
+  quality: z.string().optional().meta({ description: 'Has no effect; `steps` sets the quality' }),
   user: ignored('Identifier of an end user'),
 };
 
