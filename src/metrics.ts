@@ -26,7 +26,7 @@ export function createMetrics() {
     }),
     disconnects: new Counter({
       name: 'ddpm_inpaint_client_disconnects_total',
-      help: 'Clients that disconnected before their response was complete',
+      help: 'Clients that disconnected, or stopped reading, before their response was complete',
       registers,
     }),
     connectionsRefused: new Counter({

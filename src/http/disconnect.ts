@@ -1,4 +1,4 @@
-import type { FastifyReply } from 'fastify';
+import type { FastifyReply, FastifyRequest } from 'fastify';
 
 /** The client disconnected: there is nobody to answer. */
 export class DisconnectedError extends Error {
@@ -19,6 +19,12 @@ export function disconnectSignal({ raw }: FastifyReply): AbortSignal {
   else raw.once('close', leave);
   return controller.signal;
 }
+
+/**
+ * Whether an answer that has finished was handed to the operating system. Node also emits 'finish' when the connection is
+ * destroyed while the answer waits to be written: because the client left, or read nothing for SEND_TIMEOUT_MS.
+ */
+export const isDelivered = ({ raw }: FastifyRequest): boolean => !raw.socket.destroyed;
 
 /** Calls back when the answer has been sent, or the client has disconnected: until then the answer is in memory. */
 export function whenSent({ raw }: FastifyReply, callback: () => void): void {

@@ -1,6 +1,6 @@
 import { once } from 'node:events';
 import { createConnection } from 'node:net';
-import { afterEach, beforeEach, expect, test } from 'vitest';
+import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import { maskOf } from '../helpers/app.ts';
 import { metric } from '../helpers/metric.ts';
 import { noise, raw } from '../image/make.ts';
@@ -8,7 +8,7 @@ import { startFakeApp } from './fake-app.ts';
 
 let service: Awaited<ReturnType<typeof startFakeApp>>;
 beforeEach(async () => {
-  service = await startFakeApp();
+  service = await startFakeApp({ SEND_TIMEOUT_MS: '1000' });
 });
 afterEach(() => service.app.close());
 
@@ -37,4 +37,25 @@ test('the pictures of an answer count as memory until the client has read it, or
   expect(await held()).toBeGreaterThan(0);
   socket.destroy();
   await expect.poll(held).toBe(0);
+});
+
+test.each([
+  ['the client leaves', true],
+  ['the client no longer reads', false],
+])('an answer that is not delivered because %s does not count as one', async (_why, leaves) => {
+  const { registry, metrics, log } = service;
+  // Some 10 MB, sent at once: more than the socket buffers of both sides hold.
+  vi.spyOn(registry, 'list').mockReturnValue(Array(4000).fill(registry.get()));
+  const socket = createConnection({ port: service.port, host: '127.0.0.1' });
+  socket.on('error', () => {}); // the service may close the connection with a reset
+  socket.write('GET /v1/models HTTP/1.1\r\nhost: x\r\n\r\n');
+  await once(socket, 'data');
+  socket.pause();
+  if (leaves) socket.destroy();
+  const lines = () => log.filter(({ route }) => route === '/v1/models');
+  await expect.poll(lines, { timeout: 5000 }).toHaveLength(1);
+  expect(lines()[0].msg).toBe('GET /v1/models client disconnected');
+  expect((await metrics.disconnects.get()).values[0].value).toBe(1);
+  expect((await metrics.httpRequests.get()).values).toEqual([]);
+  socket.destroy();
 });

@@ -4,6 +4,7 @@ import { openMetricsContentType, Registry } from 'prom-client';
 import { LOSS_CAUSES } from '../../engine/worker-process.ts';
 import { pictureBudget } from '../../image/budget.ts';
 import type { Dependencies } from '../dependencies.ts';
+import { isDelivered } from '../disconnect.ts';
 import { problems, text } from '../openapi.ts';
 
 /**
@@ -21,6 +22,7 @@ function asOpenMetrics(registry: Registry): Registry {
 export default fp(async function metricsPlugin(app: FastifyInstance, dependencies: Dependencies) {
   const { config, metrics } = dependencies;
   app.addHook('onResponse', async (request, reply) => {
+    if (!isDelivered(request)) return; // requests.ts counts the disconnect
     // The route's pattern, not the path: every path would be a time series of its own.
     const route = request.routeOptions.url ?? 'unknown';
     const { method } = request;

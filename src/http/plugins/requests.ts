@@ -5,6 +5,7 @@ import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import fp from 'fastify-plugin';
 import type { Metrics } from '../../metrics.ts';
 import { endRequest, inContext, startRequest } from '../../tracing.ts';
+import { isDelivered } from '../disconnect.ts';
 import { Problem } from '../problem.ts';
 
 const SAFE_ID = /^[\w.:-]{1,128}$/;
@@ -56,9 +57,9 @@ export default fp(async function requests(app: FastifyInstance, { metrics }: { m
     // On the response, from the start: an upload that is cut short never reaches a handler.
     reply.raw.once('close', () => {
       if (reply.raw.writableFinished) return;
-      if (reply.refusedWith) request.logFields.problem = reply.refusedWith.slug;
-      else metrics.disconnects.inc();
-      logRequest(request, reply, reply.refusedWith?.status);
+      const { refusedWith } = reply;
+      if (refusedWith) request.logFields.problem = refusedWith.slug;
+      end(request, reply, refusedWith?.status);
     });
     if (request.headers.host === undefined && request.raw.httpVersion === '1.1')
       throw new Problem('invalid-request', 'the request has no Host header');
@@ -68,10 +69,17 @@ export default fp(async function requests(app: FastifyInstance, { metrics }: { m
     if (request.tracing) inContext(request.tracing.context, done);
     else done();
   });
-  app.addHook('onResponse', async (request, reply) => logRequest(request, reply, reply.statusCode));
+  app.addHook('onResponse', async (request, reply) =>
+    end(request, reply, isDelivered(request) ? reply.statusCode : undefined),
+  );
+
+  /** @param status undefined if the client disconnected before its response was complete */
+  function end(request: FastifyRequest, reply: FastifyReply, status: number | undefined) {
+    if (status === undefined) metrics.disconnects.inc();
+    logRequest(request, reply, status);
+  }
 });
 
-/** @param status undefined if the client disconnected before its response was complete */
 function logRequest(request: FastifyRequest, reply: FastifyReply, status: number | undefined) {
   const { method, url, routeOptions, apiKey, logFields, tracing } = request;
   const path = url.split('?')[0];
