@@ -1,3 +1,4 @@
+import { swapsAxes } from './exif.ts';
 import type { InputFormat } from './format.ts';
 import type { PictureHeader } from './header.ts';
 import { headChunks, type PngChunk } from './png.ts';
@@ -18,9 +19,14 @@ const PHYS_LARGEST = 2 ** 31 - 1;
 
 /**
  * The density that a file states: in the pHYs chunk of a PNG, the JFIF header of a JPEG, or else in tags of EXIF or TIFF.
- * undefined if it states none.
+ * undefined if it states none. That of the picture after EXIF orientation is applied.
  */
 export function readDensity(file: Buffer, format: InputFormat, header: PictureHeader): Density | undefined {
+  const stored = storedDensity(file, format, header);
+  return stored && swapsAxes(header.orientation) ? { ...stored, x: stored.y, y: stored.x } : stored;
+}
+
+function storedDensity(file: Buffer, format: InputFormat, header: PictureHeader): Density | undefined {
   if (format === 'png') {
     const data = headChunks(file, ['pHYs'])[0]?.data;
     if (data?.length !== 9) return undefined;

@@ -4,6 +4,8 @@ import type { Size } from './picture.ts';
 const WIDTH = [0x0100, 0xa002];
 const HEIGHT = [0x0101, 0xa003];
 const ORIENTATION = 0x0112;
+const X_RESOLUTION = 0x011a;
+const Y_RESOLUTION = 0x011b;
 const EXIF_IFD = 0x8769;
 const MAKER_NOTE = 0x927c;
 /** Where a thumbnail lies, and how long it is, in bytes: compressed, or in strips. */
@@ -16,16 +18,21 @@ const THUMBNAIL = [
 const TYPE_BYTES = [0, 1, 1, 2, 4, 8, 1, 1, 2, 4, 8, 4, 8];
 const SHORT = 3;
 const LONG = 4;
+const RATIONAL = 5;
+const RATIONAL_BYTES = TYPE_BYTES[RATIONAL];
 const ENTRY_BYTES = 12;
 const HEADER = 'Exif\0\0';
 
 /** The largest block that a JPEG segment can hold. */
 const MAX_BYTES = 0xffff - 2 - HEADER.length;
 
+/** Whether applying an EXIF orientation, 1 to 8, exchanges rows and columns. */
+export const swapsAxes = (orientation = 1): boolean => orientation > 4;
+
 /**
  * A copy of an EXIF block (a TIFF structure, with or without its header) that fits a changed picture: orientation 1, the
- * given size, and without the thumbnail and the maker note, which can contain the picture as it was before. undefined if
- * the block is larger than 64 kB or cannot be read.
+ * given size, the resolutions of its new axes, and without the thumbnail and the maker note, which can contain the picture
+ * as it was before. undefined if the block is larger than 64 kB or cannot be read.
  */
 export function cleanExif(block: Uint8Array, size: Size): Buffer | undefined {
   const given = Buffer.from(block);
@@ -66,6 +73,7 @@ class Editor {
   run() {
     const first = this.#uint32(4);
     const { entries, next } = this.#directory(first);
+    this.#swapResolutions(entries);
     this.#update(entries);
     const sub = entries.find(({ tag }) => tag === EXIF_IFD);
     if (sub) this.#update(this.#directory(this.#uint32(sub.at)).entries);
@@ -73,6 +81,18 @@ class Editor {
     if (thumbnails === 0) return;
     this.#eraseThumbnail(this.#directory(thumbnails).entries);
     this.#write(next, 4, 0);
+  }
+
+  /** If the picture's axes are swapped. Call it before the orientation is changed. */
+  #swapResolutions(entries: Entry[]) {
+    const value = (wanted: number, expected: number) =>
+      entries.find(({ tag, type, count }) => tag === wanted && type === expected && count === 1);
+    const orientation = value(ORIENTATION, SHORT);
+    const [x, y] = [value(X_RESOLUTION, RATIONAL), value(Y_RESOLUTION, RATIONAL)];
+    if (!orientation || !swapsAxes(this.#uint16(orientation.at)) || !x || !y) return;
+    const first = Buffer.from(this.#tiff.subarray(x.at, x.at + RATIONAL_BYTES));
+    this.#tiff.copy(this.#tiff, x.at, y.at, y.at + RATIONAL_BYTES);
+    first.copy(this.#tiff, y.at);
   }
 
   #update(entries: Entry[]) {

@@ -22,6 +22,7 @@ export type PictureHeader = Pick<
   | 'depth'
   | 'icc'
   | 'exif'
+  | 'orientation'
   | 'density'
   | 'resolutionUnit'
 >;
@@ -99,7 +100,7 @@ export async function headerOf(
   const exceeded = exceededLimit({ width, height }, limits);
   if (exceeded)
     throw new PictureError(field, 'too-large', `${field} is ${width} x ${height} pixels; ${exceeded}`);
-  const { hasAlpha, space, depth, icc, exif, density, resolutionUnit } = metadata;
+  const { hasAlpha, space, depth, icc, exif, orientation, density, resolutionUnit } = metadata;
   if (keepsValues(metadata) && !['uchar', 'ushort'].includes(depth))
     throw new PictureError(
       field,
@@ -115,6 +116,7 @@ export async function headerOf(
     depth,
     icc,
     exif,
+    orientation,
     density,
     resolutionUnit,
   };

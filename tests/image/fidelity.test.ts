@@ -140,6 +140,21 @@ describe('density', () => {
     expect(jfifOf(await filled(jpeg, 'jpeg'))).toBeUndefined();
   });
 
+  test.each([
+    1, 3, 4, 5, 6, 7, 8,
+  ])('is that of the axes of the picture as shown, orientation %i', async (orientation) => {
+    const picture = raw(noise(32, 24, 3)).withMetadata({ orientation });
+    const png = withPngChunks(await barePng(picture.clone()), pngChunk('pHYs', phys(11_811, 5_906, 1)));
+    const bare = await picture.jpeg().toBuffer();
+    const jpeg = Buffer.concat([bare.subarray(0, 2), jfif(1, 300, 150), bare.subarray(2)]);
+    const turned = orientation > 4;
+    for (const file of [png, jpeg]) {
+      const shown = turned ? phys(5_906, 11_811, 1) : phys(11_811, 5_906, 1);
+      expect(physOf(await filled(file, 'png'))).toEqual([shown]);
+      expect(jfifOf(await filled(file, 'jpeg'))).toEqual(turned ? [1, 150, 300] : [1, 300, 150]);
+    }
+  });
+
   test('of EXIF and of TIFF is kept', async () => {
     const picture = raw(noise(32, 24, 3)).withDensity(300);
     for (const file of [await picture.clone().jpeg().toBuffer(), await picture.clone().tiff().toBuffer()]) {
@@ -300,7 +315,7 @@ describe('EXIF', () => {
       .toBuffer();
   });
 
-  /** IFD0: orientation 6, EXIF and GPS directories. IFD1: a thumbnail. */
+  /** IFD0: orientation 6, 300 x 150 pixels per inch, EXIF and GPS directories. IFD1: a thumbnail. */
   function block(little: boolean): Buffer {
     const tiff = Buffer.alloc(400);
     const put16 = (at: number, value: number) =>
@@ -326,12 +341,14 @@ describe('EXIF', () => {
       8,
       [
         [0x0112, 3, 1, 6],
-        [0x8769, 4, 1, 60],
+        [0x011a, 5, 1, 184],
+        [0x011b, 5, 1, 192],
+        [0x8769, 4, 1, 320],
         [0x8825, 4, 1, 110],
       ],
       150,
     );
-    directory(60, [
+    directory(320, [
       [0x927c, 7, NOTE.length, 200],
       [0xa002, 4, 1, 9999],
       [0xa003, 3, 1, 9999],
@@ -344,6 +361,7 @@ describe('EXIF', () => {
       [0x0201, 4, 1, 300],
       [0x0202, 4, 1, THUMBNAIL.length],
     ]);
+    for (const [i, number] of [300, 1, 150, 1].entries()) put32(184 + 4 * i, number);
     tiff.write(NOTE, 200);
     tiff.write('2026:11:25\0', 240);
     tiff.write(THUMBNAIL, 300);
@@ -373,8 +391,9 @@ describe('EXIF', () => {
     const tiff = exif.subarray(exif.indexOf(little ? 'II' : 'MM'));
     const read = (at: number, bytes: 2 | 4) =>
       little ? tiff.readUIntLE(at, bytes) : tiff.readUIntBE(at, bytes);
-    expect([read(82, 4), read(94, 2)]).toEqual([24, 32]); // pixel dimensions
-    expect(read(8 + 2 + 3 * 12, 4)).toBe(0); // no second directory
+    expect([read(342, 4), read(354, 2)]).toEqual([24, 32]); // pixel dimensions
+    expect([184, 188, 192, 196].map((at) => read(at, 4))).toEqual([150, 1, 300, 1]); // pixels per inch
+    expect(read(8 + 2 + 5 * 12, 4)).toBe(0); // no second directory
     expect(await decode(result)).toMatchObject({ width: 24, height: 32 });
   });
 
