@@ -23,14 +23,12 @@ interface Stage {
 /** What a request takes, over all of its images. */
 export function workOf(prepared: PreparedRequest): Work {
   const { numImages, steps } = prepared.parameters;
-  const { card } = prepared.model;
   if (!('input' in prepared)) {
     const { start } = prepared;
     return ofWholePictures(numImages, start ? stepsOf(steps, start.strength) : steps);
   }
-  const { region, input } = prepared;
-  if (region.strategy !== 'windows')
-    return ofWholePictures(numImages, input.hole.fraction < 1 ? evaluationsOfFill(card, steps) : steps);
+  const { region } = prepared;
+  if (region.strategy !== 'windows') return ofWholePictures(numImages, region.evaluations);
   const windowsOf = ({ levels }: PlannedStage) =>
     levels.reduce((sum, { level }) => sum + level.windows.length, 0);
   return ofStages(

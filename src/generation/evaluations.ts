@@ -2,9 +2,17 @@ import type { ModelCard } from '../model/card.ts';
 import { InvalidParameterError } from './errors.ts';
 import { repaintEvaluations } from './trajectories/repaint.ts';
 
-/** Evaluations of the base network for one fill at the model's resolution, in `steps` steps. */
-export function evaluationsOfFill({ conditioning, sampling }: ModelCard, steps: number): number {
-  return conditioning === 'none' ? repaintEvaluations(steps, sampling.resampling) : steps;
+/**
+ * Evaluations of the base network for one fill at the model's resolution, in `steps` steps.
+ *
+ * @param isKnown whether a pixel is known there: RePaint does not resample where none is
+ */
+export function evaluationsOfFill(
+  { conditioning, sampling }: ModelCard,
+  steps: number,
+  isKnown = true,
+): number {
+  return conditioning === 'none' && isKnown ? repaintEvaluations(steps, sampling.resampling) : steps;
 }
 
 /** Throws InvalidParameterError where an image takes more evaluations than `max`, the setting MAX_EVALUATIONS. */

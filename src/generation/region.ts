@@ -1,6 +1,7 @@
-import type { Box, Mask, Picture } from '../image/picture.ts';
+import { type Box, type Mask, type Picture, square } from '../image/picture.ts';
+import { hasKnown } from '../image/region.ts';
 import type { Plan } from '../image/regions/plan.ts';
-import { planRegions } from '../image/threads.ts';
+import { maskToTensor, planRegions } from '../image/threads.ts';
 import type { ServedModel } from '../registry/served-model.ts';
 import { InvalidParameterError } from './errors.ts';
 import { assertEvaluations, evaluationsOfFill } from './evaluations.ts';
@@ -8,7 +9,15 @@ import type { HoledPicture, InpaintParameters } from './types.ts';
 import { networksOf } from './windows.ts';
 
 /** How a hole is brought to the size of the network's pictures. */
-export type Region = { strategy: 'windows'; plan: Plan } | { strategy: 'crop' | 'resize'; box: Box };
+export type Region = { strategy: 'windows'; plan: Plan } | WholeRegion;
+
+/** A box of the picture that is brought to the model's resolution. */
+interface WholeRegion {
+  strategy: 'crop' | 'resize';
+  box: Box;
+  /** Evaluations for an image. */
+  evaluations: number;
+}
 
 /** An unconditional model is shown a picture up to this many times its resolution whole: context matters more than sharpness. */
 const WHOLE_UP_TO = 4;
@@ -51,9 +60,11 @@ export async function chooseRegion(
       plan: await planWindows(model, mask, hole.box, parameters, maxEvaluations),
     };
   }
-  const { steps } = parameters;
-  assertEvaluations(hole.fraction < 1 ? evaluationsOfFill(card, steps) : steps, maxEvaluations);
-  return wholeRegion(picture, hole.box, card.resolution, parameters);
+  const region = wholeRegion(picture, hole.box, card.resolution, parameters);
+  const isKnown = conditional || hasKnown(await maskToTensor(mask, region.box, square(card.resolution)));
+  const evaluations = evaluationsOfFill(card, parameters.steps, isKnown);
+  assertEvaluations(evaluations, maxEvaluations);
+  return { ...region, evaluations };
 }
 
 async function planWindows(
@@ -85,7 +96,7 @@ export function wholeRegion(
   hole: Box,
   resolution: number,
   { strategy, padding }: Pick<InpaintParameters, 'strategy' | 'padding'>,
-): { strategy: 'crop' | 'resize'; box: Box } {
+): Pick<WholeRegion, 'strategy' | 'box'> {
   const { width, height } = picture;
   const long = Math.max(width, height);
   const whole = long <= WHOLE_UP_TO * resolution && long / Math.min(width, height) <= SQUASH;

@@ -52,6 +52,9 @@ export function maskToTensor(mask: Mask, box: Box, { width, height }: Size): Flo
   return tensor;
 }
 
+/** Whether a mask's tensor, 1 in the hole and 0 elsewhere, has a known pixel. */
+export const hasKnown = (tensor: Float32Array): boolean => tensor.includes(0);
+
 /**
  * Converts [3, height, width] to a picture, the inverse of pictureToTensor. Values outside -1..1 are clipped.
  *

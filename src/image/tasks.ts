@@ -42,6 +42,7 @@ export const tasks = {
   measureHole: async (mask: Mask) => measureHole(mask),
   pictureToTensor,
   knownRegion,
+  maskToTensor: async (...args: Parameters<typeof maskToTensor>) => maskToTensor(...args),
   planRegions: async (...args: Parameters<typeof planRegions>) => planRegions(...args),
   levelPixels: async (...args: Parameters<typeof levelPixels>) => levelPixels(...args),
   composite: compositeFills,

@@ -180,6 +180,7 @@ function offload<
     | 'measureHole'
     | 'pictureToTensor'
     | 'knownRegion'
+    | 'maskToTensor'
     | 'planRegions',
 >(name: Name, isTiny: (...args: Parameters<Tasks[Name]>) => boolean = () => true) {
   return (...args: Parameters<Tasks[Name]>): ReturnType<Tasks[Name]> => {
@@ -199,6 +200,7 @@ export const knownRegion = offload(
   'knownRegion',
   (_picture, _hole, _box, resolution) => resolution ** 2 <= TINY_PIXELS,
 );
+export const maskToTensor = offload('maskToTensor', (_mask, _box, size) => pixelsOf(size) <= TINY_PIXELS);
 /** The windows of a thin picture extend beyond it, and have many more pixels. */
 export const planRegions = offload('planRegions', () => false);
 

@@ -1,6 +1,12 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { wholeRegion } from '../../src/generation/region.ts';
+import { chooseRegion, wholeRegion } from '../../src/generation/region.ts';
+import { createTrajectory } from '../../src/generation/trajectories/create.ts';
+import type { InpaintParameters } from '../../src/generation/types.ts';
+import { specifyWhole } from '../../src/generation/whole.ts';
+import { holed } from '../helpers/holed.ts';
+import { FakeRegistry } from '../http/fake-app.ts';
+import { maskOf, noise } from '../image/make.ts';
 
 const R = 64;
 const whole = (width: number, height: number) => ({ left: 0, top: 0, width, height });
@@ -81,4 +87,26 @@ test('a crop lies within the picture, contains the hole, and is square if the pi
       },
     ),
   );
+});
+
+test.each<[string, Pick<InpaintParameters, 'strategy' | 'padding'>, boolean]>([
+  ['a crop that is all hole', { strategy: 'crop', padding: 0 }, false],
+  // 42 x 42 pixels become 8 x 8, each of which overlaps the hole.
+  ['a crop with less context than a pixel of the model', { strategy: 'crop', padding: 1 }, false],
+  ['a crop with context', { strategy: 'crop', padding: 20 }, true],
+  ['the whole picture', { strategy: 'resize' }, true],
+])('the evaluations of RePaint are those of its trajectory: %s', async (_, choice, resampled) => {
+  const served = new FakeRegistry().get();
+  const model = { ...served, card: { ...served.card, conditioning: 'none' as const } };
+  const inHole = (at: number) => at >= 30 && at < 70;
+  const input = holed(
+    noise(100, 100, 3),
+    maskOf(100, 100, (x, y) => inHole(x) && inHole(y)),
+  );
+  const parameters = { seed: 1, numImages: 1, sampler: 'ddim' as const, steps: 20, eta: 0 };
+  const region = await chooseRegion(model, input, { ...choice, steps: 20 }, 50);
+  if (region.strategy === 'windows') throw new Error('RePaint has no windows');
+  const { specs } = await specifyWhole(model, input, region.box, parameters);
+  expect(region.evaluations).toBe(createTrajectory(specs[0]).total);
+  expect(region.evaluations).toBe(resampled ? 50 : 20);
 });

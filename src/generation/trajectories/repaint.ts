@@ -2,6 +2,7 @@ import { qSample } from '../../diffusion/forward.ts';
 import { gaussian } from '../../diffusion/noise.ts';
 import { estimateOf, type Sampler, type SamplerState } from '../../diffusion/samplers/sampler.ts';
 import type { Schedule } from '../../diffusion/schedule.ts';
+import { hasKnown } from '../../image/region.ts';
 import type { Trajectory } from '../../scheduler/trajectory.ts';
 import { type Conditioning, merged, type NoiseLevel, noiseLevel, wholeFill } from './conditional.ts';
 import { noisyShown, shrunk } from './shown.ts';
@@ -54,8 +55,8 @@ export class RepaintTrajectory implements Trajectory {
     this.#schedule = schedule;
     this.#conditioning = conditioning;
     this.#key = { seed, candidate };
-    const isKnown = conditioning.mask.some((inHole) => inHole === 0);
-    this.#plan = repaintPlan(sampler.timesteps.length, isKnown ? resampling : { jump: 1, times: 1 });
+    const jumps = hasKnown(conditioning.mask) ? resampling : { jump: 1, times: 1 };
+    this.#plan = repaintPlan(sampler.timesteps.length, jumps);
     this.#state = { step: 0, x: noised(this.#noise()) };
     this.#seen = this.#state;
     this.#estimate = this.#state.x;
