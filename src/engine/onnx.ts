@@ -5,7 +5,7 @@ import { type Batch, DeviceError, EngineError, NETWORK_NAMES, type NetworkName }
 import { gpuInUse } from './gpu.ts';
 import { isLarge } from './large.ts';
 import { byTimestep } from './mixed-precision.ts';
-import { inputLength, type NetworkShape, type NetworkSpec, type Networks } from './network.ts';
+import type { NetworkShape, NetworkSpec, Networks } from './network.ts';
 import { explainProviderError, type GpuDevice, PROVIDERS } from './onnx-providers.ts';
 
 /** Loads a version's networks in onnxruntime. Rejects with EngineError when a file or the device cannot be used. */
@@ -26,13 +26,6 @@ async function loadOnCpu(spec: NetworkSpec): Promise<Networks> {
       const { int8 } = shape;
       if (!int8) return below;
       const above = await loadFileOnCpu(spec, shape, int8.file);
-      const row = {
-        network: 'base',
-        rows: 1,
-        x: new Float32Array(inputLength(shape)),
-        t: new Float32Array(1),
-      } as const;
-      for (const exclusive of [false, true]) await above(row, exclusive); // memory plans; warmUp() evaluates t = 0 alone
       return (batch, exclusive) =>
         byTimestep(
           batch,

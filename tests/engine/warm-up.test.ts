@@ -1,4 +1,4 @@
-import { describe, expect, test } from 'vitest';
+import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import type { Batch, DeviceName, NetworkName } from '../../src/engine/engine.ts';
 import { inputLength, type NetworkSpec, type Networks, outputLength } from '../../src/engine/network.ts';
 import { measureBestBatch, warmUp } from '../../src/engine/warm-up.ts';
@@ -16,15 +16,28 @@ const TWO: NetworkSpec = { ...SPEC, networks: { ...SPEC.networks, refiner: REFIN
 
 type Evaluation = [name: NetworkName, rows: number, exclusive: boolean];
 
-/** Networks that predict zeros at once. `evaluations` keeps what was evaluated. */
-function fakeNetworks(spec: NetworkSpec, { software = false } = {}) {
+/** The time that performance.now() gives, in milliseconds. */
+let clock = 0;
+beforeEach(() => {
+  clock = 1000;
+  vi.spyOn(performance, 'now').mockImplementation(() => clock);
+});
+afterEach(() => vi.restoreAllMocks());
+
+/** Networks that predict zeros, after `ms` milliseconds by the clock. `evaluations` keeps what was evaluated. */
+function fakeNetworks(
+  spec: NetworkSpec,
+  { software = false, ms = (_batch: Batch, _exclusive: boolean): number => 0 } = {},
+) {
   const evaluations: Evaluation[] = [];
   const networks: Networks = {
     networks: spec.networks.refiner ? ['base', 'refiner'] : ['base'],
     deviceName: 'fake',
     software,
     precision: 'fp32',
-    async evaluate({ network, rows, x }, exclusive) {
+    async evaluate(batch, exclusive) {
+      const { network, rows, x } = batch;
+      clock += ms(batch, exclusive);
       evaluations.push([network, rows, exclusive]);
       const shape = spec.networks[network] ?? REFINER;
       expect(x).toHaveLength(rows * inputLength(shape));
@@ -105,6 +118,58 @@ describe('the warm-up', () => {
   });
 });
 
+describe('the seconds of a row', () => {
+  test('on a CPU: the shortest evaluation that is not exclusive', async () => {
+    const times = [900, 60, 40, 30, 50];
+    const { networks } = fakeNetworks(SPEC, {
+      ms: (_, exclusive) => (exclusive ? 10 : (times.shift() ?? 0)),
+    });
+    expect((await warmUp(networks, SPEC)).rowSeconds).toEqual({ base: 0.03 });
+    expect(times).toEqual([]);
+  });
+
+  test.each([
+    [199, 5],
+    [200, 2],
+  ])('on a CPU: evaluations of %i ms are %i, with the first', async (ms, expected) => {
+    const { networks, evaluations } = fakeNetworks(SPEC, { ms: () => ms });
+    await warmUp(networks, SPEC);
+    expect(evaluations.filter(([, , exclusive]) => !exclusive)).toHaveLength(expected);
+  });
+
+  test('on a GPU: the time of an evaluation divided by its rows', async () => {
+    const { networks } = fakeNetworks(TWO, {
+      ms: ({ network, rows }) => (network === 'base' ? 16 : 32) + 4 * rows,
+    });
+    const { rowSeconds } = await warmUp(networks, { ...TWO, device: 'cuda', maxBatch: 4 });
+    expect(rowSeconds).toEqual({ base: 0.008, refiner: 0.012 });
+  });
+
+  test('with an int8 variant: the mean of both number formats', async () => {
+    const { base } = SPEC.networks;
+    const spec = { ...SPEC, networks: { base: { ...base, int8: { file: 'int8.onnx', fromTimestep: 300 } } } };
+    const { networks } = fakeNetworks(spec, {
+      ms: ({ t }) => t.reduce((sum, each) => sum + (each < 300 ? 40 : 20), 0),
+    });
+    expect((await warmUp(networks, spec)).rowSeconds).toEqual({ base: 0.03 });
+  });
+});
+
+test.each([
+  [1, /^a batch of 1 failed \(no memory\)$/],
+  [6, /^a batch of 6 failed \(no memory\): set MAX_BATCH to 3 or less$/],
+  [7, /^a batch of 7 failed \(no memory\): set MAX_BATCH to 3 or less$/],
+])('a failure at %i rows says so, and which size to set', async (most, message) => {
+  const { networks } = fakeNetworks(SPEC, {
+    ms: ({ rows }) => {
+      if (rows === most) throw new Error('no memory');
+      return 0;
+    },
+  });
+  const spec: NetworkSpec = { ...SPEC, device: 'cuda', maxBatch: most };
+  await expect(warmUp(networks, spec)).rejects.toThrow(message);
+});
+
 describe("a GPU's best batch size", () => {
   /** A GPU on which `rows` rows take `overheadMs` and `rowMs` for each; every evaluation with `isBusy` takes 20 times that. */
   const measure = (
@@ -121,6 +186,15 @@ describe("a GPU's best batch size", () => {
     expect(await measure(30, 10)).toBe(8);
     expect(await measure(1000, 0.1)).toBe(1); // longer than one evaluation may take
     expect(await measure(100, 0.1)).toBe(64); // the largest that is tried
+  });
+
+  test.each([
+    ['the cost of a row falls to 0.85', 3, 7, 2],
+    ['it falls less', 3, 7.1, 1],
+    ['the larger batch takes 500 ms', 300, 100, 2],
+    ['it takes longer', 301, 100, 1],
+  ])('doubles or not where %s', async (_, overheadMs, rowMs, expected) => {
+    expect(await measure(overheadMs, rowMs)).toBe(expected);
   });
 
   test('is the same when other work slows some of the evaluations down', async () => {
