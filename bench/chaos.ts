@@ -26,6 +26,7 @@ interface JobAnswer {
 const redis = await RedisServer.start();
 const ports = [0, 1, 2].map((n) => FIRST_PORT + n);
 const replicas = new Map<number, ChildProcess>();
+process.once('exit', killAll); // however this process ends
 for (const port of ports) start(port);
 await Promise.all(ports.map(ready));
 
@@ -85,10 +86,14 @@ for (const { status, error } of [...jobs.values()].filter(({ status }) => status
   console.log(status, JSON.stringify(error));
 console.log(`pictures that differ from those requested directly with the same seed: ${different}`);
 
-for (const child of replicas.values()) child.kill('SIGKILL');
+killAll();
 await redis.remove();
 const good = statuses.succeeded === JOBS && results === JOBS && new Set(ids).size === JOBS && different === 0;
 process.exit(good ? 0 : 1);
+
+function killAll() {
+  for (const child of replicas.values()) child.kill('SIGKILL');
+}
 
 function start(port: number) {
   const env = {

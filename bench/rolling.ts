@@ -25,6 +25,7 @@ const [front, ...ports] = [0, 1, 2].map((n) => FIRST_PORT + n);
 const folder = await mkdtemp(join(tmpdir(), 'ddpm-rolling-'));
 const redis = await RedisServer.start();
 const replicas = new Map<number, ChildProcess>();
+process.once('exit', killAll); // however this process ends
 for (const port of ports) start(port);
 await Promise.all(ports.map(ready));
 const nginx = await startNginx();
@@ -65,6 +66,10 @@ console.log(
 );
 console.log(lost.length === 0 ? 'no request was lost' : `LOST: ${JSON.stringify(Object.fromEntries(lost))}`);
 process.exit(lost.length === 0 && unclean === 0 ? 0 : 1);
+
+function killAll() {
+  for (const child of replicas.values()) child.kill('SIGKILL');
+}
 
 function start(port: number) {
   const env = {
@@ -122,6 +127,7 @@ async function startNginx(): Promise<ChildProcess> {
   const child = spawn('nginx', ['-c', file, '-g', 'daemon off;'], {
     stdio: ['ignore', 'inherit', 'inherit'],
   });
+  process.once('exit', () => child.kill('SIGTERM')); // its workers would outlive SIGKILL
   while (!(await fetch(`http://127.0.0.1:${front}/health/live`).catch(() => undefined))?.ok) await sleep(100);
   return child;
 }

@@ -30,6 +30,7 @@ export class RedisServer {
 
   private constructor(port: number) {
     this.url = `redis://127.0.0.1:${port}`;
+    process.once('exit', this.#discard); // however this process ends
   }
 
   async start() {
@@ -61,8 +62,14 @@ export class RedisServer {
 
   async remove() {
     await this.stop('SIGKILL');
-    rmSync(this.#dir, { recursive: true, force: true });
+    process.off('exit', this.#discard);
+    this.#discard();
   }
+
+  readonly #discard = () => {
+    this.#process?.kill('SIGKILL');
+    rmSync(this.#dir, { recursive: true, force: true });
+  };
 }
 
 async function freePort(): Promise<number> {
