@@ -1,5 +1,8 @@
+import type { Page } from 'playwright-core';
 import { describe, expect, test } from 'vitest';
+import { encodePicture } from '../../src/image/encode.ts';
 import { hasChromium } from '../helpers/browser.ts';
+import { noise } from '../image/make.ts';
 import { drag, FACE, openFile, status, usePages } from './open.ts';
 
 describe.skipIf(!hasChromium)('errors on the page', () => {
@@ -54,19 +57,30 @@ describe.skipIf(!hasChromium)('errors on the page', () => {
       .toEqual(['Default', 'new@1']);
   });
 
-  test('go with “Reset settings”, and so does text that is no number', async () => {
+  test.each<[string, (page: Page) => Promise<unknown>]>([
+    ['“Reset settings”', (page) => page.click('#reset')],
+    [
+      'a picture that has settings',
+      async (page) => {
+        const metadata = { seed: 5, steps: 3 };
+        const buffer = await encodePicture(noise(64, 64, 3), { format: 'png', metadata });
+        await openFile(page, { name: 'filled.png', mimeType: 'image/png', buffer });
+        await expect.poll(() => page.inputValue('[name=steps]')).toBe('3');
+      },
+    ],
+  ])('go with %s, and so does text that is no number', async (_, replace) => {
     const page = await pages.open();
     await openFile(page, FACE);
     await page.click('#details summary');
-    const steps = page.locator('[name=steps]');
-    const isUnreadable = () => steps.evaluate((input) => (input as HTMLInputElement).validity.badInput);
-    await steps.pressSequentially('1e');
+    const padding = page.locator('[name=padding]');
+    const isUnreadable = () => padding.evaluate((input) => (input as HTMLInputElement).validity.badInput);
+    await padding.pressSequentially('1e');
     expect(await isUnreadable()).toBe(true);
     await page.click('#fill');
-    await expect.poll(() => page.textContent('#error-steps')).toMatch(/^Steps must be/);
-    await page.click('#reset');
+    await expect.poll(() => page.textContent('#error-padding')).toMatch(/^Padding must be/);
+    await replace(page);
     await expect.poll(isUnreadable).toBe(false);
-    expect(await page.textContent('#error-steps')).toBe('');
+    expect(await page.textContent('#error-padding')).toBe('');
   });
 
   test('are in sight when an example of the lesson cannot be loaded', async () => {

@@ -140,6 +140,7 @@ export class Opening {
       Math.max(Number(store.state.settings.num_images) || 1, Number(candidate) + 1),
     );
     const { picture } = store.state.document ?? {};
+    settle(this.#app, ...(Object.keys(NO_SETTINGS) as (keyof Settings)[]));
     if (picture && settings.mask_blur === String(defaultFeather(picture))) settings.mask_blur = ''; // not for the next picture
     store.set({
       settings,

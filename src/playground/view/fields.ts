@@ -92,14 +92,16 @@ function numberInput({ min, max, step = '1', label }: NumberField): HTMLInputEle
 export function renderFields(state: State, before: State): void {
   const form = byId<HTMLFormElement>('panel');
   if (state.models !== before.models) renderModels(state.models);
-  // The value of text that is no number is '' too, as if the field were empty.
-  const isReset = state.settings === NO_SETTINGS && before.settings !== NO_SETTINGS;
+  // Reset, or those of a picture that was opened. The value of text that is no number is '' too, as if the field were empty.
+  const areReplaced =
+    state.settings !== before.settings &&
+    (state.settings === NO_SETTINGS || state.document !== before.document);
   for (const [name, value] of Object.entries(state.settings)) {
     const input = form.elements.namedItem(name);
     if (input instanceof HTMLSelectElement && ![...input.options].some((option) => option.value === value))
       input.add(new Option(value, value)); // a model that is not served any more: it is shown, rather than nothing
     if (input instanceof HTMLInputElement || input instanceof HTMLSelectElement)
-      if (isReset || (input.value !== value && (document.activeElement !== input || value === '')))
+      if (areReplaced || (input.value !== value && (document.activeElement !== input || value === '')))
         input.value = value;
   }
   const defaults = chosenModel(state)?.card.defaults;
