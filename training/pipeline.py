@@ -6,12 +6,14 @@
 
 If the version in service has a refiner, the new one needs one too: --refiner takes that of a version, or a checkpoint.
 Unknown options are passed to train.py. The pipeline stops at the first step that fails; running the same command again resumes
-the training from its last checkpoint. A version that the gate or the check refuses stays in models/.candidates/, which the service ignores.
+the training from its last checkpoint. A version that the gate or the check refuses stays in models/.candidates/, which the service ignores; an
+interrupted pipeline removes its version from there, and the next run exports it again under the same number.
 """
 
 import argparse
 import os
 import shlex
+import shutil
 import signal
 import subprocess
 import sys
@@ -120,10 +122,14 @@ def main():
         pictures = ["--data", data] if args.data else []  # or each checkpoint names its own: a refiner may have other pictures
         of = ["--checkpoint", run / "last.pt", *pictures, *photos, *terms, *refiner]
         step(python, "export.py", *of, "--out", candidates, "--version", version)
-        step(python, "evaluate.py", candidate, "--data", data, *measured, "--out", run / "eval", "--no-sheet", "--write-card")
-        step(python, "gate.py", candidate, "--models", models)
-        step("npm", "run", "--silent", "check-model", "--", candidate)
-        step(python, "register.py", candidate, "--models", models)
+        try:
+            step(python, "evaluate.py", candidate, "--data", data, *measured, "--out", run / "eval", "--no-sheet", "--write-card")
+            step(python, "gate.py", candidate, "--models", models)
+            step("npm", "run", "--silent", "check-model", "--", candidate)
+            step(python, "register.py", candidate, "--models", models)
+        except KeyboardInterrupt:
+            shutil.rmtree(candidate, ignore_errors=True)  # it would take its number from the next run
+            raise
     except KeyboardInterrupt as stopped:
         raise SystemExit("stopped; run the same command to resume") from stopped
     promote = ["npm", "run", "--silent", "promote", "--", f"{model_id}@{version}"]

@@ -115,6 +115,29 @@ def test_a_refiner_may_have_other_pictures_than_the_base(tmp_path, pictures, mon
         pipeline.main()
 
 
+@pytest.mark.parametrize(
+    ("interrupted", "stays"),
+    [("train.py", True), ("export.py", True), ("evaluate.py", False), ("gate.py", False), ("check-model", False), (None, True)],
+)
+def test_an_interrupted_pipeline_leaves_no_candidate_of_its_own(tmp_path, monkeypatch, interrupted, stays):
+    (tmp_path / "toy.toml").write_text(CONFIG.format(steps=2))
+    candidate = tmp_path / "models" / ".candidates" / "toy" / "1"
+
+    def step(*command, **_):
+        if interrupted in command:
+            # Until this pipeline has exported it, a candidate of this name is another pipeline's.
+            candidate.mkdir(parents=True, exist_ok=True)
+            raise KeyboardInterrupt
+        if "export.py" in command:
+            candidate.mkdir(parents=True)
+
+    monkeypatch.setattr(pipeline, "step", step)
+    monkeypatch.setattr(sys, "argv", ["pipeline.py", str(tmp_path / "toy.toml"), "--models", str(tmp_path / "models")])
+    with pytest.raises(SystemExit, match="run the same command to resume") if interrupted else contextlib.nullcontext():
+        pipeline.main()
+    assert candidate.exists() == stays
+
+
 GIVEN = {"faces": None, "candidates": None, "candidate_steps": None}
 
 
