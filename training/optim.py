@@ -1,4 +1,4 @@
-"""Muon for the weights inside the network, AdamW for the rest."""
+"""Muon for the weights inside the network, AdamW for the rest, and the learning rate of both."""
 
 from collections import defaultdict
 
@@ -72,3 +72,11 @@ def optimisers(model: nn.Module, muon_lr: float, adam_lr: float) -> list[torch.o
 
 def _inside(name: str, p: nn.Parameter) -> bool:
     return p.ndim >= 2 and not name.startswith(("stem", "head", "time")) and ".emb." not in name
+
+
+def learning_rate(step: int, progress: float, train: dict) -> float:
+    """Factor for the learning rate, 0..1: linear warm-up, constant, then linear decay to 0.
+
+    progress: share of the training that is done, 0..1; train: the [train] section.
+    """
+    return min(1.0, (step + 1) / max(train["warmup"], 1), max(0.0, 1 - progress) / max(train["decay"], 1e-9))

@@ -30,7 +30,7 @@ from batches import Sources
 from config import load_config
 from data import digest
 from files import replacing
-from optim import fast_bf16, optimisers
+from optim import fast_bf16, learning_rate, optimisers
 from sheet import plot
 from stages import STAGES
 from workers import drawn
@@ -62,14 +62,6 @@ def with_variances(weights: dict, wanted: dict) -> dict:
             padded[name] = torch.zeros_like(wanted[name], device="cpu")
             padded[name][: len(weights[name])] = weights[name]
     return padded
-
-
-def learning_rate(step: int, progress: float, train: dict) -> float:
-    """Factor for the learning rate, 0..1: linear warm-up, constant, then linear decay to 0.
-
-    progress: share of the training that is done, 0..1; train: the [train] section.
-    """
-    return min(1.0, (step + 1) / max(train["warmup"], 1), max(0.0, 1 - progress) / max(train["decay"], 1e-9))
 
 
 class Ema:

@@ -16,7 +16,7 @@ from safetensors.torch import load_file
 import export
 import train
 from batches import Sources, batch_at, zoomed
-from optim import orthogonalise
+from optim import learning_rate, orthogonalise
 from sheet import plot
 from training_log import summary
 
@@ -163,7 +163,7 @@ def test_a_torn_last_line_of_the_log_is_left_out(tmp_path):
 
 def test_learning_rate_warms_up_holds_and_falls_to_zero():
     config = {"warmup": 10, "decay": 0.3}
-    rates = [train.learning_rate(step, step / 100, config) for step in range(101)]
+    rates = [learning_rate(step, step / 100, config) for step in range(101)]
     assert rates[0] == pytest.approx(0.1) and rates[9:71] == [1.0] * 62
     assert rates[85] == pytest.approx(0.5) and rates[100] == 0
 
@@ -275,7 +275,7 @@ def test_fewer_pictures_than_a_batch_are_refused_with_a_sentence(tmp_path, pictu
 
 
 def test_a_warm_up_of_no_steps_begins_with_the_full_learning_rate():
-    assert train.learning_rate(0, 0, {"warmup": 0, "decay": 0}) == 1
+    assert learning_rate(0, 0, {"warmup": 0, "decay": 0}) == 1
 
 
 def taught(tmp_path: Path, pictures: Path, stage: str, section: str) -> tuple[dict, dict, dict]:
