@@ -2,11 +2,10 @@
 
 Two kinds of sources are supported:
 - a folder with `manifest.csv` (columns file, archive, identity, split) and the tar archives that it names;
-- any folder of pictures: centre-cropped to squares, every 50th kept for testing, every 50th for validation.
+- any folder of pictures: centre-cropped to squares. A picture's identity is the hash of its file, and one identity in 50 is for testing.
 
-Splits: `train`; `test`, only for the metrics in a model card; `validation`, for the loss curve and for choices
-during training. With a manifest, the validation split consists of the training identities in one of 64 hash buckets, or of one of
-them where the bucket is empty.
+Splits: `train`; `test`, only for the metrics in a model card; `validation`, one training identity in 64, for the loss curve and for
+choices. Hashes of the identities choose them (see held_out), so a picture keeps its split when others are added or moved.
 """
 
 import csv
@@ -28,9 +27,9 @@ CACHE = Path(__file__).parent / ".cache"
 SUFFIXES = {".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff"}
 COLUMNS = ("file", "archive", "identity", "split")
 SPLITS = ("train", "validation", "test")
-EVERY = 50
+TEST_BUCKETS = 50
 VALIDATION_BUCKETS = 64
-DECODING = 3  # increase it when `opened`, `_square` or the splits change: what the cache holds was made by them
+DECODING = 4  # increase it when `opened`, `_square` or the splits change: what the cache holds was made by them
 
 
 def load_faces(root: str | Path, resolution: int, split: str) -> np.ndarray:
@@ -48,9 +47,9 @@ def load_faces(root: str | Path, resolution: int, split: str) -> np.ndarray:
     cache = CACHE / f"{_fingerprint(root)}-{resolution}-{split}.npy"
     if not cache.exists():
         listed = (root / "manifest.csv").exists()
-        faces = _decode(_manifest(root, split) if listed else ((path, path) for path in _folder(root, split)), resolution)
+        faces = _decode(_manifest(root, split) if listed else ((path, path) for path, _ in _folder(root, split)), resolution)
         if len(faces) == 0:
-            few = "" if listed else f" (of {EVERY} pictures, the first is for testing and the {EVERY // 2 + 1}th for validation)"
+            few = "" if listed else " (of three pictures or more, at least one is for testing and one for validation)"
             raise FileNotFoundError(f"no {split} pictures of at least {resolution} px under {root}{few}")
         CACHE.mkdir(exist_ok=True)
         with replacing(cache) as part, part.open("wb") as f:
@@ -84,15 +83,19 @@ def digest(pictures: np.ndarray) -> str:
     return hashlib.sha256(np.ascontiguousarray(pictures)).hexdigest()
 
 
+def file_digest(path: Path) -> str:
+    """SHA-256 of a file, in hexadecimal."""
+    with path.open("rb") as f:
+        return hashlib.file_digest(f, "sha256").hexdigest()
+
+
 def _fingerprint(root: Path) -> str:
     """A hash of the names and contents of all files that load_faces reads, and of how it decodes them."""
     manifest = root / "manifest.csv"
     files = [manifest, *(root / name for name in sorted({row["archive"] for row in _rows(root)}))] if manifest.exists() else _pictures(root)
     digest = hashlib.sha256(bytes([DECODING]))
     for path in files:
-        digest.update(f"{path.relative_to(root)}\0".encode())
-        with path.open("rb") as f:
-            digest.update(hashlib.file_digest(f, "sha256").digest())
+        digest.update(f"{path.relative_to(root)}\0{file_digest(path)}".encode())
     return digest.hexdigest()[:12]
 
 
@@ -122,16 +125,16 @@ def _hash(identity: str) -> int:
     return int(hashlib.sha256(identity.encode()).hexdigest(), 16)
 
 
-def _held_out(training: set[str]) -> set[str]:
-    """The training identities for validation. Where the bucket is empty, the one with the smallest hash, if there is another to train on."""
-    bucket = {identity for identity in training if _hash(identity) % VALIDATION_BUCKETS == 0}
-    return bucket or ({min(training, key=_hash)} if len(training) > 1 else set())
+def held_out(identities: set[str], buckets: int) -> set[str]:
+    """The identities in the first of `buckets` hash buckets. Where it is empty, the one with the smallest hash, if there is another to train on."""
+    bucket = {identity for identity in identities if _hash(identity) % buckets == 0}
+    return bucket or ({min(identities, key=_hash)} if len(identities) > 1 else set())
 
 
 def identities(root: Path, split: str) -> set[str]:
-    """The identities in `split`; without a manifest, each picture has its own. Raises ValueError as load_faces does."""
+    """The identities in `split`; without a manifest, each different file has its own. Raises ValueError as load_faces does."""
     if not (root / "manifest.csv").exists():
-        return {str(path.relative_to(root)) for path in _folder(root, split)}
+        return {identity for _, identity in _folder(root, split)}
     return {row["identity"] for row in _listed(root, split)}
 
 
@@ -143,8 +146,8 @@ def _listed(root: Path, split: str) -> list[dict]:
         raise ValueError(f"{root / 'manifest.csv'}: identity {min(both)} is in both splits ({len(both)} identities are)")
     listed = [row for row in rows if row["split"] == ("test" if split == "test" else "train")]
     if split != "test":
-        held_out = _held_out(of["train"])
-        listed = [row for row in listed if (row["identity"] in held_out) == (split == "validation")]
+        validation = held_out(of["train"], VALIDATION_BUCKETS)
+        listed = [row for row in listed if (row["identity"] in validation) == (split == "validation")]
     return listed
 
 
@@ -175,11 +178,14 @@ def _pictures(root: Path) -> list[Path]:
     return sorted(p for p in root.rglob("*") if p.suffix.lower() in SUFFIXES)
 
 
-def _folder(root: Path, split: str) -> Iterator[Path]:
-    special = {0: "test", EVERY // 2: "validation"}
-    for i, path in enumerate(_pictures(root)):
-        if special.get(i % EVERY, "train") == split:
-            yield path
+def _folder(root: Path, split: str) -> list[tuple[Path, str]]:
+    """The pictures of `split`, with their identities."""
+    pictures = [(path, file_digest(path)) for path in _pictures(root)]
+    identities = {identity for _, identity in pictures}
+    test = held_out(identities, TEST_BUCKETS)
+    validation = held_out(identities - test, VALIDATION_BUCKETS)
+    of = {"test": test, "validation": validation, "train": identities - test - validation}[split]
+    return [(path, identity) for path, identity in pictures if identity in of]
 
 
 def opened(name: str | Path, file: Path | io.BytesIO) -> Image.Image:

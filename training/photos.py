@@ -4,8 +4,10 @@
 
 Each photograph is halved repeatedly, and at most --crops random squares are kept at each scale. The output has
 the layout that data.py reads (manifest.csv and a tar archive), with a photograph as the `identity`, so that no
-photograph is in two splits. Every tenth photograph is for testing. sources.csv lists each photograph with its licence, and
-export.py lists the licences in the model card. A name in brackets at the end of a licence is that of the source.
+photograph is in two splits. One photograph in ten is for testing. A hash of its file names a photograph, and chooses its split
+and its crops, so that these stay the same when photographs are added or the sources change their order. sources.csv lists each
+photograph with its licence, and export.py lists the licences in the model card. A name in brackets at the end of a licence is that
+of the source.
 """
 
 import argparse
@@ -18,10 +20,10 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from data import SUFFIXES, identities, opened
+from data import SUFFIXES, file_digest, held_out, identities, opened
 
 Image.MAX_IMAGE_PIXELS = None  # the pictures are the user's own; wallpapers exceed Pillow's default limit
-TEST_EVERY = 10
+TEST_BUCKETS = 10
 CROPS_SIDE = 256
 """Side of a crop, in pixels, unless --side says otherwise."""
 
@@ -102,13 +104,13 @@ def main():
     except ValueError as error:
         parser.error(str(error))
 
-    rng = np.random.default_rng(0)
     args.out.mkdir(parents=True, exist_ok=True)
     # Nothing replaces the old data set before all of the new one is written.
     parts = {name: args.out / f"{name}.part" for name in ("crops.tar", "sources.csv", "manifest.csv")}
     seen, listed, sources = [], [], []
     with tarfile.open(parts["crops.tar"], "w") as tar:
-        for path, licence in photographs:
+        # In the order of the hashes: which of two duplicates is kept does not depend on the order of the sources.
+        for digest, path, licence in sorted((file_digest(path), path, licence) for path, licence in photographs):
             try:
                 picture = opened(path, path)
             except ValueError as error:
@@ -117,8 +119,8 @@ def main():
             if min(picture.size) < 2 * args.side or any(np.abs(small - other).mean() < 4 for other in seen):
                 continue  # too small for two scales, or a duplicate in another size
             seen.append(small)
-            split = "test" if len(seen) % TEST_EVERY == 0 else "train"
-            sources.append((len(seen), path, licence))
+            identity, rng = digest[:16], np.random.default_rng(int(digest, 16))
+            sources.append((identity, path, licence))
             for level in scales(picture, args.side, args.largest):
                 for crop in crops(rng, level, args.side, args.crops):
                     name = f"{len(listed):06}.webp"
@@ -127,7 +129,9 @@ def main():
                     member = tarfile.TarInfo(name)
                     member.size = buffer.tell()
                     tar.addfile(member, io.BytesIO(buffer.getvalue()))
-                    listed.append((name, "crops.tar", len(seen), split))
+                    listed.append((name, "crops.tar", identity))
+    test = held_out({identity for identity, *_ in sources}, TEST_BUCKETS)
+    listed = [(*row, "test" if row[-1] in test else "train") for row in listed]
     for name, header, rows in [
         ("manifest.csv", ("file", "archive", "identity", "split"), listed),
         ("sources.csv", ("identity", "path", "licence"), sources),

@@ -25,14 +25,30 @@ def picture(value: int, size=(40, 60)) -> Image.Image:
     return Image.new("RGB", size, (value, 10, 20))
 
 
-def test_a_folder_of_pictures_is_cropped_to_squares_and_split(tmp_path):
-    for i in range(60):
-        picture(i).save(tmp_path / f"{i:03}.png")
-    picture(9, (8, 8)).save(tmp_path / "small.png")
+def test_a_folder_of_pictures_is_cropped_to_squares_and_split(tmp_path, monkeypatch):
+    for i in range(3):
+        picture(i).save(tmp_path / f"{i}.png")
+    picture(0).save(tmp_path / "copy.png")
     train, validation, test = (data.load_faces(tmp_path, 32, split) for split in ("train", "validation", "test"))
-    assert train.shape == (57, 32, 32, 3) and test.shape == (2, 32, 32, 3)
-    assert test[:, 0, 0, 0].tolist() == [0, 50] and validation[:, 0, 0, 0].tolist() == [25]
+    assert train.shape[1:] == validation.shape[1:] == test.shape[1:] == (32, 32, 3)
+    found = [set(faces[:, 0, 0, 0].tolist()) for faces in (train, validation, test)]
+    assert [len(values) for values in found] == [1, 1, 1] and set.union(*found) == {0, 1, 2}  # a copy is in the split of its original
     assert np.array_equal(data.load_faces(tmp_path, 32, "train"), train)  # from the cache
+    monkeypatch.setattr(data, "held_out", lambda *_: set())
+    picture(9, (8, 8)).save(tmp_path / "small.png")
+    assert len(data.load_faces(tmp_path, 32, "train")) == 4
+
+
+def test_a_picture_of_a_folder_keeps_its_split_when_others_are_added_or_it_is_moved(tmp_path):
+    for i in range(150):
+        picture(i).save(tmp_path / f"{i:03}.bmp")  # whose bytes do not depend on a library's version
+    before = {split: set(data.load_faces(tmp_path, 32, split)[:, 0, 0, 0].tolist()) for split in data.SPLITS}
+    assert all(before.values()) and sum(map(len, before.values())) == 150
+    picture(200).save(tmp_path / "000-added.bmp")
+    (tmp_path / "moved").mkdir()
+    (tmp_path / "100.bmp").rename(tmp_path / "moved" / "new.bmp")
+    after = {split: set(data.load_faces(tmp_path, 32, split)[:, 0, 0, 0].tolist()) - {200} for split in data.SPLITS}
+    assert after == before
 
 
 def write_manifest(root, rows, leave_out=()):
@@ -169,15 +185,16 @@ def test_two_processes_that_fill_the_cache_at_once_do_not_share_a_file(tmp_path,
     assert [path.suffix for path in data.CACHE.iterdir()] == [".npy"]
 
 
-def test_pictures_are_decoded_as_the_service_does(tmp_path):
+def test_pictures_are_decoded_as_the_service_does(tmp_path, monkeypatch):
     turned = Image.fromarray(np.repeat(np.uint8([[200] * 60] * 20 + [[10] * 60] * 20)[..., None], 3, 2))  # bright above
     exif = Image.Exif()
     exif[0x0112] = 3  # to be turned by 180 degrees
-    turned.save(tmp_path / "a.png")  # the first picture is for testing
+    monkeypatch.setattr(data, "held_out", lambda *_: set())
+    turned.save(tmp_path / "a.png")
     turned.save(tmp_path / "b.png", exif=exif)
     Image.fromarray(np.full((40, 60), 100 * 257, np.uint16)).save(tmp_path / "c.png")
-    b, c = data.load_faces(tmp_path, 40, "train")
-    assert b[[0, -1], 0, 0].tolist() == [10, 200] and (c == 100).all()
+    a, b, c = data.load_faces(tmp_path, 40, "train")
+    assert a[[0, -1], 0, 0].tolist() == [200, 10] and b[[0, -1], 0, 0].tolist() == [10, 200] and (c == 100).all()
 
 
 @pytest.mark.parametrize("kind", ["archive", "folder"])
@@ -186,15 +203,14 @@ def test_a_damaged_picture_is_named(tmp_path, monkeypatch, kind):
         monkeypatch.setattr(Image.Image, "save", lambda self, file, *_: file.write(b"no picture"))
         write_manifest(tmp_path, ROWS[:1])
     else:
-        for name in ("a.png", "b.png"):
-            picture(1).save(tmp_path / name)
+        picture(1).save(tmp_path / "b.png")
         (tmp_path / "b.png").write_bytes((tmp_path / "b.png").read_bytes()[:60])
     with pytest.raises(ValueError, match=r"b\.png.* cannot be decoded"):
         data.load_faces(tmp_path, 16, "train")
 
 
 TRAINED = [1, 2, 2, 3]
-HELD_OUT = sorted(data._held_out({str(identity) for identity in range(1000)}), key=int)[:2]
+HELD_OUT = sorted(data.held_out({str(identity) for identity in range(1000)}, data.VALIDATION_BUCKETS), key=int)[:2]
 HELD_OUT = [HELD_OUT[0], HELD_OUT[0], HELD_OUT[1]]
 
 
@@ -208,7 +224,7 @@ def test_a_few_identities_have_one_of_them_for_validation(tmp_path):
     write_manifest(tmp_path, [(f"{i}.png", "one.tar", identity, "train") for i, identity in enumerate(TRAINED)])
     split = {s: data.identities(tmp_path, s) for s in ("train", "validation")}
     assert len(split["validation"]) == 1 and split["train"] | split["validation"] == {"1", "2", "3"}
-    assert data._held_out({"1"}) == set()  # which is trained on
+    assert data.held_out({"1"}, data.VALIDATION_BUCKETS) == set()  # which is trained on
 
 
 def test_means_and_standard_deviations_do_not_depend_on_the_number_of_pictures(tmp_path, monkeypatch):
@@ -221,10 +237,11 @@ def test_means_and_standard_deviations_do_not_depend_on_the_number_of_pictures(t
 
 
 @pytest.mark.parametrize("kind", ["archive", "folder"])
-def test_the_cache_is_not_used_when_the_content_has_changed(tmp_path, kind):
+def test_the_cache_is_not_used_when_the_content_has_changed(tmp_path, monkeypatch, kind):
     if kind == "archive":
         write_manifest(tmp_path, ROWS)
     else:
+        monkeypatch.setattr(data, "held_out", lambda *_: set())
         for i in range(3):
             picture(1).save(tmp_path / f"{i}.png")
     before = data.load_faces(tmp_path, 16, "train")[0, 0, 0, 0]
@@ -232,7 +249,7 @@ def test_the_cache_is_not_used_when_the_content_has_changed(tmp_path, kind):
         write_manifest(tmp_path, [("new.png", "one.tar", 9, "test"), *ROWS])  # the same names with other pictures
         (tmp_path / "manifest.csv").write_text("file,archive,identity,split\n" + "".join(",".join(map(str, r)) + "\n" for r in ROWS))
     else:
-        picture(2).save(tmp_path / "1.png")
+        picture(2).save(tmp_path / "0.png")
     assert data.load_faces(tmp_path, 16, "train")[0, 0, 0, 0] != before
 
 
@@ -242,7 +259,7 @@ def test_missing_folders_and_pictures_and_unknown_splits_are_errors(tmp_path):
     with pytest.raises(FileNotFoundError, match="no train pictures"):
         data.load_faces(tmp_path, 32, "train")
     picture(1).save(tmp_path / "1.png")
-    with pytest.raises(FileNotFoundError, match="no validation pictures .*of 50 pictures.*the 26th for validation"):
+    with pytest.raises(FileNotFoundError, match="no validation pictures .*of three pictures or more, .* one for validation"):
         data.load_faces(tmp_path, 32, "validation")
     with pytest.raises(ValueError, match="split"):
         data.load_faces(tmp_path, 32, "all")

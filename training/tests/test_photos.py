@@ -1,5 +1,7 @@
+import csv
 import re
 import sys
+import tarfile
 
 import numpy as np
 import pytest
@@ -44,3 +46,26 @@ def test_a_data_set_is_not_replaced_before_the_new_one_is_complete(tmp_path, wal
         make(monkeypatch, out, source.format(tmp_path))
     assert re.search(message, f"{error.value} {capsys.readouterr().err}")
     assert {path.name: path.read_bytes() for path in out.iterdir()} == before
+
+
+def test_photographs_keep_their_split_and_crops_when_one_is_added_or_the_sources_change_their_order(tmp_path, monkeypatch):
+    rng = np.random.default_rng(0)
+    for i in range(32):
+        (tmp_path / str(i % 2)).mkdir(exist_ok=True)
+        Image.fromarray(rng.integers(0, 256, (64, 64, 3), dtype=np.uint8)).resize((128, 128)).save(tmp_path / str(i % 2) / f"{i}.bmp")
+    (tmp_path / "0" / "30.bmp").rename(tmp_path / "late.bmp")
+
+    def made(*sources: int) -> dict[str, tuple[str, list[bytes]]]:
+        """The split of each photograph, by its path, and the pixels of its crops."""
+        make(monkeypatch, tmp_path / "out", *(f"{tmp_path}/{source}=CC0" for source in sources))
+        tables = [list(csv.DictReader((tmp_path / "out" / name).open())) for name in ("sources.csv", "manifest.csv")]
+        with tarfile.open(tmp_path / "out" / "crops.tar") as tar:
+            crops = {member.name: tar.extractfile(member).read() for member in tar}
+        rows = {photo["path"]: [row for row in tables[1] if row["identity"] == photo["identity"]] for photo in tables[0]}
+        return {path: (of[0]["split"], [crops[row["file"]] for row in of]) for path, of in rows.items()}
+
+    before = made(0, 1)
+    assert len(before) == 31 and {split for split, _ in before.values()} == {"train", "test"}
+    (tmp_path / "late.bmp").rename(tmp_path / "0" / "30.bmp")
+    after = made(1, 0)
+    assert len(after) == 32 and {path: after[path] for path in before} == before
