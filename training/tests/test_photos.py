@@ -48,12 +48,14 @@ def test_a_data_set_is_not_replaced_before_the_new_one_is_complete(tmp_path, wal
     assert {path.name: path.read_bytes() for path in out.iterdir()} == before
 
 
-def test_photographs_keep_their_split_and_crops_when_one_is_added_or_the_sources_change_their_order(tmp_path, monkeypatch):
+def test_photographs_keep_their_split_and_crops_when_others_are_added_or_the_sources_change_their_order(tmp_path, monkeypatch):
     rng = np.random.default_rng(0)
     for i in range(32):
         (tmp_path / str(i % 2)).mkdir(exist_ok=True)
         Image.fromarray(rng.integers(0, 256, (64, 64, 3), dtype=np.uint8)).resize((128, 128)).save(tmp_path / str(i % 2) / f"{i}.bmp")
-    (tmp_path / "0" / "30.bmp").rename(tmp_path / "late.bmp")
+    late = [tmp_path / "0" / f"{i}.bmp" for i in (0, 8, 16, 24)]
+    for path in late:
+        path.rename(tmp_path / path.name)
 
     def made(*sources: int) -> dict[str, tuple[str, list[bytes]]]:
         """The split of each photograph, by its path, and the pixels of its crops."""
@@ -65,7 +67,8 @@ def test_photographs_keep_their_split_and_crops_when_one_is_added_or_the_sources
         return {path: (of[0]["split"], [crops[row["file"]] for row in of]) for path, of in rows.items()}
 
     before = made(0, 1)
-    assert len(before) == 31 and {split for split, _ in before.values()} == {"train", "test"}
-    (tmp_path / "late.bmp").rename(tmp_path / "0" / "30.bmp")
+    assert len(before) == 28 and {split for split, _ in before.values()} == {"train", "test"}
+    for path in late:
+        (tmp_path / path.name).rename(path)
     after = made(1, 0)
     assert len(after) == 32 and {path: after[path] for path in before} == before
