@@ -16,7 +16,7 @@ from training_log import read
 def sample_sheet(model, schedule: diffusion.Schedule, faces: np.ndarray, device: str, path: Path, steps: int = 25, prediction: str = "v"):
     """Write a PNG of fills, with a row for each of the first six faces, and pairs (hole, fill) for each mask family and the whole picture.
 
-    faces: uint8 [N, R, R, 3]; steps: DDIM steps; prediction: see diffusion.to_x0_eps.
+    faces: uint8 [N, R, R, 3]; steps: DDIM steps, or T if that is lower; prediction: see diffusion.to_x0_eps.
     """
     families = {**masks.FAMILIES, "whole": masks.whole}
     rng = np.random.default_rng(0)
@@ -25,7 +25,7 @@ def sample_sheet(model, schedule: diffusion.Schedule, faces: np.ndarray, device:
     x0 = scaled(torch.from_numpy(np.stack([face for face, _ in cells]))).to(device)
     mask = torch.from_numpy(np.stack([hole for _, hole in cells])).float().to(device)
     noise = torch.randn(len(cells), 3, size, size, generator=torch.Generator().manual_seed(0)).to(device)
-    filled = diffusion.sample(model, schedule, x0, mask, noise, steps, prediction)
+    filled = diffusion.sample(model, schedule, x0, mask, noise, min(steps, schedule.T), prediction)
     pairs = pixels(torch.cat([x0 * (1 - mask), filled], 3))
     rows = [np.concatenate(pairs[i : i + len(families)], 1) for i in range(0, len(pairs), len(families))]
     Image.fromarray(np.concatenate(rows, 0)).save(path)
@@ -34,16 +34,17 @@ def sample_sheet(model, schedule: diffusion.Schedule, faces: np.ndarray, device:
 def refiner_sheet(model, schedule: diffusion.Schedule, batch, path: Path, steps: int = 8):
     """Write a PNG with a row for each window of a refiner_batches.Batch: coarse fill with its noise, refined fill, original.
 
-    Four windows side by side; steps: DDIM steps.
+    Four windows side by side, the last row filled up with black ones; steps: DDIM steps, or T if that is lower.
     """
     b = batch
 
     def network(x_t: torch.Tensor, t: torch.Tensor) -> torch.Tensor:
         return model(refiner_input(x_t, b.x0, b.coarse, b.mask, b.level), t)
 
-    refined = diffusion.denoise(network, schedule, b.eps, steps) * b.mask + b.x0 * (1 - b.mask)
+    refined = diffusion.denoise(network, schedule, b.eps, min(steps, schedule.T)) * b.mask + b.x0 * (1 - b.mask)
     triples = pixels(torch.cat([b.coarse * b.mask + b.x0 * (1 - b.mask), refined, b.x0], 3))
-    rows = [np.concatenate(triples[i : i + 4], 1) for i in range(0, len(triples) - 3, 4)]
+    triples = np.concatenate([triples, np.zeros((-len(triples) % 4, *triples.shape[1:]), np.uint8)])
+    rows = [np.concatenate(triples[i : i + 4], 1) for i in range(0, len(triples), 4)]
     Image.fromarray(np.concatenate(rows, 0)).save(path)
 
 

@@ -184,12 +184,12 @@ class Training:
             torch.save(state, part)
 
     def report(self, held_out: Sources):
-        """Log the validation metrics, and write samples.png, loss.png and last.pt."""
+        """Write last.pt, log the validation metrics, and write samples.png and loss.png. The checkpoint comes first: the others may fail."""
+        self.save("last.pt")
         with self.ema.applied(), torch.no_grad(), self.autocast:
             figures = self.stage.validate(self.model, held_out, self.device)
+            self.log(**figures)
             self.stage.sheet(self.model, held_out, self.device, self.run / "samples.png")
-        self.log(**figures)
-        self.save("last.pt")
         plot(self.run / "log.jsonl", self.run / "loss.png")
         tqdm.write(f"step {self.step}: " + ", ".join(f"{k} {v:.5f}" for k, v in figures.items()))
 
