@@ -7,6 +7,7 @@ from dataclasses import fields
 from pathlib import Path
 
 import diffusion
+from importing.source import MAX_T
 from losses import Loss
 from photos import CROPS_SIDE
 from refiner_batches import MARGIN
@@ -18,12 +19,13 @@ Kind = tuple[str, Callable[[object], bool]]  # what a value must be, in words an
 KEYS = {"train": {"steps", "batch", "muon_lr", "adam_lr", "warmup", "decay", "clip", "ema", "seed"}}
 """The required keys of this section of a config. Those of other sections depend on the stage."""
 OPTIONAL = {"loss": {"prediction", "weighting", "vlb_weight"}}
-"""Keys that only the base model has, with their defaults in losses.Loss. All other keys are errors."""
+"""Keys that only the base model has, with their defaults in losses.Loss. All other keys and sections are errors."""
 
 
-def whole(least: int) -> Kind:
-    """A whole number that is not smaller."""
-    return f"a whole number of at least {least}", lambda value: type(value) is int and value >= least
+def whole(least: int, most: float = math.inf) -> Kind:
+    """A whole number from `least` to `most`."""
+    words = f"of at least {least}" if most == math.inf else f"from {least} to {most}"
+    return f"a whole number {words}", lambda value: type(value) is int and least <= value <= most
 
 
 def number(words: str, holds: Callable[[float], bool]) -> Kind:
@@ -45,7 +47,7 @@ VALUES = {
         **dict.fromkeys(("resolution", "in_channels", "out_channels", "patch", "blocks", "head_dim", "groups", "embedding"), whole(1)),
         **{"channels": WIDTHS, "attention": SIDES, "heads": whole(0), "dropout": SHARE, "resample": TEXT, "adaptive_norm": SWITCH},
     },
-    "schedule": {"type": TEXT, "T": whole(2), "s": NOT_NEGATIVE, "abar_min": BETWEEN, "beta_start": BETWEEN, "beta_end": BETWEEN},
+    "schedule": {"type": TEXT, "T": whole(2, MAX_T), "s": SHARE, "abar_min": BETWEEN, "beta_start": BETWEEN, "beta_end": BETWEEN},
     "mix": {
         **dict.fromkeys(("zoom", "photos", "soften"), SHARE),
         **dict.fromkeys(("zoom_from", "faces_side", "photos_side"), whole(1)),
@@ -80,6 +82,8 @@ def check(config: dict):
     if not (isinstance(stage, str) and stage in STAGES):
         raise ValueError(f"stage must be one of {', '.join(STAGES)}, not {stage!r}")
     sections = {**KEYS, **STAGES[stage].keys}
+    if unknown := config.keys() - {"id", "data", "stage", "model", "schedule", *sections}:
+        raise ValueError(f"a config of the stage {stage} has no {', '.join(sorted(unknown))}; see configs/ for examples")
     for part in ("id", "data", "model", "schedule", *sections):
         if part not in config:
             raise ValueError(f"{part} is missing; see configs/ for examples")
@@ -112,7 +116,8 @@ def check_values(config: dict, sections: tuple[str, ...]):
 
 
 def check_model(config: dict):
-    """Raise ValueError if [model] lacks the resolution, has keys or channels that the stage does not have, or cannot halve its side."""
+    """Raise ValueError if [model] lacks the resolution, has keys or channels that the stage does not have, cannot halve its side, or
+    has attention at a size that no level has."""
     architecture, refiner = STAGES[config["stage"]].architecture, config["stage"] == "refiner"
     known = {field.name for field in fields(architecture)}
     if wrong := config["model"].keys() - known:
@@ -128,6 +133,9 @@ def check_model(config: dict):
     if network.resolution % (unit := network.patch * 2 ** (len(network.channels) - 1)):
         levels = f"patch {network.patch} and {len(network.channels)} levels"
         raise ValueError(f"[model] resolution must be a multiple of {unit}, for {levels}, not {network.resolution}")
+    sizes = [network.resolution // network.patch // 2**level for level in range(len(network.channels))]
+    if wrong := [size for size in config["model"].get("attention", []) if size not in sizes]:
+        raise ValueError(f"[model] attention must name sizes of the levels, {sizes}, not {wrong}")
 
 
 def check_sides(config: dict):
@@ -147,13 +155,22 @@ def check_sides(config: dict):
 
 
 def check_schedule(config: dict):
-    """Raise ValueError if [schedule] names no schedule, or parameters that it does not have."""
+    """Raise ValueError if [schedule] names no schedule, parameters that it does not have, one that the service refuses (src/model/fields.ts), or
+    one with too few timesteps for an exported version."""
     if (kind := config["schedule"].get("type")) not in diffusion.SCHEDULES:
         raise ValueError(f"[schedule] type must be one of {', '.join(diffusion.SCHEDULES)}, not {kind!r}")
     try:
-        diffusion.schedule_of(config)
-    except TypeError as error:
+        schedule = diffusion.schedule_of(config)
+    except (TypeError, ValueError) as error:
         raise ValueError(f"[schedule] {error}") from error
+    if schedule.abar[0] == 1 or schedule.abar[-1] == 0:
+        raise ValueError("[schedule] abar must remain between 0 and 1 at every timestep: change T or the betas")
+    stage = STAGES[config["stage"]]
+    steps, sampling = config.get("distil", stage.defaults)["steps"], stage.sampling  # a student's steps are those of its training
+    try:
+        diffusion.timesteps(schedule, steps, sampling["spacing"], sampling["final_timestep"], sampling.get("first_timestep"))
+    except ValueError as error:
+        raise ValueError(f"[schedule] T is too small for the timesteps of an exported version: {error}") from error
 
 
 def check_loss(config: dict):

@@ -45,7 +45,9 @@ def cosine(T: int = 1000, s: float = 0.008, abar_min: float = 1e-5) -> Schedule:
 
 
 def linear(T: int = 1000, beta_start: float = 1e-4, beta_end: float = 0.02) -> Schedule:
-    """beta_t increases linearly from beta_start to beta_end (Ho et al. 2020, section 4)."""
+    """beta_t increases linearly from beta_start to beta_end (Ho et al. 2020, section 4). Raises ValueError if it would fall."""
+    if beta_start > beta_end:
+        raise ValueError(f"beta_end must be at least beta_start, {beta_start}, not {beta_end}")
     return Schedule(torch.cumprod(1 - torch.linspace(beta_start, beta_end, T, dtype=torch.float64), 0))
 
 
@@ -233,8 +235,9 @@ def loss_weight(schedule: Schedule, t: torch.Tensor, snr_cap: float = 5.0, floor
     """Weight of each row's squared error of v: max(min(SNR, snr_cap) / (SNR + 1), floor), float32 [N]. t: int64 [N].
 
     snr_cap 5 and floor 0 give min-SNR-5 (Hang et al. 2023). Its weight at t = T - 1 is about 1e-5, so the noisiest
-    timesteps, which determine the layout, are hardly trained; a floor increases their weight. floor 1 weights v
-    uniformly, close to EDM (Karras et al. 2022).
+    timesteps, which determine the layout, are hardly trained; a floor increases their weight. It also increases that of the least
+    noisy ones, which falls with 5 / SNR: with the cosine of T = 1000, a floor of 0.4 acts at t >= 560 and at t <= 175. floor 1
+    weights v uniformly, close to EDM (Karras et al. 2022).
     """
     snr = schedule.snr(t)
     return (snr.clamp(max=snr_cap) / (snr + 1)).clamp(min=floor)

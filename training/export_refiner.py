@@ -10,6 +10,7 @@ from onnx_files import listed, write_network
 from refiner import LEVEL_MAX, weights_in_millions
 from register import read_card
 from resuming import saved
+from stages import RefinerStage
 from terms import CELEBA
 from train import build
 from training_log import summary, took
@@ -17,9 +18,7 @@ from training_log import summary, took
 TEMPLATE = Path(__file__).parent / "card_refiner.md"
 FILES = ("refiner.onnx", "refiner.safetensors")
 LEVEL = 0.05  # conditioning augmentation level of fills in service
-DEFAULTS = {"sampler": "dpmpp_2m", "steps": 6, "eta": 0}
 SHARPEN = 0.3  # amount of the unsharp mask for coarse fills as sharp as their surroundings: see refiner.sharpening
-SAMPLING = {"spacing": "log_snr", "first_timestep": 900, "final_timestep": 8}
 NEXT_SECTION = "## Intended use and limitations"
 
 
@@ -87,8 +86,8 @@ def section(refiner: Refiner, files: list[Path]) -> dict:
         "level": LEVEL,
         "level_max": LEVEL_MAX,
         "sharpen": SHARPEN,
-        "defaults": DEFAULTS,
-        "sampling": SAMPLING,
+        "defaults": RefinerStage.defaults,
+        "sampling": RefinerStage.sampling,
         "data": [{"name": refiner.dataset["name"], "licence": refiner.dataset["terms"], "pictures": refiner.faces}, *refiner.photographs],
         "training": {
             "steps": state["step"],

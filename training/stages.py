@@ -121,6 +121,9 @@ class RefinerStage:
     weights_file = "refiner.safetensors"
     architecture = RefinerConfig
     keys = {"mix": {"faces_side", "photos", "photos_side", "photos_data", "soften"}, "loss": {"snr_cap", "weight_floor"}}
+    # Of an exported version's card.
+    defaults = {"sampler": "dpmpp_2m", "steps": 6, "eta": 0}
+    sampling = {"spacing": "log_snr", "first_timestep": 900, "final_timestep": 8}
 
     def __init__(self, config: dict):
         self.config, self.schedule = config, diffusion.schedule_of(config)

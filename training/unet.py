@@ -23,7 +23,7 @@ class UNetConfig:
     patch: int = 2  # patch x patch pixels are moved to channels first: full resolution costs most and adds little
     channels: tuple[int, ...] = (64, 128, 192)  # of each level; each level has half the size of the previous one
     blocks: int = 1  # residual blocks per level on the way down; one more on the way up
-    attention: tuple[int, ...] = (8,)  # sizes (px) of the levels with self-attention; the middle always has it
+    attention: tuple[int, ...] = (8,)  # sizes (px) of the levels with self-attention, resolution / patch / 2^i; the middle always has it
     head_dim: int = 32
     groups: int = 16
     dropout: float = 0.0

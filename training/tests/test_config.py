@@ -34,11 +34,20 @@ from stages import STAGES
         ("channels = [32]", "channels = [40]", "channels must be multiples of groups, which is 16"),
         ("channels = [32]", "channels = [32, 64, 64, 64, 64]", r"\[model\] resolution must be a multiple of 32, for patch 2 and 5 levels, not 16"),
         ("resolution = 16", "resolution = 25", r"\[model\] resolution must be a multiple of 2, for patch 2 and 1 levels, not 25"),
-        ("T = 1000", 'T = "x"', r"\[schedule\] T must be a whole number of at least 2, not 'x'"),
+        ("T = 1000", 'T = "x"', r"\[schedule\] T must be a whole number from 2 to 10000, not 'x'"),
         ('type = "cosine"', 'type = ["cosine"]', r"\[schedule\] type must be text, not \['cosine'\]"),
         ('id = "toy"', 'id = "toy"\nstage = [1]', r"stage must be one of .*, not \[1\]"),
         ('data = "unused"', "data = 1", "data must be text, not 1"),
-        ("resolution = 16", "resolution = 512", r"\[mix\] photos must be 0 for a network of 512 px: the crops of photographs have 256 px"),
+        ("resolution = 16\nchannels = [32]\nblocks = 1\nattention = [8]", "resolution = 512\nchannels = [32]", "photos must be 0 .* crops .* 256 px"),
+        ("attention = [8]", "attention = [8, 16]", r"\[model\] attention must name sizes of the levels, \[8\], not \[16\]"),
+        ("[loss]", "[losss]", "a config of the stage base has no losss"),
+        ("[loss]", "[distil]\n[loss]", "a config of the stage base has no distil"),
+        ('id = "toy"', 'id = "toy"\nminutes = 5\nStage = "refiner"', "a config of the stage base has no Stage, minutes"),
+        ("T = 1000", "T = 10001", r"\[schedule\] T must be a whole number from 2 to 10000, not 10001"),
+        ("T = 1000", "T = 11", r"\[schedule\] T is too small for .* an exported version: steps must be a whole number from 1 to 11, not 12"),
+        ("T = 1000", "T = 1000\ns = 1.5", r"\[schedule\] s must be a number from 0 to 1, not 1.5"),
+        ('"cosine"', '"linear"\nbeta_start = 0.03', r"\[schedule\] beta_end must be at least beta_start, 0.03, not 0.02"),
+        ('"cosine"', '"linear"\nbeta_end = 0.999', r"\[schedule\] abar must remain between 0 and 1"),
     ],
 )
 def test_a_config_with_a_wrong_key_or_value_is_refused_by_name(tmp_path, right, wrong, message):
@@ -67,6 +76,21 @@ def test_a_refiner_has_three_widths_and_the_channels_of_its_inputs_and_outputs(c
     settings = tomllib.loads((HERE / "configs" / "refiner-64.toml").read_text())
     with pytest.raises(ValueError, match=message):
         config.check({**settings, "model": {**settings["model"], **changes}})
+
+
+def test_a_schedule_has_the_first_timestep_of_an_exported_refiner():
+    settings = tomllib.loads((HERE / "configs" / "refiner-64.toml").read_text())
+    config.check({**settings, "schedule": {"type": "cosine", "T": 901}})
+    with pytest.raises(ValueError, match="the first timestep must be a whole number from 0 to 899, not 900"):
+        config.check({**settings, "schedule": {"type": "cosine", "T": 900}})
+
+
+def test_a_schedule_has_as_many_timesteps_as_its_student_has_steps():
+    settings = tomllib.loads((HERE / "configs" / "student-64.toml").read_text())
+    settings |= {"schedule": {"type": "cosine", "T": 4}, "distil": {**settings["distil"], "final": 0}}
+    config.check(settings)
+    with pytest.raises(ValueError, match=r"\[schedule\] T is too small .* from 1 to 3, not 4"):
+        config.check({**settings, "schedule": {"type": "cosine", "T": 3}})
 
 
 @pytest.mark.parametrize("file", [path.name for path in (HERE / "configs").iterdir()])
