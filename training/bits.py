@@ -16,11 +16,12 @@ from tqdm import tqdm
 
 import bound
 import diffusion
+from arguments import positive
 from batches import scaled
 from data import loaded
 from evaluate import HERE
 from inference import onnx_network
-from register import opened_card
+from register import trained_card
 
 
 def predictor(network, card: dict, schedule: diffusion.Schedule, variance: str, bar):
@@ -43,12 +44,12 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path, help="models/<id>/<version>")
     parser.add_argument("--data", type=Path, default=HERE / "data" / "celeba", help="the data set")
-    parser.add_argument("--faces", type=int, default=128, help="test faces (default: 128)")
-    parser.add_argument("--draws", type=int, default=32, help="timesteps drawn for each face (default: 32)")
-    parser.add_argument("--threads", type=int, default=2, help="CPU threads")
+    parser.add_argument("--faces", type=positive, default=128, help="test faces (default: 128)")
+    parser.add_argument("--draws", type=positive, default=32, help="timesteps drawn for each face (default: 32)")
+    parser.add_argument("--threads", type=positive, default=2, help="CPU threads")
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
-    card = opened_card(args.folder)
+    card = trained_card(args.folder)
     schedule = diffusion.schedule_of(card)
     faces = loaded(args.data, card["resolution"], "test")[: args.faces]
     x0 = scaled(torch.from_numpy(faces))

@@ -4,8 +4,9 @@ Two kinds of sources are supported:
 - a folder with `manifest.csv` (columns file, archive, identity, split) and the tar archives that it names;
 - any folder of pictures: centre-cropped to squares. A picture's identity is the hash of its file, and one identity in 50 is for testing.
 
-Splits: `train`; `test`, only for the metrics in a model card; `validation`, one training identity in 64, for the loss curve and for
-choices. Hashes of the identities choose them (see held_out), so a picture keeps its split when others are added or moved.
+Splits: `train`; `test`, only for published measurements, such as a model card's; `validation`, one training identity in 64, for
+the loss curve and for choices. Hashes of the identities choose them (see held_out), so a picture keeps its split when others are
+added or it is moved.
 """
 
 import csv

@@ -18,7 +18,6 @@ Do not publish the sheet: it contains pictures of the data set.
 
 import argparse
 import json
-from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import cv2
@@ -29,11 +28,12 @@ from tqdm import tqdm
 
 import diffusion
 import masks
+from arguments import names, positive
 from data import digest, loaded
 from files import kept, write_json, write_text
 from gate import SHARPNESS, is_sharp
 from inference import Sampler, computed_by
-from register import opened_card
+from register import trained_card
 from scores import descriptors, frechet, frechet_extrapolated, score, sharpness
 from terms import is_celeba
 
@@ -42,17 +42,6 @@ TELEA_RADIUS = 3
 NAMES = {"thin": "thin strokes", "wide": "wide strokes", "box": "centre box", "half": "a random half"}
 # Maximum Frechet distance of one sample, relative to that of Telea.
 FRECHET_SHARE = {"box": 0.2, "wide": 0.4, "half": 0.4}
-
-
-def names(allowed: Iterable[str]) -> Callable[[str], list[str]]:
-    """A type for argparse: names separated by commas, each one of `allowed`."""
-
-    def parse(text: str) -> list[str]:
-        if unknown := set(found := text.split(",")) - set(allowed):
-            raise argparse.ArgumentTypeError(f"{', '.join(sorted(unknown))}: not one of {', '.join(allowed)}")
-        return found
-
-    return parse
 
 
 def telea(face: np.ndarray, hole: np.ndarray) -> np.ndarray:
@@ -202,17 +191,17 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path, help="models/<id>/<version>")
     parser.add_argument("--data", type=Path, default=HERE / "data" / "celeba", help="the data set")
-    parser.add_argument("--faces", type=int, help="use only the first N test faces (default: all)", metavar="N")
+    parser.add_argument("--faces", type=positive, help="use only the first N test faces (default: all)", metavar="N")
     parser.add_argument("--families", type=names(masks.FAMILIES), default="thin,wide,box,half", help="mask families, separated by commas")
-    parser.add_argument("--candidates", type=int, default=8, help="samples to average; 1: no mean")
-    parser.add_argument("--candidate-steps", type=int, help="sampler steps for each of these (default: 4, or --steps if fewer)")
+    parser.add_argument("--candidates", type=positive, default=8, help="samples to average; 1: no mean")
+    parser.add_argument("--candidate-steps", type=positive, help="sampler steps for each of these (default: 4, or --steps if fewer)")
     parser.add_argument("--sampler", choices=["ddim", "ddpm", "dpmpp_2m"], help="default: from the model card")
-    parser.add_argument("--steps", type=int, help="sampler steps of one sample (default: from the model card)")
+    parser.add_argument("--steps", type=positive, help="sampler steps of one sample (default: from the model card)")
     parser.add_argument("--eta", type=float, help="for ddim, 0..1 (default: from the model card)")
     parser.add_argument("--spacing", choices=diffusion.SPACINGS, help="how the timesteps are spread (default: from the model card)")
     parser.add_argument("--final-timestep", type=int, help="where linspace and log_snr end (default: from the model card)")
-    parser.add_argument("--batch", type=int, default=64, help="rows per evaluation of the network")
-    parser.add_argument("--threads", type=int, default=2, help="CPU threads")
+    parser.add_argument("--batch", type=positive, default=64, help="rows per evaluation of the network")
+    parser.add_argument("--threads", type=positive, default=2, help="CPU threads")
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     parser.add_argument("--out", type=Path, default=HERE.parent / "eval", help="folder for the results")
     parser.add_argument("--no-sheet", action="store_true", help="do not draw sheet.png")
@@ -220,9 +209,7 @@ def main():
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
 
-    card = opened_card(args.folder)
-    if "weights.safetensors" not in card["files"]:
-        raise SystemExit(f"{args.folder} has no weights.safetensors: only models that train.py has trained can be evaluated, no imported ones")
+    card = trained_card(args.folder)
     defaults, sampling = card["defaults"], diffusion.sampling_of(card)
     name, steps = args.sampler or defaults["sampler"], args.steps or defaults["steps"]
     eta = defaults["eta"] if args.eta is None else args.eta

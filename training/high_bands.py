@@ -14,6 +14,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from arguments import positive
 from scores import sharpness
 from sharp import HERE, fill_all, holed, sheet, test_photographs
 
@@ -63,7 +64,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--url", default="http://127.0.0.1:8000", help="address of the service")
     parser.add_argument("--photos", type=Path, default=HERE / "data" / "photos", help="folder made by photos.py")
-    parser.add_argument("--count", type=int, default=24, help="photographs (default: 24)")
+    parser.add_argument("--count", type=positive, default=24, help="photographs (default: 24)")
     parser.add_argument("--out", type=Path, default=HERE.parent / "eval", help="folder for the sheet")
     args = parser.parse_args()
     args.out.mkdir(parents=True, exist_ok=True)

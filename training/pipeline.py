@@ -21,6 +21,7 @@ from pathlib import Path
 
 import torch
 
+from arguments import positive
 from config import load_config
 from export import refiner_of
 from gate import current
@@ -86,14 +87,12 @@ def main():
     parser.add_argument("--run", type=Path, help="folder for checkpoints and logs (default: runs/<id>)")
     parser.add_argument("--refiner", type=Path, help="the refiner of the new version: a checkpoint, or the folder of a version that has one")
     parser.add_argument("--models", type=Path, default=MODELS, help="folder that contains the models")
-    parser.add_argument("--faces", type=int, help="number of test faces for the evaluation (default: as for the version in service, or all)")
-    parser.add_argument("--candidates", type=int, help="samples that the evaluation averages (default: as for that version, or 8)")
-    parser.add_argument("--candidate-steps", type=int, help="sampler steps for each of these (default: as for that version, or 4)")
+    parser.add_argument("--faces", type=positive, help="number of test faces for the evaluation (default: as for the version in service, or all)")
+    parser.add_argument("--candidates", type=positive, help="samples that the evaluation averages (default: as for that version, or 8)")
+    parser.add_argument("--candidate-steps", type=positive, help="sampler steps for each of these (default: as for that version, or 4)")
     parser.add_argument("--promote", action="store_true", help="put the new version into service")
     args, training = parser.parse_known_args()
     given = {key: getattr(args, key) for key in ("faces", "candidates", "candidate_steps")}
-    if any(value is not None and value < 1 for value in given.values()):
-        parser.error("--faces, --candidates and --candidate-steps must be at least 1")
     config = load_config(args.config)
     if config["stage"] == "refiner":
         raise SystemExit(f"{args.config} trains a refiner, which is no version of its own: use train.py, and --refiner for the checkpoint")

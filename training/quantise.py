@@ -30,6 +30,7 @@ from tqdm import tqdm
 
 import diffusion
 import masks
+from arguments import positive
 from batches import scaled
 from data import loaded
 from export_refiner import with_section
@@ -82,9 +83,9 @@ def fold(file: Path, out: Path):
     onnxruntime.InferenceSession(file, options, providers=["CPUExecutionProvider"])
 
 
-def predictions(file: Path, rows: Rows) -> list[np.ndarray]:
+def predictions(file: Path, rows: Rows, threads: int) -> list[np.ndarray]:
     """The network's prediction for each element of `rows`."""
-    network = onnx_network(file.parent, 2, file.name)
+    network = onnx_network(file.parent, threads, file.name)
     return [network(torch.from_numpy(each["x"]), torch.from_numpy(each["t"])).numpy() for each in rows]
 
 
@@ -110,12 +111,12 @@ def quantise(fp32: Path, out: Path, layers: list[str], rows: Rows):
     )
 
 
-def tolerant_layers(fp32: Path, convolutions: list[str], rows: Rows, wanted: list[np.ndarray], calibration: Rows) -> list[str]:
+def tolerant_layers(fp32: Path, convolutions: list[str], rows: Rows, wanted: list[np.ndarray], calibration: Rows, threads: int) -> list[str]:
     """Those of `convolutions` whose quantisation alone changes the prediction by LAYER_ERROR at most. wanted: the predictions for `rows`."""
     out, tolerant = fp32.with_name("one.onnx"), []
     for layer in tqdm(convolutions, desc="convolutions", mininterval=10):
         quantise(fp32, out, [layer], calibration[::4])
-        if max(map(relative_error, predictions(out, rows), wanted)) <= LAYER_ERROR:
+        if max(map(relative_error, predictions(out, rows, threads), wanted)) <= LAYER_ERROR:
             tolerant.append(layer)
     return tolerant
 
@@ -194,8 +195,8 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path, help="models/<id>/<version>")
     parser.add_argument("--data", type=Path, default=HERE / "data" / "celeba", help="the data set")
-    parser.add_argument("--faces", type=int, help="measure on the first N test faces (default: all)", metavar="N")
-    parser.add_argument("--threads", type=int, default=2, help="CPU threads")
+    parser.add_argument("--faces", type=positive, help="measure on the first N test faces (default: all)", metavar="N")
+    parser.add_argument("--threads", type=positive, default=2, help="CPU threads")
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
 
@@ -209,11 +210,11 @@ def main():
         fp32, out, halved = (Path(work) / name for name in ("fp32.onnx", "int8.onnx", "halved.onnx"))
         fold(args.folder / "unet.onnx", fp32)
         convolutions = [node.name for node in onnx.load(fp32).graph.node if node.op_type == "Conv"]
-        wanted = predictions(fp32, held_out)
+        wanted = predictions(fp32, held_out, args.threads)
         noisy = next(i for i, each in enumerate(held_out) if each["t"][0] >= T / 4)
-        layers = tolerant_layers(fp32, convolutions[1:-1], held_out[noisy:], wanted[noisy:], calibration)
+        layers = tolerant_layers(fp32, convolutions[1:-1], held_out[noisy:], wanted[noisy:], calibration, args.threads)
         quantise(fp32, out, layers, calibration)
-        errors = map(relative_error, predictions(out, held_out), wanted)
+        errors = map(relative_error, predictions(out, held_out, args.threads), wanted)
         first = from_timestep([(int(each["t"][0]), error) for each, error in zip(held_out, errors, strict=True)], T)
         stored = ir.load(out)
         store_as_fp16(stored.graph)

@@ -2,7 +2,7 @@
 
     python refining.py ../models/celeba-inpaint-64/6 --faces 96 --first 999,900 --sharpen 0,0.3 --threads 1
 
-The base model fills the middle of test faces at half of their resolution; the refiner then doubles it, with DPM++ (2M), in one
+The base model fills the middle of validation faces at half of their resolution; the refiner then doubles it, with DPM++ (2M), in one
 window. For each setting: sharpness as a share of the originals', L1 over the hole, and the Frechet distance between face
 descriptors of the fills and of the originals, which compares with others of the same number of faces alone. Beside them, the
 same for shrunk originals in place of the base model's fills: the most that this refiner can reach.
@@ -20,12 +20,13 @@ import torch.nn.functional as F
 from tqdm import tqdm
 
 import diffusion
+from arguments import positive
 from batches import pixels, scaled
 from data import loaded
 from evaluate import HERE
 from inference import Sampler, sampled
 from refiner import Refiner, enlarge_coarse, load_refiner, refiner_input, sharpened, sharpening
-from register import opened_card
+from register import trained_card
 from scores import descriptors, frechet, hole_l1, sharpness
 from sharp import face_box
 
@@ -65,18 +66,20 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path, help="models/<id>/<version>, with a refiner")
     parser.add_argument("--data", type=Path, default=HERE / "data" / "celeba", help="the data set")
-    parser.add_argument("--faces", type=int, default=96, help="test faces to fill (default: 96)")
+    parser.add_argument("--faces", type=positive, default=96, help="validation faces to fill (default: 96)")
     parser.add_argument("--first", default="999,900,800", help="first timesteps (default: 999,900,800)")
     parser.add_argument(
         "--sharpen", default="0,0.2,0.4", help="amounts of the unsharp mask for fills as sharp as their surroundings; 0: none (default: 0,0.2,0.4)"
     )
     parser.add_argument("--steps", default="6", help="numbers of steps (default: 6)")
-    parser.add_argument("--threads", type=int, default=2, help="CPU threads")
+    parser.add_argument("--threads", type=positive, default=2, help="CPU threads")
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
-    card = opened_card(args.folder)
+    card = trained_card(args.folder)
+    if "refiner" not in card:
+        raise SystemExit(f"{args.folder} has no refiner")
     half, defaults, sampling = card["resolution"], card["defaults"], diffusion.sampling_of(card)
-    pictures = np.asarray(loaded(args.data, 2 * half, "test")[: args.faces])
+    pictures = np.asarray(loaded(args.data, 2 * half, "validation")[: args.faces])
     n = len(pictures)
     holes = np.stack([face_box(np.random.default_rng(i), 2 * half) for i in range(n)])
     small = np.stack([cv2.resize(picture, (half, half), interpolation=cv2.INTER_AREA) for picture in pictures])

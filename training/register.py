@@ -77,6 +77,14 @@ def opened_card(folder: Path) -> dict:
         raise SystemExit(str(error)) from error
 
 
+def trained_card(folder: Path) -> dict:
+    """opened_card of a version that train.py has trained. Exits with a sentence for an imported one, which cannot be measured here."""
+    card = opened_card(folder)
+    if "weights.safetensors" not in card["files"]:
+        raise SystemExit(f"{folder} has no weights.safetensors: only models that train.py has trained can be measured, no imported ones")
+    return card
+
+
 def versions(folder: Path) -> list[int]:
     """The version numbers in a model's folder, in ascending order."""
     return sorted(int(p.name) for p in folder.glob("*") if re.fullmatch(VERSION, p.name))

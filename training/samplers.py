@@ -3,7 +3,7 @@
     python samplers.py ../models/celeba-inpaint-64/2                       # hours on two cores: every combination
     python samplers.py ../models/celeba-inpaint-64/2 --faces 32 --steps 4,8,12,25 --spacings trailing,log_snr --candidates 1
 
-Fills the centre box of test faces. For one sample of each face: the Frechet distance between face descriptors of the fills and
+Fills the centre box of validation faces. For one sample of each face: the Frechet distance between face descriptors of the fills and
 of the originals, the sharpness as a share of the originals', and L1 over the box; and L1 of the mean of several candidates. Every
 face and candidate has a seed of its own, the same for each combination. --whole N also draws N faces from noise with the settings
 of the model card, and compares them with N training faces, beside the same distance between real faces: N test faces, of other
@@ -21,11 +21,12 @@ from tqdm import tqdm
 
 import diffusion
 import masks
+from arguments import names, positive
 from data import digest, loaded
-from evaluate import HERE, names
+from evaluate import HERE
 from files import kept, write_json
 from inference import Sampler, computed_by
-from register import opened_card
+from register import trained_card
 from scores import descriptors, frechet, hole_l1, sharpness
 
 NAMES = ("ddpm", "ddim", "dpmpp_2m")
@@ -115,8 +116,8 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path, help="models/<id>/<version>")
     parser.add_argument("--data", type=Path, default=HERE / "data" / "celeba", help="the data set")
-    parser.add_argument("--faces", type=int, default=200, help="test faces to fill (default: 200)")
-    parser.add_argument("--candidates", type=int, default=8, help="samples of each face that are averaged; 1: no mean (default: 8)")
+    parser.add_argument("--faces", type=positive, default=200, help="validation faces to fill (default: 200)")
+    parser.add_argument("--candidates", type=positive, default=8, help="samples of each face that are averaged; 1: no mean (default: 8)")
     parser.add_argument("--steps", default="4,8,12,25,50,250", help="default: 4,8,12,25,50,250")
     parser.add_argument("--samplers", type=names(NAMES), default=",".join(NAMES), help="default: all")
     parser.add_argument("--spacings", type=names(diffusion.SPACINGS), default=",".join(diffusion.SPACINGS), help="default: all")
@@ -124,16 +125,16 @@ def main():
     parser.add_argument(
         "--whole", type=int, default=0, help="faces to draw from noise (default: none; at most as many as the test split has)", metavar="N"
     )
-    parser.add_argument("--batch", type=int, default=64, help="rows per evaluation of the network")
-    parser.add_argument("--threads", type=int, default=2, help="CPU threads")
+    parser.add_argument("--batch", type=positive, default=64, help="rows per evaluation of the network")
+    parser.add_argument("--threads", type=positive, default=2, help="CPU threads")
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     parser.add_argument("--out", type=Path, default=HERE.parent / "eval" / "samplers", help="folder for the results")
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
-    card = opened_card(args.folder)
+    card = trained_card(args.folder)
     defaults, sampling = card["defaults"], diffusion.sampling_of(card)
     final = sampling["final_timestep"] if args.final_timestep is None else args.final_timestep
-    faces = loaded(args.data, card["resolution"], "test")[: args.faces]
+    faces = loaded(args.data, card["resolution"], "validation")[: args.faces]
     reference = descriptors(faces)
     args.out.mkdir(parents=True, exist_ok=True)
     keep = args.out / "samplers.json"

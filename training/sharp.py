@@ -23,6 +23,7 @@ from PIL import Image
 from tqdm import tqdm
 
 import masks
+from arguments import positive
 from data import loaded, opened
 from scores import descriptors, frechet, hole_l1, sharpness
 
@@ -137,7 +138,7 @@ def spread(pictures: np.ndarray, count: int) -> np.ndarray:
 
     Those at the start of the data set are sharper than the others.
     """
-    return np.asarray(pictures[:: max(1, len(pictures) // count)][:count])
+    return np.asarray(pictures[np.linspace(0, len(pictures) - 1, min(count, len(pictures))).round().astype(int)])
 
 
 def faces(args: argparse.Namespace):
@@ -202,9 +203,9 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("what", choices=["faces", "strokes", "seams"])
     parser.add_argument("--url", default="http://127.0.0.1:8000", help="address of the service")
-    parser.add_argument("--count", type=int, default=432, help="number of pictures of each kind")
-    parser.add_argument("--candidates", type=int, default=8, help="images whose mean is compared, 1 to 8")
-    parser.add_argument("--clients", type=int, default=2, help="requests at a time")
+    parser.add_argument("--count", type=positive, default=432, help="number of pictures of each kind")
+    parser.add_argument("--candidates", type=positive, default=8, help="images whose mean is compared, 1 to 8")
+    parser.add_argument("--clients", type=positive, default=2, help="requests at a time")
     parser.add_argument("--data", type=Path, default=HERE / "data" / "celeba", help="the faces")
     parser.add_argument("--photos", type=Path, help="folder made by photos.py")
     parser.add_argument("--out", type=Path, default=HERE.parent / "eval", help="folder for the sheets")

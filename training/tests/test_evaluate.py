@@ -162,13 +162,41 @@ def test_verdicts_and_table_show_the_sharpness():
     assert "| 20.0 · 18.0 dB · 0.0100 · 0.86 |" in evaluate.table(metrics)
 
 
-def test_a_model_without_weights_is_refused_with_a_sentence(tmp_path, monkeypatch):
-    (tmp_path / "unet.onnx").write_bytes(b"")
-    files = {"unet.onnx": {"sha256": hashlib.sha256(b"").hexdigest()}}
-    (tmp_path / "model.json").write_text(json.dumps({"id": "toy", "version": "1", "files": files, "defaults": {}}))
-    monkeypatch.setattr(sys, "argv", ["evaluate.py", str(tmp_path)])
-    with pytest.raises(SystemExit, match="has no weights.safetensors"):
+def version(folder, *names: str):
+    """Write a version with these empty files."""
+    for name in names:
+        (folder / name).write_bytes(b"")
+    files = {name: {"sha256": hashlib.sha256(b"").hexdigest()} for name in names}
+    (folder / "model.json").write_text(json.dumps({"id": "toy", "version": "1", "files": files, "defaults": {}}))
+
+
+@pytest.mark.parametrize("program", [bits, evaluate, refining, samplers])
+def test_a_model_without_weights_is_refused_with_a_sentence(tmp_path, monkeypatch, program):
+    version(tmp_path, "unet.onnx")
+    monkeypatch.setattr(sys, "argv", [program.__name__, str(tmp_path)])
+    with pytest.raises(SystemExit, match="has no weights.safetensors: only models that train.py has trained"):
+        program.main()
+
+
+def test_ways_to_sample_a_refiner_need_one(tmp_path, monkeypatch):
+    version(tmp_path, "unet.onnx", "weights.safetensors")
+    monkeypatch.setattr(sys, "argv", ["refining.py", str(tmp_path)])
+    with pytest.raises(SystemExit, match="has no refiner"):
+        refining.main()
+
+
+@pytest.mark.parametrize("option", ["--faces=0", "--faces=-5", "--steps=0", "--candidate-steps=0", "--candidates=1.5", "--batch=x"])
+def test_numbers_that_count_something_are_at_least_1(monkeypatch, capsys, option):
+    monkeypatch.setattr(sys, "argv", ["evaluate.py", "folder", option])
+    with pytest.raises(SystemExit):
         evaluate.main()
+    assert "must be a whole number of at least 1" in capsys.readouterr().err
+
+
+def test_pictures_are_taken_from_all_of_a_data_set():
+    assert sharp.spread(np.arange(432), 300)[-1] == 431 and len(sharp.spread(np.arange(432), 300)) == 300
+    assert np.array_equal(sharp.spread(np.arange(432), 500), np.arange(432))
+    assert sharp.spread(np.arange(10), 4).tolist() == [0, 3, 6, 9]
 
 
 @pytest.mark.parametrize("program", [bits, drift, evaluate, quantise, refining, samplers])

@@ -79,6 +79,6 @@ def test_a_version_gets_an_int8_network_and_its_figures(tmp_path, pictures, monk
     assert sum(node.input[1] in quantised for node in convolutions) == section["layers"]
     assert not any(node.input[1] in quantised for node in (convolutions[0], convolutions[-1]))
     rows = quantise.noisy_rows(card, np.zeros((1, 16, 16, 3), np.uint8), 3, 2, 5)[2:]
-    [found], [wanted] = (quantise.predictions(folder / name, rows) for name in (quantise.FILE, "unet.onnx"))
+    [found], [wanted] = (quantise.predictions(folder / name, rows, 1) for name in (quantise.FILE, "unet.onnx"))
     assert 0 < quantise.relative_error(found, wanted) < 0.3
     assert json.loads((folder / "model.json").read_text())["metrics"] == {}
