@@ -1,7 +1,8 @@
 """Autoguidance (Karras et al. 2024), learned by the network itself.
 
 A weaker version of a model makes the mistakes of the better one, only larger. So the difference of their predictions points away from
-these mistakes: v = v_teacher + weight * (v_teacher - v_guide). Sampling with both networks would double the cost of an evaluation.
+these mistakes: v = v_teacher + weight * (v_teacher - v_guide); the paper's w is 1 + weight.
+Sampling with both networks would double the cost of an evaluation.
 Instead a network that starts as the teacher learns to predict the guided v (as in the distillation of classifier-free guidance,
 Meng et al. 2023). Its targets have no noise, so it needs few steps.
 """

@@ -61,8 +61,8 @@ class Muon(torch.optim.Optimizer):
 def optimisers(model: nn.Module, muon_lr: float, adam_lr: float) -> list[torch.optim.Optimizer]:
     """Muon for all parameters of two or more dimensions between the first and the last convolution, AdamW for the others.
 
-    These are the weights of convolutions and linear layers, and the gains [1, C, 1, 1] of the refiner's norms. The linear layers of the
-    timestep embedding use AdamW too. muon_lr 0: AdamW for everything.
+    These are the weights of convolutions, and the gains [1, C, 1, 1] of the refiner's norms. The linear layers, which all belong to the
+    timestep embedding, use AdamW. muon_lr 0: AdamW for everything.
     """
     matrices = [p for n, p in model.named_parameters() if _inside(n, p)] if muon_lr else []
     rest = [p for n, p in model.named_parameters() if not (muon_lr and _inside(n, p))]

@@ -23,7 +23,7 @@ PARTS = {
     "batch": lambda config: config["train"]["batch"],
     "seed": lambda config: config["train"]["seed"],
 }
-"""What a resumed training must have in common with its checkpoint. Learning rates, decay, mix and ema may change."""
+"""What a resumed training must have in common with its checkpoint. Learning rates, decay, mix, ema and the loss weights may change."""
 
 
 def check(checkpoint: Path, config: dict, saved: dict):
