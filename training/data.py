@@ -5,8 +5,8 @@ Two kinds of sources are supported:
 - any folder of pictures: centre-cropped to squares. A picture's identity is the hash of its file, and one identity in 50 is for testing.
 
 Splits: `train`; `test`, only for published measurements, such as a model card's; `validation`, one training identity in 64, for
-the loss curve and for choices. Hashes of the identities choose them (see held_out), so a picture keeps its split when others are
-added or it is moved.
+the loss curve and for choices. A manifest says which identities are for testing. Hashes choose the others (see held_out), so a
+picture keeps its split when others are added or it is moved, except in sets so small that a bucket may be empty.
 """
 
 import csv
