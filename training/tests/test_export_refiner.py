@@ -184,7 +184,9 @@ def test_the_command_makes_a_version_from_another_one_and_a_checkpoint(tmp_path,
     made = run("--base", models / "1", "--refiner", tmp_path / "refiner.pt", "--data", pictures, "--photos", wallpapers)
     assert made.returncode == 0, made.stderr
     faces, photographs = read_card(tmp_path / "models" / "toy" / "1")["refiner"]["data"]
-    assert faces["pictures"] == 76 and photographs["name"] == "wallpapers" and photographs["licence"] == "CC0-1.0"
+    assert (
+        faces["pictures"] == len(data.identities(pictures, "train")) and photographs["name"] == "wallpapers" and photographs["licence"] == "CC0-1.0"
+    )
     sources = (wallpapers / "sources.csv").read_text().splitlines()
     (wallpapers / "sources.csv").write_text(sources[0] + "\n")
     refused = run("--base", models / "1", "--refiner", tmp_path / "refiner.pt", "--data", pictures, "--photos", wallpapers)
@@ -207,7 +209,7 @@ def test_sources_are_counted_by_licence_over_the_training_photographs(tmp_path):
 
 
 def test_the_licence_of_a_folder_without_a_list_is_unknown(pictures):  # noqa: F811
-    assert photos.listed(pictures) == [{"name": "photographs", "licence": "unknown", "pictures": 76}]
+    assert photos.listed(pictures) == [{"name": "photographs", "licence": "unknown", "pictures": len(data.identities(pictures, "train"))}]
 
 
 def test_the_committed_vectors_are_those_of_the_refiner():
