@@ -91,6 +91,20 @@ describe.skipIf(!hasChromium)('the editor', () => {
     expect(await page.locator('#runs button').count()).toBe(0);
   });
 
+  test('Esc, Fill, Undo and a result close the ways to begin, which would cover what they do', async () => {
+    const page = await pages.open();
+    const isCovered = () => page.isVisible('#empty');
+    await openFile(page, FACE);
+    await drag(page, [0.3, 0.5], [0.7, 0.5]);
+    for (const uncover of ['Escape', '#fill', '#undo', '#runs button >> nth=0', '#runs button >> nth=0']) {
+      await page.click('#close');
+      expect(await isCovered()).toBe(true);
+      await (uncover === 'Escape' ? page.keyboard.press(uncover) : page.click(uncover));
+      await expect.poll(isCovered).toBe(false);
+      if (uncover === '#fill') await filled(page, 4);
+    }
+  });
+
   test('grow, shrink, invert and clear can be undone', async () => {
     const page = await pages.open();
     await openFile(page, FACE);

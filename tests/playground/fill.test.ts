@@ -226,6 +226,25 @@ describe.skipIf(!hasChromium)('filling on the page', () => {
     await expect.poll(async () => (await page.locator('#canvas').screenshot()).equals(last)).toBe(false);
   });
 
+  test('a view of the result is on after one click or key, also while the hole is on display', async () => {
+    const page = await pages.open();
+    await page.click('[data-example=face-1]');
+    await filled(page, 4);
+    const views = ['#compare', '#uncertainty', '#windows'];
+    const pressed = () => Promise.all(views.map((id) => page.getAttribute(id, 'aria-pressed')));
+    for (const view of views) await page.click(view);
+    await drag(page, [0.1, 0.9], [0.3, 0.9]);
+    await expect.poll(pressed).toEqual(['false', 'false', 'false']);
+    await page.keyboard.press('c');
+    await expect.poll(pressed).toEqual(['true', 'true', 'true']);
+    await page.keyboard.press('c');
+    await expect.poll(pressed).toEqual(['false', 'true', 'true']);
+    await drag(page, [0.1, 0.9], [0.3, 0.9]);
+    await expect.poll(pressed).toEqual(['false', 'false', 'false']);
+    await page.click('#uncertainty');
+    await expect.poll(pressed).toEqual(['false', 'true', 'true']);
+  });
+
   test('a transparent part is the hole, on a checkerboard, and is filled', async () => {
     const page = await pages.open();
     const square = { left: 20, top: 20, width: 20, height: 20 };

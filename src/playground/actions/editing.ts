@@ -35,11 +35,14 @@ export class Editing {
     this.#change(pushed(this.#app.store.state, label, document));
   }
 
-  /** A frame that was not applied belongs to the picture that it was drawn around. */
+  /**
+   * Ends the choice of another picture, which would cover the change. A frame that was not applied belongs to the picture
+   * that it was drawn around.
+   */
   #change(change: Partial<State>): void {
     const { store } = this.#app;
     const isOther = change.document?.picture !== store.state.document?.picture;
-    store.set(isOther ? { ...change, frame: NO_FRAME } : change);
+    store.set({ ...change, choosing: false, ...(isOther && { frame: NO_FRAME }) });
   }
 
   /**
@@ -139,16 +142,23 @@ export class Editing {
     const { picture, mask } = store.state.runs.find(({ id }) => id === run) ?? {};
     const { document: current } = store.state;
     if (!picture || !mask) return;
+    store.set({ choosing: false });
     if (current?.shown?.run === run && current.shown.candidate === candidate) return;
     this.push('choose a result', { picture, mask, shown: { run, candidate } });
     store.set({ message: `Variation ${candidate + 1} is shown.` });
   }
 
-  /** Shows the current result if the hole is on display. */
-  async showResult(): Promise<void> {
-    await this.#enqueue(async () => this.#showResult());
+  /** Turns a view of the current result on or off. While the hole is on display, it is off. */
+  async toggle(view: keyof State['show']): Promise<void> {
+    const { store } = this.#app;
+    await this.#enqueue(async () => {
+      const { show } = store.state;
+      const isOn = show[view] && shownRun(store.state) !== undefined;
+      if (this.#showResult()) store.set({ show: { ...show, [view]: !isOn } });
+    });
   }
 
+  /** Shows the current result if the hole is on display. */
   #showResult() {
     const result = currentResult(this.#app.store.state);
     if (result) this.#choose(result.run.id, result.candidate);

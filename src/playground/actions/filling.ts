@@ -3,7 +3,7 @@ import { sentenceFor } from '../service/sentences.ts';
 import { pushed } from '../state/history.ts';
 import { requestFields } from '../state/select.ts';
 import type { ActiveFill, Answer, Candidate, Document, Frame, Run } from '../state/types.ts';
-import { type App, complain, settle } from './app.ts';
+import { type App, complain } from './app.ts';
 import type { Editing } from './editing.ts';
 
 /** Results that are kept, and their bytes. */
@@ -54,9 +54,9 @@ export class Filling {
     const id = randomId();
     const stop = new AbortController();
     this.#stop = stop;
-    settle(this.#app, 'fill', 'key', 'open', 'mask');
     store.set({
       errors: {},
+      choosing: false, // the fill is on the picture
       document: { picture, mask, last: before.shown ?? before.last },
       fill: { id, picture, mask, before, phase: { name: 'preparing' }, frames: [], visits: [], job },
       show: { ...store.state.show, before: false },

@@ -113,7 +113,6 @@ export class Opening {
     const { picture, mask } = opened;
     this.#editing.push('open a picture', opened);
     store.set({
-      choosing: false,
       viewport: fitted(picture, stage.size),
       brush: { ...store.state.brush, size: defaultBrush(picture) },
       show: { uncertainty: false, windows: false, before: false },

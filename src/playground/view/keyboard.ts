@@ -28,7 +28,7 @@ const SHORTCUTS = [
   ['I, Delete', 'invert, clear the hole'],
   ['Ctrl+Enter', 'fill'],
   ['C', 'before and after'],
-  ['Esc', 'cancel'],
+  ['Esc', 'cancel; close the examples'],
 ];
 
 /** All keys of the editor. Letters work in either case. */
@@ -68,6 +68,8 @@ export class Keyboard {
     const { state } = store;
     const { target, key } = event;
     if (key === 'Escape' && state.drawing) return this.#do(() => store.set({ drawing: undefined }));
+    if (key === 'Escape' && state.choosing && !state.question)
+      return this.#do(() => store.set({ choosing: false }));
     if (key === 'Escape' && state.fill && !state.question) return this.#do(() => void this.#filling.cancel());
     const isCovered = !state.document || state.choosing || state.question; // nobody would see what a key changes
     if (state.tab !== 'editor' || isCovered || isTyping(target)) return false;
@@ -92,7 +94,7 @@ export class Keyboard {
 
   #shortcut(key: string, letter: string): boolean {
     const { store, stage } = this.#app;
-    const { brush, viewport, document: current, show } = store.state;
+    const { brush, viewport, document: current } = store.state;
     if (!current) return false;
     const zoom = (factor: number) => store.set({ viewport: zoomedInMiddle(viewport, factor, stage.size) });
     if (letter in TOOLS) return this.#do(() => store.set({ tool: TOOLS[letter] }));
@@ -124,7 +126,7 @@ export class Keyboard {
       case 'delete':
         return this.#do(() => void this.#editing.changeMask({ kind: 'clear' }, 'clear'));
       case 'c':
-        return this.#do(() => store.set({ show: { ...show, before: !show.before } }));
+        return this.#do(() => void this.#editing.toggle('before'));
       default:
         return false;
     }

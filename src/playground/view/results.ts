@@ -15,15 +15,9 @@ export class Results {
     this.#app = app;
     this.#editing = editing;
     const { store } = app;
-    const toggle = (name: keyof State['show'], id: string) =>
-      byId(id).addEventListener('click', () => {
-        void editing.showResult(); // they show something of it
-        const { show } = store.state;
-        store.set({ show: { ...show, [name]: !show[name] } });
-      });
-    toggle('before', 'compare');
-    toggle('uncertainty', 'uncertainty');
-    toggle('windows', 'windows');
+    const views = { compare: 'before', uncertainty: 'uncertainty', windows: 'windows' } as const;
+    for (const [id, view] of Object.entries(views))
+      byId(id).addEventListener('click', () => void editing.toggle(view));
     byId<HTMLInputElement>('divider-range').addEventListener('input', ({ target }) => {
       store.set({ divider: Number((target as HTMLInputElement).value) / 100 });
     });
