@@ -201,7 +201,7 @@ describe.skipIf(!hasChromium)('filling on the page', () => {
     await expect.poll(() => pressed.count()).toBe(0);
     await stored(page);
     await page.reload();
-    await expect.poll(() => status(page)).toBe('Your work is back as you left it.');
+    await expect.poll(() => status(page)).toBe('Your picture, hole and results are back.');
     const downloaded = await pixels(await download(page, '#download'));
     await page.dblclick('#keep');
     await expect.poll(() => status(page)).toMatch(/^This is the picture now/);

@@ -4,6 +4,7 @@ import { describe, expect, test } from 'vitest';
 import { hasChromium } from '../helpers/browser.ts';
 import { startProcess } from '../helpers/process.ts';
 import {
+  asksToStay,
   chooseThirdAndPaint,
   drag,
   FACE,
@@ -69,7 +70,7 @@ describe.skipIf(!hasChromium)('work is kept', () => {
     await page.locator('#runs button').nth(1).click();
     await stored(page);
     await page.reload();
-    await expect.poll(() => status(page)).toBe('Your work is back as you left it.');
+    await expect.poll(() => status(page)).toBe('Your picture, hole and results are back.');
     expect(await page.locator('#runs button').count()).toBe(2);
     expect(await page.locator('#runs [aria-pressed=true]').getAttribute('data-candidate')).toBe('1');
     expect(await page.inputValue('[name=seed]')).toBe('4294967295');
@@ -80,7 +81,7 @@ describe.skipIf(!hasChromium)('work is kept', () => {
     await page.reload();
     await expect
       .poll(() => status(page))
-      .toBe('Your work is back, without the results that the browser could not store.');
+      .toBe('Your picture and hole are back, without the results that the browser could not store.');
     expect(await page.isVisible('#results')).toBe(false);
     expect(await holeOf(page)).toBeGreaterThan(0.02);
   });
@@ -103,7 +104,7 @@ describe.skipIf(!hasChromium)('work is kept', () => {
     await page.setInputFiles('#file', 'examples/face-2.png');
     load();
     await page.click('#question-no');
-    await expect.poll(() => status(page)).toBe('Your work is back as you left it.');
+    await expect.poll(() => status(page)).toBe('Your picture, hole and results are back.');
     expect(await holeOf(page)).toBeGreaterThan(0.02);
   });
 
@@ -144,7 +145,7 @@ describe.skipIf(!hasChromium)('work is kept', () => {
     const left = page.reload();
     await (await asked).accept();
     await left;
-    await expect.poll(() => status(page)).toBe('Your work is back as you left it.');
+    await expect.poll(() => status(page)).toBe('Your picture, hole and results are back.');
     expect(await page.inputValue('#curl')).toContain('face-1.png');
     expect(await holeOf(page)).toBeGreaterThan(0.02);
   });
@@ -190,14 +191,14 @@ describe.skipIf(!hasChromium)('work is kept', () => {
     await stored(second);
 
     await second.reload();
-    await expect.poll(() => status(second)).toBe('Your work is back as you left it.');
+    await expect.poll(() => status(second)).toBe('Your picture, hole and results are back.');
     const third = await first.context().newPage();
     await third.goto(pages.service.url);
     await third.locator('#file').waitFor({ state: 'attached' });
     expect(await tabs()).toHaveLength(2);
     await first.close();
     await second.reload();
-    await expect.poll(() => status(second)).toBe('Your work is back as you left it.');
+    await expect.poll(() => status(second)).toBe('Your picture, hole and results are back.');
     expect(await second.inputValue('#curl')).toContain('face-2.png');
     await second.close();
     await third.reload();
@@ -206,7 +207,7 @@ describe.skipIf(!hasChromium)('work is kept', () => {
     await third.close();
     await last.clock.setFixedTime(Date.now() + 8 * 24 * 60 * 60 * 1000);
     await last.goto(pages.service.url);
-    await expect.poll(() => status(last)).toBe('Your work is back as you left it.');
+    await expect.poll(() => status(last)).toBe('Your picture, hole and results are back.');
     expect(await last.evaluate(storedTabs)).toEqual(['current']);
     expect(await holeOf(last)).toBeGreaterThan(0.02);
   });
@@ -318,8 +319,10 @@ describe.skipIf(!hasChromium)('a service that needs a key and is busy', () => {
     await page.click('#fill');
     await expect.poll(() => status(page)).toMatch(/^The service is busy. Trying again in \d+ s\.$/);
     await expect.poll(() => asked).toBeGreaterThan(1);
+    expect(await asksToStay(page)).toBe(true); // the service does not have the fill yet
     await page.keyboard.press('Escape');
     await expect.poll(() => status(page)).toBe('Cancelled.');
+    await stored(page);
   });
 
   test('a bad value in closed settings is shown beside its field', async () => {

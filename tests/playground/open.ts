@@ -94,10 +94,13 @@ export async function chooseThirdAndPaint(page: Page): Promise<Locator> {
   return pressed;
 }
 
+/** Whether the page would ask before it is left. */
+export const asksToStay = (page: Page): Promise<boolean> =>
+  page.evaluate(() => !dispatchEvent(new Event('beforeunload', { cancelable: true })));
+
 /** Waits until the browser has stored everything: from then on the page no longer asks before it is left. */
 export async function stored(page: Page): Promise<void> {
-  const asks = () => page.evaluate(() => !dispatchEvent(new Event('beforeunload', { cancelable: true })));
-  await expect.poll(asks, { timeout: 20_000 }).toBe(false);
+  await expect.poll(() => asksToStay(page), { timeout: 20_000 }).toBe(false);
 }
 
 /** The bytes behind a button that downloads. */

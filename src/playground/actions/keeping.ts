@@ -36,7 +36,7 @@ interface StoredFile {
   saved: boolean;
 }
 
-/** Keeps the work in the browser, so that a reload, or a fill that is in progress then, loses nothing. */
+/** Keeps picture, hole, results and settings in the browser, and follows a job that was in progress when the page was left. */
 export class Keeping {
   readonly #app: App;
   readonly #filling: Filling;
@@ -53,7 +53,9 @@ export class Keeping {
     this.#app = app;
     this.#filling = filling;
     addEventListener('beforeunload', (event) => {
-      if (this.#stored < this.#changes && hasUnsavedWork(app.store.state)) event.preventDefault();
+      const { state } = app.store;
+      const isUnsent = state.fill && !state.fill.job; // only a job can be followed after a reload
+      if (isUnsent || (this.#stored < this.#changes && hasUnsavedWork(state))) event.preventDefault();
     });
   }
 
@@ -170,8 +172,8 @@ export class Keeping {
       viewport: fitted(picture, stage.size),
       brush: { ...store.state.brush, size: defaultBrush(picture) },
       message: all
-        ? 'Your work is back as you left it.'
-        : 'Your work is back, without the results that the browser could not store.',
+        ? 'Your picture, hole and results are back.'
+        : 'Your picture and hole are back, without the results that the browser could not store.',
     });
     if (record.job) void this.#filling.resume(restored, record.job);
   }

@@ -57,7 +57,7 @@ export class Opening {
       this.#app,
       store.state.fill
         ? 'A fill is in progress. Cancel it and open another picture?'
-        : 'You have work that is not downloaded. Open another picture? Undo brings this one back.',
+        : 'You have work that is not downloaded. Open another picture? Undo brings this one back, until you reload the page.',
       'Open the other picture',
       'Stay here',
     );
