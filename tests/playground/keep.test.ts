@@ -11,6 +11,7 @@ import {
   filled,
   holeOf,
   openFile,
+  recordSpoken,
   status,
   stored,
   usePages,
@@ -309,16 +310,20 @@ describe.skipIf(!hasChromium)('a service that needs a key and is busy', () => {
       asked++;
       return route.fulfill({
         status: 429,
-        headers: { 'retry-after': '2' },
+        headers: { 'retry-after': '3' },
         contentType: 'application/problem+json',
         body: JSON.stringify({ type: '/problems/queue-full', status: 429, detail: 'full' }),
       });
     });
     await openFile(page, FACE);
     await paint(page);
+    await page.evaluate(recordSpoken);
     await page.click('#fill');
-    await expect.poll(() => status(page)).toMatch(/^The service is busy. Trying again in \d+ s\.$/);
+    const busy = /^The service is busy. Trying again in \d+ s\.$/;
+    await expect.poll(() => status(page)).toMatch(busy);
     await expect.poll(() => asked).toBeGreaterThan(1);
+    const spoken = await page.evaluate(() => (globalThis as unknown as { spoken: string[] }).spoken);
+    expect(spoken.filter((text) => busy.test(text))).toHaveLength(1); // the seconds are not
     expect(await asksToStay(page)).toBe(true); // the service does not have the fill yet
     await page.keyboard.press('Escape');
     await expect.poll(() => status(page)).toBe('Cancelled.');

@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs';
 import sharp from 'sharp';
 import { describe, expect, test } from 'vitest';
 import { hasChromium } from '../helpers/browser.ts';
-import { drag, FACE, filled, holeOf, openFile, status, usePages } from './open.ts';
+import { drag, FACE, filled, holeOf, openFile, recordSpoken, status, usePages } from './open.ts';
 
 describe.skipIf(!hasChromium)('the lesson', () => {
   const pages = usePages();
@@ -29,9 +29,11 @@ describe.skipIf(!hasChromium)('the lesson', () => {
     const t = (await still.textContent())?.replace('t ', '');
     await still.click();
     expect(await page.inputValue('#t')).toBe(t);
+    await page.evaluate(recordSpoken);
     await page.click('#play');
     await expect.poll(() => page.inputValue('#t')).not.toBe(t);
     await page.click('#play');
+    expect(await page.evaluate(() => (globalThis as unknown as { spoken: string[] }).spoken)).toEqual([]);
   });
 
   test('says what the network of the model predicts, and how it fills', async () => {

@@ -109,6 +109,19 @@ export async function download(page: Page, selector: string): Promise<Buffer> {
   return readFileSync(await file.path());
 }
 
+/** In a page: lists from now on, as `spoken`, what a screen reader is told. */
+export function recordSpoken(): void {
+  const spoken: string[] = [];
+  Object.assign(globalThis, { spoken });
+  new MutationObserver((changes) => {
+    for (const { target } of changes) {
+      const element = target instanceof Element ? target : target.parentElement;
+      const region = element?.closest<HTMLElement>('output, [role=status], [role=alert], [aria-live]');
+      if (region && region.ariaLive !== 'off') spoken.push(region.textContent ?? '');
+    }
+  }).observe(document.body, { childList: true, characterData: true, subtree: true });
+}
+
 /** The RGB values of a picture. */
 export async function pixels(file: Buffer | string) {
   const { data, info } = await sharp(file).removeAlpha().raw().toBuffer({ resolveWithObject: true });

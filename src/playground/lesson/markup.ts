@@ -52,7 +52,7 @@ function forward(): HTMLElement {
       'div',
       { className: 'row' },
       label,
-      create('output', { id: 't-value' }),
+      create('span', { id: 't-value', className: 'value' }),
       button('play', 'Play'),
       button('new-noise', 'New noise'),
     ),

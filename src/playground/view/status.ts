@@ -2,14 +2,17 @@ import { inWords } from '../state/select.ts';
 import type { ActiveFill, State } from '../state/types.ts';
 import { byId, setText } from './dom.ts';
 
-/** A screen reader is told of changes at most this often. */
+/** A screen reader is told of changes at most this often, and of a wait that goes on. */
 const INTERVAL_MS = 1000;
+const WAIT_INTERVAL_MS = 15_000;
 
 /** The lines that say what is going on, in the panel or else among the ways to begin, and the progress bar. */
 export class Status {
   #state: State | undefined;
   /** On a clock that is never set to another time. */
   #spoken = -INTERVAL_MS;
+  /** When the wait that goes on was spoken last. */
+  #waitSpoken: number | undefined;
   #timer: ReturnType<typeof setTimeout> | undefined;
 
   readonly render = (state: State): void => {
@@ -38,6 +41,7 @@ export class Status {
     setText(byId('opening'), this.#state.document ? '' : text);
     if (byId('status').textContent === text) return;
     this.#spoken = performance.now();
+    byId('status').ariaLive = this.#isCountdown() ? 'off' : 'polite';
     setText(byId('status'), text);
     // A countdown goes on without a change of the state.
     if (this.#state.fill)
@@ -45,6 +49,15 @@ export class Status {
         this.#timer = undefined;
         this.#speak();
       }, INTERVAL_MS);
+  }
+
+  /** Whether the change only counts the seconds of a wait that was spoken a short time ago. */
+  #isCountdown(): boolean {
+    if (this.#state?.fill?.phase.name !== 'waiting') this.#waitSpoken = undefined;
+    else if (this.#waitSpoken === undefined || this.#spoken - this.#waitSpoken >= WAIT_INTERVAL_MS)
+      this.#waitSpoken = this.#spoken;
+    else return true;
+    return false;
   }
 }
 
