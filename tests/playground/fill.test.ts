@@ -161,6 +161,10 @@ describe.skipIf(!hasChromium)('filling on the page', () => {
     await expect.poll(() => status(page)).toBe('Cancelled.');
     expect(await page.textContent('#fill')).toBe('Fill');
     expect(sent).toEqual(['POST', 'DELETE']);
+    await page.press('#grow-by', 'Control+Enter');
+    await expect.poll(() => status(page)).toMatch(/^Drawing: \d+ %/);
+    expect(await page.getAttribute('#undo', 'title')).toBe('Undo: grow by 3 px (Ctrl+Z)');
+    await page.keyboard.press('Escape');
   });
 
   test('results stay while the hole is painted further, and undo takes a choice and a fill back', async () => {

@@ -72,14 +72,17 @@ export class Keyboard {
       return this.#do(() => store.set({ choosing: false }));
     if (key === 'Escape' && state.fill && !state.question) return this.#do(() => void this.#filling.cancel());
     const isCovered = !state.document || state.choosing || state.question; // nobody would see what a key changes
-    if (state.tab !== 'editor' || isCovered || isTyping(target)) return false;
+    if (state.tab !== 'editor' || isCovered) return false;
     const command = event.ctrlKey || event.metaKey;
+    const isSetting = !(target instanceof Element && target.matches('#curl, #key'));
+    if (command && key === 'Enter' && isSetting)
+      return this.#do(() => byId<HTMLFormElement>('panel').requestSubmit());
+    if (isTyping(target)) return false;
     const letter = key.toLowerCase();
     if (command) {
       if (letter === 'z')
         return this.#do(() => (event.shiftKey ? this.#editing.redo() : this.#editing.undo()));
       if (letter === 'y') return this.#do(() => this.#editing.redo());
-      if (key === 'Enter') return this.#do(() => byId<HTMLFormElement>('panel').requestSubmit());
       return false;
     }
     if (event.altKey) return false;

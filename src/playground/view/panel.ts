@@ -83,7 +83,7 @@ export class Panel {
       this.#editing.changeMask({ kind: 'grow', by: -by() }, `shrink by ${by()} px`),
     );
     byId('grow-by').addEventListener('keydown', (event) => {
-      if (event.key !== 'Enter') return;
+      if (event.key !== 'Enter' || event.ctrlKey || event.metaKey) return;
       event.preventDefault(); // it would fill
       byId('grow').click();
     });
