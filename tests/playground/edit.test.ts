@@ -258,6 +258,7 @@ describe.skipIf(!hasChromium)('the editor', () => {
     await page.fill('[name=num_images]', '1');
     await page.click('#fill');
     await filled(page, 1);
+    expect(await page.getAttribute('#download', 'download')).toBe('face-1-filled.png');
     const { width, height } = await sharp(await download(page, '#download')).metadata();
     expect({ width, height }).toEqual({ width: 80, height: 72 });
   });

@@ -223,4 +223,5 @@ function describeHole({ fraction }: MaskRef): string {
   return `The hole covers ${percent < 1 ? 'less than 1' : Math.round(percent)} % of the picture.`;
 }
 
-const stem = (name: string) => name.replace(/(-filled|-extended)*\.\w+$/, '');
+/** The name of a picture's file, without what the page has added to it. */
+export const stem = (name: string) => name.replace(/(-filled|-extended)*\.\w+$/, '');

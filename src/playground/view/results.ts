@@ -1,5 +1,5 @@
 import type { App } from '../actions/app.ts';
-import type { Editing } from '../actions/editing.ts';
+import { type Editing, stem } from '../actions/editing.ts';
 import { currentResult, shownRun } from '../state/select.ts';
 import type { Run, State } from '../state/types.ts';
 import { byId, create, saveFile } from './dom.ts';
@@ -81,7 +81,7 @@ export class Results {
   }
 
   #name(): string {
-    return `${(this.#app.store.state.document?.picture.name ?? 'picture').replace(/(-filled)?\.\w+$/, '')}-filled.png`;
+    return `${stem(this.#app.store.state.document?.picture.name ?? 'picture')}-filled.png`;
   }
 
   #render(state: State, before: State): void {
