@@ -14,6 +14,7 @@ import {
   drag,
   FACE,
   filled,
+  holedFace,
   openFile,
   pixels,
   status,
@@ -251,20 +252,7 @@ describe.skipIf(!hasChromium)('filling on the page', () => {
 
   test('a transparent part is the hole, on a checkerboard, and is filled', async () => {
     const page = await pages.open();
-    const square = { left: 20, top: 20, width: 20, height: 20 };
-    const holed = await sharp(FACE)
-      .ensureAlpha()
-      .composite([
-        {
-          input: { create: { ...square, channels: 4, background: '#000' } },
-          blend: 'dest-out',
-          left: 20,
-          top: 20,
-        },
-      ])
-      .png()
-      .toBuffer();
-    await openFile(page, { name: 'holed.png', mimeType: 'image/png', buffer: holed });
+    await openFile(page, await holedFace());
     expect(await status(page)).toBe('The transparent part is the hole. Fill it, or paint over more.');
     await page.fill('[name=num_images]', '1');
     await page.click('#fill');

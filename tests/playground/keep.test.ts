@@ -9,6 +9,7 @@ import {
   drag,
   FACE,
   filled,
+  holedFace,
   holeOf,
   openFile,
   recordSpoken,
@@ -282,6 +283,22 @@ describe.skipIf(!hasChromium)('work is kept', () => {
     await expect.poll(() => page.getAttribute('#undo', 'title')).toBe('Undo: open a picture (Ctrl+Z)');
     await page.click('#undo');
     expect(await holeOf(page)).toBeGreaterThan(0.02);
+  });
+
+  test('opening another picture asks nothing where nothing was done, also after a reload', async () => {
+    const page = await pages.open();
+    await openFile(page, await holedFace());
+    await expect.poll(() => page.evaluate(storedTabs)).toEqual(['current']);
+    await page.reload();
+    await expect.poll(() => status(page)).toMatch(/are back/);
+    await page.click('#close');
+    await page.click('[data-example=face-1]');
+    await filled(page, 4);
+    await openFile(page, 'examples/face-2.png');
+    await expect.poll(() => page.inputValue('#curl')).toContain('face-2.png');
+    await paint(page); // the results of the example do not stand for it
+    await openFile(page, FACE);
+    await page.locator('#question').waitFor();
   });
 });
 

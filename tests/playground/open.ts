@@ -53,6 +53,17 @@ export async function openFile(page: Page, file: Parameters<Page['setInputFiles'
   await expect.poll(() => status(page)).not.toMatch(/Opening|^$/);
 }
 
+/** A face with a transparent square. */
+export async function holedFace() {
+  const square = { width: 20, height: 20, channels: 4, background: '#000' } as const;
+  const buffer = await sharp(FACE)
+    .ensureAlpha()
+    .composite([{ input: { create: square }, blend: 'dest-out', left: 20, top: 20 }])
+    .png()
+    .toBuffer();
+  return { name: 'holed.png', mimeType: 'image/png', buffer };
+}
+
 /** Drags over the canvas; each point is in fractions of the picture's sides. */
 export async function drag(page: Page, ...points: [x: number, y: number][]): Promise<void> {
   const [first, ...rest] = await Promise.all(points.map((point) => onScreen(page, point)));

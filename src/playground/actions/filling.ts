@@ -23,7 +23,8 @@ export class Filling {
     this.#editing = editing;
   }
 
-  async start(): Promise<void> {
+  /** isExample: whether nobody has done anything for the results, which are not missed then. */
+  async start({ isExample = false } = {}): Promise<void> {
     const { store } = this.#app;
     if (store.state.fill) return;
     await this.#editing.extend();
@@ -33,13 +34,13 @@ export class Filling {
     if (!current || store.state.fill || refused) return;
     if (current.mask.fraction === 0)
       return complain(this.#app, 'fill', 'There is no hole yet. Paint over what you want replaced.');
-    this.#finished = this.#run(current);
+    this.#finished = this.#run(current, { isExample });
     await this.#finished;
   }
 
   /** Follows a job that was accepted before the page was reloaded. */
   async resume(current: Document, job: AcceptedJob): Promise<void> {
-    this.#finished = this.#run(current, job);
+    this.#finished = this.#run(current, { job });
     await this.#finished;
   }
 
@@ -48,7 +49,10 @@ export class Filling {
     await this.#finished;
   }
 
-  async #run(before: Document, job?: AcceptedJob): Promise<void> {
+  async #run(
+    before: Document,
+    { job, isExample = false }: { job?: AcceptedJob; isExample?: boolean },
+  ): Promise<void> {
     const { store, studio } = this.#app;
     const { picture, mask } = before;
     const id = randomId();
@@ -83,7 +87,7 @@ export class Filling {
       };
       const { answer, files } = await fill(request, reports, stop.signal, job);
       const candidates: Candidate[] = [];
-      for (const file of files) candidates.push(await this.#candidate(file)); // decoded, each takes much memory
+      for (const file of files) candidates.push(await this.#candidate(file, isExample)); // decoded, each takes much memory
       stop.signal.throwIfAborted();
       const { frames = [], visits = [], job: done } = store.state.fill ?? {};
       this.#show(before, {
@@ -110,9 +114,9 @@ export class Filling {
     }
   }
 
-  async #candidate(file: Blob): Promise<Candidate> {
+  async #candidate(file: Blob, saved: boolean): Promise<Candidate> {
     const small = await this.#app.studio.thumbnail(file);
-    return { file, small, thumbnail: URL.createObjectURL(small), saved: false };
+    return { file, small, thumbnail: URL.createObjectURL(small), saved };
   }
 
   #show(before: Document, run: Run): void {

@@ -15,6 +15,7 @@ interface Stored {
   mask: string;
   shown?: Document['shown'];
   last?: Document['last'];
+  untouched?: Document['untouched'];
   runs: {
     id: string;
     picture: StoredPicture;
@@ -107,6 +108,7 @@ export class Keeping {
       mask: mask(current.mask),
       shown: current.shown,
       last: current.last,
+      untouched: current.untouched,
       settings,
       job: fill?.job,
       runs: runs.map((run) => ({
@@ -163,7 +165,8 @@ export class Keeping {
     const picture = await pictureOf(record.picture);
     const mask = await maskOf(record.mask, record.picture);
     const shown = runs.some(({ id }) => id === record.shown?.run) ? record.shown : undefined;
-    const restored: Document = { picture, mask, shown, last: record.last };
+    const { last, untouched } = record;
+    const restored: Document = { picture, mask, shown, last, untouched };
     const all = runs.length === record.runs.length;
     store.set({
       document: restored,

@@ -111,7 +111,7 @@ export class Opening {
   #begin(opened: Document): void {
     const { store, stage } = this.#app;
     const { picture, mask } = opened;
-    this.#editing.push('open a picture', opened);
+    this.#editing.push('open a picture', { ...opened, untouched: true });
     store.set({
       viewport: fitted(picture, stage.size),
       brush: { ...store.state.brush, size: defaultBrush(picture) },
@@ -180,7 +180,7 @@ export class Opening {
       }
       return current();
     });
-    if (isOpen) await this.#filling.start();
+    if (isOpen) await this.#filling.start({ isExample: true });
   }
 
   /** Lets the model draw a picture from noise alone; one at a time. */

@@ -69,11 +69,10 @@ export function requestFields(state: State): Record<string, string> {
 
 /** Whether something would be missed if the picture were replaced. */
 export function hasUnsavedWork({ runs, document, fill }: State): boolean {
-  if (fill) return true;
-  const unsaved = runs.some(({ candidates }) => candidates.every(({ saved }) => !saved));
-  return (
-    unsaved || (document !== undefined && !document.shown && document.mask.fraction > 0 && runs.length === 0)
-  );
+  if (fill || runs.some(({ candidates }) => candidates.every(({ saved }) => !saved))) return true;
+  if (!document || document.shown || document.untouched) return false;
+  const { version, fraction } = document.mask;
+  return fraction > 0 && !runs.some(({ mask }) => mask.version === version); // else a result leads back to the hole
 }
 
 /** The command that makes the picture on display again; while the hole is on display, the one that fills it. */

@@ -61,6 +61,8 @@ export interface Document {
   shown?: Choice;
   /** While the hole is on display: the result that was before it was changed. */
   last?: Choice;
+  /** Whether it is as it was opened: the hole, if any, is the transparent part. */
+  untouched?: boolean;
 }
 
 /** A candidate of a run. */
@@ -126,6 +128,7 @@ export interface Candidate {
   /** A small picture of it, and the address of that blob. */
   small: Blob;
   thumbnail: string;
+  /** Whether it is not missed when it is gone: it was downloaded or copied, or fills an example. */
   saved: boolean;
 }
 
