@@ -48,9 +48,12 @@ describe.skipIf(!hasChromium)('the page for everybody', () => {
     expect(await focus()).toBe('surface');
     await page.keyboard.press('Space');
     await expect.poll(() => page.getAttribute('#undo', 'title')).toBe('Undo: stroke (Ctrl+Z)');
-    await page.locator('#size').focus();
-    await page.keyboard.press('r'); // the rectangle has no size
-    await expect.poll(focus).toBe('surface');
+    await page.locator('#zoom-fit').focus();
+    for (const key of ['Delete', 'i', 'r', '1']) await page.keyboard.press(key); // they are keys of the picture
+    expect(await page.getAttribute('#undo', 'title')).toBe('Undo: stroke (Ctrl+Z)');
+    expect(await page.isChecked('[value=brush]')).toBe(true);
+    await page.click('#zoom-fit');
+    expect(await focus()).toBe('surface');
     await page.keyboard.press('x');
     await page.locator('[data-side=left]').focus();
     await page.keyboard.press('Control+Enter'); // while it is filled, it has no frame
@@ -106,7 +109,7 @@ describe.skipIf(!hasChromium)('the page for everybody', () => {
     }
     await page.click('#fill'); // without a hole: an error
     expect(await violations(page)).toEqual([]);
-    await page.keyboard.press('b');
+    await page.locator('[name=tool][value=brush]').check({ force: true });
     await drag(page, [0.3, 0.5], [0.7, 0.5]);
     await page.click('#fill');
     expect(await violations(page)).toEqual([]); // while it runs
@@ -142,6 +145,15 @@ describe.skipIf(!hasChromium)('the page for everybody', () => {
     await page.evaluate(() => scrollTo(0, 500));
     expect(await bottom()).toBeLessThanOrEqual(560);
     expect(await page.evaluate(() => document.documentElement.scrollWidth)).toBe(320);
+  });
+
+  test.each([
+    [true, false],
+    [false, true],
+  ])('the list of keys is hidden on a phone and not where the page is enlarged (touch: %s)', async (hasTouch, shown) => {
+    const page = await pages.open({ viewport: { width: 320, height: 560 }, hasTouch, isMobile: hasTouch });
+    await openFile(page, FACE);
+    expect(await page.isVisible('#keys-menu')).toBe(shown);
   });
 
   test('on a phone the zoom bar leaves the picture and the handles of Extend free', async () => {

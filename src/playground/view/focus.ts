@@ -19,6 +19,12 @@ export function keepFocus({ store, stage }: App): void {
     const begins = state.document && !before.document && document.activeElement === document.body;
     if ((lost || begins) && !state.question) fallback(state).focus();
   });
+  // After a click (detail 0: from the keyboard) on a tool or a result, letters are shortcuts again.
+  for (const id of ['toolbar', 'zoom', 'results'])
+    byId(id).addEventListener('click', ({ target, detail }) => {
+      if (detail > 0 && (target as Element).closest('button, [type=radio]'))
+        stage.surface.focus({ preventScroll: true });
+    });
 
   function fallback({ tab, document: current, choosing }: State): HTMLElement {
     if (tab === 'lesson') return byId('t');

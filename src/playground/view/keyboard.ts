@@ -31,7 +31,7 @@ const SHORTCUTS = [
   ['Esc', 'cancel; close the examples'],
 ];
 
-/** All keys of the editor. Letters work in either case. */
+/** All keys of the editor. Single characters work while the picture has the focus, letters in either case. */
 export class Keyboard {
   readonly #app: App;
   readonly #editing: Editing;
@@ -85,14 +85,12 @@ export class Keyboard {
       if (letter === 'y') return this.#do(() => this.#editing.redo());
       return false;
     }
-    if (event.altKey) return false;
+    // Elsewhere, somebody who speaks or types ahead would press them by mistake (WCAG 2.1.4).
+    if (event.altKey || (target !== stage.surface && target !== document.body)) return false;
     if (target === stage.surface && this.#onCanvas(event)) return true;
-    if (key === ' ' && (target === document.body || target === stage.surface)) {
-      this.#pointer.space = true;
-      return true;
-    }
-    if (target instanceof HTMLElement && target.closest('[role=tablist], #frame-handles')) return false;
-    return this.#shortcut(key, letter);
+    if (key !== ' ') return this.#shortcut(key, letter);
+    this.#pointer.space = true;
+    return true;
   }
 
   #shortcut(key: string, letter: string): boolean {
