@@ -298,6 +298,12 @@ describe.skipIf(!hasChromium)('the editor', () => {
         },
         [kind, colour],
       );
+    await page.evaluate(() => {
+      const dataTransfer = new DataTransfer();
+      dataTransfer.setData('text/uri-list', 'http://a.example/face.png');
+      document.body.dispatchEvent(new DragEvent('drop', { bubbles: true, cancelable: true, dataTransfer }));
+    });
+    await expect.poll(() => page.textContent('#error-open')).toMatch(/^This is no file/);
     await give('drop', 'red');
     await page.locator('#surface').waitFor();
     await give('paste', 'blue');

@@ -131,12 +131,14 @@ describe.skipIf(!hasChromium)('filling on the page', () => {
     await page.fill('[name=steps]', '1000');
     await page.click('#fill');
     await expect.poll(() => status(page)).toMatch(/^Drawing: \d+ %, about \d+ (s|min) left\.$/);
+    expect(await page.title()).toMatch(/^\d+ %, ddpm-inpaint$/);
     await expect.poll(async () => (await page.locator('#canvas').screenshot()).equals(before)).toBe(false);
     await page.keyboard.press('Escape');
     await expect.poll(() => status(page)).toBe('Cancelled.');
     await expect.poll(() => pages.service.registry.get().scheduler?.depth).toEqual({ waiting: 0, active: 0 });
     expect(await page.textContent('#fill')).toBe('Fill');
     expect(await page.evaluate(() => document.activeElement?.id)).toBe('fill');
+    expect(await page.title()).toBe('ddpm-inpaint');
   });
 
   test('Enter in a field starts a fill and cancels none; where the hole is grown, it grows the hole', async () => {
@@ -164,8 +166,8 @@ describe.skipIf(!hasChromium)('filling on the page', () => {
     expect(sent).toEqual(['POST', 'DELETE']);
     await page.press('#grow-by', 'Control+Enter');
     await expect.poll(() => status(page)).toMatch(/^Drawing: \d+ %/);
-    expect(await page.getAttribute('#undo', 'title')).toBe('Undo: grow by 3 px (Ctrl+Z)');
     await page.keyboard.press('Escape');
+    await expect.poll(() => page.getAttribute('#undo', 'title')).toBe('Undo: grow by 3 px (Ctrl+Z)');
   });
 
   test('results stay while the hole is painted further, and undo takes a choice and a fill back', async () => {
@@ -190,6 +192,9 @@ describe.skipIf(!hasChromium)('filling on the page', () => {
     await page.click('#keep');
     await expect.poll(() => status(page)).toMatch(/^This is the picture now/);
     expect(await page.locator('#runs button').count()).toBe(5);
+    expect(await page.getAttribute('#download', 'download')).toBe('face-2-filled.png'); // the picture now
+    expect(await page.textContent('#picture-info')).toBe('face-2-filled.png, 64 × 64 px');
+    expect((await download(page, '#download')).length).toBeGreaterThan(0);
     await page.keyboard.press('Control+z');
     await expect.poll(pressed).toBe('0');
     await page.keyboard.press('Control+z'); // the fill: its hole is on display

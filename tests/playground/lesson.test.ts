@@ -54,6 +54,20 @@ describe.skipIf(!hasChromium)('the lesson', () => {
       .toMatch(/predicts ε\. .* To fill a hole, the known pixels are put in at every step/);
   });
 
+  test('has an address of its own, which Back leaves and a reload keeps', async () => {
+    const page = await pages.open();
+    await page.click('#tab-lesson');
+    expect(new URL(page.url()).hash).toBe('#lesson');
+    await page.goBack();
+    await expect.poll(() => page.isVisible('#editor')).toBe(true);
+    await page.goForward();
+    await expect.poll(() => page.isVisible('#lesson')).toBe(true);
+    await page.reload();
+    await expect.poll(() => page.isVisible('#lesson')).toBe(true);
+    await page.click('#tab-editor');
+    expect(page.url()).toBe(`${pages.service.url}/`);
+  });
+
   test('opens while a hole is on display', async () => {
     const page = await pages.open();
     await openFile(page, FACE);

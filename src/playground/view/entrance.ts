@@ -1,4 +1,4 @@
-import type { App } from '../actions/app.ts';
+import { type App, complain } from '../actions/app.ts';
 import type { Opening } from '../actions/opening.ts';
 import { defaultModel } from '../state/select.ts';
 import type { State } from '../state/types.ts';
@@ -48,6 +48,7 @@ export function listenForPictures(app: App, opening: Opening): void {
     document.body.classList.remove('over');
     const [dropped] = event.dataTransfer?.files ?? [];
     if (dropped) void opening.open(dropped, dropped.name);
+    else complain(app, 'open', 'This is no file. Save the picture first, or copy it and paste it here.');
   });
   document.addEventListener('paste', ({ clipboardData }) => {
     const [pasted] = clipboardData?.files ?? [];

@@ -16,7 +16,11 @@ export function keepFocus({ store, stage }: App): void {
   });
   store.onChange((state, before) => {
     const lost = last !== null && !last.checkVisibility();
-    const begins = state.document && !before.document && document.activeElement === document.body;
+    const begins =
+      state.tab === 'editor' &&
+      state.document &&
+      !before.document &&
+      document.activeElement === document.body;
     if ((lost || begins) && !state.question) fallback(state).focus();
   });
   // After a click (detail 0: from the keyboard) on a tool or a result, letters are shortcuts again.

@@ -116,6 +116,8 @@ export class Panel {
 
   #render(state: State, before: State): void {
     this.#form.hidden = !state.document;
+    const { picture } = state.document ?? {};
+    if (picture) setText(byId('picture-info'), `${picture.name}, ${picture.width} × ${picture.height} px`);
     this.#renderButton(state.fill !== undefined);
     renderFields(state, before);
     const seconds = state.fill ? undefined : secondsOfFill(state);

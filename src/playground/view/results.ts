@@ -26,7 +26,7 @@ export class Results {
       void editing.keep();
       app.stage.surface.focus(); // to paint on
     });
-    byId('download').addEventListener('click', () => this.#markSaved());
+    byId('download').addEventListener('click', () => this.#markSaved(this.#address?.file));
     byId('copy').addEventListener('click', () => void this.#copy());
     store.onChange((state, before) => this.#render(state, before));
   }
@@ -51,18 +51,19 @@ export class Results {
   #shown() {
     const result = currentResult(this.#app.store.state);
     if (!result) return undefined;
-    const { run, candidate: index } = result;
-    return { run, index, candidate: run.candidates[index] };
+    const { run, candidate } = result;
+    return { run, candidate: run.candidates[candidate] };
   }
 
-  #markSaved(): void {
-    const shown = this.#shown();
-    if (!shown) return;
+  /** The file may also be that of a picture that a result has become. */
+  #markSaved(file: Blob | undefined): void {
     const { store } = this.#app;
-    const saved = { ...shown.candidate, saved: true };
-    const runs = store.state.runs.map((run) =>
-      run === shown.run ? { ...run, candidates: run.candidates.with(shown.index, saved) } : run,
-    );
+    const runs = store.state.runs.map((run) => {
+      const index = run.candidates.findIndex((candidate) => candidate.file === file);
+      if (index < 0) return run;
+      const saved = { ...run.candidates[index], saved: true };
+      return { ...run, candidates: run.candidates.with(index, saved) };
+    });
     store.set({ runs });
   }
 
@@ -72,7 +73,7 @@ export class Results {
     const { store } = this.#app;
     try {
       await navigator.clipboard.write([new ClipboardItem({ 'image/png': shown.candidate.file })]);
-      this.#markSaved();
+      this.#markSaved(shown.candidate.file);
       store.set({ message: 'Copied. Paste it wherever you need it.' });
     } catch {
       saveFile(shown.candidate.file, this.#name());
@@ -105,14 +106,16 @@ export class Results {
     byId('divider-row').hidden = !(show.before && isShown);
     byId<HTMLInputElement>('divider-range').value = String(Math.round(100 * divider));
     this.#renderDivider(state, show.before && isShown && !state.fill);
-    for (const id of ['compare', 'keep', 'download', 'copy']) byId(id).hidden = !shown;
-    if (shown && shown.candidate.file !== this.#address?.file) {
+    for (const id of ['compare', 'keep', 'copy']) byId(id).hidden = !shown;
+    const { picture } = state.document ?? {};
+    const file = shown?.candidate.file ?? picture?.file; // the picture may be a result that was continued from
+    if (file && file !== this.#address?.file) {
       if (this.#address) URL.revokeObjectURL(this.#address.href);
-      this.#address = { file: shown.candidate.file, href: URL.createObjectURL(shown.candidate.file) };
+      this.#address = { file, href: URL.createObjectURL(file) };
     }
     const link = byId<HTMLAnchorElement>('download');
     if (this.#address) link.href = this.#address.href;
-    link.download = this.#name();
+    link.download = shown || !picture ? this.#name() : picture.name;
     if (before.fill && !state.fill && shown && isShown && document.activeElement === document.body)
       byId('runs').querySelector<HTMLElement>('[aria-pressed=true]')?.focus();
   }

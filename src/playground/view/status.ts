@@ -5,6 +5,7 @@ import { byId, setText } from './dom.ts';
 /** A screen reader is told of changes at most this often, and of a wait that goes on. */
 const INTERVAL_MS = 1000;
 const WAIT_INTERVAL_MS = 15_000;
+const TITLE = document.title;
 
 /** The lines that say what is going on, in the panel or else among the ways to begin, and the progress bar. */
 export class Status {
@@ -23,6 +24,8 @@ export class Status {
     if (phase?.name === 'running') bar.value = phase.step / phase.of;
     else if (phase?.name === 'receiving') bar.value = 1;
     else bar.removeAttribute('value'); // unknown
+    const title = phase?.name === 'running' ? `${percent(phase)} %, ${TITLE}` : TITLE;
+    if (document.title !== title) document.title = title;
     this.#speak();
   };
 
@@ -68,6 +71,8 @@ function sentence({ fill, message, service, document: current }: State): string 
   return message;
 }
 
+const percent = ({ step, of }: { step: number; of: number }) => Math.floor((100 * step) / of);
+
 function inProgress({ phase }: ActiveFill): string {
   switch (phase.name) {
     case 'preparing':
@@ -82,7 +87,7 @@ function inProgress({ phase }: ActiveFill): string {
       return 'Finishing the pictures…';
     case 'running': {
       const seconds = Math.max(1, Math.ceil((phase.endsAt - Date.now()) / 1000));
-      return `Drawing: ${Math.floor((100 * phase.step) / phase.of)} %, about ${inWords(seconds)} left.`;
+      return `Drawing: ${percent(phase)} %, about ${inWords(seconds)} left.`;
     }
     case 'waiting': {
       const seconds = Math.max(1, Math.ceil((phase.until - Date.now()) / 1000));

@@ -3,8 +3,13 @@ import { byId } from './dom.ts';
 
 const TABS = ['editor', 'lesson'] as const;
 
-/** The two tabs of the page: arrow keys move between them. */
+const LESSON = '#lesson';
+
+/** The two tabs of the page: arrow keys move between them, and so do the browser's Back and Forward. */
 export function listenToTabs({ store }: App): void {
+  const followAddress = () => store.set({ tab: location.hash === LESSON ? 'lesson' : 'editor' });
+  addEventListener('popstate', followAddress);
+  followAddress();
   for (const [i, tab] of TABS.entries()) {
     const button = byId(`tab-${tab}`);
     button.addEventListener('click', () => store.set({ tab }));
@@ -17,6 +22,9 @@ export function listenToTabs({ store }: App): void {
   }
   store.onChange((state, before) => {
     if (state.tab === before.tab) return;
+    const isLesson = state.tab === 'lesson';
+    if (isLesson !== (location.hash === LESSON))
+      history.pushState(null, '', isLesson ? LESSON : location.pathname + location.search);
     for (const tab of TABS) {
       const chosen = state.tab === tab;
       byId(tab).hidden = !chosen;
