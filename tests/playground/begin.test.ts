@@ -62,4 +62,36 @@ describe.skipIf(!hasChromium)('before a picture is open', () => {
     await expect.poll(() => page.getAttribute('#stage', 'aria-busy')).toBe('false');
     expect(await error()).toContain('The page could not load completely. Reload it.');
   });
+
+  test('pictures are dropped anywhere and pasted', async () => {
+    const page = await pages.open();
+    const give = (kind: 'drop' | 'paste', colour: string) =>
+      page.evaluate(
+        async ([kind, colour]) => {
+          const canvas = new OffscreenCanvas(50, 40);
+          const context = canvas.getContext('2d') as OffscreenCanvasRenderingContext2D;
+          context.fillStyle = colour;
+          context.fillRect(0, 0, 50, 40);
+          const data = new DataTransfer();
+          data.items.add(new File([await canvas.convertToBlob()], 'given.png', { type: 'image/png' }));
+          const options = { bubbles: true, cancelable: true };
+          if (kind === 'drop')
+            document
+              .querySelector('h1')
+              ?.dispatchEvent(new DragEvent('drop', { ...options, dataTransfer: data }));
+          else document.dispatchEvent(new ClipboardEvent('paste', { ...options, clipboardData: data }));
+        },
+        [kind, colour],
+      );
+    await page.evaluate(() => {
+      const dataTransfer = new DataTransfer();
+      dataTransfer.setData('text/uri-list', 'http://a.example/face.png');
+      document.body.dispatchEvent(new DragEvent('drop', { bubbles: true, cancelable: true, dataTransfer }));
+    });
+    await expect.poll(() => page.textContent('#error-open')).toMatch(/^This is no file/);
+    await give('drop', 'red');
+    await page.locator('#surface').waitFor();
+    await give('paste', 'blue');
+    await expect.poll(() => page.getAttribute('#undo', 'title')).toBe('Undo: open a picture (Ctrl+Z)');
+  });
 });
