@@ -145,7 +145,7 @@ export class Editing {
     store.set({ choosing: false });
     if (current?.shown?.run === run && current.shown.candidate === candidate) return;
     this.push('choose a result', { picture, mask, shown: { run, candidate } });
-    store.set({ message: `Variation ${candidate + 1} is shown.` });
+    store.set({ message: `Result ${candidate + 1} is shown.` });
   }
 
   /** Turns a view of the current result on or off. While the hole is on display, it is off. */

@@ -124,7 +124,7 @@ export class Results {
     const groups = runs.map((run) => {
       const { seed, model, steps, sampler } = run.answer;
       const buttons = run.candidates.map(({ thumbnail }, i) => {
-        const image = create('img', { src: thumbnail, alt: `Variation ${i + 1}, seed ${seed}` });
+        const image = create('img', { src: thumbnail, alt: `Result ${i + 1}, seed ${seed}` });
         const button = create('button', { type: 'button' }, image);
         Object.assign(button.dataset, { run: run.id, candidate: String(i) });
         button.addEventListener('click', () => void this.#editing.choose(run.id, i));
