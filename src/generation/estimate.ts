@@ -1,9 +1,8 @@
-import { stepsOf } from '../diffusion/samplers/last-steps.ts';
 import { NETWORK_NAMES, type NetworkName } from '../engine/engine.ts';
 import { type PlannedStage, stagesOf } from '../image/regions/stages.ts';
 import type { ServedModel } from '../registry/served-model.ts';
 import { TakesTooLongError } from './errors.ts';
-import { evaluationsOfFill } from './evaluations.ts';
+import { evaluationsOfFill, evaluationsOfSample } from './evaluations.ts';
 import type { PreparedRequest } from './prepare.ts';
 
 /** Evaluations of each network. */
@@ -23,10 +22,7 @@ interface Stage {
 /** What a request takes, over all of its images. */
 export function workOf(prepared: PreparedRequest): Work {
   const { numImages, steps } = prepared.parameters;
-  if (!('input' in prepared)) {
-    const { start } = prepared;
-    return ofWholePictures(numImages, start ? stepsOf(steps, start.strength) : steps);
-  }
+  if (!('input' in prepared)) return ofWholePictures(numImages, evaluationsOfSample(steps, prepared.start));
   const { region } = prepared;
   if (region.strategy !== 'windows') return ofWholePictures(numImages, region.evaluations);
   const windowsOf = ({ levels }: PlannedStage) =>

@@ -1,6 +1,13 @@
+import { stepsOf } from '../diffusion/samplers/last-steps.ts';
 import type { ModelCard } from '../model/card.ts';
 import { InvalidParameterError } from './errors.ts';
+import type { Start } from './trajectories/create.ts';
 import { repaintEvaluations } from './trajectories/repaint.ts';
+
+/** Evaluations of the base network for one sample: `steps`, or the share `strength` of them if it starts from a picture. */
+export function evaluationsOfSample(steps: number, start?: Pick<Start, 'strength'>): number {
+  return start ? stepsOf(steps, start.strength) : steps;
+}
 
 /**
  * Evaluations of the base network for one fill at the model's resolution, in `steps` steps.

@@ -1,5 +1,4 @@
 import type { Config } from '../config/settings.ts';
-import { stepsOf } from '../diffusion/samplers/last-steps.ts';
 import { pictureBudget, type Room } from '../image/budget.ts';
 import { assertFits } from '../image/encode.ts';
 import type { Limits } from '../image/header.ts';
@@ -19,7 +18,7 @@ import {
 } from '../image/threads.ts';
 import { traced } from '../tracing.ts';
 import { InvalidParameterError } from './errors.ts';
-import { assertEvaluations } from './evaluations.ts';
+import { assertEvaluations, evaluationsOfSample } from './evaluations.ts';
 import { chooseRegion, type Region } from './region.ts';
 import type { InpaintRequest, SampleRequest } from './request.ts';
 import type { ResolvedRequest } from './resolve.ts';
@@ -94,10 +93,10 @@ export async function prepare(
   if (request.task === 'inpaint')
     return traced('decode', () => prepareInpaint({ ...resolved, request }, limits, options));
   const { image, strength = DEFAULT_STRENGTH } = request;
-  const { steps } = resolved.parameters;
-  assertEvaluations(image ? stepsOf(steps, strength) : steps, limits.maxEvaluations);
-  if (image)
-    return traced('decode', () => prepareVariation({ ...resolved, request }, image, limits, options));
+  const start = image && { image, strength };
+  assertEvaluations(evaluationsOfSample(resolved.parameters.steps, start), limits.maxEvaluations);
+  if (start)
+    return traced('decode', () => prepareVariation({ ...resolved, request }, start, limits, options));
   const { size } = request;
   const { resolution: side } = resolved.model.card;
   assertWithin(size, limits);
@@ -111,15 +110,14 @@ export async function prepare(
 /** A sample that starts from a picture. The picture must be square, as the network's pictures are. */
 async function prepareVariation(
   resolved: ResolvedRequest & { request: SampleRequest },
-  bytes: Buffer,
+  start: { image: Buffer; strength: number },
   limits: GenerationLimits,
   options: PrepareOptions,
 ): Promise<PreparedSample> {
   const { request, model, format } = resolved;
-  const { strength = DEFAULT_STRENGTH } = request;
   const started = performance.now();
   const { resolution: side } = model.card;
-  const image = await inspect(bytes, 'image', limits);
+  const image = await inspect(start.image, 'image', limits);
   const { width, height } = image.header;
   if (width !== height)
     throw new InvalidParameterError('image', `image is ${width} x ${height} pixels; it must be square`);
@@ -135,7 +133,7 @@ async function prepareVariation(
     const picture = await decodePicture(image, room);
     const x0 = await pictureToTensor(picture, { left: 0, top: 0, width, height }, square(side));
     const decodeMs = performance.now() - started;
-    return { ...resolved, request, size, start: { x0, strength }, needs, room, decodeMs };
+    return { ...resolved, request, size, start: { x0, strength: start.strength }, needs, room, decodeMs };
   } catch (error) {
     room.release();
     throw error;
