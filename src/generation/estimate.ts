@@ -1,15 +1,12 @@
-import { NETWORK_NAMES, type NetworkName } from '../engine/engine.ts';
+import type { NetworkName } from '../engine/engine.ts';
 import { type PlannedStage, stagesOf } from '../image/regions/stages.ts';
 import type { ServedModel } from '../registry/served-model.ts';
 import { TakesTooLongError } from './errors.ts';
 import { evaluationsOfFill, evaluationsOfSample } from './evaluations.ts';
 import type { PreparedRequest } from './prepare.ts';
 
-/** Evaluations of each network. */
-export interface Work extends Partial<Record<NetworkName, number>> {
-  /** The same as stages that follow one another. Absent: all at the same time. */
-  stages?: Stage[];
-}
+/** Evaluations, in stages that follow one another. Plain data: a job keeps it. */
+export type Work = Stage[];
 
 interface Stage {
   network: NetworkName;
@@ -27,29 +24,20 @@ export function workOf(prepared: PreparedRequest): Work {
   if (region.strategy !== 'windows') return ofWholePictures(numImages, region.evaluations);
   const windowsOf = ({ levels }: PlannedStage) =>
     levels.reduce((sum, { level }) => sum + level.windows.length, 0);
-  return ofStages(
-    stagesOf(region.plan).map((stage) => ({
-      network: stage.network,
-      rows: numImages * windowsOf(stage),
-      steps: stage.steps,
-    })),
-  );
+  return stagesOf(region.plan).map((stage) => ({
+    network: stage.network,
+    rows: numImages * windowsOf(stage),
+    steps: stage.steps,
+  }));
 }
 
-const ofWholePictures = (numImages: number, steps: number): Work =>
-  ofStages([{ network: 'base', rows: numImages, steps }]);
-
-function ofStages(stages: Stage[]): Work {
-  const work: Work = { stages };
-  for (const { network, rows, steps } of stages) work[network] = (work[network] ?? 0) + rows * steps;
-  return work;
-}
-
-const atOnce = (work: Work): Stage[] =>
-  NETWORK_NAMES.map((network) => ({ network, rows: work[network] ?? 0, steps: 1 }));
+const ofWholePictures = (numImages: number, steps: number): Work => [
+  { network: 'base', rows: numImages, steps },
+];
 
 /** Evaluations, over all networks. */
-export const evaluationsOf = ({ base = 0, refiner = 0 }: Work): number => base + refiner;
+export const evaluationsOf = (work: Work): number =>
+  work.reduce((sum, { rows, steps }) => sum + rows * steps, 0);
 
 /** Seconds of the work on this machine, if it does nothing else. undefined while a network's speed is not known. */
 export function secondsOf(
@@ -57,8 +45,7 @@ export function secondsOf(
   { rowSeconds, lastEngine }: Pick<ServedModel, 'rowSeconds' | 'lastEngine'>,
 ): number | undefined {
   let seconds = 0;
-  for (const { network, rows, steps } of work.stages ?? atOnce(work)) {
-    if (rows === 0) continue;
+  for (const { network, rows, steps } of work) {
     const each = rowSeconds?.[network];
     if (each === undefined) return undefined;
     seconds += rows * steps * each * slowdown(rows, lastEngine?.workers ?? 1);

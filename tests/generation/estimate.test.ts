@@ -33,10 +33,7 @@ const windows = {
   input: { hole: { fraction: 0.1 } },
 };
 
-const base = (rows: number, steps: number): Work => ({
-  base: rows * steps,
-  stages: [{ network: 'base', rows, steps }],
-});
+const base = (rows: number, steps: number): Work => [{ network: 'base', rows, steps }];
 
 test.each<[string, 'inpaint' | 'none', object, Work]>([
   ['a sample', 'none', {}, base(2, 20)],
@@ -46,15 +43,11 @@ test.each<[string, 'inpaint' | 'none', object, Work]>([
     'a fill in windows',
     'inpaint',
     windows,
-    {
-      base: 166,
-      refiner: 60,
-      stages: [
-        { network: 'base', rows: 2, steps: 3 },
-        { network: 'base', rows: 8, steps: 20 },
-        { network: 'refiner', rows: 10, steps: 6 },
-      ],
-    },
+    [
+      { network: 'base', rows: 2, steps: 3 },
+      { network: 'base', rows: 8, steps: 20 },
+      { network: 'refiner', rows: 10, steps: 6 },
+    ],
   ],
 ])('what it takes: %s', (_, conditioning, parts, work) => {
   expect(workOf(prepared(conditioning, parts))).toEqual(work);
@@ -84,10 +77,11 @@ test('the evaluations of RePaint and of the last steps are those of the plans', 
 });
 
 test('seconds are known where the speed of every network is', () => {
-  expect(secondsOf({ base: 10, refiner: 4 }, { rowSeconds: { base: 0.5, refiner: 0.25 } })).toBe(6);
-  expect(secondsOf({ base: 10, refiner: 4 }, { rowSeconds: { base: 0.5 } })).toBeUndefined();
-  expect(secondsOf({ base: 10 }, {})).toBeUndefined();
-  expect(evaluationsOf({ base: 10, refiner: 4 })).toBe(14);
+  const work: Work = [...base(2, 5), { network: 'refiner', rows: 2, steps: 2 }];
+  expect(secondsOf(work, { rowSeconds: { base: 0.5, refiner: 0.25 } })).toBe(6);
+  expect(secondsOf(work, { rowSeconds: { base: 0.5 } })).toBeUndefined();
+  expect(secondsOf(work, {})).toBeUndefined();
+  expect(evaluationsOf(work)).toBe(14);
 });
 
 test.each([

@@ -171,7 +171,10 @@ export function limitsSuite(open: (options: Options) => Promise<JobQueue>) {
 
   test('the evaluations that a job takes are kept with it', async () => {
     const queue = await open({});
-    const work = { base: 140, refiner: 6 };
+    const work = [
+      { network: 'base' as const, rows: 7, steps: 20 },
+      { network: 'refiner' as const, rows: 1, steps: 6 },
+    ];
     const { job } = await queue.submit({ ...newRequest(1), work });
     expect((await queue.get(job.id)).work).toEqual(work);
   });

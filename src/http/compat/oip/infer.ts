@@ -127,7 +127,7 @@ export async function predict(
   const signal = disconnectSignal(reply);
   const reservation = model.admission.reserve(rows, reply.request.apiKey?.name, signal);
   try {
-    await assertSoon(model, { base: rows }, config.MAX_SYNC_MS);
+    await assertSoon(model, [{ network: 'base', rows, steps: 1 }], config.MAX_SYNC_MS);
     holdAnswer(reply, bytes);
     const prediction = { shape, values: await evaluate(model, sent, { signal, reservation }) };
     reply.header('x-model', ref);
