@@ -2,11 +2,10 @@ import { type Box, type Mask, type Picture, square } from '../image/picture.ts';
 import { hasKnown } from '../image/region.ts';
 import type { Plan } from '../image/regions/plan.ts';
 import { maskToTensor, planRegions } from '../image/threads.ts';
-import type { ServedModel } from '../registry/served-model.ts';
+import { type ServedModel, usableNetworks } from '../registry/served-model.ts';
 import { InvalidParameterError } from './errors.ts';
 import { assertEvaluations, evaluationsOfFill } from './evaluations.ts';
 import type { HoledPicture, InpaintParameters } from './types.ts';
-import { networksOf } from './windows.ts';
 
 /** How a hole is brought to the size of the network's pictures. */
 export type Region = { strategy: 'windows'; plan: Plan } | WholeRegion;
@@ -75,7 +74,7 @@ async function planWindows(
   maxEvaluations: number,
 ): Promise<Plan> {
   const { resolution, refiner } = model.card;
-  const refine = refiner && networksOf(model).includes('refiner');
+  const refine = refiner && usableNetworks(model).includes('refiner');
   const plan = await planRegions(mask, hole, {
     base: { window: resolution, steps },
     refiner: refine ? { window: refiner.resolution, steps: refiner.defaults.steps } : undefined,

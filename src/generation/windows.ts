@@ -9,17 +9,12 @@ import type { Plan } from '../image/regions/plan.ts';
 import { stagesOf } from '../image/regions/stages.ts';
 import { inPicture, toPicture } from '../image/regions/windows.ts';
 import { levelPixels } from '../image/threads.ts';
-import type { ServedModel } from '../registry/served-model.ts';
+import { type ServedModel, usableNetworks } from '../registry/served-model.ts';
 import type { Specified } from './inpaint.ts';
 import { type StageSpec, sampledAs, type WindowedSpec } from './trajectories/create.ts';
 import type { Canvas } from './trajectories/enlarge.ts';
 import type { LevelInput } from './trajectories/joint.ts';
 import type { HoledPicture, SamplingParameters } from './types.ts';
-
-/** The networks that can fill a hole: those of the card, unless its engine is known to serve fewer. */
-export function networksOf({ card, networks }: ServedModel): readonly NetworkName[] {
-  return networks ?? (card.refiner ? ['base', 'refiner'] : ['base']);
-}
 
 /** Fills the regions of a plan in windows. */
 export async function specifyWindows(
@@ -61,7 +56,7 @@ async function specify(
   parameters: SamplingParameters,
 ): Promise<StageSpec[]> {
   await model.open(); // before that, which networks its engine serves is not known
-  const served = networksOf(model);
+  const served = usableNetworks(model);
   const stages: StageSpec[] = [];
   for (const { network, steps, levels } of stagesOf(plan)) {
     if (!served.includes(network)) continue;

@@ -1,5 +1,6 @@
 import { EngineError, type EngineInfo, type NetworkName, type RowSeconds } from '../engine/engine.ts';
 import type { ModelCard } from '../model/card.ts';
+import { namesOf } from '../model/networks.ts';
 import type { Admission } from '../scheduler/admission.ts';
 import type { Scheduler } from '../scheduler/scheduler.ts';
 
@@ -43,4 +44,12 @@ export interface ServedModel {
   readonly rowSeconds?: RowSeconds;
   /** Loads it unless it is loaded. Rejects with ModelLoadError when that fails. */
   open(): Promise<{ scheduler: Scheduler; engine: EngineInfo }>;
+}
+
+/** The networks that can fill a hole: those of the card, unless its engine is known to serve fewer. */
+export function usableNetworks({
+  card,
+  networks,
+}: Pick<ServedModel, 'card' | 'networks'>): readonly NetworkName[] {
+  return networks ?? namesOf(card);
 }
