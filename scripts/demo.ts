@@ -34,13 +34,12 @@ const parameters = {
   sampler,
   steps,
   eta,
-  strategy: 'auto',
   maskBlur: 0,
-} as const;
+};
 const { pictures, timings } = await inpaint(
   model,
   input,
-  await chooseRegion(model, input, parameters, Number.POSITIVE_INFINITY),
+  await chooseRegion(model, input, { strategy: 'auto', steps }, Number.POSITIVE_INFINITY),
   parameters,
   { onProgress: ({ step, total }) => process.stdout.write(`\r${step}/${total} evaluations`) },
 );

@@ -61,8 +61,8 @@ async function fill(
 ) {
   const input = { picture, mask, hole: measureHole(mask) };
   const { sampler, eta } = model.card.defaults;
-  const parameters = { seed, numImages, sampler, steps, eta, strategy: 'auto', maskBlur: 0 } as const;
-  const region = await chooseRegion(model, input, parameters, Number.POSITIVE_INFINITY);
+  const parameters = { seed, numImages, sampler, steps, eta, maskBlur: 0 };
+  const region = await chooseRegion(model, input, { strategy: 'auto', steps }, Number.POSITIVE_INFINITY);
   return (await inpaint(model, input, region, parameters)).pictures;
 }
 

@@ -48,7 +48,7 @@ export async function generate(
       model,
       input,
       region,
-      { ...parameters, strategy, padding, maskBlur: mask_blur, keepAlpha },
+      { ...parameters, maskBlur: mask_blur, keepAlpha },
       { ...options, priority },
     ),
   );

@@ -169,7 +169,7 @@ async function prepareInpaint(
       const region = await chooseRegion(
         model,
         input,
-        { strategy, padding, ...parameters },
+        { strategy, padding, steps: parameters.steps },
         limits.maxEvaluations,
       );
       const prepared = { ...resolved, request, size, input, region, room, decodeMs };

@@ -5,7 +5,14 @@ import { maskToTensor, planRegions } from '../image/threads.ts';
 import { type ServedModel, usableNetworks } from '../registry/served-model.ts';
 import { InvalidParameterError } from './errors.ts';
 import { assertEvaluations, evaluationsOfFill } from './evaluations.ts';
-import type { HoledPicture, InpaintParameters } from './types.ts';
+import type { HoledPicture, SamplingParameters, Strategy } from './types.ts';
+
+/** How a region is chosen. */
+export interface RegionParameters extends Pick<SamplingParameters, 'steps'> {
+  strategy: Strategy;
+  /** Pixels of context around the hole's bounding box (crop); as many as the hole is large when absent. */
+  padding?: number;
+}
 
 /** How a hole is brought to the size of the network's pictures. */
 export type Region = { strategy: 'windows'; plan: Plan } | WholeRegion;
@@ -40,7 +47,7 @@ const SQUASH = 1.5;
 export async function chooseRegion(
   model: ServedModel,
   { picture, mask, hole }: HoledPicture,
-  parameters: Pick<InpaintParameters, 'strategy' | 'padding' | 'steps'>,
+  parameters: RegionParameters,
   maxEvaluations: number,
 ): Promise<Region> {
   const { card } = model;
@@ -70,7 +77,7 @@ async function planWindows(
   model: ServedModel,
   mask: Mask,
   hole: Box,
-  { strategy, steps }: Pick<InpaintParameters, 'strategy' | 'steps'>,
+  { strategy, steps }: RegionParameters,
   maxEvaluations: number,
 ): Promise<Plan> {
   const { resolution, refiner } = model.card;
@@ -94,7 +101,7 @@ export function wholeRegion(
   picture: Pick<Picture, 'width' | 'height'>,
   hole: Box,
   resolution: number,
-  { strategy, padding }: Pick<InpaintParameters, 'strategy' | 'padding'>,
+  { strategy, padding }: Pick<RegionParameters, 'strategy' | 'padding'>,
 ): Pick<WholeRegion, 'strategy' | 'box'> {
   const { width, height } = picture;
   const long = Math.max(width, height);

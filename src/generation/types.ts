@@ -24,9 +24,6 @@ export interface SamplingParameters {
 }
 
 export interface InpaintParameters extends SamplingParameters {
-  strategy: Strategy;
-  /** Pixels of context around the hole's bounding box (crop); as many as the hole is large when absent. */
-  padding?: number;
   /** Pixels over which the fill fades in, inside the hole. */
   maskBlur: number;
   /** Whether filled pixels keep the picture's alpha. */

@@ -1,13 +1,13 @@
 import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
 import { sample } from '../../src/generation/sample.ts';
-import { type InpaintParameters, STRATEGIES } from '../../src/generation/types.ts';
+import { STRATEGIES } from '../../src/generation/types.ts';
 import type { Mask, Picture } from '../../src/image/picture.ts';
 import type { FolderRegistry } from '../../src/registry/registry.ts';
-import { fill, holed } from '../helpers/holed.ts';
+import { type FillParameters, fill, holed } from '../helpers/holed.ts';
 import { openRealRegistry } from '../helpers/model.ts';
 
-const PARAMETERS: InpaintParameters = {
+const PARAMETERS: FillParameters = {
   seed: 42,
   numImages: 1,
   sampler: 'ddim',
@@ -96,7 +96,7 @@ describe('with the real model', () => {
           data[0] = 255;
           const mask = { width, height, data };
           const before = picture(width, height);
-          const parameters = { ...PARAMETERS, steps: 1, strategy, maskBlur } as InpaintParameters;
+          const parameters = { ...PARAMETERS, steps: 1, strategy, maskBlur } as FillParameters;
           const { pictures } = await fill(model(), holed(before, mask), parameters);
           expectKnownUntouched(before, pictures[0], mask);
         },

@@ -1,8 +1,7 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { chooseRegion, wholeRegion } from '../../src/generation/region.ts';
+import { chooseRegion, type RegionParameters, wholeRegion } from '../../src/generation/region.ts';
 import { createTrajectory } from '../../src/generation/trajectories/create.ts';
-import type { InpaintParameters } from '../../src/generation/types.ts';
 import { specifyWhole } from '../../src/generation/whole.ts';
 import { holed } from '../helpers/holed.ts';
 import { FakeRegistry } from '../http/fake-app.ts';
@@ -89,7 +88,7 @@ test('a crop lies within the picture, contains the hole, and is square if the pi
   );
 });
 
-test.each<[string, Pick<InpaintParameters, 'strategy' | 'padding'>, boolean]>([
+test.each<[string, Pick<RegionParameters, 'strategy' | 'padding'>, boolean]>([
   ['a crop that is all hole', { strategy: 'crop', padding: 0 }, false],
   // 42 x 42 pixels become 8 x 8, each of which overlaps the hole.
   ['a crop with less context than a pixel of the model', { strategy: 'crop', padding: 1 }, false],

@@ -1,8 +1,7 @@
 import { expect, test, vi } from 'vitest';
 import { createTrajectory } from '../../src/generation/trajectories/create.ts';
-import type { InpaintParameters } from '../../src/generation/types.ts';
 import { tensorToPicture } from '../../src/image/region.ts';
-import { fill, holed } from '../helpers/holed.ts';
+import { type FillParameters, fill, holed } from '../helpers/holed.ts';
 import { FakeRegistry } from '../http/fake-app.ts';
 import { maskOf, noise } from '../image/make.ts';
 
@@ -10,7 +9,7 @@ import { maskOf, noise } from '../image/make.ts';
 vi.mock('../../src/image/region.ts', { spy: true });
 vi.mock('../../src/generation/trajectories/create.ts', { spy: true });
 
-const PARAMETERS: InpaintParameters = {
+const PARAMETERS: FillParameters = {
   seed: 1,
   numImages: 2,
   sampler: 'ddim',

@@ -1,5 +1,5 @@
 import { inpaint } from '../../src/generation/inpaint.ts';
-import { chooseRegion } from '../../src/generation/region.ts';
+import { chooseRegion, type RegionParameters } from '../../src/generation/region.ts';
 import type { GenerationOptions, HoledPicture, InpaintParameters } from '../../src/generation/types.ts';
 import { measureHole } from '../../src/image/mask.ts';
 import type { Mask, Picture } from '../../src/image/picture.ts';
@@ -10,11 +10,13 @@ export function holed(picture: Picture, mask: Mask): HoledPicture {
   return { picture, mask, hole: measureHole(mask) };
 }
 
+export type FillParameters = RegionParameters & InpaintParameters;
+
 /** Fills the hole in the region that the parameters choose. */
 export async function fill(
   model: ServedModel,
   input: HoledPicture,
-  parameters: InpaintParameters,
+  parameters: FillParameters,
   options?: GenerationOptions,
 ) {
   const region = await chooseRegion(model, input, parameters, 4000);
