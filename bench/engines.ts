@@ -32,7 +32,8 @@ const candidates: (Runtime & { int8?: boolean })[] = [
 
 const registry = await FolderRegistry.open({
   modelDir: process.env.MODEL_DIR ?? 'models',
-  engine: { engine: 'onnx', device: 'cpu', queueLimit: 1 },
+  engine: { engine: 'onnx', device: 'cpu' },
+  queue: { limit: 1 },
 });
 const { card, folder, ref } = registry.get();
 const { base } = networksOf(card);

@@ -11,7 +11,8 @@ import { FolderRegistry } from '../src/registry/registry.ts';
 
 const registry = await FolderRegistry.open({
   modelDir: process.env.MODEL_DIR ?? 'models',
-  engine: { engine: 'onnx', device: 'cpu', queueLimit: 1000 },
+  engine: { engine: 'onnx', device: 'cpu' },
+  queue: { limit: 1000 },
 });
 const model = registry.get();
 const { engine, scheduler } = await model.open();

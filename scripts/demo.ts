@@ -18,7 +18,8 @@ const SHOWN = 256;
 
 const registry = await FolderRegistry.open({
   modelDir: 'models',
-  engine: { engine: 'onnx', device: 'cpu', queueLimit: 8 },
+  engine: { engine: 'onnx', device: 'cpu' },
+  queue: { limit: 8 },
 });
 const model = registry.get();
 const picture = await decodePicture(await readFile('examples/face-1.png'), 'image', limits);

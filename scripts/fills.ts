@@ -28,7 +28,8 @@ const HOLES = [
 
 const registry = await FolderRegistry.open({
   modelDir: 'models',
-  engine: { engine: 'onnx', device: 'cpu', queueLimit: 64 },
+  engine: { engine: 'onnx', device: 'cpu' },
+  queue: { limit: 64 },
 });
 /** It draws better whole faces than the larger one. */
 const artist = registry.get('celeba-inpaint-64');

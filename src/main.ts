@@ -69,9 +69,8 @@ async function start() {
       maxBatch: config.MAX_BATCH,
       cacheDir: config.CACHE_DIR ?? defaultCacheDir(),
       fallback: config.ENGINE_FALLBACK,
-      queueLimit: config.QUEUE_LIMIT,
-      queueShares: queueShares(config),
     },
+    queue: { limit: config.QUEUE_LIMIT, ...queueShares(config) },
     hooks: modelHooks(metrics, log),
     log,
   });

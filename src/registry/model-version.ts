@@ -58,12 +58,14 @@ export interface EngineSettings extends RuntimeChoice {
   fallback?: boolean;
   /** Folder where what a start measures is kept for the next one; nothing is kept when absent. */
   cacheDir?: string;
-  /** Maximum number of images waiting or running. */
-  queueLimit: number;
-  /** How jobs and owners share it. */
-  queueShares?: Omit<QueueLimits, 'limit'>;
   /** Deadlines and program of the workers, other than the usual ones; for tests. */
   workers?: Pick<PoolOptions, 'deadlines' | 'entry'>;
+}
+
+export interface ModelOptions {
+  engine: EngineSettings;
+  queue: QueueLimits;
+  hooks?: ModelHooks;
 }
 
 /** One model folder. It is loaded on first use and then has its own workers and scheduler. */
@@ -85,14 +87,14 @@ export class ModelVersion implements ServedModel {
   #unloaded: FallbackEngine | undefined;
   #opening: Promise<{ scheduler: Scheduler; engine: EngineInfo }> | undefined;
 
-  constructor(folder: string, card: ModelCard, settings: EngineSettings, hooks: ModelHooks) {
+  constructor(folder: string, card: ModelCard, { engine, queue, hooks = {} }: ModelOptions) {
     this.folder = path.resolve(folder);
     this.card = card;
     // The folder may be gone again: the registry finds out.
     this.created = statSync(path.join(folder, 'model.json'), { throwIfNoEntry: false })?.mtime ?? new Date(0);
-    this.#settings = settings;
+    this.#settings = engine;
     this.#hooks = hooks;
-    this.admission = new Admission({ limit: settings.queueLimit, ...settings.queueShares });
+    this.admission = new Admission(queue);
   }
 
   get ref(): string {

@@ -4,17 +4,15 @@ import type { ModelCard } from '../model/card.ts';
 import { ModelFolderError } from '../model/folder.ts';
 import { Catalogue } from './catalogue.ts';
 import { DefaultModel, type DefaultModelOptions, listVersions, newestUsable } from './default-model.ts';
-import { type EngineSettings, type ModelHooks, ModelVersion } from './model-version.ts';
+import { type ModelOptions, ModelVersion } from './model-version.ts';
 import type { ServedModel } from './served-model.ts';
 import { describeShares, fractionOf, pickModel, type Share } from './shares.ts';
 
-export interface RegistryOptions extends DefaultModelOptions {
+export interface RegistryOptions extends DefaultModelOptions, ModelOptions {
   /** Other names of models: MODEL_ALIASES. */
   aliases?: Readonly<Record<string, string>>;
   /** Milliseconds without a request after which a version that is not the default is unloaded; 0 (default): never. */
   idleMs?: number;
-  engine: EngineSettings;
-  hooks?: ModelHooks;
   log?: Pick<Logger, 'info' | 'warn' | 'error'>;
 }
 
@@ -244,8 +242,7 @@ export class FolderRegistry implements ModelRegistry {
   }
 
   #version(folder: string, card: ModelCard): ModelVersion {
-    const { engine, hooks = {} } = this.#options;
-    return new ModelVersion(folder, card, engine, hooks);
+    return new ModelVersion(folder, card, this.#options);
   }
 
   #isDefault(model: ModelVersion): boolean {

@@ -192,9 +192,9 @@ test('a version whose load hangs is refused, and a later one takes over', async 
     engine: {
       engine: 'onnx',
       device: 'cpu',
-      queueLimit: 4,
       workers: { deadlines, entry: new URL('./failing-worker.ts', import.meta.url) },
     },
+    queue: { limit: 4 },
     hooks: {
       onReload: (ref, result) => {
         lengthen();

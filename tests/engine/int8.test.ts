@@ -94,7 +94,8 @@ test.each<[PrecisionChoice | undefined, string]>([
 ])('the setting %s makes the service evaluate in %s', async (precision, expected) => {
   const registry = await FolderRegistry.open({
     modelDir: MODEL_DIR,
-    engine: { engine: 'onnx', device: 'cpu', queueLimit: 16, precision },
+    engine: { engine: 'onnx', device: 'cpu', precision },
+    queue: { limit: 16 },
   });
   onTestFinished(() => registry.close());
   const { engine } = await registry.get().open();

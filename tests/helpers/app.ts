@@ -19,7 +19,10 @@ export interface TestApp {
 /** Starts the whole service with the real model, or those of MODEL_DIR, on a free port. env: settings, as environment variables. */
 export async function startApp(env: Record<string, string> = {}): Promise<TestApp> {
   const config = readConfig({ ...PATIENT, ...env });
-  const registry = await openRealRegistry(config.QUEUE_LIMIT, queueShares(config), env.MODEL_DIR);
+  const registry = await openRealRegistry(
+    { limit: config.QUEUE_LIMIT, ...queueShares(config) },
+    env.MODEL_DIR,
+  );
   const metrics = createMetrics();
   const app = await buildApp({ config, registry, metrics });
   await registry.get().open();

@@ -1,21 +1,14 @@
 import path from 'node:path';
 import type { NetworkSpec } from '../../src/engine/network.ts';
 import { networksOf } from '../../src/model/networks.ts';
-import type { EngineSettings } from '../../src/registry/model-version.ts';
 import { FolderRegistry } from '../../src/registry/registry.ts';
+import type { QueueLimits } from '../../src/scheduler/admission.ts';
 
 /** The committed models, which tests run. */
 export const MODEL_DIR = path.resolve(import.meta.dirname, '../../models');
 
-export function openRealRegistry(
-  queueLimit = 64,
-  queueShares?: EngineSettings['queueShares'],
-  modelDir = MODEL_DIR,
-) {
-  return FolderRegistry.open({
-    modelDir,
-    engine: { engine: 'onnx', device: 'cpu', queueLimit, queueShares },
-  });
+export function openRealRegistry(queue: QueueLimits = { limit: 64 }, modelDir = MODEL_DIR) {
+  return FolderRegistry.open({ modelDir, engine: { engine: 'onnx', device: 'cpu' }, queue });
 }
 
 /** Tiny models with random weights, as training/import_model.py imports them: training/vectors_imported.py. */

@@ -81,8 +81,8 @@ test('MAX_EVALUATIONS bounds fills with RePaint and samples, also those of jobs'
 });
 
 test('ENGINE=tfjs refuses it, and clients are told why', async () => {
-  const engine = { engine: 'tfjs', device: 'cpu', queueLimit: 8 } as const;
-  const registry = await FolderRegistry.open({ modelDir: IMPORTED_DIR, engine });
+  const engine = { engine: 'tfjs', device: 'cpu' } as const;
+  const registry = await FolderRegistry.open({ modelDir: IMPORTED_DIR, engine, queue: { limit: 8 } });
   const error = await registry
     .get('tiny-diffusers')
     .open()

@@ -21,7 +21,8 @@ beforeAll(async () => {
   metrics = createMetrics();
   registry = await FolderRegistry.open({
     modelDir: models.root,
-    engine: { engine: 'onnx', device: 'cpu', queueLimit: 64 },
+    engine: { engine: 'onnx', device: 'cpu' },
+    queue: { limit: 64 },
     hooks: { onReload: (model, result) => metrics.reloads.inc({ model, result }) },
   });
   app = await buildApp({ config: readConfig({}), registry, metrics });

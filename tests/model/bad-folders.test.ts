@@ -33,7 +33,8 @@ beforeAll(async () => {
   await chmod(models.root, 0o755); // mkdtemp creates a folder that only its owner can read
   registry = await FolderRegistry.open({
     modelDir: models.root,
-    engine: { engine: 'onnx', device: 'cpu', queueLimit: 4 },
+    engine: { engine: 'onnx', device: 'cpu' },
+    queue: { limit: 4 },
     hooks: { onReload: (ref, result) => reloads.push(`${ref} ${result}`) },
     log: { info() {}, warn: (line: string) => logged.push(line), error: (line: string) => logged.push(line) },
   });

@@ -20,7 +20,8 @@ afterEach(() => models.remove());
 const open = (more: { defaultModel?: string; servingFile?: string; warn?: (line: string) => void } = {}) =>
   FolderRegistry.open({
     modelDir: models.root,
-    engine: { engine: 'onnx', device: 'cpu', queueLimit: 4 },
+    engine: { engine: 'onnx', device: 'cpu' },
+    queue: { limit: 4 },
     log: { info() {}, error() {}, warn: more.warn ?? (() => {}) },
     ...more,
   });

@@ -4,7 +4,7 @@ import { afterEach, beforeEach, expect, test } from 'vitest';
 import { FolderRegistry, UnknownModelError } from '../../src/registry/registry.ts';
 import { ModelDir } from '../helpers/model-dir.ts';
 
-const engine = { engine: 'onnx', device: 'cpu', queueLimit: 4 } as const;
+const served = { engine: { engine: 'onnx', device: 'cpu' }, queue: { limit: 4 } } as const;
 let models: ModelDir;
 let modelDir: string;
 let id: string;
@@ -25,7 +25,7 @@ beforeEach(async () => {
 });
 afterEach(() => models.remove());
 
-const open = (defaultModel?: string) => FolderRegistry.open({ modelDir, defaultModel, engine, log });
+const open = (defaultModel?: string) => FolderRegistry.open({ modelDir, defaultModel, ...served, log });
 
 test('finds versions, newest first by number, and resolves references', async () => {
   for (const version of ['9', '10', '2']) await models.add(version);
@@ -55,7 +55,7 @@ test('the first id is the default: in alphabetical order, with numbers by their 
 test('other names of models', async () => {
   for (const version of ['1', '2']) await models.add(version);
   const aliases = { 'gpt-image-1': `${id}@1`, [id]: `${id}@1`, gone: 'nobody' };
-  const registry = await FolderRegistry.open({ modelDir, engine, log, aliases });
+  const registry = await FolderRegistry.open({ modelDir, ...served, log, aliases });
   expect(registry.get('gpt-image-1').ref).toBe(`${id}@1`);
   expect(registry.get(id).ref).toBe(`${id}@2`); // a model's own name goes first
   for (const name of ['dall-e-2', 'constructor', ''])
@@ -64,7 +64,7 @@ test('other names of models', async () => {
   const available = `available: ${id}@2, ${id}@1`;
   expect(warnings).toEqual([`MODEL_ALIASES: gone=nobody: there is no model nobody; ${available}`]);
   expect(() => registry.get('gone')).toThrow(`there is no model nobody, which gone stands for; ${available}`);
-  const any = await FolderRegistry.open({ modelDir, engine, log, aliases: { '*': id } });
+  const any = await FolderRegistry.open({ modelDir, ...served, log, aliases: { '*': id } });
   expect(any.get('dall-e-2').ref).toBe(`${id}@2`);
   // A job must not be given to another version than the one that it was accepted for.
   expect(() => any.get(`${id}@3`)).toThrow(UnknownModelError);
@@ -117,7 +117,7 @@ test('an invalid folder is left out, counted and logged, with the field', async 
   await writeFile(path.join(models.folder('5'), 'model.json'), '{"id":');
   const reloads: string[] = [];
   const hooks = { onReload: (ref: string, result: string) => reloads.push(`${ref} ${result}`) };
-  const registry = await FolderRegistry.open({ modelDir, engine, log, hooks });
+  const registry = await FolderRegistry.open({ modelDir, ...served, log, hooks });
   expect(registry.list().map(({ ref }) => ref)).toEqual([`${id}@1`]);
   expect(reloads.sort()).toEqual(['2', '3', '5'].map((version) => `${id}@${version} refused`));
   expect(errors).toHaveLength(3);
@@ -128,5 +128,7 @@ test('an invalid folder is left out, counted and logged, with the field', async 
 
 test('a MODEL_DIR without models is an error that names the setting', async () => {
   await expect(open()).rejects.toThrow(/no model in .*MODEL_DIR/);
-  await expect(FolderRegistry.open({ modelDir: '/nowhere', engine })).rejects.toThrow(/MODEL_DIR \/nowhere/);
+  await expect(FolderRegistry.open({ modelDir: '/nowhere', ...served })).rejects.toThrow(
+    /MODEL_DIR \/nowhere/,
+  );
 });

@@ -43,7 +43,8 @@ async function open(more: { defaultModel?: string; idleMs?: number } = {}) {
   };
   registry = await FolderRegistry.open({
     modelDir: models.root,
-    engine: { engine: 'onnx', device: 'cpu', queueLimit: 4 },
+    engine: { engine: 'onnx', device: 'cpu' },
+    queue: { limit: 4 },
     hooks: { onReload: (ref, result) => reloads.push(`${ref} ${result}`) },
     log,
     ...more,

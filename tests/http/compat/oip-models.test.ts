@@ -8,9 +8,9 @@ let registry: FolderRegistry;
 beforeAll(async () => {
   models = await ModelDir.create();
   for (const version of ['1', '2']) await models.add(version);
-  const engine = { engine: 'onnx', device: 'cpu', queueLimit: 4 } as const;
+  const engine = { engine: 'onnx', device: 'cpu' } as const;
   const aliases = { theirs: models.id, pinned: `${models.id}@1` };
-  registry = await FolderRegistry.open({ modelDir: models.root, engine, aliases });
+  registry = await FolderRegistry.open({ modelDir: models.root, engine, queue: { limit: 4 }, aliases });
 });
 afterAll(() => models.remove());
 
