@@ -4,7 +4,7 @@
  * the loops and measures both services in turns. Exits 1 unless the second serves 0.8 to 1.25 of what the first does.
  */
 import { type ChildProcess, spawn } from 'node:child_process';
-import { usableCores } from '../src/engine/cores.ts';
+import { usableCores } from '../src/machine.ts';
 import { startService } from './service.ts';
 
 const CLIENTS = 8;

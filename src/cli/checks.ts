@@ -1,10 +1,10 @@
 import { readdir, readFile, stat } from 'node:fs/promises';
 import path from 'node:path';
 import { gaussian } from '../diffusion/noise.ts';
-import { usableCores } from '../engine/cores.ts';
 import type { Batch } from '../engine/engine.ts';
 import { inputLength, type Networks, outputLength } from '../engine/network.ts';
 import { loadOnnx } from '../engine/onnx.ts';
+import { usableCores } from '../machine.ts';
 import type { ModelCard } from '../model/card.ts';
 import { digestOf } from '../model/folder.ts';
 import { NETWORK_FILES, networksOf } from '../model/networks.ts';

@@ -4,9 +4,8 @@ import { createRequire } from 'node:module';
 import os from 'node:os';
 import path from 'node:path';
 import { z } from 'zod';
+import { usableCores, usableMemory } from '../machine.ts';
 import { gpuFiles } from './absent.ts';
-import { usableCores } from './cores.ts';
-import { usableMemory } from './memory.ts';
 import type { Runtime } from './network.ts';
 
 /** What a worker measures while it loads. A later start takes it from the cache, and can start all workers at once. */

@@ -1,6 +1,5 @@
-import { usableCores } from './cores.ts';
+import { usableCores, usableMemory } from '../machine.ts';
 import type { DeviceName } from './engine.ts';
-import { usableMemory } from './memory.ts';
 
 /**
  * Share of the memory limit for the workers of one model version. The other half is for the HTTP process, decoded

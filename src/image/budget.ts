@@ -1,4 +1,4 @@
-import { usableMemory } from '../engine/memory.ts';
+import { usableMemory } from '../machine.ts';
 import { retryAfter } from '../retry-after.ts';
 import { collectGarbage } from './garbage.ts';
 

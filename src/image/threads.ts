@@ -5,7 +5,7 @@
  * tasks.ts.
  */
 import { Piscina } from 'piscina';
-import { usableCores } from '../engine/cores.ts';
+import { usableCores } from '../machine.ts';
 import { entryPoint } from '../entry-point.ts';
 import { pictureBudget, type Room } from './budget.ts';
 import { type Limits, type PictureHeader, tooSlow } from './header.ts';

@@ -2,7 +2,6 @@ import { statSync } from 'node:fs';
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { whyAbsent } from '../engine/absent.ts';
-import { usableCores } from '../engine/cores.ts';
 import {
   type Batch,
   EngineError,
@@ -17,6 +16,7 @@ import { type PoolOptions, WorkerPool } from '../engine/pool.ts';
 import { fallbacks, type RuntimeChoice, runtimes } from '../engine/runtimes.ts';
 import { readTuning, tuningKey, writeTuning } from '../engine/tuning.ts';
 import type { LossCause } from '../engine/worker-process.ts';
+import { usableCores } from '../machine.ts';
 import type { ModelCard } from '../model/card.ts';
 import { verifyDigests } from '../model/folder.ts';
 import { networksDigest, networksOf } from '../model/networks.ts';

@@ -2,7 +2,7 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { availableParallelism } from 'node:os';
 import { expect, onTestFinished, test } from 'vitest';
-import { usableCores } from '../../src/engine/cores.ts';
+import { usableCores } from '../../src/machine.ts';
 import { openRealRegistry } from '../helpers/model.ts';
 
 /** Uses all of one core until the test ends. */

@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { usableCores } from '../../src/engine/cores.ts';
 import { workerCount } from '../../src/engine/worker-count.ts';
+import { usableCores } from '../../src/machine.ts';
 
 const MB = 1e6;
 

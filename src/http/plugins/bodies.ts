@@ -3,7 +3,7 @@ import { Socket } from 'node:net';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import fp from 'fastify-plugin';
 import type { Config } from '../../config/settings.ts';
-import { usableMemory } from '../../engine/memory.ts';
+import { usableMemory } from '../../machine.ts';
 import { collectJson, readJsonBody } from '../json-body.ts';
 import { Problem } from '../problem.ts';
 import { bodyTooLarge, type Upload, Uploads } from '../uploads.ts';

@@ -2,6 +2,12 @@ import { readFileSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 
+/** Bytes of memory that the service may use: the control group's limit, or all of the machine's if that is less. */
+export function usableMemory(): number {
+  const limit = process.constrainedMemory() || Number.POSITIVE_INFINITY; // 0: unknown
+  return Math.min(os.totalmem(), limit);
+}
+
 /** Reads a text file; undefined when it cannot be read. */
 type ReadText = (file: string) => string | undefined;
 
