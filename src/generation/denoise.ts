@@ -1,6 +1,8 @@
 import type { ServedModel } from '../registry/served-model.ts';
 import { mapInSlices } from '../scheduler/time-slices.ts';
 import { startSpan } from '../tracing.ts';
+import type { GenerationOptions } from './options.ts';
+import type { Timings } from './result.ts';
 import type { NoiseLevel } from './trajectories/conditional.ts';
 import {
   createTrajectory,
@@ -11,7 +13,6 @@ import {
 import type { Canvas } from './trajectories/enlarge.ts';
 import type { Shown } from './trajectories/shown.ts';
 import { ThreadedTrajectory } from './trajectories/threaded.ts';
-import type { GenerationOptions, Timings } from './types.ts';
 
 /**
  * Largest pictures, in pixels, whose trajectories run on the main thread, so that a health probe is answered within 50 ms.

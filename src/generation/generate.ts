@@ -7,11 +7,13 @@ import { encodeMask, encodePicture } from '../image/threads.ts';
 import type { Metrics } from '../metrics.ts';
 import { traced } from '../tracing.ts';
 import { inpaint } from './inpaint.ts';
+import type { GenerationOptions } from './options.ts';
+import type { HoledPicture } from './parameters.ts';
 import type { PreparedRequest } from './prepare.ts';
 import { reproducibilityFields } from './resolve.ts';
+import type { InpaintResult, SampleResult } from './result.ts';
 import { sample } from './sample.ts';
 import { observeDrift, observeInput, withMetrics } from './telemetry.ts';
-import type { GenerationOptions, HoledPicture, InpaintResult, SampleResult } from './types.ts';
 
 /** The result of a request. */
 export interface Generated {

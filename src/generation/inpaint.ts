@@ -1,27 +1,16 @@
-import type { Fill } from '../image/composite.ts';
-import type { Box, Picture } from '../image/picture.ts';
+import type { Picture } from '../image/picture.ts';
 import { composite, uncertainty } from '../image/threads.ts';
 import type { ServedModel } from '../registry/served-model.ts';
 import { traced } from '../tracing.ts';
 import { denoise } from './denoise.ts';
-import type { Preview } from './preview.ts';
+import type { GenerationOptions, Preview } from './options.ts';
+import type { HoledPicture, InpaintParameters } from './parameters.ts';
 import type { Region } from './region.ts';
-import type { TrajectorySpec } from './trajectories/create.ts';
+import type { InpaintResult } from './result.ts';
 import type { Canvas } from './trajectories/enlarge.ts';
 import type { Shown } from './trajectories/shown.ts';
-import type { GenerationOptions, HoledPicture, InpaintParameters, InpaintResult } from './types.ts';
 import { specifyWhole } from './whole.ts';
 import { specifyWindows } from './windows.ts';
-
-/** What is denoised to fill a hole, and where the results belong in the picture. */
-export interface Specified extends Pick<InpaintResult, 'box' | 'features'> {
-  /** One for each candidate. */
-  specs: TrajectorySpec[];
-  /** The box of the picture that a canvas covers; it may extend beyond the picture. */
-  boxOf(canvas: Shown['canvas']): Box;
-  /** Where in the picture a filled canvas belongs. */
-  fillOf(canvas: Canvas): Fill;
-}
 
 /**
  * Fills the hole of a picture: `region` says in which windows, or which part of the picture is brought to the model's

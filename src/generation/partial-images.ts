@@ -1,6 +1,6 @@
 import type { OutputFormat, Size } from '../image/picture.ts';
 import { encodePicture } from '../image/threads.ts';
-import type { Progress } from './types.ts';
+import type { Progress } from './options.ts';
 
 interface Options {
   /** Pictures wanted, 0 or more. */

@@ -19,12 +19,12 @@ import {
 import { traced } from '../tracing.ts';
 import { InvalidParameterError } from './errors.ts';
 import { assertEvaluations, evaluationsOfSample } from './evaluations.ts';
+import type { HoledPicture } from './parameters.ts';
 import { chooseRegion, type Region } from './region.ts';
 import type { InpaintRequest, SampleRequest } from './request.ts';
 import type { ResolvedRequest } from './resolve.ts';
 import { assertProportional, assertWithin } from './size.ts';
 import type { Start } from './trajectories/create.ts';
-import type { HoledPicture } from './types.ts';
 
 /** Share of the steps for a picture to start from: the result resembles it, and has other details. */
 const DEFAULT_STRENGTH = 0.6;
@@ -52,6 +52,12 @@ export interface PreparedInpaint extends ResolvedRequest, Reserved {
   request: InpaintRequest;
   input: HoledPicture;
   region: Region;
+}
+
+/** The size of a request's results. */
+export function resultSize(prepared: PreparedRequest): Size {
+  if (prepared.size) return prepared.size;
+  return 'input' in prepared ? prepared.input.picture : square(prepared.model.card.resolution);
 }
 
 export interface GenerationLimits extends Required<Limits> {

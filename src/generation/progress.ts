@@ -2,9 +2,8 @@ import { base64 } from '../image/base64.ts';
 import type { Box } from '../image/picture.ts';
 import { tensorToPicture } from '../image/region.ts';
 import { encodePicture } from '../image/threads.ts';
-import type { Preview } from './preview.ts';
+import type { Preview, Progress } from './options.ts';
 import type { SampleRequest } from './request.ts';
-import type { Progress } from './types.ts';
 
 /** A progress event, as plain data under the names of the API. */
 export interface ProgressEvent {

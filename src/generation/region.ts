@@ -5,7 +5,7 @@ import { maskToTensor, planRegions } from '../image/threads.ts';
 import { type ServedModel, usableNetworks } from '../registry/served-model.ts';
 import { InvalidParameterError } from './errors.ts';
 import { assertEvaluations, evaluationsOfFill } from './evaluations.ts';
-import type { HoledPicture, SamplingParameters, Strategy } from './types.ts';
+import type { HoledPicture, SamplingParameters, Strategy } from './parameters.ts';
 
 /** How a region is chosen. */
 export interface RegionParameters extends Pick<SamplingParameters, 'steps'> {

@@ -2,7 +2,7 @@ import type { SamplerName } from '../diffusion/samplers/index.ts';
 import type { MaskReading } from '../image/mask.ts';
 import type { OutputFormat, Size } from '../image/picture.ts';
 import type { Priority } from '../scheduler/policy.ts';
-import type { Strategy } from './types.ts';
+import type { Strategy } from './parameters.ts';
 
 /**
  * A generation request as plain data, validated, under the names that clients use. A job store can keep it, and what an

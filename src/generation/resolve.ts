@@ -3,8 +3,8 @@ import type { OutputFormat } from '../image/picture.ts';
 import type { ModelRegistry } from '../registry/registry.ts';
 import type { ServedModel } from '../registry/served-model.ts';
 import { InvalidParameterError, ModelNotReadyError } from './errors.ts';
+import type { SamplingParameters } from './parameters.ts';
 import type { GenerationRequest } from './request.ts';
-import type { SamplingParameters } from './types.ts';
 
 /** A request with its model chosen, its seed drawn and its defaults filled in. Nothing has been decoded yet. */
 export interface ResolvedRequest {

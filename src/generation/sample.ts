@@ -2,8 +2,10 @@ import { tensorToPicture } from '../image/region.ts';
 import type { ServedModel } from '../registry/served-model.ts';
 import { mapInSlices } from '../scheduler/time-slices.ts';
 import { denoise } from './denoise.ts';
+import type { GenerationOptions } from './options.ts';
+import type { SamplingParameters } from './parameters.ts';
+import type { SampleResult } from './result.ts';
 import type { Start } from './trajectories/create.ts';
-import type { GenerationOptions, SampleResult, SamplingParameters } from './types.ts';
 import { wholeSpecs } from './whole.ts';
 
 interface SampleOptions extends GenerationOptions {

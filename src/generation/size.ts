@@ -1,12 +1,5 @@
-import { exceededLimit, type Size, type SizeLimits, square } from '../image/picture.ts';
+import { exceededLimit, type Size, type SizeLimits } from '../image/picture.ts';
 import { InvalidParameterError } from './errors.ts';
-import type { PreparedRequest } from './prepare.ts';
-
-/** The size of a request's results. */
-export function resultSize(prepared: PreparedRequest): Size {
-  if (prepared.size) return prepared.size;
-  return 'input' in prepared ? prepared.input.picture : square(prepared.model.card.resolution);
-}
 
 const text = ({ width, height }: Size) => `${width}x${height}`;
 

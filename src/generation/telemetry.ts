@@ -4,7 +4,7 @@ import type { Metrics } from '../metrics.ts';
 import { QueueFullError } from '../scheduler/admission.ts';
 import { evaluationsOf, workOf } from './estimate.ts';
 import type { PreparedInpaint, PreparedRequest } from './prepare.ts';
-import type { InpaintResult, SampleResult } from './types.ts';
+import type { InpaintResult, SampleResult } from './result.ts';
 
 /** Runs `work` and records its duration and steps, or the reason of its failure. */
 export async function withMetrics<Result extends SampleResult>(

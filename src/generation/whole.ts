@@ -1,10 +1,10 @@
 import type { Box } from '../image/picture.ts';
 import { knownRegion } from '../image/threads.ts';
 import type { ServedModel } from '../registry/served-model.ts';
-import type { Specified } from './inpaint.ts';
+import type { FillSpec } from './fill-spec.ts';
+import type { HoledPicture, SamplingParameters } from './parameters.ts';
 import type { Conditioning } from './trajectories/conditional.ts';
 import { type Start, sampledAs, type WholeSpec } from './trajectories/create.ts';
-import type { HoledPicture, SamplingParameters } from './types.ts';
 
 /** Fills a hole in a box of the picture that is brought to the model's resolution. */
 export async function specifyWhole(
@@ -12,7 +12,7 @@ export async function specifyWhole(
   { picture, mask }: Pick<HoledPicture, 'picture' | 'mask'>,
   box: Box,
   parameters: SamplingParameters,
-): Promise<Specified> {
+): Promise<FillSpec> {
   const { features, ...conditioning } = await knownRegion(picture, mask, box, model.card.resolution);
   return {
     specs: wholeSpecs(model, conditioning, parameters),

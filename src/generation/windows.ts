@@ -10,11 +10,11 @@ import { stagesOf } from '../image/regions/stages.ts';
 import { inPicture, toPicture } from '../image/regions/windows.ts';
 import { levelPixels } from '../image/threads.ts';
 import { type ServedModel, usableNetworks } from '../registry/served-model.ts';
-import type { Specified } from './inpaint.ts';
+import type { FillSpec } from './fill-spec.ts';
+import type { HoledPicture, SamplingParameters } from './parameters.ts';
 import { type StageSpec, sampledAs, type WindowedSpec } from './trajectories/create.ts';
 import type { Canvas } from './trajectories/enlarge.ts';
 import type { LevelInput } from './trajectories/joint.ts';
-import type { HoledPicture, SamplingParameters } from './types.ts';
 
 /** Fills the regions of a plan in windows. */
 export async function specifyWindows(
@@ -22,7 +22,7 @@ export async function specifyWindows(
   input: Pick<HoledPicture, 'picture' | 'mask'>,
   plan: Plan,
   parameters: SamplingParameters,
-): Promise<Specified> {
+): Promise<FillSpec> {
   const stages = await specify(model, input, plan, parameters);
   const { seed, numImages } = parameters;
   const candidates = Array.from({ length: numImages }, (_, candidate) => candidate);

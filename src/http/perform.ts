@@ -1,6 +1,7 @@
 import type { FastifyReply } from 'fastify';
 import { assertSoon, workOf } from '../generation/estimate.ts';
 import { type Generated, generate } from '../generation/generate.ts';
+import type { GenerationOptions } from '../generation/options.ts';
 import {
   type GenerationLimits,
   generationLimits,
@@ -9,7 +10,6 @@ import {
 } from '../generation/prepare.ts';
 import type { GenerationRequest } from '../generation/request.ts';
 import { assertReady, reproducibilityFields, resolve } from '../generation/resolve.ts';
-import type { GenerationOptions } from '../generation/types.ts';
 import type { Room } from '../image/budget.ts';
 import type { Dependencies } from './dependencies.ts';
 import { disconnectSignal, whenSent } from './disconnect.ts';

@@ -1,18 +1,9 @@
-import { type Density, readDensity, toJfif, toPhys } from './density.ts';
+import { readDensity, toJfif, toPhys } from './density.ts';
 import { cleanExif } from './exif.ts';
 import type { InputFormat } from './format.ts';
 import type { PictureHeader } from './header.ts';
-import type { OutputFormat, Size } from './picture.ts';
+import type { Carried, OutputFormat, Size } from './picture.ts';
 import { headChunks, type PngChunk, withChunks } from './png.ts';
-
-/** What a file says about its picture apart from pixels and profile; attachCarried writes it into another file. */
-export interface Carried {
-  density?: Density;
-  /** Chunks of a PNG that say how its numbers are displayed. Other formats have nothing of the kind. */
-  colour: PngChunk[];
-  /** EXIF, adapted to the changed picture (see exif.ts). */
-  exif?: Uint8Array;
-}
 
 /** Chunks about colour and their lengths in bytes (PNG, third edition, 11.3.2). The profile, iCCP, is handled by sharp. */
 const COLOUR_CHUNKS: Record<string, number> = { gAMA: 4, cHRM: 32, sRGB: 1, cICP: 4, mDCV: 24, cLLI: 8 };

@@ -1,14 +1,8 @@
 import { swapsAxes } from './exif.ts';
 import type { InputFormat } from './format.ts';
 import type { PictureHeader } from './header.ts';
+import type { Density } from './picture.ts';
 import { headChunks, type PngChunk } from './png.ts';
-
-/** Pixels per unit of length. Without a unit, only their ratio is meant: the shape of a pixel. */
-export interface Density {
-  x: number;
-  y: number;
-  unit: 'none' | 'metre' | 'inch' | 'cm';
-}
 
 /** Units of a JFIF header by their code (ITU-T T.871, 10.1). */
 const JFIF_UNITS = ['none', 'inch', 'cm'] as const;

@@ -1,4 +1,4 @@
-import type { Carried } from './carried.ts';
+import type { PngChunk } from './png.ts';
 
 /** A decoded picture: 8 bits per channel, orientation applied, pixels in rows from the top left. */
 export interface Picture {
@@ -18,6 +18,22 @@ export interface Picture {
   lossless?: boolean;
   /** What else the file says about the picture; encodePicture writes it into the result. */
   carried?: Carried;
+}
+
+/** What a file says about its picture apart from pixels and profile; attachCarried() writes it into another file. */
+export interface Carried {
+  density?: Density;
+  /** Chunks of a PNG that say how its numbers are displayed. Other formats have nothing of the kind. */
+  colour: PngChunk[];
+  /** EXIF, adapted to the changed picture (see exif.ts). */
+  exif?: Uint8Array;
+}
+
+/** Pixels per unit of length. Without a unit, only their ratio is meant: the shape of a pixel. */
+export interface Density {
+  x: number;
+  y: number;
+  unit: 'none' | 'metre' | 'inch' | 'cm';
 }
 
 /** A mask: one byte per pixel, 255 in the hole, 0 for known pixels. */

@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
+import { STRATEGIES } from '../../src/generation/parameters.ts';
 import { sample } from '../../src/generation/sample.ts';
-import { STRATEGIES } from '../../src/generation/types.ts';
 import type { Mask, Picture } from '../../src/image/picture.ts';
 import type { FolderRegistry } from '../../src/registry/registry.ts';
 import { type FillParameters, fill, holed } from '../helpers/holed.ts';

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
+import type { Progress } from '../../src/generation/options.ts';
 import { type ProgressEvent, ProgressReporter } from '../../src/generation/progress.ts';
-import type { Progress } from '../../src/generation/types.ts';
 import { square } from '../../src/image/picture.ts';
 
 const SIDE = 8;

@@ -1,6 +1,7 @@
 import { inpaint } from '../../src/generation/inpaint.ts';
+import type { GenerationOptions } from '../../src/generation/options.ts';
+import type { HoledPicture, InpaintParameters } from '../../src/generation/parameters.ts';
 import { chooseRegion, type RegionParameters } from '../../src/generation/region.ts';
-import type { GenerationOptions, HoledPicture, InpaintParameters } from '../../src/generation/types.ts';
 import { measureHole } from '../../src/image/mask.ts';
 import type { Mask, Picture } from '../../src/image/picture.ts';
 import type { ServedModel } from '../../src/registry/served-model.ts';

@@ -1,20 +1,9 @@
 import type { FastifyRequest } from 'fastify';
 import type { Problem } from '../problem.ts';
+import type { ErrorAnswer, ErrorShape } from './error-shape.ts';
 import { ioPaintError } from './iopaint/errors.ts';
 import { openInferenceError } from './oip/errors.ts';
 import { openAiError } from './openai/errors.ts';
-
-/** The answer to a request that failed, as its client reads it. */
-export interface ErrorAnswer {
-  status: number;
-  type: string;
-  body: object;
-}
-/**
- * @param instance the path of the request
- * @param body as it was read so far, if it was
- */
-export type ErrorShape = (problem: Problem, instance: string, body: unknown) => ErrorAnswer;
 
 const problemDocument: ErrorShape = (problem, instance) => ({
   status: problem.status,

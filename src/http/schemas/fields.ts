@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { SAMPLER_NAMES } from '../../diffusion/samplers/index.ts';
-import { STRATEGIES } from '../../generation/types.ts';
+import { STRATEGIES } from '../../generation/parameters.ts';
 import { OUTPUT_FORMATS } from '../../image/picture.ts';
 import { NOT_BASE64 } from '../json-body.ts';
 

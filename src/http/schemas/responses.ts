@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { NETWORK_NAMES, PRECISIONS } from '../../engine/engine.ts';
-import { STRATEGIES } from '../../generation/types.ts';
+import { STRATEGIES } from '../../generation/parameters.ts';
 import { OUTPUT_FORMATS } from '../../image/picture.ts';
 import { JOB_STATUSES } from '../../jobs/job.ts';
 import { modelCard } from '../../model/card.ts';

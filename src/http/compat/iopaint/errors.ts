@@ -1,5 +1,5 @@
 import type { Problem } from '../../problem.ts';
-import type { ErrorAnswer } from '../errors.ts';
+import type { ErrorAnswer } from '../error-shape.ts';
 
 /** IOPaint's error. Its page shows `errors` to the person who uses it. */
 export function ioPaintError(problem: Problem): ErrorAnswer {

@@ -1,5 +1,5 @@
 import type { Problem } from '../../problem.ts';
-import type { ErrorAnswer } from '../errors.ts';
+import type { ErrorAnswer } from '../error-shape.ts';
 
 /**
  * The Open Inference Protocol's error: a text. A file that is no picture is bad input like any other, because no media type

@@ -1,5 +1,5 @@
 import { PROBLEMS, type Problem, type Slug } from '../../problem.ts';
-import type { ErrorShape } from '../errors.ts';
+import type { ErrorShape } from '../error-shape.ts';
 import { nameIn, renamed } from '../renamed.ts';
 
 /** Codes that OpenAI's API has for a problem; the others are named after their slugs. */

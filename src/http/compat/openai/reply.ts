@@ -1,8 +1,8 @@
 import type { FastifyReply } from 'fastify';
 import type { Generated } from '../../../generation/generate.ts';
 import { PartialImages } from '../../../generation/partial-images.ts';
+import { resultSize } from '../../../generation/prepare.ts';
 import type { GenerationRequest } from '../../../generation/request.ts';
-import { resultSize } from '../../../generation/size.ts';
 import type { OutputFormat } from '../../../image/picture.ts';
 import type { Dependencies } from '../../dependencies.ts';
 import { type Parts, pieces, sendJson } from '../../json-answer.ts';
