@@ -8,7 +8,8 @@ import { inpaint } from '../src/generation/inpaint.ts';
 import { chooseRegion } from '../src/generation/region.ts';
 import { decodePicture } from '../src/image/decode.ts';
 import { encodePicture } from '../src/image/encode.ts';
-import { decodeMask, measureHole } from '../src/image/mask.ts';
+import { measureHole } from '../src/image/mask.ts';
+import { decodeMask } from '../src/image/mask-reading.ts';
 import { FolderRegistry } from '../src/registry/registry.ts';
 
 const limits = { maxPixels: 1e6 };

@@ -1,4 +1,5 @@
 import type { Config } from '../config/settings.ts';
+import { wholeBox } from '../image/box.ts';
 import { pictureBudget, type Room } from '../image/budget.ts';
 import { assertFits } from '../image/encode.ts';
 import type { Limits } from '../image/header.ts';
@@ -137,7 +138,7 @@ async function prepareVariation(
   const room = await reserve(needs, options);
   try {
     const picture = await decodePicture(image, room);
-    const x0 = await pictureToTensor(picture, { left: 0, top: 0, width, height }, square(side));
+    const x0 = await pictureToTensor(picture, wholeBox(image.header), square(side));
     const decodeMs = performance.now() - started;
     return { ...resolved, request, size, start: { x0, strength: start.strength }, needs, room, decodeMs };
   } catch (error) {

@@ -1,3 +1,4 @@
+import { centredOn, wholeBox } from '../image/box.ts';
 import { type Box, type Mask, type Picture, square } from '../image/picture.ts';
 import { hasKnown } from '../image/region.ts';
 import type { Plan } from '../image/regions/plan.ts';
@@ -107,23 +108,10 @@ export function wholeRegion(
   const long = Math.max(width, height);
   const whole = long <= WHOLE_UP_TO * resolution && long / Math.min(width, height) <= SQUASH;
   if (strategy === 'resize' || (strategy === 'auto' && whole)) {
-    return { strategy: 'resize', box: { left: 0, top: 0, width, height } };
+    return { strategy: 'resize', box: wholeBox(picture) };
   }
   const size = Math.max(hole.width, hole.height);
   const side = Math.max(resolution, size + 2 * (padding ?? size));
-  const [left, boxWidth] = spanAround(hole.left, hole.width, side, width);
-  const [top, boxHeight] = spanAround(hole.top, hole.height, side, height);
-  return { strategy: 'crop', box: { left, top, width: boxWidth, height: boxHeight } };
-}
-
-/** A span of `side` centred on start..start+length, moved and cut to lie in 0..limit. */
-function spanAround(
-  start: number,
-  length: number,
-  side: number,
-  limit: number,
-): [start: number, length: number] {
-  if (side >= limit) return [0, limit];
-  const centred = Math.round(start + length / 2 - side / 2);
-  return [Math.min(Math.max(0, centred), limit - side), side];
+  const cut = { width: Math.min(side, width), height: Math.min(side, height) };
+  return { strategy: 'crop', box: centredOn(hole, cut, picture) };
 }

@@ -1,5 +1,5 @@
 import type { SamplerName } from '../diffusion/samplers/index.ts';
-import type { MaskReading } from '../image/mask.ts';
+import type { MaskReading } from '../image/mask-reading.ts';
 import type { OutputFormat, Size } from '../image/picture.ts';
 import type { Priority } from '../scheduler/policy.ts';
 import type { Strategy } from './parameters.ts';

@@ -1,10 +1,9 @@
 import type { NetworkName } from '../engine/engine.ts';
+import { clip, union } from '../image/box.ts';
 import type { Fill } from '../image/composite.ts';
 import { knownFeatures } from '../image/drift.ts';
-import { clip } from '../image/mask.ts';
 import type { Size } from '../image/picture.ts';
 import { cropTensor } from '../image/regions/crop.ts';
-import { union } from '../image/regions/parts.ts';
 import type { Plan } from '../image/regions/plan.ts';
 import { stagesOf } from '../image/regions/stages.ts';
 import { inPicture, toPicture } from '../image/regions/windows.ts';

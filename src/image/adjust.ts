@@ -1,4 +1,4 @@
-import { growMask } from './mask.ts';
+import { growMask } from './grow.ts';
 import type { Mask, Picture } from './picture.ts';
 
 /**

@@ -1,6 +1,7 @@
+import { clip, grown } from './box.ts';
 import { distanceToKnown } from './distance.ts';
 import { smoothFill } from './fill.ts';
-import { boundingBox, clip, SOFT_RIM } from './mask.ts';
+import { boundingBox, SOFT_RIM } from './mask.ts';
 import type { Box, Mask, Picture, Size } from './picture.ts';
 import { tensorToPicture } from './region.ts';
 import { resizeRgb } from './resize.ts';
@@ -137,13 +138,7 @@ function weightAt({ weights }: Mask, p: number, distance: number, blur: number):
 function feather(picture: Picture, mask: Mask, result: Picture, hole: Box, blur: number): void {
   // smoothFill needs surrounding pixels, and distanceToKnown at least one pixel around the hole.
   const margin = 8;
-  const around = {
-    left: hole.left - margin,
-    top: hole.top - margin,
-    width: hole.width + 2 * margin,
-    height: hole.height + 2 * margin,
-  };
-  const region = clip(around, picture);
+  const region = clip(grown(hole, margin), picture);
   if (region === undefined) return;
   const { rgb, inHole } = extract(picture, mask, region);
   smoothFill(rgb, inHole, region.width, region.height);

@@ -1,4 +1,6 @@
+import { clip, grown } from './box.ts';
 import { boundingBox } from './mask.ts';
+import type { Box } from './picture.ts';
 
 /** A level of the pyramid: averages over 2^k x 2^k pixels of red, green, blue (0..255), and their known share (0..1). */
 interface Level {
@@ -23,21 +25,19 @@ const MID_GREY = 128;
 export function smoothFill(rgb: Uint8Array, hole: Uint8Array, width: number, height: number): void {
   const bounds = boundingBox({ width, height, data: hole });
   if (bounds === undefined) return;
-  const left = Math.max(0, bounds.left - MARGIN);
-  const top = Math.max(0, bounds.top - MARGIN);
-  const right = Math.min(width, bounds.left + bounds.width + MARGIN);
-  const bottom = Math.min(height, bounds.top + bounds.height + MARGIN);
+  const area = clip(grown(bounds, MARGIN), { width, height }) as Box;
+  const { left, top } = area;
 
   // Pull. The finest level stays in bytes: as floats it would take three quarters of all the memory.
-  const levels = [halveBytes(rgb, hole, width, left, top, right, bottom)];
+  const levels = [halveBytes(rgb, hole, width, area)];
   for (let level = levels[0]; level.width > 1 || level.height > 1; levels.push(level)) level = halve(level);
 
   // Push.
   const above = levels[levels.length - 1];
   if (above.data[3] === 0) above.data.fill(MID_GREY);
   for (let k = levels.length - 2; k >= 0; k--) complete(levels[k], levels[k + 1]);
-  for (let y = top; y < bottom; y++) {
-    for (let x = left; x < right; x++) {
+  for (let y = top; y < top + area.height; y++) {
+    for (let x = left; x < left + area.width; x++) {
       if (hole[y * width + x] === 0) continue;
       const at = (y * width + x) * 3;
       for (let c = 0; c < 3; c++) rgb[at + c] = Math.round(interpolate(levels[0], x - left, y - top, c));
@@ -55,14 +55,11 @@ function halveBytes(
   rgb: Uint8Array,
   hole: Uint8Array,
   stride: number,
-  left: number,
-  top: number,
-  right: number,
-  bottom: number,
+  { left, top, width, height }: Box,
 ): Level {
-  const half = emptyLevel((right - left + 1) >> 1, (bottom - top + 1) >> 1);
-  for (let y = top; y < bottom; y++) {
-    for (let x = left; x < right; x++) {
+  const half = emptyLevel((width + 1) >> 1, (height + 1) >> 1);
+  for (let y = top; y < top + height; y++) {
+    for (let x = left; x < left + width; x++) {
       const p = y * stride + x;
       if (hole[p] === 0) add(half, x - left, y - top, rgb[p * 3], rgb[p * 3 + 1], rgb[p * 3 + 2], 1);
     }

@@ -1,3 +1,4 @@
+import { wholeBox } from './box.ts';
 import { smoothFill } from './fill.ts';
 import type { Box, Mask, Picture, Size } from './picture.ts';
 import { resizeRgb } from './resize.ts';
@@ -60,7 +61,7 @@ export const hasKnown = (tensor: Float32Array): boolean => tensor.includes(0);
  *
  * @param part of the tensor that is wanted, all of it by default
  */
-export function tensorToPicture(tensor: Float32Array, size: Size, part: Box = wholeOf(size)): Picture {
+export function tensorToPicture(tensor: Float32Array, size: Size, part: Box = wholeBox(size)): Picture {
   const { left, top, width, height } = part;
   const data = new Uint8ClampedArray(width * height * 3);
   for (let c = 0; c < 3; c++) {
@@ -71,8 +72,6 @@ export function tensorToPicture(tensor: Float32Array, size: Size, part: Box = wh
   }
   return { width, height, channels: 3, data: new Uint8Array(data.buffer) };
 }
-
-const wholeOf = ({ width, height }: Size): Box => ({ left: 0, top: 0, width, height });
 
 /** The first and last of `count` equal cells that each pixel overlaps, on a line of `length` pixels. */
 function cells(length: number, count: number): { first: Int32Array; last: Int32Array } {

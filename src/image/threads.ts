@@ -5,12 +5,12 @@
  * tasks.ts.
  */
 import { Piscina } from 'piscina';
-import { usableCores } from '../machine.ts';
 import { entryPoint } from '../entry-point.ts';
+import { usableCores } from '../machine.ts';
 import { pictureBudget, type Room } from './budget.ts';
 import { type Limits, type PictureHeader, tooSlow } from './header.ts';
 import { type Cost, Lanes } from './lanes.ts';
-import type { MaskReading } from './mask.ts';
+import type { MaskReading } from './mask-reading.ts';
 import {
   decodedBytes,
   decodeWork,

@@ -7,7 +7,7 @@ import { denoise } from '../../src/generation/denoise.ts';
 import type { Conditioning } from '../../src/generation/trajectories/conditional.ts';
 import { wholeSpecs } from '../../src/generation/whole.ts';
 import { decodePicture } from '../../src/image/decode.ts';
-import { decodeMask } from '../../src/image/mask.ts';
+import { decodeMask } from '../../src/image/mask-reading.ts';
 import { square } from '../../src/image/picture.ts';
 import { maskToTensor, pictureToTensor } from '../../src/image/region.ts';
 import { Admission } from '../../src/scheduler/admission.ts';

@@ -3,7 +3,7 @@ import sharp from 'sharp';
 import { expect, test } from 'vitest';
 import { decodePicture } from '../../src/image/decode.ts';
 import { distance, type Features, knownFeatures, type Statistics } from '../../src/image/drift.ts';
-import { decodeMask } from '../../src/image/mask.ts';
+import { decodeMask } from '../../src/image/mask-reading.ts';
 import { square } from '../../src/image/picture.ts';
 import { maskToTensor, pictureToTensor } from '../../src/image/region.ts';
 import { openRealRegistry } from '../helpers/model.ts';

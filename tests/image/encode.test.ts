@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import { beforeAll, describe, expect, test } from 'vitest';
 import { decodePicture } from '../../src/image/decode.ts';
 import { assertFits, encodeMask, encodePicture } from '../../src/image/encode.ts';
-import { decodeMask } from '../../src/image/mask.ts';
+import { decodeMask } from '../../src/image/mask-reading.ts';
 import type { Picture } from '../../src/image/picture.ts';
 import sharp from '../../src/image/sharp.ts';
 import { readMetadata } from '../helpers/metadata.ts';

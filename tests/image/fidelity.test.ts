@@ -3,7 +3,7 @@ import { beforeAll, describe, expect, test } from 'vitest';
 import { decodePicture } from '../../src/image/decode.ts';
 import { encodePicture } from '../../src/image/encode.ts';
 import { cleanExif } from '../../src/image/exif.ts';
-import { decodeMask } from '../../src/image/mask.ts';
+import { decodeMask } from '../../src/image/mask-reading.ts';
 import type { OutputFormat } from '../../src/image/picture.ts';
 import { headChunks } from '../../src/image/png.ts';
 import sharp from '../../src/image/sharp.ts';

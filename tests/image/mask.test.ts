@@ -1,14 +1,8 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import {
-  assertSameSize,
-  boundingBox,
-  decodeMask,
-  growMask,
-  maskFraction,
-  maskFromAlpha,
-  measureHole,
-} from '../../src/image/mask.ts';
+import { growMask } from '../../src/image/grow.ts';
+import { assertSameSize, boundingBox, maskFraction, measureHole } from '../../src/image/mask.ts';
+import { decodeMask, maskFromAlpha } from '../../src/image/mask-reading.ts';
 import type { Picture } from '../../src/image/picture.ts';
 import { LIMITS, maskOf, noise, plain, raw, scene } from './make.ts';
 

@@ -1,7 +1,9 @@
 import { describe, expect, test } from 'vitest';
 import { decodePicture } from '../../src/image/decode.ts';
+import { growMask } from '../../src/image/grow.ts';
 import { readHeader } from '../../src/image/header.ts';
-import { boundingBox, decodeMask, growMask } from '../../src/image/mask.ts';
+import { boundingBox } from '../../src/image/mask.ts';
+import { decodeMask } from '../../src/image/mask-reading.ts';
 import { inpaintNeeds, levelPixelsOf } from '../../src/image/needs.ts';
 import type { Box, Mask, Picture } from '../../src/image/picture.ts';
 import { levelPixels } from '../../src/image/regions/level.ts';

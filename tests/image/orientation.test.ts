@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { decodePicture } from '../../src/image/decode.ts';
-import { decodeMask } from '../../src/image/mask.ts';
+import { decodeMask } from '../../src/image/mask-reading.ts';
 import { bytes, LIMITS, maskOf, noise, raw } from './make.ts';
 
 /** The stored position of the displayed pixel (x, y), for each EXIF orientation of a w x h file (EXIF 2.32, 4.6.4.A). */

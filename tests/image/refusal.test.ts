@@ -1,7 +1,7 @@
 import { deflateSync } from 'node:zlib';
 import { describe, expect, onTestFinished, test, vi } from 'vitest';
 import { decodePicture } from '../../src/image/decode.ts';
-import { decodeMask } from '../../src/image/mask.ts';
+import { decodeMask } from '../../src/image/mask-reading.ts';
 import { PictureError } from '../../src/image/picture.ts';
 import sharp from '../../src/image/sharp.ts';
 import { LIMITS, noise, plain, pngChunk, raw } from './make.ts';

@@ -1,5 +1,5 @@
+import { clip, grown, union } from '../box.ts';
 import { distanceToKnown } from '../distance.ts';
-import { clip } from '../mask.ts';
 import type { Box, Mask } from '../picture.ts';
 
 /** Hole pixels that lie close together. */
@@ -80,21 +80,10 @@ function connected(cells: (Box | undefined)[], columns: number, rows: number): B
   return found;
 }
 
-/** The smallest box that contains both. */
-export function union(a: Box | undefined, b: Box): Box {
-  if (!a) return b;
-  const left = Math.min(a.left, b.left);
-  const top = Math.min(a.top, b.top);
-  const right = Math.max(a.left + a.width, b.left + b.width);
-  const bottom = Math.max(a.top + a.height, b.top + b.height);
-  return { left, top, width: right - left, height: bottom - top };
-}
-
 /** `pixels`: how many may be measured. */
 function thicknessOf(mask: Mask, box: Box, pixels: number): Pick<HolePart, 'thickness' | 'usualThickness'> {
   // With a rim of one pixel, which is known wherever the picture goes on.
-  const rim = { left: box.left - 1, top: box.top - 1, width: box.width + 2, height: box.height + 2 };
-  const area = clip(rim, mask) ?? box;
+  const area = clip(grown(box, 1), mask) ?? box;
   const by = Math.ceil(Math.sqrt((area.width * area.height) / pixels));
   const width = Math.ceil(area.width / by);
   const height = Math.ceil(area.height / by);

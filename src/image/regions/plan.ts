@@ -1,5 +1,6 @@
+import { centredOn, overlap, union } from '../box.ts';
 import type { Box, Mask } from '../picture.ts';
-import { type HolePart, holeParts, union } from './parts.ts';
+import { type HolePart, holeParts } from './parts.ts';
 import { atLevel, contextOf, type LevelBox, tile, toPicture } from './windows.ts';
 
 /** How a hole is filled: as plain data, known before anything is evaluated. */
@@ -143,29 +144,14 @@ function merge(parts: readonly HolePart[], mask: Mask, finest: number, options: 
   return groups;
 }
 
-function overlap(a: Box, b: Box): boolean {
-  const apart =
-    a.left + a.width <= b.left ||
-    b.left + b.width <= a.left ||
-    a.top + a.height <= b.top ||
-    b.top + b.height <= a.top;
-  return !apart;
-}
-
 /** The group's parts at this level with context around them, at least as large as a window, within the picture if it can. */
 function canvasOf({ parts }: Group, level: number, mask: Mask, window: number): LevelBox {
-  const { left, top, width, height } = atLevel(parts.reduce(union), level);
+  const box = atLevel(parts.reduce(union), level);
   const unit = 2 ** level;
-  const [x, canvasWidth] = span(left, width, Math.ceil(mask.width / unit), window);
-  const [y, canvasHeight] = span(top, height, Math.ceil(mask.height / unit), window);
-  return { left: x, top: y, width: canvasWidth, height: canvasHeight };
-}
-
-/** Start and length of the canvas along one axis, on which the level has `limit` pixels. */
-function span(start: number, length: number, limit: number, window: number): [start: number, length: number] {
-  const size = Math.max(window, Math.min(length + 2 * contextOf(window), limit));
-  const centred = Math.round(start + length / 2 - size / 2);
-  return [Math.max(0, Math.min(centred, limit - size)), size];
+  const limits = { width: Math.ceil(mask.width / unit), height: Math.ceil(mask.height / unit) };
+  const length = (of: 'width' | 'height') =>
+    Math.max(window, Math.min(box[of] + 2 * contextOf(window), limits[of]));
+  return centredOn(box, { width: length('width'), height: length('height') }, limits);
 }
 
 /** The levels at which a group is filled, from the coarsest to the finest, with the network for each. */

@@ -1,4 +1,4 @@
-import { clip } from '../mask.ts';
+import { clip } from '../box.ts';
 import type { Box, Mask, Size } from '../picture.ts';
 
 /** Known pixels that a window of `side` pixels shows around the hole where it can. */
