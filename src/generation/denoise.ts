@@ -7,8 +7,8 @@ import type { NoiseLevel } from './trajectories/conditional.ts';
 import {
   createTrajectory,
   type DenoisingTrajectory,
-  type Seen,
   type TrajectorySpec,
+  type Views,
 } from './trajectories/create.ts';
 import type { Canvas } from './trajectories/enlarge.ts';
 import type { Shown } from './trajectories/shown.ts';
@@ -38,8 +38,8 @@ export interface DenoisingProgress {
   total: number;
   elapsedMs: number;
   /** Of the first candidate's last step. */
-  level: NoiseLevel;
-  /** Of the first candidate: see Seen. */
+  noiseLevel: NoiseLevel;
+  /** Of the first candidate: see Views. */
   fills(): Promise<Canvas[]>;
   preview(): Promise<Shown>;
   noisy(): Promise<Shown | undefined>;
@@ -76,15 +76,15 @@ export async function denoise(
         step,
         total,
         elapsedMs: performance.now() - started,
-        level: trajectories[0].level,
-        fills: () => seenOf(trajectories[0], 'fills'),
-        preview: () => seenOf(trajectories[0], 'preview'),
-        noisy: () => seenOf(trajectories[0], 'noisy'),
+        noiseLevel: trajectories[0].noiseLevel,
+        fills: () => viewOf(trajectories[0], 'fills'),
+        preview: () => viewOf(trajectories[0], 'preview'),
+        noisy: () => viewOf(trajectories[0], 'noisy'),
       }),
   });
   try {
     await run;
-    const candidates = await Promise.all(trajectories.map((each) => seenOf(each, 'fills')));
+    const candidates = await Promise.all(trajectories.map((each) => viewOf(each, 'fills')));
     return {
       candidates,
       timings: { queueMs: started - arrived, denoiseMs: performance.now() - started },
@@ -124,9 +124,9 @@ function isLarge(spec: TrajectorySpec): boolean {
   });
 }
 
-async function seenOf<What extends keyof Seen>(
+async function viewOf<What extends keyof Views>(
   trajectory: DenoisingTrajectory | ThreadedTrajectory,
   what: What,
-): Promise<Seen[What]> {
-  return trajectory instanceof ThreadedTrajectory ? trajectory.see(what) : trajectory[what];
+): Promise<Views[What]> {
+  return trajectory instanceof ThreadedTrajectory ? trajectory.view(what) : trajectory[what];
 }

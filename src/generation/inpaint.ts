@@ -29,15 +29,15 @@ export async function inpaint(
       : await specifyWhole(model, { picture, mask }, region.box, parameters);
   const { candidates, timings } = await denoise(model, specs, {
     ...options,
-    onProgress: ({ fills, preview, noisy: seen, level, ...progress }) => {
+    onProgress: ({ fills, preview, noisy: noisyCanvas, noiseLevel, ...progress }) => {
       const placed = (shown: Shown): Preview => ({ ...shown, box: boxOf(shown.canvas) });
       const estimate = async () => placed(await preview());
       const noisy = async () => {
-        const shown = await seen();
+        const shown = await noisyCanvas();
         return shown && placed(shown);
       };
       const whole = async () => paste(await fills());
-      options.onProgress?.({ ...progress, ...level, estimate, noisy, whole });
+      options.onProgress?.({ ...progress, ...noiseLevel, estimate, noisy, whole });
     },
   });
 

@@ -26,10 +26,10 @@ export async function sample(
   const conditioning = { x0: new Float32Array(3 * pixels), mask: new Float32Array(pixels).fill(1) };
   const { candidates, timings } = await denoise(model, wholeSpecs(model, conditioning, parameters, start), {
     ...options,
-    onProgress: ({ fills, preview, noisy, level, ...progress }) =>
+    onProgress: ({ fills, preview, noisy, noiseLevel, ...progress }) =>
       options.onProgress?.({
         ...progress,
-        ...level,
+        ...noiseLevel,
         estimate: preview,
         noisy,
         whole: async () => {

@@ -25,12 +25,12 @@ export async function specifyWindows(
   const stages = await specify(model, input, plan, parameters);
   const { seed, numImages } = parameters;
   const candidates = Array.from({ length: numImages }, (_, candidate) => candidate);
-  const seen = plan.regions.map(({ levels: [{ canvas, level }] }) => toPicture(canvas, level)).reduce(union);
+  const shown = plan.regions.map(({ levels: [{ canvas, level }] }) => toPicture(canvas, level)).reduce(union);
   return {
     specs: candidates.map((candidate): WindowedSpec => ({ method: 'windows', stages, seed, candidate })),
     boxOf: (canvas) => toPicture(canvas, canvas.level),
     fillOf: (canvas) => fillOf(canvas, input.picture),
-    box: clip(seen, input.picture) ?? seen,
+    box: clip(shown, input.picture) ?? shown,
     features: featuresOf(stages[0].levels[0].input),
   };
 }
@@ -75,6 +75,6 @@ function samplingOf(
 ) {
   const { refiner } = card;
   if (network === 'base' || !refiner) return { network, ...sampledAs(card, { ...parameters, steps }) };
-  const { level, level_max: levelMax, sharpen, defaults } = refiner;
-  return { network, ...sampledAs(refiner, { ...defaults, steps }), refining: { level, levelMax, sharpen } };
+  const { level: noise, level_max: noiseMax, sharpen, defaults } = refiner;
+  return { network, ...sampledAs(refiner, { ...defaults, steps }), refining: { noise, noiseMax, sharpen } };
 }

@@ -52,10 +52,10 @@ test.each<[string, Partial<WholeSpec>]>([
     expect(there.input(0)).toEqual({ x, t });
     here.advance(predict(x, t), 0);
     await there.advance(predict(x, t), 0);
-    expect(await there.see('fills')).toEqual(here.fills);
-    expect(await there.see('preview')).toEqual(here.preview);
-    expect(await there.see('noisy')).toEqual(here.noisy);
-    expect([there.level, here.level.timestep]).toEqual([here.level, t]);
+    expect(await there.view('fills')).toEqual(here.fills);
+    expect(await there.view('preview')).toEqual(here.preview);
+    expect(await there.view('noisy')).toEqual(here.noisy);
+    expect([there.noiseLevel, here.noiseLevel.timestep]).toEqual([here.noiseLevel, t]);
     expect(there.step).toBe(here.step);
   }
   there.close();
@@ -67,7 +67,7 @@ test('what fails in the thread is rejected, and the thread goes on', async () =>
   ).rejects.toThrow('steps must be a whole number from 1 to 100');
   const trajectory = await ThreadedTrajectory.create(spec());
   trajectory.close();
-  await expect(trajectory.see('fills')).rejects.toThrow('there is no trajectory');
+  await expect(trajectory.view('fills')).rejects.toThrow('there is no trajectory');
 });
 
 test('when the thread has ended, its trajectories reject, and new ones have a new thread', async () => {
@@ -75,10 +75,10 @@ test('when the thread has ended, its trajectories reject, and new ones have a ne
   onTestFinished(() => posted.mockRestore());
   const trajectory = await ThreadedTrajectory.create(spec());
   await (posted.mock.contexts[0] as Worker).terminate();
-  await expect(trajectory.see('fills')).rejects.toThrow('the thread of trajectories exited with 1');
+  await expect(trajectory.view('fills')).rejects.toThrow('the thread of trajectories exited with 1');
   await expect(trajectory.advance(new Float32Array(3 * R * R), 0)).rejects.toThrow('exited');
   const next = await ThreadedTrajectory.create(spec());
-  expect(await next.see('fills')).toHaveLength(1);
+  expect(await next.view('fills')).toHaveLength(1);
   next.close();
 });
 

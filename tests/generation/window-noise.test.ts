@@ -70,7 +70,7 @@ describe('the noise that a refiner’s coarse fill is given', () => {
   const x0 = Float32Array.from({ length: 3 * side ** 2 }, (_, i) => 0.5 * Math.sin(i));
   const mask = new Float32Array(side ** 2).fill(1);
   const added = () => {
-    const joint = denoising(0, { canvas: { ...fill, x0 }, mask, level: 0.2, levelMax: 0.3 });
+    const joint = denoising(0, { canvas: { ...fill, x0 }, mask, noise: 0.2, noiseMax: 0.3 });
     const coarse = joint.input(0).x.subarray(3 * AREA, 6 * AREA);
     return coarse.map((value, i) => {
       const [c, p] = [Math.floor(i / AREA), i % AREA];
@@ -78,7 +78,7 @@ describe('the noise that a refiner’s coarse fill is given', () => {
     });
   };
 
-  test('has the standard deviation of the level', () => {
+  test('has the standard deviation that is asked for', () => {
     const z = added();
     const variance = z.reduce((sum, value) => sum + value ** 2, 0) / z.length;
     expect(Math.abs(variance - 1)).toBeLessThan(5 * Math.sqrt(2 / z.length));

@@ -37,7 +37,7 @@ function spec(changes: Partial<WindowedSpec> = {}): WindowedSpec {
     prediction: 'v',
     sampler: { name: 'ddpm', steps: 4, eta: 0 },
   } as const;
-  const refining = { level: 0.1, levelMax: 0.3 };
+  const refining = { noise: 0.1, noiseMax: 0.3 };
   const coarse = { region: 0, input: level(1, 'base', 24, 4, [0, 8]) };
   const fine = { region: 0, input: level(0, 'refiner', 40, 8, [0, 12, 24]) };
   return {
@@ -178,7 +178,7 @@ describe('what a window shows the networks', () => {
     expect(x[3 * R * R]).toBe(1); // column 8 is hole
   });
 
-  test('refiner: also the enlarged coarse fill with a little noise, and the level', () => {
+  test('refiner: also the enlarged coarse fill with a little noise, and how much', () => {
     const trajectory = createTrajectory(spec());
     for (let i = 0; i < 8; i++) trajectory.advance(predict(trajectory.input(i % 2), 0.5), i % 2);
     const { x } = trajectory.input(2); // columns 24..39, all hole
@@ -219,8 +219,8 @@ test('a refiner that starts at a lower timestep starts from the enlarged fill wi
 });
 
 test('the coarse fill is sharpened before it is enlarged', () => {
-  const level = { level: 0, levelMax: 0.3 };
-  const [plain, sharp] = [refined({ refining: level }), refined({ refining: { ...level, sharpen: 1.3 } })];
+  const noise = { noise: 0, noiseMax: 0.3 };
+  const [plain, sharp] = [refined({ refining: noise }), refined({ refining: { ...noise, sharpen: 1.3 } })];
   const { mask } = spec().stages[0].levels[0].input;
   const amount = sharpening(plain.fill, mask, 1.3);
   expect(amount).toBeGreaterThan(0.1);
@@ -234,7 +234,7 @@ test('the coarse fill is sharpened before it is enlarged', () => {
 test('a fill is sharpened by the hole of its own region and level', () => {
   const { stages, ...rest } = spec();
   const [base, refiner] = stages;
-  const refining = { level: 0, levelMax: 0.3, sharpen: 0.5 };
+  const refining = { noise: 0, noiseMax: 0.3, sharpen: 0.5 };
   const inputs = [
     base.levels[0].input,
     level(0, 'refiner', 40, 14, [0, 12, 24]),
@@ -305,8 +305,8 @@ test('in a thread it gives the same bytes as on the main thread', async () => {
       }),
     );
     for (const [row, prediction] of predictions.entries()) here.advance(prediction, row);
-    expect(await there.see('fills')).toEqual(here.fills);
-    expect(await there.see('preview')).toEqual(here.preview);
+    expect(await there.view('fills')).toEqual(here.fills);
+    expect(await there.view('preview')).toEqual(here.preview);
     expect(here.preview).toEqual(shrunk(here.fills[0]));
   }
   there.close();
@@ -316,7 +316,7 @@ test('progress shows x_t and the noise level of the last step, across stages', a
   const here = createTrajectory(spec());
   const there = await ThreadedTrajectory.create(spec());
   const first = here.noisy;
-  expect(here.level).toEqual({ timestep: 99, abar: abar[99] });
+  expect(here.noiseLevel).toEqual({ timestep: 99, abar: abar[99] });
   const seen: number[] = [];
   while (here.step < here.total) {
     const { x, t } = here.input(0);
@@ -325,10 +325,10 @@ test('progress shows x_t and the noise level of the last step, across stages', a
       here.advance(prediction, row);
       await there.advance(prediction, row);
     }
-    seen.push(here.level.timestep);
-    expect(here.level).toEqual({ timestep: t, abar: abar[t] });
-    expect(there.level).toEqual(here.level);
-    expect(await there.see('noisy')).toEqual(here.noisy);
+    seen.push(here.noiseLevel.timestep);
+    expect(here.noiseLevel).toEqual({ timestep: t, abar: abar[t] });
+    expect(there.noiseLevel).toEqual(here.noiseLevel);
+    expect(await there.view('noisy')).toEqual(here.noisy);
     // The first window begins at the canvas's left edge.
     for (const column of [0, 5, 15]) expect(here.noisy?.x0[column]).toBe(x[column]);
   }

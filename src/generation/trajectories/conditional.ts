@@ -45,8 +45,8 @@ export class ConditionalTrajectory implements Trajectory {
   /** [4, R, R], the same memory at every step: only the hole changes. */
   readonly #input: Float32Array;
   #state: SamplerState;
-  /** The state of the last step: what the network saw. */
-  #seen: SamplerState;
+  /** The state that the network has evaluated last. */
+  #evaluated: SamplerState;
 
   /**
    * @param candidate its index; each has a noise stream of its own
@@ -70,7 +70,7 @@ export class ConditionalTrajectory implements Trajectory {
     this.#input.set(x0);
     for (let p = 0; p < mask.length; p++) this.#input[x0.length + p] = 2 * mask[p] - 1;
     this.#state = { step: 0, x: noised(this.#noise(0)) };
-    this.#seen = this.#state;
+    this.#evaluated = this.#state;
   }
 
   get total(): number {
@@ -98,11 +98,11 @@ export class ConditionalTrajectory implements Trajectory {
   }
 
   get noisy() {
-    return noisyShown(wholeFill(this.#withKnown(this.#seen.x)));
+    return noisyShown(wholeFill(this.#withKnown(this.#evaluated.x)));
   }
 
-  get level(): NoiseLevel {
-    return noiseLevel(this.#schedule, this.#sampler, this.#seen.step);
+  get noiseLevel(): NoiseLevel {
+    return noiseLevel(this.#schedule, this.#sampler, this.#evaluated.step);
   }
 
   input(): { x: Float32Array; t: number } {
@@ -113,7 +113,7 @@ export class ConditionalTrajectory implements Trajectory {
   }
 
   advance(prediction: Float32Array): void {
-    this.#seen = this.#state;
+    this.#evaluated = this.#state;
     this.#state = this.#sampler.next(this.#state, prediction, () => this.#noise(this.#state.step + 1));
   }
 

@@ -72,7 +72,7 @@ export interface StageSpec extends Sampling {
 }
 
 /** What there is to see of a trajectory, as it is now. */
-export interface Seen {
+export interface Views {
   /**
    * The estimates of x_0, the results when it is finished: one, or one for each region of a plan that has been begun. Each
    * time in memory of their own, which may be transferred to another thread.
@@ -84,9 +84,9 @@ export interface Seen {
   readonly noisy: Shown | undefined;
 }
 
-export interface DenoisingTrajectory extends Trajectory, Seen {
-  /** The noise in it. */
-  readonly level: NoiseLevel;
+export interface DenoisingTrajectory extends Trajectory, Views {
+  /** Of its last step. */
+  readonly noiseLevel: NoiseLevel;
 }
 
 /** Starts a trajectory at x_T, pure noise. Throws RangeError as createSampler does. */

@@ -17,8 +17,8 @@ export interface LevelInput extends Level, LevelPixels {}
 /** How a refiner is given the coarse fill. */
 export interface Refining {
   /** Conditioning augmentation: standard deviation of the noise that is added to the enlarged fill, and its largest value. */
-  level: number;
-  levelMax: number;
+  noise: number;
+  noiseMax: number;
   /**
    * Amount of the unsharp mask that is applied to the fill before it is enlarged, for a fill as sharp as the known pixels around
    * it: see sharpening(). 0, the default: none for any fill.
@@ -62,8 +62,8 @@ export class JointDenoising {
   /** [3, n], the enlarged coarse fill with its noise. */
   readonly #coarse: Float32Array | undefined;
   #state: SamplerState;
-  /** The state of the last step: what the network saw. */
-  #seen: SamplerState;
+  /** The state that the network has evaluated last. */
+  #evaluated: SamplerState;
   /** The windows' estimates of x_0 in the current step, [3, pixels of the hole in the window], and what they say of the variance. */
   #found: (Float32Array | undefined)[] = [];
   #left: number;
@@ -81,7 +81,7 @@ export class JointDenoising {
       for (let i = 0; i < slots.length; i++) this.#weights[slots[i]] += weight[places[i]];
     this.#coarse = options.coarse && this.#enlarge(options.coarse);
     this.#state = { step: 0, x: this.#start() };
-    this.#seen = this.#state;
+    this.#evaluated = this.#state;
     this.#left = this.#windows.length;
   }
 
@@ -118,12 +118,12 @@ export class JointDenoising {
 
   /** The canvas with x_t of the last step in the hole: what the network saw. undefined where it is too large to be shown. */
   get noisy(): Shown | undefined {
-    return isShownNoisy(this.#level.canvas) ? noisyShown(this.#filledWith(this.#seen.x)) : undefined;
+    return isShownNoisy(this.#level.canvas) ? noisyShown(this.#filledWith(this.#evaluated.x)) : undefined;
   }
 
-  /** The noise in it. */
+  /** Of its last step. */
   get noiseLevel(): NoiseLevel {
-    return noiseLevel(this.#options.schedule, this.#options.sampler, this.#seen.step);
+    return noiseLevel(this.#options.schedule, this.#options.sampler, this.#evaluated.step);
   }
 
   #filledWith(found: Float32Array): Canvas {
@@ -137,7 +137,7 @@ export class JointDenoising {
 
   /**
    * A window as the network sees it. Base: x_t in the hole and known pixels around it, and the mask as -1/+1, [4, R, R].
-   * Refiner: the same pixels, the coarse fill in the hole and known pixels around it, the mask, the level, [8, R, R].
+   * Refiner: the same pixels, the coarse fill in the hole and known pixels around it, the mask, the noise of the coarse fill, [8, R, R].
    */
   input(row: number): { x: Float32Array; t: number } {
     const { x0, canvas, windows } = this.#level;
@@ -149,7 +149,7 @@ export class JointDenoising {
     x.set(known);
     if (coarse) {
       x.set(known, 3 * area);
-      x.fill((2 * coarse.level) / coarse.levelMax - 1, 7 * area);
+      x.fill((2 * coarse.noise) / coarse.noiseMax - 1, 7 * area);
     }
     x.fill(-1, maskAt, maskAt + area);
     const { slots, places } = this.#windows[row];
@@ -180,7 +180,7 @@ export class JointDenoising {
     predicted.set(predictX0(type, abar, x, predicted, clip));
     this.#found[row] = predicted;
     if (--this.#left > 0) return;
-    this.#seen = this.#state;
+    this.#evaluated = this.#state;
     this.#state = sampler.next(this.#state, this.#average(), () => this.#noise(this.#state.step + 1));
     this.#found = [];
     this.#left = this.#windows.length;
@@ -224,7 +224,7 @@ export class JointDenoising {
     return noise;
   }
 
-  #enlarge({ canvas: fill, mask, level, sharpen }: NonNullable<JointOptions['coarse']>): Float32Array {
+  #enlarge({ canvas: fill, mask, noise, sharpen }: NonNullable<JointOptions['coarse']>): Float32Array {
     const { canvas } = this.#level;
     const coarse = sharpen ? sharpened(fill, sharpening(fill, mask, sharpen)) : fill;
     const n = this.#pixels.length;
@@ -234,7 +234,7 @@ export class JointDenoising {
       const x = canvas.left + (this.#pixels[i] % canvas.width);
       const y = canvas.top + Math.floor(this.#pixels[i] / canvas.width);
       for (let c = 0; c < 3; c++) {
-        enlarged[c * n + i] = enlargedAt(coarse, x, y, c) + level * enlarged[c * n + i];
+        enlarged[c * n + i] = enlargedAt(coarse, x, y, c) + noise * enlarged[c * n + i];
       }
     }
     return enlarged;

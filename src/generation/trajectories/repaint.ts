@@ -34,8 +34,8 @@ export class RepaintTrajectory implements Trajectory {
   /** For each evaluation, the index of the sampler's step. */
   readonly #plan: number[];
   #state: SamplerState;
-  /** The state of the last step: what the network saw. */
-  #seen: SamplerState;
+  /** The state that the network has evaluated last. */
+  #evaluated: SamplerState;
   /** What the last step says of x_0, which a jump after it does not change. */
   #estimate: Float32Array;
   #draws = 0;
@@ -58,7 +58,7 @@ export class RepaintTrajectory implements Trajectory {
     const jumps = hasKnown(conditioning.mask) ? resampling : { jump: 1, times: 1 };
     this.#plan = repaintPlan(sampler.timesteps.length, jumps);
     this.#state = { step: 0, x: noised(this.#noise()) };
-    this.#seen = this.#state;
+    this.#evaluated = this.#state;
     this.#estimate = this.#state.x;
   }
 
@@ -80,11 +80,11 @@ export class RepaintTrajectory implements Trajectory {
   }
 
   get noisy() {
-    return noisyShown(wholeFill(this.#seen.x));
+    return noisyShown(wholeFill(this.#evaluated.x));
   }
 
-  get level(): NoiseLevel {
-    return noiseLevel(this.#schedule, this.#sampler, this.#seen.step);
+  get noiseLevel(): NoiseLevel {
+    return noiseLevel(this.#schedule, this.#sampler, this.#evaluated.step);
   }
 
   input(): { x: Float32Array; t: number } {
@@ -92,7 +92,7 @@ export class RepaintTrajectory implements Trajectory {
   }
 
   advance(prediction: Float32Array): void {
-    this.#seen = this.#state;
+    this.#evaluated = this.#state;
     const next = this.#sampler.next(this.#state, prediction, () => this.#noise());
     this.#state = { ...next, x: this.#withKnown(next) };
     this.#estimate = estimateOf(this.#state, this.#sampler);

@@ -2,22 +2,22 @@
 import { parentPort } from 'node:worker_threads';
 import type { NetworkName } from '../../engine/engine.ts';
 import type { NoiseLevel } from './conditional.ts';
-import { createTrajectory, type DenoisingTrajectory, type Seen, type TrajectorySpec } from './create.ts';
+import { createTrajectory, type DenoisingTrajectory, type TrajectorySpec, type Views } from './create.ts';
 
 export type Message =
   | { type: 'create'; id: number; spec: TrajectorySpec }
   | { type: 'advance'; id: number; prediction: Float32Array; row: number }
-  | { type: 'see'; id: number; what: keyof Seen }
+  | { type: 'view'; id: number; what: keyof Views }
   | { type: 'close'; id: number };
 
 /** Messages are answered in order, except `close`, which has no answer. */
-export type Answer = State | { step: number } | { seen: Seen[keyof Seen] } | { error: string };
+export type Answer = State | { step: number } | { view: Views[keyof Views] } | { error: string };
 
 /** A trajectory at the start of a step, with the inputs of all its rows; none when it is finished. */
 export interface State {
   total: number;
   step: number;
-  level: NoiseLevel;
+  noiseLevel: NoiseLevel;
   network: NetworkName;
   inputs: { x: Float32Array; t: number }[];
 }
@@ -48,7 +48,7 @@ function answer(message: Exclude<Message, { type: 'close' }>): Answer {
   }
   const trajectory = trajectories.get(message.id);
   if (!trajectory) throw new Error(`there is no trajectory ${message.id}`);
-  if (message.type === 'see') return { seen: trajectory[message.what] };
+  if (message.type === 'view') return { view: trajectory[message.what] };
   left.set(message.id, (left.get(message.id) ?? trajectory.rows) - 1);
   trajectory.advance(message.prediction, message.row);
   if (left.get(message.id)) return { step: trajectory.step };
@@ -59,16 +59,16 @@ function answer(message: Exclude<Message, { type: 'close' }>): Answer {
 /** The memory of an answer that this thread does not use any more: it is not copied, which the main thread would do. */
 function transferable(found: Answer): ArrayBuffer[] {
   if ('inputs' in found) return found.inputs.map(({ x }) => x.buffer as ArrayBuffer);
-  if ('seen' in found && Array.isArray(found.seen))
-    return found.seen.map(({ x0 }) => x0.buffer as ArrayBuffer);
+  if ('view' in found && Array.isArray(found.view))
+    return found.view.map(({ x0 }) => x0.buffer as ArrayBuffer);
   return [];
 }
 
 function state(trajectory: DenoisingTrajectory): Answer {
-  const { total, step, level, network } = trajectory;
+  const { total, step, noiseLevel, network } = trajectory;
   const rows = step < total ? trajectory.rows : 0;
   const inputs = Array.from({ length: rows }, (_, row) => copied(trajectory.input(row)));
-  return { total, step, level, network, inputs };
+  return { total, step, noiseLevel, network, inputs };
 }
 
 /** The input in memory of its own, which can be transferred: the trajectory may go on using the original. */

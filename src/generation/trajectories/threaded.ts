@@ -3,7 +3,7 @@ import type { NetworkName } from '../../engine/engine.ts';
 import { entryPoint } from '../../entry-point.ts';
 import type { Trajectory } from '../../scheduler/trajectory.ts';
 import type { NoiseLevel } from './conditional.ts';
-import type { Seen, TrajectorySpec } from './create.ts';
+import type { TrajectorySpec, Views } from './create.ts';
 import type { Answer, Message, State } from './thread.ts';
 
 const FROM_SOURCE = import.meta.url.endsWith('.ts');
@@ -67,14 +67,14 @@ export class ThreadedTrajectory implements Trajectory {
     this.#state = { ...this.#state, ...state };
   }
 
-  get level(): NoiseLevel {
-    return this.#state.level;
+  get noiseLevel(): NoiseLevel {
+    return this.#state.noiseLevel;
   }
 
   /** What there is to see after the last advance() that was called. */
-  async see<What extends keyof Seen>(what: What): Promise<Seen[What]> {
-    const { seen } = (await this.#thread.ask({ type: 'see', id: this.#id, what })) as { seen: Seen[What] };
-    return seen;
+  async view<What extends keyof Views>(what: What): Promise<Views[What]> {
+    const { view } = (await this.#thread.ask({ type: 'view', id: this.#id, what })) as { view: Views[What] };
+    return view;
   }
 
   /** Frees its memory in the thread. */

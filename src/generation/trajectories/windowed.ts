@@ -81,7 +81,7 @@ export class WindowedTrajectory implements Trajectory {
     return largest(this.#begun(this.#shown)).noisy;
   }
 
-  get level(): NoiseLevel {
+  get noiseLevel(): NoiseLevel {
     return this.#shown.running[0].noiseLevel;
   }
 
