@@ -62,7 +62,9 @@ async function measure(clients: number, splitRows: number) {
   const until = started + SECONDS * 1000;
   const client = async (seed: number) => {
     while (performance.now() < until)
-      await scheduler.run([new ConditionalTrajectory(sampler, schedule, known, seed, 0)]);
+      await scheduler.run([
+        new ConditionalTrajectory({ sampler, schedule, conditioning: known, seed, candidate: 0 }),
+      ]);
   };
   await Promise.all(Array.from({ length: clients }, (_, seed) => client(seed)));
   const ms = performance.now() - started;

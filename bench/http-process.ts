@@ -63,8 +63,9 @@ function startPool(resolution: number, maxBatch: number): Promise<WorkerPool> {
 
 function trajectories(resolution: number, sampler = samplerOf(SAMPLERS[3])): ConditionalTrajectory[] {
   const pixels = resolution ** 2;
-  const known = { x0: new Float32Array(3 * pixels), mask: new Float32Array(pixels).fill(1) };
-  return Array.from({ length: ROWS }, (_, i) => new ConditionalTrajectory(sampler, schedule, known, 1, i));
+  const conditioning = { x0: new Float32Array(3 * pixels), mask: new Float32Array(pixels).fill(1) };
+  const options = { sampler, schedule, conditioning, seed: 1 };
+  return Array.from({ length: ROWS }, (_, candidate) => new ConditionalTrajectory({ ...options, candidate }));
 }
 
 /** CPU time of this process for one call of `work`, which does `count` times the same: the median, in milliseconds. */

@@ -3,7 +3,7 @@ import { mapInSlices } from '../scheduler/time-slices.ts';
 import { startSpan } from '../tracing.ts';
 import type { GenerationOptions } from './options.ts';
 import type { Timings } from './result.ts';
-import type { NoiseLevel } from './trajectories/conditional.ts';
+import type { NoiseLevel } from './trajectories/conditioning.ts';
 import {
   createTrajectory,
   type DenoisingTrajectory,

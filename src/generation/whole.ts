@@ -3,7 +3,7 @@ import { knownRegion } from '../image/threads.ts';
 import type { ServedModel } from '../registry/served-model.ts';
 import type { FillSpec } from './fill-spec.ts';
 import type { HoledPicture, SamplingParameters } from './parameters.ts';
-import type { Conditioning } from './trajectories/conditional.ts';
+import type { Conditioning } from './trajectories/conditioning.ts';
 import { type Start, sampledAs, type WholeSpec } from './trajectories/create.ts';
 
 /** Fills a hole in a box of the picture that is brought to the model's resolution. */

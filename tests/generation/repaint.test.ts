@@ -39,7 +39,14 @@ function run(resampling: { jump: number; times: number }, steps = 100, schedule 
   known.mask.fill(1, PAIRS); // b is the hole; a is known and is 1
   known.x0.set(gaussian({ seed: 99, candidate: 0, step: 0 }, PAIRS), PAIRS); // the old content must have no influence
   const sampler = createSampler('ddpm', { schedule, prediction: 'v', steps, clip: false });
-  const trajectory = new RepaintTrajectory(sampler, schedule, known, 3, 0, resampling);
+  const trajectory = new RepaintTrajectory({
+    sampler,
+    schedule,
+    conditioning: known,
+    seed: 3,
+    candidate: 0,
+    resampling,
+  });
   while (trajectory.step < trajectory.total) {
     const { x, t } = trajectory.input();
     trajectory.advance(exactV(schedule.abar[t], x));
@@ -67,7 +74,14 @@ test('a jump back does not change the estimate of x_0', () => {
   const schedule = cosine(1000);
   const sampler = createSampler('ddpm', { schedule, prediction: 'v', steps: 20 });
   const known = { x0: new Float32Array(4), mask: Float32Array.of(1, 1, 1, 0) };
-  const trajectory = new RepaintTrajectory(sampler, schedule, known, 3, 0, { jump: 2, times: 2 });
+  const trajectory = new RepaintTrajectory({
+    sampler,
+    schedule,
+    conditioning: known,
+    seed: 3,
+    candidate: 0,
+    resampling: { jump: 2, times: 2 },
+  });
   while (trajectory.step < trajectory.total - 1) {
     const { x, t } = trajectory.input();
     const [a, b] = [Math.sqrt(schedule.abar[t]), Math.sqrt(1 - schedule.abar[t])];
@@ -118,7 +132,16 @@ test('at equal evaluations it comes closer to the conditional distribution than 
 test('where nothing is known, x is not resampled', () => {
   const nothing = { x0: new Float32Array(12), mask: new Float32Array(12).fill(1) };
   const sampler = createSampler('ddpm', { schedule, prediction: 'v', steps: 50 });
-  expect(new RepaintTrajectory(sampler, schedule, nothing, 3, 0, RESAMPLING).total).toBe(50);
+  expect(
+    new RepaintTrajectory({
+      sampler,
+      schedule,
+      conditioning: nothing,
+      seed: 3,
+      candidate: 0,
+      resampling: RESAMPLING,
+    }).total,
+  ).toBe(50);
 });
 
 test('the same seed gives the same result', () => {
@@ -129,7 +152,14 @@ test('at every evaluation, jumps back included, known pixels are as noisy as the
   const n = 20_000;
   const known = { x0: new Float32Array(n).fill(1), mask: new Float32Array(n) };
   const sampler = createSampler('ddim', { schedule, prediction: 'v', steps: 10 });
-  const trajectory = new RepaintTrajectory(sampler, schedule, known, 3, 0, { jump: 2, times: 2 });
+  const trajectory = new RepaintTrajectory({
+    sampler,
+    schedule,
+    conditioning: known,
+    seed: 3,
+    candidate: 0,
+    resampling: { jump: 2, times: 2 },
+  });
   expect(trajectory.total).toBeGreaterThan(10);
   while (trajectory.step < trajectory.total) {
     const { x, t } = trajectory.input();
@@ -148,7 +178,14 @@ test('a multistep sampler combines the estimates of consecutive steps, and none 
   const plan = repaintPlan(6, resampling);
   const known = { x0: new Float32Array(2), mask: Float32Array.of(0, 1) };
   const sampler = createSampler('dpmpp_2m', { schedule, prediction: 'sample', steps: 6 });
-  const trajectory = new RepaintTrajectory(sampler, schedule, known, 3, 0, resampling);
+  const trajectory = new RepaintTrajectory({
+    sampler,
+    schedule,
+    conditioning: known,
+    seed: 3,
+    candidate: 0,
+    resampling,
+  });
   const follows = (i: number) => plan[i] === plan[i - 1] + 1;
   const compared: boolean[] = [];
   let last: Parameters<typeof dpmpp2mStep>[3];

@@ -4,7 +4,7 @@ import type { SamplerName } from '../../src/diffusion/samplers/index.ts';
 import type { Batch, Engine, EngineInfo, NetworkName } from '../../src/engine/engine.ts';
 import type { Networks } from '../../src/engine/network.ts';
 import { denoise } from '../../src/generation/denoise.ts';
-import type { Conditioning } from '../../src/generation/trajectories/conditional.ts';
+import type { Conditioning } from '../../src/generation/trajectories/conditioning.ts';
 import { wholeSpecs } from '../../src/generation/whole.ts';
 import { decodePicture } from '../../src/image/decode.ts';
 import { decodeMask } from '../../src/image/mask-reading.ts';

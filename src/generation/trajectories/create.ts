@@ -2,11 +2,12 @@ import { qSample } from '../../diffusion/forward.ts';
 import type { PredictionType } from '../../diffusion/prediction.ts';
 import { createSampler, type SamplerName, type SamplerOptions } from '../../diffusion/samplers/index.ts';
 import { lastSteps } from '../../diffusion/samplers/last-steps.ts';
-import { type ScheduleConfig, scheduleFrom } from '../../diffusion/schedule.ts';
+import { type Schedule, type ScheduleConfig, scheduleFrom } from '../../diffusion/schedule.ts';
 import type { NetworkName } from '../../engine/engine.ts';
 import type { RefinerCard } from '../../model/refiner.ts';
 import type { Trajectory } from '../../scheduler/trajectory.ts';
-import { ConditionalTrajectory, type Conditioning, type NoiseLevel } from './conditional.ts';
+import { ConditionalTrajectory } from './conditional.ts';
+import type { Conditioning, NoiseLevel } from './conditioning.ts';
 import type { Canvas } from './enlarge.ts';
 import type { LevelInput, Refining } from './joint.ts';
 import { RepaintTrajectory, type Resampling } from './repaint.ts';
@@ -96,8 +97,8 @@ export function createTrajectory(spec: TrajectorySpec): DenoisingTrajectory {
     return new WindowedTrajectory(
       spec.stages.map(({ network, refining, levels, ...sampling }) => {
         // The sampler is given the average of the windows' estimates of x_0, whatever the network predicts.
-        const sampler = samplerOf({ ...sampling, prediction: 'sample' });
         const schedule = scheduleFrom(sampling.schedule);
+        const sampler = samplerOf({ ...sampling, prediction: 'sample' }, schedule);
         const {
           prediction,
           sampler: { clip },
@@ -109,13 +110,18 @@ export function createTrajectory(spec: TrajectorySpec): DenoisingTrajectory {
   }
   const { method, conditioning, resampling, start } = spec;
   const schedule = scheduleFrom(spec.schedule);
-  const sampler = start ? lastSteps(samplerOf(spec), start.strength) : samplerOf(spec);
+  const all = samplerOf(spec, schedule);
+  const sampler = start ? lastSteps(all, start.strength) : all;
   const noised = start && ((noise: Float32Array) => qSample(schedule, start.x0, sampler.timesteps[0], noise));
+  const options = { sampler, schedule, conditioning, seed, candidate, noised };
   return method === 'inpaint'
-    ? new ConditionalTrajectory(sampler, schedule, conditioning, seed, candidate, noised)
-    : new RepaintTrajectory(sampler, schedule, conditioning, seed, candidate, resampling, noised);
+    ? new ConditionalTrajectory(options)
+    : new RepaintTrajectory({ ...options, resampling });
 }
 
-function samplerOf({ schedule, prediction, sampler: { name, ...options } }: Sampling) {
-  return createSampler(name, { schedule: scheduleFrom(schedule), prediction, ...options });
+function samplerOf(
+  { prediction, sampler: { name, ...options } }: Omit<Sampling, 'schedule'>,
+  schedule: Schedule,
+) {
+  return createSampler(name, { schedule, prediction, ...options });
 }

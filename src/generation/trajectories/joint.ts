@@ -6,7 +6,7 @@ import type { Schedule } from '../../diffusion/schedule.ts';
 import { cropTensor } from '../../image/regions/crop.ts';
 import type { LevelPixels } from '../../image/regions/level.ts';
 import type { Level } from '../../image/regions/plan.ts';
-import { type NoiseLevel, noiseLevel } from './conditional.ts';
+import { type NoiseLevel, noiseLevel } from './conditioning.ts';
 import { type Canvas, enlargedAt } from './enlarge.ts';
 import { sharpened, sharpening } from './sharpen.ts';
 import { isShownNoisy, noisyShown, type Shown, Shrinker } from './shown.ts';
@@ -123,7 +123,7 @@ export class JointDenoising {
 
   /** Of its last step. */
   get noiseLevel(): NoiseLevel {
-    return noiseLevel(this.#options.schedule, this.#options.sampler, this.#evaluated.step);
+    return noiseLevel(this.#options, this.#evaluated.step);
   }
 
   #filledWith(found: Float32Array): Canvas {

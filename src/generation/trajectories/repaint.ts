@@ -1,10 +1,9 @@
 import { qSample } from '../../diffusion/forward.ts';
 import { gaussian } from '../../diffusion/noise.ts';
-import { estimateOf, type Sampler, type SamplerState } from '../../diffusion/samplers/sampler.ts';
-import type { Schedule } from '../../diffusion/schedule.ts';
+import { estimateOf, type SamplerState } from '../../diffusion/samplers/sampler.ts';
 import { hasKnown } from '../../image/region.ts';
 import type { Trajectory } from '../../scheduler/trajectory.ts';
-import { type Conditioning, merged, type NoiseLevel, noiseLevel, wholeFill } from './conditional.ts';
+import { merged, type NoiseLevel, noiseLevel, type WholeOptions, wholeFill } from './conditioning.ts';
 import { noisyShown, shrunk } from './shown.ts';
 
 export interface Resampling {
@@ -12,6 +11,10 @@ export interface Resampling {
   jump: number;
   /** Times that each stretch of `jump` steps but the first is taken (the paper's r); 1: once, without jumps. */
   times: number;
+}
+
+export interface RepaintOptions extends WholeOptions {
+  resampling: Resampling;
 }
 
 /**
@@ -27,10 +30,7 @@ export interface Resampling {
 export class RepaintTrajectory implements Trajectory {
   readonly rows = 1;
   readonly network = 'base';
-  readonly #sampler: Sampler;
-  readonly #schedule: Schedule;
-  readonly #conditioning: Conditioning;
-  readonly #key: { seed: number; candidate: number };
+  readonly #options: WholeOptions;
   /** For each evaluation, the index of the sampler's step. */
   readonly #plan: number[];
   #state: SamplerState;
@@ -41,23 +41,13 @@ export class RepaintTrajectory implements Trajectory {
   #draws = 0;
   step = 0;
 
-  constructor(
-    sampler: Sampler,
-    schedule: Schedule,
-    conditioning: Conditioning,
-    seed: number,
-    candidate: number,
-    resampling: Resampling,
-    /** Makes the first x from noise; the noise itself when absent. */
-    noised = (noise: Float32Array) => noise,
-  ) {
-    this.#sampler = sampler;
-    this.#schedule = schedule;
-    this.#conditioning = conditioning;
-    this.#key = { seed, candidate };
+  constructor(options: RepaintOptions) {
+    this.#options = options;
+    const { sampler, conditioning, resampling } = options;
     const jumps = hasKnown(conditioning.mask) ? resampling : { jump: 1, times: 1 };
     this.#plan = repaintPlan(sampler.timesteps.length, jumps);
-    this.#state = { step: 0, x: noised(this.#noise()) };
+    const noise = this.#noise();
+    this.#state = { step: 0, x: options.noised?.(noise) ?? noise };
     this.#evaluated = this.#state;
     this.#estimate = this.#state.x;
   }
@@ -84,33 +74,34 @@ export class RepaintTrajectory implements Trajectory {
   }
 
   get noiseLevel(): NoiseLevel {
-    return noiseLevel(this.#schedule, this.#sampler, this.#evaluated.step);
+    return noiseLevel(this.#options, this.#evaluated.step);
   }
 
   input(): { x: Float32Array; t: number } {
-    return { x: this.#state.x, t: this.#sampler.timesteps[this.#state.step] };
+    return { x: this.#state.x, t: this.#options.sampler.timesteps[this.#state.step] };
   }
 
   advance(prediction: Float32Array): void {
     this.#evaluated = this.#state;
-    const next = this.#sampler.next(this.#state, prediction, () => this.#noise());
+    const next = this.#options.sampler.next(this.#state, prediction, () => this.#noise());
     this.#state = { ...next, x: this.#withKnown(next) };
-    this.#estimate = estimateOf(this.#state, this.#sampler);
+    this.#estimate = estimateOf(this.#state, this.#options.sampler);
     this.step++;
     const planned = this.#plan[this.step];
     if (this.step < this.total && planned < this.#state.step) this.#jumpBack(planned);
   }
 
   #withKnown({ x, step }: SamplerState): Float32Array {
-    const { x0, mask } = this.#conditioning;
-    const t = this.#sampler.timesteps[step];
-    const known = t === undefined ? x0 : qSample(this.#schedule, x0, t, this.#noise());
+    const { x0, mask } = this.#options.conditioning;
+    const t = this.#options.sampler.timesteps[step];
+    const known = t === undefined ? x0 : qSample(this.#options.schedule, x0, t, this.#noise());
     return merged(x, known, mask);
   }
 
   #jumpBack(step: number) {
-    const { abar } = this.#schedule;
-    const a = abar[this.#sampler.timesteps[step]] / abar[this.#sampler.timesteps[this.#state.step]];
+    const { abar } = this.#options.schedule;
+    const a =
+      abar[this.#options.sampler.timesteps[step]] / abar[this.#options.sampler.timesteps[this.#state.step]];
     const z = this.#noise();
     // Without x0: a multistep sampler must not combine estimates from before and after the jump.
     const [signal, noise] = [Math.sqrt(a), Math.sqrt(1 - a)];
@@ -120,7 +111,8 @@ export class RepaintTrajectory implements Trajectory {
   }
 
   #noise(): Float32Array {
-    return gaussian({ ...this.#key, step: this.#draws++ }, this.#conditioning.x0.length);
+    const { seed, candidate, conditioning } = this.#options;
+    return gaussian({ seed, candidate, step: this.#draws++ }, conditioning.x0.length);
   }
 }
 

@@ -1,7 +1,7 @@
 /** The worker thread behind threaded.ts: it holds trajectories, and answers each message with the next input or x_0. */
 import { parentPort } from 'node:worker_threads';
 import type { NetworkName } from '../../engine/engine.ts';
-import type { NoiseLevel } from './conditional.ts';
+import type { NoiseLevel } from './conditioning.ts';
 import { createTrajectory, type DenoisingTrajectory, type TrajectorySpec, type Views } from './create.ts';
 
 export type Message =

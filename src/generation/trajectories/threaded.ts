@@ -2,7 +2,7 @@ import { Worker } from 'node:worker_threads';
 import type { NetworkName } from '../../engine/engine.ts';
 import { entryPoint } from '../../entry-point.ts';
 import type { Trajectory } from '../../scheduler/trajectory.ts';
-import type { NoiseLevel } from './conditional.ts';
+import type { NoiseLevel } from './conditioning.ts';
 import type { TrajectorySpec, Views } from './create.ts';
 import type { Answer, Message, State } from './thread.ts';
 

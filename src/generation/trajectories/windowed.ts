@@ -1,6 +1,6 @@
 import type { NetworkName } from '../../engine/engine.ts';
 import type { Trajectory } from '../../scheduler/trajectory.ts';
-import type { NoiseLevel } from './conditional.ts';
+import type { NoiseLevel } from './conditioning.ts';
 import type { Canvas } from './enlarge.ts';
 import { JointDenoising, type JointOptions, type LevelInput, type Refining } from './joint.ts';
 import type { Shown } from './shown.ts';
