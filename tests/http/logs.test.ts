@@ -77,6 +77,11 @@ describe('one line per request', () => {
       .toEqual(['/health/live', '/metrics']);
     expect(lines('/health/live')).toEqual([]);
   });
+
+  test.each(['/healthz', '/metrics-old'])('of the unknown path %s is not taken for a probe', async (path) => {
+    await request(service.url).get(path).expect(404);
+    await expect.poll(() => lines(path)).toMatchObject([{ status: 404, problem: 'not-found' }]);
+  });
 });
 
 test('a logged error has its type, message, code, stack and cause, and no secrets', () => {

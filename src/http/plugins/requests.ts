@@ -7,12 +7,11 @@ import type { Metrics } from '../../metrics.ts';
 import { endRequest, inContext, startRequest } from '../../tracing.ts';
 import { isDelivered } from '../disconnect.ts';
 import { Problem } from '../problem.ts';
+import { isProbe } from './keys.ts';
 
 const SAFE_ID = /^[\w.:-]{1,128}$/;
 /** A stream of events has more listeners than the ten at which Node warns of a leak. */
 const MAX_LISTENERS = 20;
-/** Paths of probes and scrapes, requested every few seconds by machines: logged at debug level. */
-const QUIET = /^\/((v2\/)?health|metrics)/;
 
 /** The client's x-request-id if it is safe to log, else a new id. */
 export function requestId(request: IncomingMessage): string {
@@ -50,8 +49,8 @@ export default fp(async function requests(app: FastifyInstance, { metrics }: { m
   app.addHook('onRequest', async (request, reply) => {
     request.logFields = {};
     latest.set(request.raw.socket, reply);
-    const { method, url, routeOptions, headers } = request;
-    if (!QUIET.test(url)) request.tracing = startRequest(method, routeOptions.url, headers);
+    const { method, routeOptions, headers } = request;
+    if (!isProbe(routeOptions.url)) request.tracing = startRequest(method, routeOptions.url, headers);
     reply.header('x-request-id', request.id);
     reply.raw.setMaxListeners(MAX_LISTENERS);
     // On the response, from the start: an upload that is cut short never reaches a handler.
@@ -92,7 +91,7 @@ function logRequest(request: FastifyRequest, reply: FastifyReply, status: number
     trace_id: tracing?.span.isRecording() ? tracing.span.spanContext().traceId : undefined,
     ...logFields,
   };
-  request.log[QUIET.test(path) ? 'debug' : 'info'](
+  request.log[isProbe(routeOptions.url) ? 'debug' : 'info'](
     line,
     `${method} ${path} ${status ?? 'client disconnected'}`,
   );
