@@ -201,6 +201,14 @@ describe('the whole task', () => {
       { name: 'mask', datatype: 'BYTES', shape: [2], data: await Promise.all(masks) },
     ];
     await expectError(await post(service, message(inputs)), 400, 'picture 1 of 0..1: image');
+    const strict = await start({ MAX_EVALUATIONS: '100' });
+    const holes = new Uint8Array(2 * 40 * 40).fill(255, 0, 1).fill(255, 1600, 1600 + 4 * 40); // a dot, and a bar
+    const dotAndBar = [
+      { name: 'image', datatype: 'UINT8', shape: [2, 40, 40, 3], bytes: new Uint8Array(2 * 40 * 40 * 3) },
+      { name: 'mask', datatype: 'UINT8', shape: [2, 40, 40, 1], bytes: holes },
+    ];
+    const windows = message(dotAndBar, { parameters: { steps: 60, strategy: 'windows' } });
+    await expectError(await post(strict, windows), 400, 'picture 1 of 0..1: filling the hole in windows');
     await expect.poll(() => service.registry.scheduler.admission.idle).toBe(true);
   });
 

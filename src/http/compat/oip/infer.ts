@@ -3,7 +3,7 @@ import { setMaxListeners } from 'node:events';
 import type { FastifyReply } from 'fastify';
 import { mostAtOnce, mostInParts } from '../../../config/queue-shares.ts';
 import type { Config } from '../../../config/settings.ts';
-import { TakesTooLongError } from '../../../generation/errors.ts';
+import { InvalidParameterError, TakesTooLongError } from '../../../generation/errors.ts';
 import { assertSoon } from '../../../generation/estimate.ts';
 import { evaluate } from '../../../generation/evaluate.ts';
 import { type GenerationLimits, generationLimits } from '../../../generation/prepare.ts';
@@ -15,7 +15,7 @@ import { PictureError } from '../../../image/picture.ts';
 import type { Dependencies } from '../../dependencies.ts';
 import { disconnectSignal, whenSent } from '../../disconnect.ts';
 import { perform } from '../../perform.ts';
-import { fieldProblem } from '../../problem.ts';
+import { fieldProblem, Problem } from '../../problem.ts';
 import { validated } from '../../validation.ts';
 import { nameIgnored } from '../ignored.ts';
 import { assertWritable, type Message, type Wanted } from './message.ts';
@@ -217,8 +217,12 @@ function naming(error: unknown, index: number, count: number): unknown {
     const share = error.code === 'too-large' ? `, which may take 1/${count} of what a request may` : '';
     return new PictureError(error.field, error.code, `${name}${share}: ${error.message}`);
   }
-  if (error instanceof TakesTooLongError)
-    error.message = `${name}, which may take 1/${count} of MAX_SYNC_MS: ${error.message}`;
+  if (error instanceof InvalidParameterError)
+    return new InvalidParameterError(error.field, `${name}: ${error.message}`);
+  if (error instanceof TakesTooLongError) {
+    const share = `which may take 1/${count} of MAX_SYNC_MS`;
+    return new Problem('takes-too-long', `${name}, ${share}: ${error.message}`);
+  }
   return error;
 }
 
