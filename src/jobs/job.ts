@@ -19,6 +19,16 @@ export interface JobRequest {
   owner?: string;
 }
 
+/** The request that a job carries out. It was validated when the job was accepted. */
+export function generationRequest({
+  task,
+  fields,
+  image,
+  mask,
+}: Pick<JobRequest, 'task' | 'fields' | 'image' | 'mask'>): GenerationRequest {
+  return { ...fields, task, image, mask } as GenerationRequest;
+}
+
 export const JOB_STATUSES = ['queued', 'running', 'succeeded', 'failed', 'cancelled'] as const;
 export type JobStatus = (typeof JOB_STATUSES)[number];
 

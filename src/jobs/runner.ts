@@ -1,13 +1,12 @@
 import { generate } from '../generation/generate.ts';
 import { type GenerationLimits, prepare } from '../generation/prepare.ts';
 import { ProgressReporter } from '../generation/progress.ts';
-import type { GenerationRequest } from '../generation/request.ts';
 import { resolve } from '../generation/resolve.ts';
 import type { Room } from '../image/budget.ts';
 import type { Metrics } from '../metrics.ts';
 import type { ModelRegistry } from '../registry/registry.ts';
 import { tracedApart } from '../tracing.ts';
-import type { JobRequest, JobResult, PerformOptions } from './job.ts';
+import { generationRequest, type JobRequest, type JobResult, type PerformOptions } from './job.ts';
 import { PreparedInputs } from './prepared-inputs.ts';
 
 /**
@@ -51,9 +50,4 @@ export class JobRunner {
       reservation.release();
     }
   }
-}
-
-/** The request that a job was made from; it was validated when the job was accepted. */
-function generationRequest({ task, fields, image, mask }: JobRequest): GenerationRequest {
-  return { ...fields, task, image, mask } as GenerationRequest;
 }

@@ -4,10 +4,10 @@ import type { FastifyInstance, FastifyRequest } from 'fastify';
 import { z } from 'zod';
 import { workOf } from '../../generation/estimate.ts';
 import { generationLimits, prepare } from '../../generation/prepare.ts';
-import type { GenerationRequest } from '../../generation/request.ts';
 import { assertReady, reproducibilityFields, resolve } from '../../generation/resolve.ts';
 import {
   EVENTS_KEPT,
+  generationRequest,
   inputBytesOf,
   JOB_STATUSES,
   type Job,
@@ -102,7 +102,7 @@ export default async function jobRoutes(app: FastifyInstance, dependencies: Depe
       request.logFields.task = task;
       const earlier = key && (await jobs.find(key, owner)); // also if its model is gone meanwhile
       if (earlier) return send(earlier, 200);
-      const resolved = resolve(registry, { ...fields, task, image, mask } as GenerationRequest);
+      const resolved = resolve(registry, generationRequest({ task, fields, image, mask }));
       Object.assign(request.logFields, reproducibilityFields(resolved));
       assertReady(registry, resolved);
       const bytes = inputBytesOf({ image, mask });

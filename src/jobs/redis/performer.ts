@@ -2,7 +2,7 @@ import { EngineError } from '../../engine/engine.ts';
 import type { ProgressEvent } from '../../generation/progress.ts';
 import { UnknownModelError } from '../../registry/registry.ts';
 import { type JobOutcome, type JobQueueOptions, MODEL_WAIT_MS } from '../job.ts';
-import { type Deliveries, TRIES } from './deliveries.ts';
+import { TRIES } from './deliveries.ts';
 import type { JobStore } from './store.ts';
 
 /**
@@ -20,7 +20,11 @@ const WEBHOOK_AFTER_MS = 100;
 type Options = Pick<
   JobQueueOptions,
   'perform' | 'describeError' | 'models' | 'onUnknownModel' | 'modelWaitMs' | 'notify'
-> & { onError: (error: Error) => void };
+> & {
+  /** Has the webhook of a job called in `delayMs` milliseconds, by any replica. */
+  addWebhook: (id: string, delayMs: number) => Promise<void>;
+  onError: (error: Error) => void;
+};
 
 /** The service ends while Redis does not answer: what the job has done is lost, and another replica runs it. */
 class ShutdownError extends Error {
@@ -29,8 +33,6 @@ class ShutdownError extends Error {
 
 /** Runs the jobs that are delivered to this replica, and records how they end. */
 export class Performer {
-  /** Assigned after both have been created. */
-  deliveries: Deliveries | undefined;
   readonly #options: Options;
   readonly #store: JobStore;
   /** Runs of jobs. After an outage of Redis, a job may be delivered to this replica while it still runs here. */
@@ -152,7 +154,7 @@ export class Performer {
     const { webhook } = (await this.#store.get(id)) ?? {};
     // Added before the job ends, so that the webhook is called even if this replica dies here. Until the job has ended, the
     // delivery fails and is tried again.
-    if (webhook) await this.deliveries?.addWebhook(id, WEBHOOK_AFTER_MS);
+    if (webhook) await this.#options.addWebhook(id, WEBHOOK_AFTER_MS);
     await this.#store.finish(id, outcome);
   }
 }

@@ -77,10 +77,11 @@ export class RedisJobQueue implements JobQueue {
     const bounds = { ...DEFAULTS, ...limits, prefix };
     this.#requestStore = new JobStore(connections.request, connections.pictures, bounds);
     this.#store = new JobStore(connections.worker, connections.worker, bounds);
-    this.#performer = new Performer({ ...options, onError: this.#onError }, this.#store);
+    const onError = this.#onError;
+    const addWebhook = (id: string, delayMs: number) => this.#deliveries.addWebhook(id, delayMs);
+    this.#performer = new Performer({ ...options, addWebhook, onError }, this.#store);
     const { process, onGivenUp, notify } = this.#performer;
     const { concurrency = CONCURRENCY } = options;
-    const onError = this.#onError;
     this.#deliveries = new Deliveries({
       prefix,
       connections,
@@ -90,7 +91,6 @@ export class RedisJobQueue implements JobQueue {
       notify,
       onError,
     });
-    this.#performer.deliveries = this.#deliveries;
     const every = (ms: number, work: () => Promise<void>) =>
       setInterval(() => void work().catch(this.#onError), ms).unref();
     this.#timers = [

@@ -112,7 +112,7 @@ end
 `;
 
 /** A job's owner and bytes, and what is held by others who are being checked -> nil, or {'full', ...}: see refusal. */
-export const RESERVE = `${SHARED}
+export const CHECK_ROOM = `${SHARED}
 return refusal()`;
 
 /**

@@ -17,7 +17,7 @@ import {
   ownedKey,
 } from '../job.ts';
 import { type Load, limitError, type RoomOptions, type Running } from '../room.ts';
-import { FINISH, FORGET, GIVE_BACK, PROGRESS, RESERVE, START, SUBMIT, TRIM } from './scripts.ts';
+import { CHECK_ROOM, FINISH, FORGET, GIVE_BACK, PROGRESS, START, SUBMIT, TRIM } from './scripts.ts';
 
 export interface StoreOptions extends RoomOptions {
   /** Prefix of every key; with a hash tag, for Redis Cluster. */
@@ -76,7 +76,7 @@ export class JobStore {
 
   /** Rejects with JobLimitError when there is no room for a job besides those that are being checked. */
   async assertRoom({ owner = '', bytes }: JobClaim, held: Held): Promise<void> {
-    this.#assertNotFull((await this.#run(RESERVE, { owner, bytes, ...held })) ?? ['room']);
+    this.#assertNotFull(await this.#run(CHECK_ROOM, { owner, bytes, ...held }));
   }
 
   /** The job, new or known. Rejects with JobLimitError and IdempotencyConflictError. */
@@ -108,8 +108,8 @@ export class JobStore {
 
   /** Throws JobLimitError when a script has answered that there is no room. */
   #assertNotFull(answer: unknown): void {
-    const [answered, what, ends, own, ...numbers] = answer as [string, 'jobs' | 'bytes', ...number[]];
-    if (answered !== 'full') return;
+    if (!Array.isArray(answer) || answer[0] !== 'full') return; // null: there is room
+    const [, what, ends, own, ...numbers] = answer as [string, 'jobs' | 'bytes', ...number[]];
     const running: Running[] = [];
     for (let i = 0; i < numbers.length; i += 3)
       running.push({ elapsedMs: numbers[i], step: numbers[i + 1], of: numbers[i + 2] });
