@@ -17,7 +17,7 @@ import forms from './http/plugins/multipart.ts';
 import prefix, { withoutBasePath } from './http/plugins/prefix.ts';
 import rateLimit from './http/plugins/rate-limit.ts';
 import requests, { requestId } from './http/plugins/requests.ts';
-import { Problem } from './http/problem.ts';
+import { notReady } from './http/problem.ts';
 import diffuse from './http/routes/diffuse.ts';
 import health from './http/routes/health.ts';
 import inpaint from './http/routes/inpaint.ts';
@@ -106,7 +106,7 @@ export async function buildApp(
   });
   app.addHook('onRequest', async (request) => {
     if (app.draining && request.method === 'POST') {
-      throw new Problem('not-ready', 'the service is shutting down', { retryAfterS: 1 });
+      throw notReady('the service is shutting down', 1); // another replica can answer at once
     }
   });
   await app.register(keys, dependencies); // after CORS: a page can read the 401

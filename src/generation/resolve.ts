@@ -49,8 +49,8 @@ export function assertReady(
   registry: ModelRegistry,
   { model, parameters: { seed } }: { model: ServedModel; parameters: { seed?: number } },
 ): void {
-  if (registry.ready || model !== registry.get(undefined, seed)) return;
-  throw new ModelNotReadyError(registry.notReadyReason ?? 'not ready');
+  const why = registry.notReadyReason;
+  if (why !== undefined && model === registry.get(undefined, seed)) throw new ModelNotReadyError(why);
 }
 
 /** What it takes to generate the same pictures again, under the names of request parameters. */

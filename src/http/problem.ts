@@ -32,7 +32,7 @@ export const PROBLEMS = {
   'not-ready': [503, 'The service is not ready'],
   'too-many-connections': [503, 'There are too many connections'],
 } as const satisfies Record<string, [status: number, title: string]>;
-/** Seconds after which to try again while the service is not ready. */
+/** Seconds after which to try again what a moment may bring: readiness, or a place for an upload or a connection. */
 export const RETRY_AFTER_S = 5;
 
 /** Bounds of an answer, whatever was sent: errors listed, and characters of a text. */
@@ -93,6 +93,11 @@ export class Problem extends Error {
 
 function shortened(text: string): string {
   return text.length > MAX_TEXT ? `${text.slice(0, MAX_TEXT)}…` : text;
+}
+
+/** The service, or what it needs, cannot answer now. */
+export function notReady(why: string, retryAfterS = RETRY_AFTER_S): Problem {
+  return new Problem('not-ready', why, { retryAfterS });
 }
 
 /** A problem with one field. */

@@ -2,7 +2,7 @@ import type { FastifyReply, FastifyRequest } from 'fastify';
 import { clientOf } from './plugins/rate-limit.ts';
 import { Problem } from './problem.ts';
 
-const RETRY_AFTER_S = 10;
+const STREAM_RETRY_S = 10;
 
 /**
  * A hook that lets each client have at most `max` requests of a route open at a time. For streams, which last as long as
@@ -20,8 +20,8 @@ export function limitStreams(max: number) {
     const client = clientOf(request);
     reply.isLast = true; // an idle connection would occupy a place for a while
     if ((open.get(client) ?? 0) >= max) {
-      const detail = `at most ${max} streams of events may be open; close one, or try again in ${RETRY_AFTER_S} s`;
-      throw new Problem('too-many-streams', detail, { retryAfterS: RETRY_AFTER_S });
+      const detail = `at most ${max} streams of events may be open; close one, or try again in ${STREAM_RETRY_S} s`;
+      throw new Problem('too-many-streams', detail, { retryAfterS: STREAM_RETRY_S });
     }
     change(client, 1);
     reply.raw.once('close', () => change(client, -1));

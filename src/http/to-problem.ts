@@ -12,8 +12,9 @@ import {
 } from '../jobs/job.ts';
 import { UnknownModelError } from '../registry/registry.ts';
 import { ModelLoadError } from '../registry/served-model.ts';
+import type { TryLaterError } from '../retry-after.ts';
 import { QueueFullError } from '../scheduler/admission.ts';
-import { fieldProblem, Problem, RETRY_AFTER_S, type Slug } from './problem.ts';
+import { fieldProblem, notReady, Problem, type Slug } from './problem.ts';
 import { validationProblem } from './validation.ts';
 
 /** Errors of Fastify and its plugins, as problems. */
@@ -74,21 +75,14 @@ function domainProblem(error: unknown): Problem | undefined {
     return fieldProblem('invalid-request', error.field, error.message);
   if (error instanceof TakesTooLongError) return new Problem('takes-too-long', error.message);
   if (error instanceof UnknownModelError) return fieldProblem('unknown-model', 'model', error.message);
-  if (error instanceof ModelNotReadyError)
-    return new Problem('not-ready', error.message, { retryAfterS: RETRY_AFTER_S });
+  if (error instanceof ModelNotReadyError) return notReady(error.message);
   if (error instanceof UnknownJobError) return new Problem('unknown-job', error.message);
   if (error instanceof NoPictureError) return new Problem('no-such-picture', error.message);
   if (error instanceof IdempotencyConflictError) return new Problem('idempotency-conflict', error.message);
-  if (error instanceof JobStoreError)
-    return new Problem('not-ready', error.message, { retryAfterS: RETRY_AFTER_S });
-  if (error instanceof JobLimitError)
-    return new Problem('job-limit', `${error.message}; try again in ${error.retryAfterS} s`, error);
-  if (error instanceof QueueFullError) {
-    const detail = `the queue has no room for this request; try again in ${error.retryAfterS} s`;
-    return new Problem('queue-full', detail, error);
-  }
-  if (error instanceof MemoryFullError)
-    return new Problem('memory-full', `${error.message}; try again in ${error.retryAfterS} s`, error);
+  if (error instanceof JobStoreError) return notReady(error.message);
+  if (error instanceof JobLimitError) return tryLater('job-limit', error);
+  if (error instanceof QueueFullError) return tryLater('queue-full', error);
+  if (error instanceof MemoryFullError) return tryLater('memory-full', error);
   if (error instanceof ModelLoadError)
     return new Problem('engine-failure', `${error.ref} cannot be loaded: ${error.message}`);
   if (error instanceof EngineError) {
@@ -96,6 +90,10 @@ function domainProblem(error: unknown): Problem | undefined {
     return new Problem('engine-failure', detail);
   }
   return undefined;
+}
+
+function tryLater(slug: Slug, { message, retryAfterS }: TryLaterError): Problem {
+  return new Problem(slug, `${message}; try again in ${retryAfterS} s`, { retryAfterS });
 }
 
 function fastifyProblem({

@@ -1,5 +1,5 @@
 import { usableMemory } from '../machine.ts';
-import { retryAfter } from '../retry-after.ts';
+import { retryAfter, TryLaterError } from '../retry-after.ts';
 import { collectGarbage } from './garbage.ts';
 
 /** Share of the memory limit for decoded pictures when MAX_DECODED_BYTES is not set. */
@@ -12,14 +12,8 @@ const GARBAGE_SHARE = 1 / 8;
 const PATIENCE_MS = 10_000;
 
 /** There is no memory for a request's pictures now; there will be when others have finished. */
-export class MemoryFullError extends Error {
+export class MemoryFullError extends TryLaterError {
   override name = 'MemoryFullError';
-  /** Whole seconds, at least 1, until there is likely to be room for this request. */
-  readonly retryAfterS: number;
-  constructor(retryAfterS: number) {
-    super('there is no memory for more pictures now');
-    this.retryAfterS = retryAfterS;
-  }
 }
 
 /** Memory reserved for the pictures of a request. It must be released, whatever becomes of them. */
@@ -92,7 +86,10 @@ export class PictureBudget {
   reserve(bytes: number): Room {
     const impatient = [...this.#waiters].filter(({ since }) => performance.now() - since > PATIENCE_MS);
     const claimed = impatient.reduce((sum, waiter) => sum + waiter.bytes, 0);
-    if (!this.#fits(bytes + claimed)) throw new MemoryFullError(this.#retryAfterS(bytes + claimed));
+    if (!this.#fits(bytes + claimed)) {
+      const seconds = this.#retryAfterS(bytes + claimed);
+      throw new MemoryFullError('there is no memory for more pictures now', seconds);
+    }
     return this.#grant(bytes);
   }
 

@@ -1,6 +1,7 @@
 import type { Work } from '../generation/estimate.ts';
 import type { ProgressEvent } from '../generation/progress.ts';
 import type { GenerationRequest } from '../generation/request.ts';
+import { TryLaterError } from '../retry-after.ts';
 
 /** A job's request: plain data, so that any store can keep it and any process can carry it out. */
 export interface JobRequest {
@@ -192,14 +193,8 @@ export const RESULT_BYTES = 256 * 1024 * 1024;
 export const CONCURRENCY = 8;
 
 /** Unfinished jobs, or their input pictures, take as much room as they may. */
-export class JobLimitError extends Error {
+export class JobLimitError extends TryLaterError {
   override name = 'JobLimitError';
-  /** Whole seconds, 1 to 600, until there is likely to be room for the job. */
-  readonly retryAfterS: number;
-  constructor(message: string, retryAfterS: number) {
-    super(message);
-    this.retryAfterS = retryAfterS;
-  }
 }
 
 /** The job does not exist, has been deleted, or belongs to another API key. */

@@ -1,14 +1,9 @@
+import { TryLaterError } from '../retry-after.ts';
 import { deficit } from './fair-share.ts';
 
 /** The queue is full. */
-export class QueueFullError extends Error {
+export class QueueFullError extends TryLaterError {
   override name = 'QueueFullError';
-  /** Whole seconds, at least 1, until there is likely to be room. */
-  readonly retryAfterS: number;
-  constructor(retryAfterS: number) {
-    super('the queue is full');
-    this.retryAfterS = retryAfterS;
-  }
 }
 
 /** Room in the queue for a number of images. It must be released, whatever becomes of them. */
@@ -83,7 +78,10 @@ export class Admission {
       this.limit,
       this.#shared,
     );
-    if (missing > 0) throw new QueueFullError(this.retryAfterS(missing, this.#waiters.size > 0));
+    if (missing > 0) {
+      const seconds = this.retryAfterS(missing, this.#waiters.size > 0);
+      throw new QueueFullError('the queue has no room for this request', seconds);
+    }
     const reservation = this.#grant(images, (change) => this.#countDirect(owner, change));
     signal?.addEventListener('abort', () => reservation.release(), { once: true });
     return reservation;

@@ -2,7 +2,7 @@ import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import fp from 'fastify-plugin';
 import { errorAnswer } from '../compat/errors.ts';
 import type { Dependencies } from '../dependencies.ts';
-import { PROBLEMS, Problem, RETRY_AFTER_S } from '../problem.ts';
+import { notReady, PROBLEMS, Problem } from '../problem.ts';
 import { toProblem } from '../to-problem.ts';
 
 /** Every error is answered as application/problem+json, or as the clients of its path expect. An unexpected one is logged; its answer reveals no internals. */
@@ -20,9 +20,8 @@ export default fp(function errors(
     if (reply.raw.destroyed) return void reply.hijack(); // the client disconnected: there is nobody to answer
     const problem = toProblem(error, request.log);
     // While no worker is alive the status is 503, so that a load balancer tries another replica.
-    if (problem.slug !== 'engine-failure' || registry.ready) return send(problem, request, reply);
-    const why = registry.notReadyReason ?? 'not ready';
-    return send(new Problem('not-ready', why, { retryAfterS: RETRY_AFTER_S }), request, reply);
+    const why = problem.slug === 'engine-failure' ? registry.notReadyReason : undefined;
+    return send(why === undefined ? problem : notReady(why), request, reply);
   });
   const routes: { method: string; pattern: RegExp }[] = [];
   app.addHook('onRoute', ({ method, url }) => {
