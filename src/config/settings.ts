@@ -2,7 +2,7 @@ import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { z } from 'zod';
 import { apiKeys, parseRate } from './api-keys.ts';
-import { aliases, basePath, flag, oneOf, origins, proxies, split, wholeNumber } from './values.ts';
+import { aliases, autoOr, basePath, flag, oneOf, origins, proxies, split, wholeNumber } from './values.ts';
 
 /** A setting: the meaning, default and range of an environment variable. */
 export interface Setting {
@@ -106,9 +106,7 @@ export const SETTINGS = {
       'where the CPU has instructions for it and fills stay as good. With the same seed, fills differ between the two',
   },
   MAX_BATCH: {
-    schema: z.union([z.literal('auto').transform(() => undefined), wholeNumber(1, 1024)], {
-      error: 'must be auto or a whole number from 1 to 1024',
-    }),
+    schema: autoOr(1, 1024),
     default: 'auto',
     description:
       'Maximum number of rows in one evaluation of the network. `auto`: 1 on a CPU, measured at start on a GPU',
@@ -196,9 +194,7 @@ export const SETTINGS = {
     description: 'Maximum size of a request body in bytes; larger ones get 413',
   },
   MAX_UPLOADS_BYTES: {
-    schema: z.union([z.literal('auto').transform(() => undefined), wholeNumber(1024, 10 ** 15)], {
-      error: 'must be auto or a whole number from 1024 to 1000000000000000',
-    }),
+    schema: autoOr(1024, 10 ** 15),
     default: 'auto',
     description:
       'Maximum size of all request bodies in memory together, in bytes, from their arrival until they are ' +
@@ -227,9 +223,7 @@ export const SETTINGS = {
     description: 'Milliseconds in which a picture must be decoded; slower ones get 422',
   },
   MAX_DECODED_BYTES: {
-    schema: z.union([z.literal('auto').transform(() => undefined), wholeNumber(10 * MEGA, 10 ** 15)], {
-      error: 'must be auto or a whole number from 10000000 to 1000000000000000',
-    }),
+    schema: autoOr(10 * MEGA, 10 ** 15),
     default: 'auto',
     description:
       'Maximum memory for decoded pictures, work on them and their results, in bytes, for all requests and ' +

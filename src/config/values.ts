@@ -13,6 +13,12 @@ export function wholeNumber(min: number, max: number) {
     .refine((n) => n >= min && n <= max, error);
 }
 
+/** `auto`, which becomes undefined, or a whole number from `min` to `max`. */
+export const autoOr = (min: number, max: number) =>
+  z.union([z.literal('auto').transform(() => undefined), wholeNumber(min, max)], {
+    error: `must be auto or a whole number from ${min} to ${max}`,
+  });
+
 /** One of the given words; case matters. */
 export const oneOf = <const T extends readonly string[]>(values: T) =>
   z.enum(values, { error: `must be one of ${values.join(', ')}` });
