@@ -4,6 +4,11 @@ import type { OutputFormat, Size } from '../image/picture.ts';
 import type { Priority } from '../scheduler/policy.ts';
 import type { Strategy } from './parameters.ts';
 
+export const TASKS = ['inpaint', 'sample'] as const;
+
+/** What becomes of the EXIF of an image. */
+export const METADATA = ['strip', 'keep'] as const;
+
 /**
  * A generation request as plain data, validated, under the names that clients use. A job store can keep it, and what an
  * answer or a picture's metadata says can be sent again as it is. An absent value is taken from the model's card.
@@ -57,7 +62,7 @@ export interface InpaintRequest extends Omit<SampleRequest, 'task' | 'image' | '
   /** Pixels over which the fill fades in, inside the hole. */
   mask_blur: number;
   /** Whether the answer contains the EXIF of the image. */
-  metadata: 'strip' | 'keep';
+  metadata: (typeof METADATA)[number];
 }
 
 export type GenerationRequest = SampleRequest | InpaintRequest;

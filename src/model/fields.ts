@@ -4,7 +4,8 @@ import { SAMPLER_NAMES } from '../diffusion/samplers/index.ts';
 import { type ScheduleConfig, scheduleFrom } from '../diffusion/schedule.ts';
 import { SPACINGS } from '../diffusion/timesteps.ts';
 
-const MAX_TIMESTEPS = 10_000;
+/** A schedule has at most so many timesteps, and a fill so many steps. */
+export const MAX_TIMESTEPS = 10_000;
 
 /** Number of timesteps. */
 const T = z.int().min(1).max(MAX_TIMESTEPS);

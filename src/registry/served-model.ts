@@ -5,7 +5,8 @@ import type { Admission } from '../scheduler/admission.ts';
 import type { Scheduler } from '../scheduler/scheduler.ts';
 
 /** available: not loaded; loads on first use. failed: the last attempt to load it failed; the next use tries again. */
-export type ModelState = 'available' | 'loading' | 'ready' | 'failed';
+export const MODEL_STATES = ['available', 'loading', 'ready', 'failed'] as const;
+export type ModelState = (typeof MODEL_STATES)[number];
 
 /** A model version cannot be loaded: its files or its network are unsuitable, or no runtime starts. */
 export class ModelLoadError extends EngineError {

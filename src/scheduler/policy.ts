@@ -1,4 +1,5 @@
-export type Priority = 'low' | 'normal' | 'high';
+export const PRIORITIES = ['low', 'normal', 'high'] as const;
+export type Priority = (typeof PRIORITIES)[number];
 
 const WEIGHTS: Record<Priority, number> = { low: 0.25, normal: 1, high: 4 };
 

@@ -2,6 +2,7 @@ import { createHash, randomUUID } from 'node:crypto';
 import { Readable } from 'node:stream';
 import type { FastifyInstance, FastifyRequest } from 'fastify';
 import { z } from 'zod';
+import { MOST_IMAGES } from '../../config/queue-shares.ts';
 import { workOf } from '../../generation/estimate.ts';
 import { generationLimits, prepare } from '../../generation/prepare.ts';
 import { assertReady, reproducibilityFields, resolve } from '../../generation/resolve.ts';
@@ -35,7 +36,7 @@ const pictureIndex = z.preprocess(
     .number()
     .int()
     .min(0)
-    .max(7)
+    .max(MOST_IMAGES.job - 1)
     .meta({ description: 'Index of the candidate', examples: [0] }),
 );
 const tags = ['jobs'];

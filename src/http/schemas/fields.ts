@@ -1,7 +1,11 @@
 import { z } from 'zod';
+import { MOST_IMAGES } from '../../config/queue-shares.ts';
 import { SAMPLER_NAMES } from '../../diffusion/samplers/index.ts';
 import { STRATEGIES } from '../../generation/parameters.ts';
+import { METADATA } from '../../generation/request.ts';
 import { OUTPUT_FORMATS } from '../../image/picture.ts';
+import { MAX_TIMESTEPS } from '../../model/fields.ts';
+import { PRIORITIES } from '../../scheduler/policy.ts';
 import { NOT_BASE64 } from '../json-body.ts';
 
 /** A picture of 16 x 16 pixels, whose middle is transparent, for the examples of the documentation. */
@@ -77,7 +81,7 @@ export const sampling = {
   num_images: z
     .int()
     .min(1)
-    .max(8)
+    .max(MOST_IMAGES.job)
     .default(1)
     .meta({ description: 'Number of candidates, each with its own noise' }),
   sampler: z
@@ -87,7 +91,7 @@ export const sampling = {
   steps: z
     .int()
     .min(1)
-    .max(100_000)
+    .max(MAX_TIMESTEPS)
     .optional()
     .meta({
       description:
@@ -117,7 +121,7 @@ export const sampling = {
       'With each preview of at most 256 x 256 pixels, also send the noisy picture x_t that it was estimated from',
   }),
   priority: z
-    .enum(['low', 'normal', 'high'])
+    .enum(PRIORITIES)
     .default('normal')
     .meta({ description: 'Weight of the request while the service is busy' }),
 };
@@ -155,7 +159,7 @@ export const filling = {
     .default(0)
     .meta({ description: 'Pixels over which the fill fades in, inside the hole only' }),
   metadata: z
-    .enum(['strip', 'keep'])
+    .enum(METADATA)
     .default('strip')
     .meta({
       description:

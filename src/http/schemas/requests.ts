@@ -1,4 +1,6 @@
 import { z } from 'zod';
+import { TASKS } from '../../generation/request.ts';
+import { MAX_TIMESTEPS } from '../../model/fields.ts';
 import {
   base64Picture,
   EXAMPLE_PICTURE,
@@ -58,7 +60,7 @@ function hasNoLogin(url: string): boolean {
 function jobBody<Picture extends z.ZodType<Buffer>>(picture: Picture) {
   return z
     .strictObject({
-      task: z.enum(['inpaint', 'sample']).default('inpaint'),
+      task: z.enum(TASKS).default('inpaint'),
       image: picture.optional(),
       mask: picture.optional().describe(MASK),
       webhook: z
@@ -93,7 +95,12 @@ export type JobBody = z.output<typeof jobForm>;
 
 const diffusing = {
   timesteps: z
-    .array(z.int().min(0).max(99_999))
+    .array(
+      z
+        .int()
+        .min(0)
+        .max(MAX_TIMESTEPS - 1),
+    )
     .min(1)
     .max(16)
     .optional()

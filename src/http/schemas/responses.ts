@@ -1,9 +1,13 @@
 import { z } from 'zod';
+import { MOST_IMAGES } from '../../config/queue-shares.ts';
 import { NETWORK_NAMES, PRECISIONS } from '../../engine/engine.ts';
 import { STRATEGIES } from '../../generation/parameters.ts';
+import { TASKS } from '../../generation/request.ts';
 import { OUTPUT_FORMATS } from '../../image/picture.ts';
 import { JOB_STATUSES } from '../../jobs/job.ts';
 import { modelCard } from '../../model/card.ts';
+import { MAX_TIMESTEPS } from '../../model/fields.ts';
+import { MODEL_STATES } from '../../registry/served-model.ts';
 import { MAX_SEED } from './fields.ts';
 import { response } from './named.ts';
 
@@ -49,7 +53,11 @@ export const problem = response(
 const count = z.int32().min(0);
 
 const image = z.object({
-  index: z.int().min(0).max(7).meta({ description: 'Index of the candidate' }),
+  index: z
+    .int()
+    .min(0)
+    .max(MOST_IMAGES.job - 1)
+    .meta({ description: 'Index of the candidate' }),
   data: z.string().meta({ description: 'The encoded picture as base64', contentEncoding: 'base64' }),
 });
 
@@ -60,12 +68,12 @@ const drawn = {
     .min(0)
     .max(MAX_SEED)
     .meta({ examples: [7] }),
-  num_images: z.int().min(1).max(8),
+  num_images: z.int().min(1).max(MOST_IMAGES.job),
   sampler: z.string().meta({ examples: ['dpmpp_2m'] }),
   steps: z
     .int()
     .min(1)
-    .max(100_000)
+    .max(MAX_TIMESTEPS)
     .meta({ examples: [12] }),
   eta: z.number().meta({ examples: [0] }),
   precision: z.enum(PRECISIONS).meta({
@@ -153,7 +161,7 @@ export const job = response(
   'Job',
   z.object({
     id: z.uuid(),
-    task: z.enum(['inpaint', 'sample']),
+    task: z.enum(TASKS),
     status: z.enum(JOB_STATUSES),
     progress: z.object({
       step: count.meta({ description: 'Evaluations of the network that are done' }),
@@ -208,7 +216,7 @@ export const model = response(
       .min(0)
       .max(1)
       .meta({ description: 'Share of the requests without a model that this one serves' }),
-    state: z.enum(['available', 'loading', 'ready', 'failed']).meta({
+    state: z.enum(MODEL_STATES).meta({
       description: '`available` models load on first use',
     }),
     reason: z.string().optional().meta({ description: 'Why loading failed' }),

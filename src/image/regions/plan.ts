@@ -1,3 +1,4 @@
+import type { NetworkName } from '../../engine/engine.ts';
 import { centredOn, overlap, union } from '../box.ts';
 import type { Box, Mask } from '../picture.ts';
 import { type HolePart, holeParts } from './parts.ts';
@@ -21,7 +22,7 @@ export interface Region {
 export interface Level {
   /** k, 0 or more; one less than that of the region's level before. */
   level: number;
-  network: 'base' | 'refiner';
+  network: NetworkName;
   /** The part of the level that is kept in memory. It may extend beyond the picture's right and bottom edges if it begins at its left or top one. */
   canvas: LevelBox;
   /** Windows of the network's size in the canvas. They are denoised together. */
