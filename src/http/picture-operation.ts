@@ -1,6 +1,6 @@
 import type { z } from 'zod';
 import { apiProblems, events, type Headers, pictureContent, pictureHeaders } from './openapi.ts';
-import type { Slug } from './problem.ts';
+import { BODY_SLUGS, type Slug } from './problem.ts';
 
 interface PictureOperation {
   operationId: string;
@@ -16,19 +16,9 @@ interface PictureOperation {
   headers?: Headers;
   /** Whether the answer can be a stream of events. */
   streamed?: boolean;
+  /** Besides those of every operation that answers with pictures. */
   problems: Slug[];
 }
-
-/** Problems of every operation that takes a body and a model. */
-const COMMON: Slug[] = [
-  'invalid-request',
-  'unknown-model',
-  'not-acceptable',
-  'request-timeout',
-  'upload-too-large',
-  'unsupported-media-type',
-  'not-ready',
-];
 
 /** The schema of a route that answers with pictures, as images or as JSON. */
 export function pictureOperation(operation: PictureOperation) {
@@ -54,7 +44,7 @@ export function pictureOperation(operation: PictureOperation) {
           ...(streamed && { 'text/event-stream': { schema: events } }),
         },
       },
-      ...apiProblems(...COMMON, ...operation.problems),
+      ...apiProblems(...BODY_SLUGS, 'not-acceptable', ...operation.problems),
     },
   };
 }

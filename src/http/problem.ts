@@ -32,14 +32,39 @@ export const PROBLEMS = {
   'not-ready': [503, 'The service is not ready'],
   'too-many-connections': [503, 'There are too many connections'],
 } as const satisfies Record<string, [status: number, title: string]>;
+export type Slug = keyof typeof PROBLEMS;
+
+/** Problems of every operation that takes a body and a model. */
+export const BODY_SLUGS = [
+  'invalid-request',
+  'unknown-model',
+  'request-timeout',
+  'upload-too-large',
+  'unsupported-media-type',
+  'not-ready',
+] as const satisfies Slug[];
+/** Of those that decode a picture, and a mask. */
+export const PICTURE_SLUGS = [
+  'unreadable-picture',
+  'unsupported-picture',
+  'picture-too-large',
+  'picture-too-slow',
+] as const satisfies Slug[];
+export const MASK_SLUGS = ['mask-mismatch', 'empty-mask'] as const satisfies Slug[];
+/** Of those whose client waits for generated pictures. */
+export const GENERATION_SLUGS = [
+  'queue-full',
+  'memory-full',
+  'takes-too-long',
+  'engine-failure',
+] as const satisfies Slug[];
+
 /** Seconds after which to try again what a moment may bring: readiness, or a place for an upload or a connection. */
 export const RETRY_AFTER_S = 5;
 
 /** Bounds of an answer, whatever was sent: errors listed, and characters of a text. */
 export const MAX_ERRORS = 20;
 const MAX_TEXT = 2000;
-
-export type Slug = keyof typeof PROBLEMS;
 
 export interface FieldError {
   /** JSON pointer to the field, as a URI fragment: #/steps */

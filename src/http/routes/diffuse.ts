@@ -13,7 +13,7 @@ import { type Parts, sendJson } from '../json-answer.ts';
 import { negotiate } from '../negotiate.ts';
 import { modelHeaders } from '../openapi.ts';
 import { pictureOperation } from '../picture-operation.ts';
-import { fieldProblem } from '../problem.ts';
+import { fieldProblem, PICTURE_SLUGS } from '../problem.ts';
 import { sendImage } from '../reply.ts';
 import { type DiffuseBody, diffuseForm, diffuseJson } from '../schemas/requests.ts';
 import { diffuseResponse } from '../schemas/responses.ts';
@@ -34,13 +34,7 @@ export default async function diffuseRoute(app: FastifyInstance, { config, regis
     answer: 'A strip, or JSON with an image for each timestep',
     response: diffuseResponse,
     headers: modelHeaders,
-    problems: [
-      'unreadable-picture',
-      'picture-too-large',
-      'picture-too-slow',
-      'unsupported-picture',
-      'memory-full',
-    ],
+    problems: [...PICTURE_SLUGS, 'memory-full'],
   });
   app.post<{ Body: DiffuseBody }>(
     '/v1/diffuse',

@@ -1,6 +1,7 @@
 import type { FastifyInstance } from 'fastify';
 import type { Dependencies } from '../dependencies.ts';
 import { pictureOperation } from '../picture-operation.ts';
+import { GENERATION_SLUGS, MASK_SLUGS, PICTURE_SLUGS } from '../problem.ts';
 import { replyWithPictures } from '../reply.ts';
 import { type InpaintBody, inpaintForm, inpaintJson } from '../schemas/requests.ts';
 import { inpaintResponse } from '../schemas/responses.ts';
@@ -18,18 +19,7 @@ export default async function inpaintRoute(app: FastifyInstance, dependencies: D
     answer: 'The filled picture, or JSON with every candidate',
     response: inpaintResponse,
     streamed: true,
-    problems: [
-      'unreadable-picture',
-      'mask-mismatch',
-      'empty-mask',
-      'picture-too-large',
-      'picture-too-slow',
-      'unsupported-picture',
-      'queue-full',
-      'memory-full',
-      'takes-too-long',
-      'engine-failure',
-    ],
+    problems: [...PICTURE_SLUGS, ...MASK_SLUGS, ...GENERATION_SLUGS],
   });
   app.post<{ Body: InpaintBody }>(
     '/v1/inpaint',

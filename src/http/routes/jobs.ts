@@ -22,7 +22,7 @@ import { disconnectSignal, whenSent } from '../disconnect.ts';
 import { jobView } from '../job-view.ts';
 import { openJobs } from '../open-jobs.ts';
 import { apiProblems, events, json, pictureContent } from '../openapi.ts';
-import { fieldProblem } from '../problem.ts';
+import { BODY_SLUGS, fieldProblem, MASK_SLUGS, PICTURE_SLUGS } from '../problem.ts';
 import { type JobBody, jobForm, jobJson } from '../schemas/requests.ts';
 import { jobList, job as jobSchema } from '../schemas/responses.ts';
 import { formatEvent, sendEvents } from '../sse.ts';
@@ -74,21 +74,12 @@ export default async function jobRoutes(app: FastifyInstance, dependencies: Depe
           200: { ...one('The job that was created with this Idempotency-Key before'), headers: location },
           202: { ...one('The job'), headers: location },
           ...apiProblems(
-            'invalid-request',
-            'unreadable-picture',
-            'mask-mismatch',
-            'empty-mask',
-            'unknown-model',
-            'request-timeout',
+            ...BODY_SLUGS,
+            ...PICTURE_SLUGS,
+            ...MASK_SLUGS,
             'idempotency-conflict',
-            'upload-too-large',
-            'picture-too-large',
-            'unsupported-media-type',
-            'unsupported-picture',
             'job-limit',
             'memory-full',
-            'picture-too-slow',
-            'not-ready',
           ),
         },
       },

@@ -1,6 +1,7 @@
 import type { FastifyInstance } from 'fastify';
 import type { Dependencies } from '../dependencies.ts';
 import { pictureOperation } from '../picture-operation.ts';
+import { GENERATION_SLUGS } from '../problem.ts';
 import { replyWithPictures } from '../reply.ts';
 import { type SampleBody, sampleJson } from '../schemas/requests.ts';
 import { sampleResponse } from '../schemas/responses.ts';
@@ -16,7 +17,7 @@ export default async function sampleRoute(app: FastifyInstance, dependencies: De
     answer: 'The picture, or JSON with all of them',
     response: sampleResponse,
     streamed: true,
-    problems: ['picture-too-large', 'queue-full', 'memory-full', 'takes-too-long', 'engine-failure'],
+    problems: ['picture-too-large', ...GENERATION_SLUGS],
   });
   app.post<{ Body: SampleBody }>('/v1/sample', { schema }, (request, reply) =>
     replyWithPictures(dependencies, reply, { task: 'sample', ...request.body }),

@@ -5,7 +5,7 @@ import type { Dependencies } from '../../dependencies.ts';
 import type { JsonShape } from '../../json-body.ts';
 import { generatedHeaders, ofApi, problems as responses } from '../../openapi.ts';
 import type { FormLimits } from '../../plugins/multipart.ts';
-import type { Slug } from '../../problem.ts';
+import { BODY_SLUGS, GENERATION_SLUGS, MASK_SLUGS, PICTURE_SLUGS, type Slug } from '../../problem.ts';
 import { ignoredHeader, nameIgnored } from '../ignored.ts';
 import { statusOf } from './errors.ts';
 import { replyWithImages, streamImages } from './reply.ts';
@@ -25,26 +25,6 @@ import {
 const FORM: FormLimits = { files: 16, fields: 64, fieldSize: 131_072 };
 const json: JsonShape = { pictures: ['image_url'], depth: 3, bytes: 524_288 };
 
-const PROBLEMS: Slug[] = [
-  'invalid-request',
-  'unknown-model',
-  'request-timeout',
-  'unsupported-media-type',
-  'upload-too-large',
-  'queue-full',
-  'memory-full',
-  'takes-too-long',
-  'engine-failure',
-  'not-ready',
-];
-const PICTURES: Slug[] = [
-  'unreadable-picture',
-  'unsupported-picture',
-  'picture-too-large',
-  'picture-too-slow',
-];
-const MASKS: Slug[] = ['mask-mismatch', 'empty-mask'];
-
 const stream = z.string().meta({
   description:
     'Server-sent events, with `stream`: `partial_image` for intermediate pictures before the first result, then `completed` for ' +
@@ -57,7 +37,7 @@ interface Operation {
   description: string;
   /** Content of its body. */
   body: object;
-  problems: Slug[];
+  problems: readonly Slug[];
   isStreamed: boolean;
 }
 
@@ -74,7 +54,7 @@ function operation({ description, body, problems, isStreamed, ...named }: Operat
         headers: { ...generatedHeaders, ...ignoredHeader },
         content: { ...content, ...(isStreamed && { 'text/event-stream': { schema: stream } }) },
       },
-      ...responses(ofApi(...PROBLEMS, ...problems), statusOf),
+      ...responses(ofApi(...BODY_SLUGS, ...GENERATION_SLUGS, ...problems), statusOf),
     },
   };
 }
@@ -98,7 +78,7 @@ export default async function openAiImages(app: FastifyInstance, dependencies: D
         summary: "Fill a hole, as OpenAI's clients ask for it",
         description: "OpenAI's `images/edits`.",
         body: { 'application/json': { schema: editJson }, 'multipart/form-data': { schema: editForm } },
-        problems: [...PICTURES, ...MASKS],
+        problems: [...PICTURE_SLUGS, ...MASK_SLUGS],
         isStreamed: true,
       }),
       config: { json },
@@ -139,7 +119,7 @@ export default async function openAiImages(app: FastifyInstance, dependencies: D
         description:
           "OpenAI's `images/variations`: the picture is noised in part and denoised again (SDEdit), at the model's resolution.",
         body: { 'multipart/form-data': { schema: variationForm } },
-        problems: PICTURES,
+        problems: PICTURE_SLUGS,
         isStreamed: false,
       }),
       preValidation: (request) => request.readForm(variationForm, FORM),
