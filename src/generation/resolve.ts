@@ -45,10 +45,7 @@ export function resolve(registry: ModelRegistry, request: GenerationRequest): Re
 }
 
 /** For a request that cannot wait for a model to load. Throws ModelNotReadyError while the default model cannot answer. */
-export function assertReady(
-  registry: ModelRegistry,
-  { model, parameters: { seed } }: { model: ServedModel; parameters: { seed?: number } },
-): void {
+export function assertReady(registry: ModelRegistry, model: ServedModel, seed?: number): void {
   const why = registry.notReadyReason;
   if (why !== undefined && model === registry.get(undefined, seed)) throw new ModelNotReadyError(why);
 }

@@ -16,12 +16,25 @@ export type Parts = (string | Uint8Array)[];
  * be, so it is made piece by piece.
  */
 export function jsonAnswer({ files, fields }: Generated): Parts {
-  const images = files.flatMap((file, index): Parts => {
-    const comma = index > 0 ? ',' : '';
-    return [`${comma}{"index":${index},"data":"`, file, '"}'];
-  });
-  return [`${JSON.stringify(fields).slice(0, -1)},"images":[`, ...images, ']}'];
+  const images = files.map((file, index) => withMember({ index }, 'data', quoted(file)));
+  return withMember(fields, 'images', listOf(images));
 }
+
+/** A file as a text of base64. */
+export const quoted = (file: Uint8Array): Parts => ['"', file, '"'];
+
+export const listOf = (items: Parts[]): Parts => [
+  '[',
+  ...items.flatMap((item, i) => (i > 0 ? [',', ...item] : item)),
+  ']',
+];
+
+/** The object with one more member at its end. It must have others. */
+export const withMember = (fields: object, name: string, value: Parts): Parts => [
+  `${JSON.stringify(fields).slice(0, -1)},"${name}":`,
+  ...value,
+  '}',
+];
 
 /** The text of the parts, in pieces of a megabyte at most, or of one part that is a text. */
 export function* pieces(parts: Parts): Generator<string> {

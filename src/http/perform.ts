@@ -18,6 +18,7 @@ import { disconnectSignal, whenSent } from './disconnect.ts';
 export type OnPrepared = (prepared: PreparedRequest) => GenerationOptions['onProgress'];
 
 export interface PerformOptions {
+  onPrepared?: OnPrepared;
   /** Limits on its pictures; those of the settings when absent. */
   limits?: GenerationLimits;
   /** Ends it; when absent, it ends when the client disconnects. */
@@ -38,16 +39,16 @@ export async function perform(
   { config, registry, metrics }: Dependencies,
   reply: FastifyReply,
   request: GenerationRequest,
-  onPrepared?: OnPrepared,
   {
+    onPrepared,
     limits = generationLimits(config),
     signal = disconnectSignal(reply),
     maxMs = config.MAX_SYNC_MS,
   }: PerformOptions = {},
 ): Promise<Generated> {
   const resolved = resolve(registry, request);
-  assertReady(registry, resolved);
   const { model, parameters } = resolved;
+  assertReady(registry, model, parameters.seed);
   const { logFields, apiKey } = reply.request;
   Object.assign(logFields, reproducibilityFields(resolved));
   const reservation = model.admission.reserve(parameters.numImages, apiKey?.name, signal);

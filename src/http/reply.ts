@@ -2,6 +2,7 @@ import type { FastifyReply } from 'fastify';
 import type { Generated } from '../generation/generate.ts';
 import { ProgressReporter } from '../generation/progress.ts';
 import type { GenerationRequest } from '../generation/request.ts';
+import { asBuffer } from '../image/buffer.ts';
 import type { OutputFormat } from '../image/picture.ts';
 import type { Dependencies } from './dependencies.ts';
 import { jsonAnswer, pieces, sendJson } from './json-answer.ts';
@@ -17,7 +18,8 @@ export async function replyWithPictures(
   request: GenerationRequest,
 ) {
   const { kind, format } = negotiate(reply.request, request.format, request.num_images);
-  const run = (onPrepared?: OnPrepared) => perform(dependencies, reply, { ...request, format }, onPrepared);
+  const run = (onPrepared?: OnPrepared) =>
+    perform(dependencies, reply, { ...request, format }, { onPrepared });
   if (kind === 'events') return replyWithEvents(dependencies, reply, run);
   const generated = await run();
   reply.header('server-timing', serverTiming(generated));
@@ -60,5 +62,5 @@ export function sendImage(reply: FastifyReply, file: Uint8Array, format: OutputF
   return reply
     .type(`image/${format}`)
     .header('content-disposition', `inline; filename="picture.${format === 'jpeg' ? 'jpg' : format}"`)
-    .send(Buffer.from(file.buffer, file.byteOffset, file.byteLength));
+    .send(asBuffer(file));
 }

@@ -1,4 +1,6 @@
-/** Encodes bytes as base64. Image threads return plain Uint8Arrays, which lack Buffer's toString('base64'). */
+import { asBuffer } from './buffer.ts';
+
+/** Encodes bytes as base64. */
 export function base64(file: Uint8Array): string {
-  return Buffer.from(file.buffer, file.byteOffset, file.byteLength).toString('base64');
+  return asBuffer(file).toString('base64');
 }

@@ -1,6 +1,7 @@
 /** The functions that run in image threads, started by threads.ts. Their cost is proportional to a picture's pixels. */
 import { setImmediate } from 'node:timers/promises';
 import { adjustMask } from './adjust.ts';
+import { asBuffer } from './buffer.ts';
 import { type CompositeOptions, composite, type Fill, patchOf } from './composite.ts';
 import { decodePicture } from './decode.ts';
 import { knownFeatures } from './drift.ts';
@@ -77,7 +78,7 @@ export default async function run({ name, args }: { name: keyof Tasks; args: unk
 async function perform(name: keyof Tasks, args: unknown[]): Promise<unknown> {
   try {
     const task = tasks[name] as (...args: unknown[]) => Promise<unknown>;
-    return { value: await task(...args.map(asBuffer)) };
+    return { value: await task(...args.map(restored)) };
   } catch (error) {
     if (!(error instanceof PictureError)) throw error;
     const { field, code, message } = error;
@@ -110,8 +111,6 @@ function bytesIn(value: unknown): number {
 }
 
 /** Restores a Buffer, which arrives in another thread as a plain Uint8Array. */
-function asBuffer(arg: unknown): unknown {
-  return arg instanceof Uint8Array && !Buffer.isBuffer(arg)
-    ? Buffer.from(arg.buffer, arg.byteOffset, arg.length)
-    : arg;
+function restored(arg: unknown): unknown {
+  return arg instanceof Uint8Array && !Buffer.isBuffer(arg) ? asBuffer(arg) : arg;
 }

@@ -9,7 +9,7 @@ import { decodePicture, encodePicture, inspect } from '../../image/threads.ts';
 import { traced } from '../../tracing.ts';
 import type { Dependencies } from '../dependencies.ts';
 import { heldFiles } from '../held-files.ts';
-import { type Parts, sendJson } from '../json-answer.ts';
+import { listOf, quoted, sendJson, withMember } from '../json-answer.ts';
 import { negotiate } from '../negotiate.ts';
 import { modelHeaders } from '../openapi.ts';
 import { pictureOperation } from '../picture-operation.ts';
@@ -61,12 +61,11 @@ export default async function diffuseRoute(app: FastifyInstance, { config, regis
 
       reply.header('x-seed', seed).header('x-model', ref);
       if (kind === 'image') return sendImage(reply, files[0], format);
-      const images = files.flatMap((file, i): Parts => {
-        const fields = JSON.stringify({ timestep: timesteps[i], abar: schedule.abar[timesteps[i]] });
-        return [i > 0 ? ',' : '', `${fields.slice(0, -1)},"data":"`, file, '"}'];
+      const images = files.map((file, i) => {
+        const fields = { timestep: timesteps[i], abar: schedule.abar[timesteps[i]] };
+        return withMember(fields, 'data', quoted(file));
       });
-      const head = JSON.stringify({ model: ref, seed, format });
-      return sendJson(reply, [`${head.slice(0, -1)},"images":[`, ...images, ']}']);
+      return sendJson(reply, withMember({ model: ref, seed, format }, 'images', listOf(images)));
     },
   );
 

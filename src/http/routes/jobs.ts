@@ -6,6 +6,7 @@ import { MOST_IMAGES } from '../../config/queue-shares.ts';
 import { workOf } from '../../generation/estimate.ts';
 import { generationLimits, prepare } from '../../generation/prepare.ts';
 import { assertReady, reproducibilityFields, resolve } from '../../generation/resolve.ts';
+import { asBuffer } from '../../image/buffer.ts';
 import {
   EVENTS_KEPT,
   generationRequest,
@@ -96,7 +97,7 @@ export default async function jobRoutes(app: FastifyInstance, dependencies: Depe
       if (earlier) return send(earlier, 200);
       const resolved = resolve(registry, generationRequest({ task, fields, image, mask }));
       Object.assign(request.logFields, reproducibilityFields(resolved));
-      assertReady(registry, resolved);
+      assertReady(registry, resolved.model, resolved.parameters.seed);
       const bytes = inputBytesOf({ image, mask });
       const reservation = await jobs.reserve({ owner, bytes }); // before anything is decoded
       const id = randomUUID();
@@ -216,7 +217,7 @@ export default async function jobRoutes(app: FastifyInstance, dependencies: Depe
       whenSent(reply, release);
       // An img element sends no Origin. Whoever knows the id can fetch the picture anyway.
       if (config.CORS_ORIGINS.length > 0) reply.header('cross-origin-resource-policy', 'cross-origin');
-      return reply.type(mediaType).send(Buffer.from(file.buffer, file.byteOffset, file.byteLength));
+      return reply.type(mediaType).send(asBuffer(file));
     },
   );
 

@@ -1,5 +1,6 @@
 import type { Redis } from 'ioredis';
 import type { ProgressEvent } from '../../generation/progress.ts';
+import { asBuffer } from '../../image/buffer.ts';
 import {
   EVENTS_KEPT,
   IdempotencyConflictError,
@@ -209,7 +210,7 @@ export class JobStore {
     const { mediaType, files } =
       outcome.status === 'succeeded' ? outcome.result : { mediaType: '', files: [] };
     const end = { id, status: outcome.status, event, data: JSON.stringify(data), mediaType };
-    const buffers = files.map((file) => Buffer.from(file.buffer, file.byteOffset, file.byteLength));
+    const buffers = files.map(asBuffer);
     return Boolean(await this.#run(FINISH, end, ...buffers));
   }
 

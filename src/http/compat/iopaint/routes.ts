@@ -1,5 +1,4 @@
 import type { FastifyInstance, FastifyReply } from 'fastify';
-import type { z } from 'zod';
 import { SAMPLER_NAMES } from '../../../diffusion/samplers/index.ts';
 import type { InpaintRequest } from '../../../generation/request.ts';
 import { sniffFormat } from '../../../image/format.ts';
@@ -38,8 +37,10 @@ export default async function ioPaint(app: FastifyInstance, dependencies: Depend
   app.get(
     '/api/v1/server-config',
     {
-      schema: operation('ioPaintConfig', "IOPaint's server configuration", {
-        200: json('The server configuration', schemas.serverConfig),
+      schema: operation({
+        operationId: 'ioPaintConfig',
+        summary: "IOPaint's server configuration",
+        response: { 200: json('The server configuration', schemas.serverConfig) },
       }),
     },
     () => answers.serverConfig(registry.get()),
@@ -47,8 +48,10 @@ export default async function ioPaint(app: FastifyInstance, dependencies: Depend
   app.get(
     '/api/v1/model',
     {
-      schema: operation('ioPaintModel', 'The model that is served', {
-        200: json('Name and abilities of the model', schemas.modelInfo),
+      schema: operation({
+        operationId: 'ioPaintModel',
+        summary: 'The model that is served',
+        response: { 200: json('Name and abilities of the model', schemas.modelInfo) },
       }),
     },
     () => answers.modelInfo(registry.get()),
@@ -56,15 +59,16 @@ export default async function ioPaint(app: FastifyInstance, dependencies: Depend
   app.post<{ Body: { name: string } }>(
     '/api/v1/model',
     {
-      schema: operation(
-        'ioPaintSwitchModel',
-        'Switch to another model: refused, because it would change the model for all clients. The name of the model that is served is accepted',
-        {
+      schema: operation({
+        operationId: 'ioPaintSwitchModel',
+        summary:
+          'Switch to another model: refused, because it would change the model for all clients. The name of the model that is served is accepted',
+        body: { 'application/json': { schema: schemas.switchModelJson } },
+        response: {
           200: json('Name and abilities of the model', schemas.modelInfo),
           ...errors(400, 408, 413, 415, 503),
         },
-        schemas.switchModelJson,
-      ),
+      }),
     },
     ({ body: { name } }) => {
       const model = registry.get();
@@ -77,8 +81,10 @@ export default async function ioPaint(app: FastifyInstance, dependencies: Depend
   app.get(
     '/api/v1/samplers',
     {
-      schema: operation('ioPaintSamplers', 'Names of the samplers', {
-        200: json('Names of the samplers', schemas.samplers),
+      schema: operation({
+        operationId: 'ioPaintSamplers',
+        summary: 'Names of the samplers',
+        response: { 200: json('Names of the samplers', schemas.samplers) },
       }),
     },
     () => SAMPLER_NAMES,
@@ -90,13 +96,12 @@ export default async function ioPaint(app: FastifyInstance, dependencies: Depend
   app.post(
     '/api/v1/gen-info',
     {
-      schema: operation(
-        'ioPaintGenInfo',
-        'Prompts with which a picture was made: always empty',
-        { 200: json('Empty prompts', schemas.genInfo), ...errors(400, 408, 413, 415, 503) },
-        schemas.genInfoForm,
-        'multipart/form-data',
-      ),
+      schema: operation({
+        operationId: 'ioPaintGenInfo',
+        summary: 'Prompts with which a picture was made: always empty',
+        body: { 'multipart/form-data': { schema: schemas.genInfoForm } },
+        response: { 200: json('Empty prompts', schemas.genInfo), ...errors(400, 408, 413, 415, 503) },
+      }),
       preValidation: (request) => request.readForm(schemas.genInfoForm),
     },
     () => ({ prompt: '', negative_prompt: '' }),
@@ -105,10 +110,12 @@ export default async function ioPaint(app: FastifyInstance, dependencies: Depend
     '/api/v1/inpaint',
     {
       config: { json: shape },
-      schema: operation(
-        'ioPaintInpaint',
-        'Fill a hole, as IOPaint does: the answer is a PNG, JPEG or WebP as the image is, otherwise a PNG',
-        {
+      schema: operation({
+        operationId: 'ioPaintInpaint',
+        summary:
+          'Fill a hole, as IOPaint does: the answer is a PNG, JPEG or WebP as the image is, otherwise a PNG',
+        body: { 'application/json': { schema: schemas.inpaintJson } },
+        response: {
           200: {
             description: 'The picture',
             headers: { ...generatedHeaders, ...ignoredHeader },
@@ -116,8 +123,7 @@ export default async function ioPaint(app: FastifyInstance, dependencies: Depend
           },
           ...errors(400, 408, 413, 415, 422, 500, 503),
         },
-        schemas.inpaintJson,
-      ),
+      }),
     },
     ({ body }, reply) => {
       nameIgnored(reply, body, KNOWN);
@@ -127,15 +133,15 @@ export default async function ioPaint(app: FastifyInstance, dependencies: Depend
   app.post<{ Body: schemas.AdjustMaskBody }>(
     '/api/v1/adjust_mask',
     {
-      schema: operation(
-        'ioPaintAdjustMask',
-        'Grow, shrink or reverse the hole of a mask',
-        {
+      schema: operation({
+        operationId: 'ioPaintAdjustMask',
+        summary: 'Grow, shrink or reverse the hole of a mask',
+        body: { 'application/json': { schema: schemas.adjustMaskJson } },
+        response: {
           200: { description: 'The mask, yellow', content: { 'image/png': { schema: binary } } },
           ...errors(400, 408, 413, 415, 422, 503),
         },
-        schemas.adjustMaskJson,
-      ),
+      }),
     },
     async ({ body }, reply) => sendImage(reply, await adjustedMask(config, reply, body), 'png'),
   );
@@ -171,19 +177,20 @@ function outputFor(image: Buffer): { format: OutputFormat; quality?: number } {
   return { format: sent as OutputFormat, quality: isLossless(image, sent) ? LOSSLESS : QUALITY };
 }
 
-function operation(
-  operationId: string,
-  summary: string,
-  response: Record<number, unknown>,
-  body?: z.ZodType,
-  type = 'application/json',
-) {
+interface Operation {
+  operationId: string;
+  summary: string;
+  /** Content of its body, if it has one. */
+  body?: object;
+  response: Record<number, unknown>;
+}
+
+function operation({ body, response, ...named }: Operation) {
   return {
-    operationId,
+    ...named,
     tags: ['IOPaint'],
-    summary,
     description: "A part of IOPaint's API, for its page and for its clients: docs/iopaint.md.",
-    ...(body && { body: { content: { [type]: { schema: body } } } }),
+    ...(body && { body: { content: body } }),
     response: { ...response, ...errors(401, 429) },
   };
 }

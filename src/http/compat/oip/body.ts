@@ -3,6 +3,7 @@ import type { Transform } from 'node:stream';
 import { promisify } from 'node:util';
 import { createGunzip, createInflate, deflate, gzip } from 'node:zlib';
 import type { FastifyReply, FastifyRequest } from 'fastify';
+import { asBuffer } from '../../../image/buffer.ts';
 import { collect } from '../../json-body.ts';
 import { Problem } from '../../problem.ts';
 import { bodyTooLarge, type Upload } from '../../uploads.ts';
@@ -74,7 +75,7 @@ function jsonLength(header: string | string[] | undefined): number | undefined {
 export async function sendMessage(reply: FastifyReply, { bytes, jsonBytes }: Message) {
   if (jsonBytes !== undefined) reply.header(JSON_LENGTH, jsonBytes);
   reply.type(jsonBytes === undefined ? 'application/json' : 'application/octet-stream');
-  const buffer = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length);
+  const buffer = asBuffer(bytes);
   const accepted = reply.request.accepts().encoding([...ENCODINGS, 'identity']);
   const encoding = ENCODINGS.find((each) => each === accepted);
   if (!encoding || buffer.length < MIN_PACKED_BYTES) return reply.send(buffer);

@@ -10,6 +10,7 @@ import { type GenerationLimits, generationLimits } from '../../../generation/pre
 import type { InpaintRequest } from '../../../generation/request.ts';
 import { assertReady } from '../../../generation/resolve.ts';
 import { pictureBudget } from '../../../image/budget.ts';
+import { asBuffer } from '../../../image/buffer.ts';
 import { assertHoldable, encodedBytes } from '../../../image/needs.ts';
 import { PictureError } from '../../../image/picture.ts';
 import type { Dependencies } from '../../dependencies.ts';
@@ -94,7 +95,7 @@ async function performAll(
   let failure: unknown;
   const all = await Promise.all(
     requests.map((request, i) =>
-      perform(dependencies, reply, request, undefined, { limits, signal, maxMs }).catch((error) => {
+      perform(dependencies, reply, request, { limits, signal, maxMs }).catch((error) => {
         failure ??= naming(error, i, requests.length);
         controller.abort(failure);
       }),
@@ -122,7 +123,7 @@ export async function predict(
   const bytes = values * Float32Array.BYTES_PER_ELEMENT * writeBytes(wanted[0], 'FP32');
   assertHoldable(bytes, 'inputs', `an answer of ${values} values`);
   nameIgnored(reply, parameters, KNOWN_OF_ALL);
-  assertReady(registry, { model, parameters: {} });
+  assertReady(registry, model);
   Object.assign(reply.request.logFields, { model: ref, rows });
   const signal = disconnectSignal(reply);
   const reservation = model.admission.reserve(rows, reply.request.apiKey?.name, signal);
@@ -225,5 +226,3 @@ function naming(error: unknown, index: number, count: number): unknown {
   }
   return error;
 }
-
-const asBuffer = (file: Uint8Array) => Buffer.from(file.buffer, file.byteOffset, file.length);

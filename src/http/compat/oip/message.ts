@@ -1,3 +1,4 @@
+import { asBuffer } from '../../../image/buffer.ts';
 import { Problem } from '../../problem.ts';
 import { validated } from '../../validation.ts';
 import { type InferRequestBody, inferRequest } from './schemas.ts';
@@ -55,7 +56,7 @@ export function readRequest(
     const why = `Inference-Header-Content-Length is ${jsonBytes}; the body has ${bytes.length} bytes`;
     throw new Problem('invalid-request', why);
   }
-  const body = parse(Buffer.from(bytes.buffer, bytes.byteOffset, jsonBytes));
+  const body = parse(asBuffer(bytes.subarray(0, jsonBytes)));
   let rest = bytes.subarray(jsonBytes);
   const tensors = body.inputs.map((sent, i): Tensor => {
     const spec = signature.inputs.find(({ name }) => name === sent.name);

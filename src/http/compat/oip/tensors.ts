@@ -1,3 +1,5 @@
+import { base64 } from '../../../image/base64.ts';
+import { asBuffer } from '../../../image/buffer.ts';
 import { fieldProblem, type Problem } from '../../problem.ts';
 
 /** Bytes of a value of each datatype, little-endian; values of BYTES have a length of their own. */
@@ -132,11 +134,11 @@ function base64Bytes(name: string, item: unknown): Uint8Array {
 
 /** The bytes of a tensor, in the order of its values. */
 export function toBytes({ values }: Tensor): Buffer[] {
-  if (!Array.isArray(values)) return [Buffer.from(values.buffer, values.byteOffset, values.byteLength)];
+  if (!Array.isArray(values)) return [asBuffer(values)];
   return values.flatMap((value) => {
     const length = Buffer.alloc(LENGTH_BYTES);
     length.writeUInt32LE(value.length);
-    return [length, Buffer.from(value.buffer, value.byteOffset, value.length)];
+    return [length, asBuffer(value)];
   });
 }
 
@@ -149,5 +151,5 @@ export function toJson({ values }: Tensor): (number | string)[] {
     return Array.from(values, (value) => Number(value.toPrecision(FP32_DIGITS)));
   if (values instanceof BigInt64Array) return Array.from(values, Number);
   if (values instanceof Uint8Array) return Array.from(values);
-  return values.map((value) => Buffer.from(value.buffer, value.byteOffset, value.length).toString('base64'));
+  return values.map(base64);
 }

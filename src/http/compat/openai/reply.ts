@@ -1,12 +1,11 @@
 import type { FastifyReply } from 'fastify';
 import type { Generated } from '../../../generation/generate.ts';
 import { PartialImages } from '../../../generation/partial-images.ts';
-import { resultSize } from '../../../generation/prepare.ts';
+import { type PreparedRequest, resultSize } from '../../../generation/prepare.ts';
 import type { GenerationRequest } from '../../../generation/request.ts';
-import type { OutputFormat } from '../../../image/picture.ts';
 import type { Dependencies } from '../../dependencies.ts';
-import { type Parts, pieces, sendJson } from '../../json-answer.ts';
-import { perform } from '../../perform.ts';
+import { listOf, type Parts, pieces, quoted, sendJson, withMember } from '../../json-answer.ts';
+import { type OnPrepared, perform } from '../../perform.ts';
 import { replyInStream } from '../../reply-in-stream.ts';
 import { EventStream } from '../../sse.ts';
 import { errorAnswer } from '../errors.ts';
@@ -30,16 +29,14 @@ const QUALITIES = ['low', 'medium', 'high', 'xhigh', 'max', 'standard', 'hd'];
 const now = () => Math.floor(Date.now() / 1000);
 
 /** What every answer and event says about its pictures. */
-class Described {
-  size = '';
-  output_format: OutputFormat = 'png';
-  readonly quality: string;
-  readonly background: string;
-
-  constructor({ quality = '', background = 'auto' }: Wanted) {
-    this.quality = QUALITIES.includes(quality) ? quality : 'auto';
-    this.background = background;
-  }
+function described(prepared: PreparedRequest, { quality = '', background = 'auto' }: Wanted) {
+  const { width, height } = resultSize(prepared);
+  return {
+    size: `${width}x${height}`,
+    output_format: prepared.format,
+    quality: QUALITIES.includes(quality) ? quality : 'auto',
+    background,
+  };
 }
 
 /** Answers with all pictures as JSON. */
@@ -49,16 +46,15 @@ export async function replyWithImages(
   request: GenerationRequest,
   wanted: Wanted,
 ) {
-  const described = new Described(wanted);
-  const { files, fields } = await perform(dependencies, reply, request, (prepared) => {
-    const { width, height } = resultSize(prepared);
-    described.size = `${width}x${height}`;
-    described.output_format = prepared.format;
+  let about = {};
+  const onPrepared: OnPrepared = (prepared) => {
+    about = described(prepared, wanted);
     return undefined;
-  });
-  const head = { created: now(), ...described, usage: NO_TOKENS, seed: fields.seed };
-  const data = files.flatMap((file, i): Parts => [i > 0 ? ',' : '', '{"b64_json":"', file, '"}']);
-  return sendJson(reply, [`${JSON.stringify(head).slice(0, -1)},"data":[`, ...data, ']}']);
+  };
+  const { files, fields } = await perform(dependencies, reply, request, { onPrepared });
+  const head = { created: now(), ...about, usage: NO_TOKENS, seed: fields.seed };
+  const data = files.map((file): Parts => ['{"b64_json":"', file, '"}']);
+  return sendJson(reply, withMember(head, 'data', listOf(data)));
 }
 
 /**
@@ -72,16 +68,14 @@ export function streamImages(
   wanted: Wanted,
   name: 'image_edit' | 'image_generation',
 ) {
-  const described = new Described(wanted);
+  let about = {};
   return replyInStream(
     dependencies,
     reply,
     async (opened) => {
-      const generated = await perform(dependencies, reply, request, (prepared) => {
-        const { width, height } = resultSize(prepared);
+      const onPrepared: OnPrepared = (prepared) => {
         const { format, size } = prepared;
-        described.size = `${width}x${height}`;
-        described.output_format = format;
+        about = described(prepared, wanted);
         const events = new EventStream(reply);
         opened.stream = events;
         let index = 0;
@@ -91,15 +85,16 @@ export function streamImages(
           send: async (file) => {
             if (events.isBehind) return;
             const type = `${name}.partial_image`;
-            const event = { type, partial_image_index: index++, created_at: now(), ...described };
+            const event = { type, partial_image_index: index++, created_at: now(), ...about };
             await events.sendPieces(type, withPicture(event, file));
           },
         });
         opened.reporter = partial;
         return partial.report;
-      });
+      };
+      const generated = await perform(dependencies, reply, request, { onPrepared });
       await opened.reporter?.flush();
-      await sendCompleted(opened.stream, generated, described, name);
+      await sendCompleted(opened.stream, generated, about, name);
     },
     (stream, problem) => stream.send(undefined, errorAnswer(problem, reply.request).body),
   );
@@ -108,16 +103,16 @@ export function streamImages(
 async function sendCompleted(
   stream: EventStream | undefined,
   { files, fields }: Generated,
-  described: Described,
+  about: object,
   name: string,
 ) {
   const type = `${name}.completed`;
   for (const file of files) {
-    const event = { type, created_at: now(), ...described, usage: NO_TOKENS, seed: fields.seed };
+    const event = { type, created_at: now(), ...about, usage: NO_TOKENS, seed: fields.seed };
     await stream?.sendPieces(type, withPicture(event, file));
   }
 }
 
 function withPicture(event: object, file: Uint8Array): Iterable<string> {
-  return pieces([`${JSON.stringify(event).slice(0, -1)},"b64_json":"`, file, '"}']);
+  return pieces(withMember(event, 'b64_json', quoted(file)));
 }
