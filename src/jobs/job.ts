@@ -92,13 +92,13 @@ export function lastEvent(outcome: JobOutcome): Omit<JobEvent, 'id'> {
   return { event: 'cancelled', data: {} };
 }
 
-export interface PerformOptions {
+export interface JobRunOptions {
   signal: AbortSignal;
   onProgress: (event: ProgressEvent) => void;
 }
 
 /** Carries a job out. Rejects with a domain error, or with the signal's reason when it is aborted. */
-export type Perform = (request: JobRequest, options: PerformOptions) => Promise<JobResult>;
+export type Perform = (request: JobRequest, options: JobRunOptions) => Promise<JobResult>;
 
 /** Two requests of an owner with the same Idempotency-Key are the same request when their fingerprints are equal. */
 export interface IdempotencyKey {

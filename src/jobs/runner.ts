@@ -6,7 +6,7 @@ import type { Room } from '../image/budget.ts';
 import type { Metrics } from '../metrics.ts';
 import type { ModelRegistry } from '../registry/registry.ts';
 import { tracedApart } from '../tracing.ts';
-import { generationRequest, type JobRequest, type JobResult, type PerformOptions } from './job.ts';
+import { generationRequest, type JobRequest, type JobResult, type JobRunOptions } from './job.ts';
 import { PreparedInputs } from './prepared-inputs.ts';
 
 /**
@@ -27,10 +27,10 @@ export class JobRunner {
     this.preparedInputs = new PreparedInputs(limits);
   }
 
-  readonly perform = (job: JobRequest, options: PerformOptions): Promise<JobResult> =>
+  readonly perform = (job: JobRequest, options: JobRunOptions): Promise<JobResult> =>
     tracedApart('job', () => this.#perform(job, options));
 
-  async #perform(job: JobRequest, { signal, onProgress }: PerformOptions): Promise<JobResult> {
+  async #perform(job: JobRequest, { signal, onProgress }: JobRunOptions): Promise<JobResult> {
     const resolved = resolve(this.#registry, generationRequest(job));
     const { model, parameters, request } = resolved;
     await model.open(); // before it takes room in the queue: loading takes a while
