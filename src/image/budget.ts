@@ -24,8 +24,8 @@ export interface Room {
   /** Keeps the memory reserved until a task has ended, even when it is released before. */
   keepFor(task: Promise<unknown>): void;
   /**
-   * The pictures can be decoded again: `reclaim` is called when somebody needs the memory, and must release it. Not any more
-   * after the returned function was called.
+   * The pictures can be decoded again: `reclaim` is called when somebody needs the memory, and must release it. The
+   * returned function stops it.
    */
   reclaimable(reclaim: () => void): () => void;
   /** Releases what is left. More than one call is harmless. */
@@ -42,7 +42,8 @@ interface Waiter {
  * The memory for decoded pictures of the whole process: the pixels that requests hold, their results, and the working
  * memory of image functions (lanes.ts). It is reserved from a picture's header, before a pixel is decoded.
  *
- * What was released counts as used until it is really freed. That happens when somebody needs it, or when it is much.
+ * What was released counts as used until it is really freed. That happens when a reservation would otherwise not fit, or
+ * when it exceeds GARBAGE_SHARE of the budget.
  */
 export class PictureBudget {
   #bytes: number;

@@ -1,13 +1,14 @@
-import os from 'node:os';
 import path from 'node:path';
+import { cpuName } from '../cores.ts';
 import { EngineError } from '../engine.ts';
 import type { NetworkSpec, Networks } from '../network.ts';
 import { loadBackend } from './backend.ts';
 import { readSafetensors } from './safetensors.ts';
 
 /**
- * Loads a version's base network in TensorFlow.js, and no other, on the backend of the npm package spec.library. Rejects with EngineError when the
- * package is not installed, when spec.device is a GPU and it finds none, or when the weights cannot be read.
+ * Loads a version's base network in TensorFlow.js, and no other, on the backend of the npm package spec.library. Rejects
+ * with EngineError when the package is not installed, when spec.device is a GPU and it finds none, or when the weights
+ * cannot be read.
  *
  * TensorFlow's number of threads is fixed for the process, so an exclusive evaluation is no different from any other.
  */
@@ -27,7 +28,7 @@ export async function loadTfjs(spec: NetworkSpec): Promise<Networks> {
   const parameters = await readSafetensors(path.join(spec.folder, 'weights.safetensors'));
   const base = unet(Parameters.load(parameters), architecture);
   return {
-    deviceName: `${onGpu ? 'NVIDIA GPU' : (os.cpus()[0]?.model.trim() ?? 'unknown CPU')}, ${spec.library}`,
+    deviceName: `${onGpu ? 'NVIDIA GPU' : cpuName()}, ${spec.library}`,
     precision: 'fp32',
     networks: ['base'],
     async evaluate({ network, rows, x, t }) {
