@@ -8,6 +8,9 @@ export function usableMemory(): number {
   return Math.min(os.totalmem(), limit);
 }
 
+/** What this machine calls its processor. */
+export const cpuName = () => os.cpus()[0]?.model.trim() ?? 'unknown CPU';
+
 /** Reads a text file; undefined when it cannot be read. */
 type ReadText = (file: string) => string | undefined;
 

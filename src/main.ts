@@ -10,7 +10,7 @@ import { defaultCacheDir } from './engine/tuning.ts';
 import { JobStoreError } from './jobs/job.ts';
 import { createLog, describeError, redactor } from './log.ts';
 import { createMetrics, type Metrics } from './metrics.ts';
-import type { ModelCard } from './model/card.ts';
+import { type ModelCard, refOf } from './model/card.ts';
 import { ModelFolderError } from './model/folder.ts';
 import type { ModelHooks } from './registry/model-version.ts';
 import { FolderRegistry } from './registry/registry.ts';
@@ -143,36 +143,35 @@ function drainOnSignals(app: FastifyInstance, log: Logger, graceMs: number, afte
 
 /** Counts what happens to models in the metrics, and logs what the operator should know. */
 function modelHooks(metrics: Metrics, log: Logger): ModelHooks {
-  const ref = ({ id, version }: { id: string; version: string }) => `${id}@${version}`;
   const warnOfUnserved = (card: ModelCard, engine: string, served: NetworkName[]) => {
     if (card.refiner && !served.includes('refiner'))
-      log.warn(`${ref(card)}: ${engine} serves the base network alone, so fills are not refined`);
+      log.warn(`${refOf(card)}: ${engine} serves the base network alone, so fills are not refined`);
   };
   return {
-    onBatch: (card, rows) => metrics.batchRows.observe({ model: ref(card) }, rows),
+    onBatch: (card, rows) => metrics.batchRows.observe({ model: refOf(card) }, rows),
     onEvaluation: (card, { engine, device }, { network }, seconds) =>
-      metrics.evaluationSeconds.observe({ model: ref(card), network, engine, device }, seconds),
+      metrics.evaluationSeconds.observe({ model: refOf(card), network, engine, device }, seconds),
     onLoaded: (card, { engine, device, deviceName, networks, workers, workersReason, bestBatch }) => {
       log.info(
-        `${ref(card)}: loaded on ${engine}/${device} (${deviceName}); ` +
+        `${refOf(card)}: loaded on ${engine}/${device} (${deviceName}); ` +
           `workers: ${workers} (${workersReason}); batch size: ${bestBatch}`,
       );
       warnOfUnserved(card, engine, networks);
     },
     onRuntimeSkipped: (card, { library, device }, reason) =>
-      log.info(`${ref(card)}: skipped runtime ${library} (${device}): ${reason}`),
+      log.info(`${refOf(card)}: skipped runtime ${library} (${device}): ${reason}`),
     onFallback: (card, from, to, why) => {
       const name = ({ engine, device }: EngineInfo) => `${engine}/${device}`;
-      metrics.engineFallbacks.inc({ model: ref(card), from: name(from), to: name(to) });
-      log.error(`${ref(card)}: workers on ${name(from)} keep failing (${why}); switched to ${name(to)}`);
+      metrics.engineFallbacks.inc({ model: refOf(card), from: name(from), to: name(to) });
+      log.error(`${refOf(card)}: workers on ${name(from)} keep failing (${why}); switched to ${name(to)}`);
       warnOfUnserved(card, to.engine, to.networks);
     },
     onReload: (model, result) => metrics.reloads.inc({ model, result }),
     onReplaceFailed: (card, why) =>
-      log.error(`${ref(card)}: a replacement did not start: ${why}; trying again`),
+      log.error(`${refOf(card)}: a replacement did not start: ${why}; trying again`),
     onRestart: (card, how, reason) => {
-      metrics.workerRestarts.inc({ model: ref(card), reason });
-      log.warn(`${ref(card)}: a worker ${how}; starting a replacement`);
+      metrics.workerRestarts.inc({ model: refOf(card), reason });
+      log.warn(`${refOf(card)}: a worker ${how}; starting a replacement`);
     },
   };
 }

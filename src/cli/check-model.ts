@@ -1,6 +1,7 @@
 import path from 'node:path';
 import { EngineError } from '../engine/engine.ts';
 import { evaluationsOfFill } from '../generation/evaluations.ts';
+import { refOf } from '../model/card.ts';
 import { ModelFolderError, readModelCard } from '../model/folder.ts';
 import { checkNetworks, filesIn, wrongFiles } from './checks.ts';
 import { runCommand, UsageError } from './command.ts';
@@ -47,7 +48,7 @@ await runCommand(
     const { secondsPerEvaluation: seconds } = checked;
     const evaluations = evaluationsOfFill(card, card.defaults.steps);
     console.log(
-      `${card.id}@${card.version} can be served. An evaluation takes ${seconds.toPrecision(2)} s here, and a fill ` +
+      `${refOf(card)} can be served. An evaluation takes ${seconds.toPrecision(2)} s here, and a fill ` +
         `${(seconds * evaluations).toPrecision(2)} s (${evaluations} evaluations).`,
     );
   },

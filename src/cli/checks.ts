@@ -16,7 +16,7 @@ const SAME = 1e-3;
 /** Correlation with the noise, at the noisiest timestep, above and below which a network surely predicts the noise, or does not. */
 const NOISE = { above: 0.9, below: 0.5 };
 
-export type Files = Record<string, { sha256: string; bytes: number }>;
+export type Files = ModelCard['files'];
 
 /**
  * Sizes and digests of the files in the folder that the service would load, or that model.json lists: its section `files`.

@@ -1,6 +1,6 @@
-import os from 'node:os';
 import path from 'node:path';
 import { InferenceSession, Tensor } from 'onnxruntime-node';
+import { cpuName } from '../machine.ts';
 import { type Batch, DeviceError, EngineError, NETWORK_NAMES, type NetworkName } from './engine.ts';
 import { gpuInUse } from './gpu.ts';
 import { isLarge } from './large.ts';
@@ -19,7 +19,7 @@ export function loadOnnx(spec: NetworkSpec): Promise<Networks> {
  */
 async function loadOnCpu(spec: NetworkSpec): Promise<Networks> {
   return {
-    deviceName: os.cpus()[0]?.model.trim() ?? 'unknown CPU',
+    deviceName: cpuName(),
     precision: spec.networks.base.int8 ? 'int8' : 'fp32',
     ...(await loadEach(spec, async (shape) => {
       const below = await loadFileOnCpu(spec, shape, shape.file);

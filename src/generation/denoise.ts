@@ -20,7 +20,7 @@ import { ThreadedTrajectory } from './trajectories/threaded.ts';
  * models, draws noise up to three times a step. For windows, the sampler works on the pixels of the hole alone. But their
  * canvases are read and copied, and one thin scratch across a photograph makes a canvas as large as the photograph.
  */
-export const MAX_MAIN_THREAD_PIXELS = {
+const MAX_MAIN_THREAD_PIXELS = {
   inpaint: 256 ** 2,
   none: 128 ** 2,
   windows: { hole: 128 ** 2, canvas: 256 ** 2 },

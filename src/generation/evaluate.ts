@@ -1,13 +1,10 @@
+import type { Batch } from '../engine/engine.ts';
 import type { ServedModel } from '../registry/served-model.ts';
 import type { RunOptions } from '../scheduler/scheduler.ts';
 import type { Trajectory } from '../scheduler/trajectory.ts';
 
 /** Rows for the network: x [N, C, R, R], and t [N] in 0..T-1. */
-export interface Rows {
-  rows: number;
-  x: Float32Array;
-  t: Float32Array;
-}
+export type Rows = Omit<Batch, 'network'>;
 
 /**
  * One evaluation of the base network for each row, without a sampler: for samplers elsewhere. The rows go through the

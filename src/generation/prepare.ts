@@ -109,7 +109,7 @@ export async function prepare(
   assertWithin(size, limits);
   assertProportional(size, square(side));
   const needs = needsOf(resolved, limits, square(side), (numImages, size) =>
-    sampleNeeds(side, numImages, resolved.format, size),
+    sampleNeeds(side, { numImages, format: resolved.format, size }),
   );
   return { ...resolved, request, size, needs, room: await reserve(needs, options), decodeMs: 0 };
 }

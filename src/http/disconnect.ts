@@ -1,7 +1,7 @@
 import type { FastifyReply, FastifyRequest } from 'fastify';
 
 /** The client disconnected: there is nobody to answer. */
-export class DisconnectedError extends Error {
+class DisconnectedError extends Error {
   override name = 'DisconnectedError';
 }
 

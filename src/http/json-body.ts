@@ -24,9 +24,9 @@ declare module 'fastify' {
   }
 }
 /** Levels of nesting. The schemas need two. */
-export const JSON_DEPTH = 16;
+const JSON_DEPTH = 16;
 /** Values of a JSON body: validation takes a microsecond or more for each. The schemas need less than a tenth. */
-export const JSON_VALUES = 1024;
+const JSON_VALUES = 1024;
 
 const QUOTE = '"'.charCodeAt(0);
 const BACKSLASH = '\\'.charCodeAt(0);

@@ -129,7 +129,7 @@ export function varyNeeds(
   return {
     input,
     check: input + beyondLanes(...checking),
-    total: input + beyondLanes(...checking) + sampleNeeds(side, numImages, format, size).total,
+    total: input + beyondLanes(...checking) + sampleNeeds(side, { numImages, format, size }).total,
   };
 }
 
@@ -158,9 +158,7 @@ export const levelWork = ({ canvas }: Pick<Level, 'canvas'>): number => pixelsOf
 /** What a request takes that generates pictures from noise. */
 export function sampleNeeds(
   side: number,
-  numImages: number,
-  format: OutputFormat,
-  size: Size = square(side),
+  { numImages, format, size = square(side) }: Pick<Wanted, 'numImages' | 'format' | 'size'>,
 ): PictureNeeds {
   const results = numImages * (pixelsOf(square(side)) * 3 + encodedBytes(pixelsOf(size) * 3));
   return {

@@ -102,3 +102,6 @@ export const modelCard = fields.superRefine((card, context) => {
   }
 });
 export type ModelCard = z.infer<typeof modelCard>;
+
+/** How a version is named: id@version. */
+export const refOf = ({ id, version }: Pick<ModelCard, 'id' | 'version'>) => `${id}@${version}`;

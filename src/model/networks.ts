@@ -7,7 +7,7 @@ import type { ModelCard } from './card.ts';
 export const NETWORK_FILES: Record<NetworkName, string> = { base: 'unet.onnx', refiner: 'refiner.onnx' };
 
 /** The int8 variant of the base network, which training/quantise.py writes. */
-export const INT8_FILE = 'unet.int8.onnx';
+const INT8_FILE = 'unet.int8.onnx';
 
 /** The networks that a version has, the base first. */
 export function namesOf(card: ModelCard): NetworkName[] {

@@ -17,7 +17,7 @@ import { fallbacks, type RuntimeChoice, runtimes } from '../engine/runtimes.ts';
 import { readTuning, tuningKey, writeTuning } from '../engine/tuning.ts';
 import type { LossCause } from '../engine/worker-process.ts';
 import { usableCores } from '../machine.ts';
-import type { ModelCard } from '../model/card.ts';
+import { type ModelCard, refOf } from '../model/card.ts';
 import { verifyDigests } from '../model/folder.ts';
 import { networksDigest, networksOf } from '../model/networks.ts';
 import { Admission, type QueueLimits } from '../scheduler/admission.ts';
@@ -98,7 +98,7 @@ export class ModelVersion implements ServedModel {
   }
 
   get ref(): string {
-    return `${this.card.id}@${this.card.version}`;
+    return refOf(this.card);
   }
 
   /** Whether it failed to load in the last minutes. After that, it is worth another try. */

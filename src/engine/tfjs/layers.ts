@@ -34,11 +34,14 @@ export function downsampling(p: Parameters) {
   };
 }
 
+/** Nearest-neighbour upsampling: [N, H, W, C] -> [N, 2H, 2W, C]. */
+export const doubled = (x: Features): Features =>
+  tf.image.resizeNearestNeighbor(x, [2 * x.shape[1], 2 * x.shape[2]]);
+
 /** Nearest-neighbour upsampling, then a 3 x 3 convolution: [N, H, W, C] -> [N, 2H, 2W, C_out]. */
 export function upsampling(p: Parameters) {
   const convolve = convolution(p);
-  return (x: Features): Features =>
-    convolve(tf.image.resizeNearestNeighbor(x, [2 * x.shape[1], 2 * x.shape[2]]));
+  return (x: Features): Features => convolve(doubled(x));
 }
 
 /** How the timestep modulates a normalisation; both [N, C]. */

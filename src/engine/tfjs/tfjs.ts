@@ -1,5 +1,5 @@
 import path from 'node:path';
-import { cpuName } from '../cores.ts';
+import { cpuName } from '../../machine.ts';
 import { EngineError } from '../engine.ts';
 import type { NetworkSpec, Networks } from '../network.ts';
 import { loadBackend } from './backend.ts';

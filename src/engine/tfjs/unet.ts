@@ -2,6 +2,7 @@ import * as tf from '@tensorflow/tfjs-core';
 import type { Architecture } from '../network.ts';
 import {
   convolution,
+  doubled,
   downsampling,
   type Features,
   groupNormalisation,
@@ -64,7 +65,7 @@ export function unet(p: Parameters, { patch, head_dim, heads, groups }: Architec
 
 const RESIZE = {
   down: (x: Features): Features => tf.avgPool(x, 2, 2, 'valid'),
-  up: (x: Features): Features => tf.image.resizeNearestNeighbor(x, [2 * x.shape[1], 2 * x.shape[2]]),
+  up: doubled,
 } as const;
 
 /** A decoder block: its input is concatenated with the encoder's last unused features, which it removes from `skips`. */

@@ -186,7 +186,7 @@ export async function decodeUrl(url: string): Promise<ImageBitmap> {
   return createImageBitmap(decodeBase64(text, head.slice(5).split(';')[0]));
 }
 
-export function decodeBase64(base64: string, type: string): Blob {
+function decodeBase64(base64: string, type: string): Blob {
   const text = atob(base64);
   const bytes = new Uint8Array(text.length);
   for (let i = 0; i < text.length; i++) bytes[i] = text.charCodeAt(i);

@@ -41,7 +41,7 @@ export interface InferRequest {
 }
 
 /** Values, objects and arrays in the JSON of a request, and values in that of an answer. */
-export const MAX_JSON_VALUES = 1_000_000;
+const MAX_JSON_VALUES = 1_000_000;
 const MAX_JSON_DEPTH = 16;
 
 const [QUOTE, BACKSLASH, COMMA, BRACE, CLOSING_BRACE, BRACKET, CLOSING_BRACKET] = Buffer.from('"\\,{}[]');

@@ -70,19 +70,13 @@ export const inferRequest = request(
 export type InferRequestBody = z.output<typeof inferRequest>;
 
 /** The parameters of a fill that a request can set. */
-const { seed, num_images, sampler, steps, eta, priority, strategy, padding, mask_grow, mask_blur } =
-  inpainting;
-export const fillParameters = z.object({
-  seed,
-  num_images,
-  sampler,
-  steps,
-  eta,
-  priority,
-  strategy,
-  padding,
-  mask_grow,
-  mask_blur,
+export const fillParameters = z.object(inpainting).omit({
+  model: true,
+  preview_every: true,
+  preview_noisy: true,
+  metadata: true,
+  format: true,
+  quality: true,
 });
 export type FillParameters = z.output<typeof fillParameters>;
 

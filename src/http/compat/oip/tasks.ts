@@ -1,4 +1,5 @@
 /** The functions that run in the threads of threads.ts: their cost is proportional to the bytes of a request. */
+import type { Rows } from '../../../generation/evaluate.ts';
 import type { SizeLimits } from '../../../image/picture.ts';
 import { type FieldError, Problem, type Slug } from '../../problem.ts';
 import {
@@ -24,12 +25,7 @@ export interface FillRequest extends Head {
   shape: number[];
 }
 
-/** Rows for the network: x [N, C, R, R] and t [N]. */
-export interface RowsRequest extends Head {
-  rows: number;
-  x: Float32Array;
-  t: Float32Array;
-}
+export interface RowsRequest extends Head, Rows {}
 
 function find<Name extends string>({ tensors }: InferRequest, name: Name): Tensor {
   const tensor = tensors.find((each) => each.name === name);
