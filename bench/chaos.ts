@@ -2,19 +2,19 @@
  * npm run bench:chaos: runs 1,000 jobs on three replicas and one Redis, while a replica is killed with SIGKILL every few
  * seconds and Redis is restarted once. Exits 1 unless every job ends exactly once, with the picture of its seed.
  *
- * Starts the built service and redis-server. The environment variables JOBS and KILL_EVERY_S change the scale.
+ * Starts the built service and redis-server. The environment variables JOBS and KILL_EVERY_S change the scale, FIRST_PORT the ports.
  */
-import { type ChildProcess, spawn } from 'node:child_process';
+import type { ChildProcess } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { once } from 'node:events';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { RedisServer } from '../tests/helpers/redis.ts';
+import { FIRST_PORT, startReplica } from './replicas.ts';
 
 const JOBS = Number(process.env.JOBS ?? 1000);
 const KILL_EVERY_S = Number(process.env.KILL_EVERY_S ?? 5);
 const SEEDS = Math.min(50, JOBS);
 const SUBMITTERS = 16;
-const FIRST_PORT = 18_000 + Math.floor(Math.random() * 1000) * 3;
 
 interface JobAnswer {
   id: string;
@@ -26,9 +26,7 @@ interface JobAnswer {
 const redis = await RedisServer.start();
 const ports = [0, 1, 2].map((n) => FIRST_PORT + n);
 const replicas = new Map<number, ChildProcess>();
-process.once('exit', killAll); // however this process ends
-for (const port of ports) start(port);
-await Promise.all(ports.map(ready));
+await Promise.all(ports.map(start));
 
 const counts = { killed: 0, triedAgain: 0 };
 const started = performance.now();
@@ -86,32 +84,13 @@ for (const { status, error } of [...jobs.values()].filter(({ status }) => status
   console.log(status, JSON.stringify(error));
 console.log(`pictures that differ from those requested directly with the same seed: ${different}`);
 
-killAll();
+for (const child of replicas.values()) child.kill('SIGKILL');
 await redis.remove();
 const good = statuses.succeeded === JOBS && results === JOBS && new Set(ids).size === JOBS && different === 0;
 process.exit(good ? 0 : 1);
 
-function killAll() {
-  for (const child of replicas.values()) child.kill('SIGKILL');
-}
-
-function start(port: number) {
-  const env = {
-    ...process.env,
-    PORT: String(port),
-    HOST: '127.0.0.1',
-    REDIS_URL: redis.url,
-    LOG_LEVEL: 'warn',
-  };
-  replicas.set(
-    port,
-    spawn(process.execPath, ['dist/main.js'], { env, stdio: ['ignore', 'ignore', 'inherit'] }),
-  );
-}
-
-async function ready(port: number) {
-  const url = `http://127.0.0.1:${port}/health/ready`;
-  while (!(await fetch(url).catch(() => undefined))?.ok) await sleep(200);
+async function start(port: number) {
+  replicas.set(port, await startReplica(port, redis.url));
 }
 
 /** Kills one replica after the other, each only after the previous one is ready again. */
@@ -123,8 +102,7 @@ async function killNowAndThen() {
     child.kill('SIGKILL');
     await once(child, 'exit');
     counts.killed++;
-    start(ports[n]);
-    await ready(ports[n]);
+    await start(ports[n]);
   }
 }
 

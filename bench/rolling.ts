@@ -13,21 +13,19 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { RedisServer } from '../tests/helpers/redis.ts';
 import { keepAsking, startTally } from './clients.ts';
+import { FIRST_PORT, startReplica } from './replicas.ts';
 
 const SECONDS = Number(process.argv[2] ?? 60);
 const CLIENTS = Number(process.env.CLIENTS ?? 8);
 const SHORT_CLIENTS = 4;
 /** Long enough for a busy machine: this benchmark counts lost requests and does not measure speed. */
 const GRACE_MS = 120_000;
-const FIRST_PORT = Number(process.env.FIRST_PORT ?? 18_000 + Math.floor(Math.random() * 1000) * 3);
 
 const [front, ...ports] = [0, 1, 2].map((n) => FIRST_PORT + n);
 const folder = await mkdtemp(join(tmpdir(), 'ddpm-rolling-'));
 const redis = await RedisServer.start();
 const replicas = new Map<number, ChildProcess>();
-process.once('exit', killAll); // however this process ends
-for (const port of ports) start(port);
-await Promise.all(ports.map(ready));
+await Promise.all(ports.map(start));
 const nginx = await startNginx();
 
 const { tally, count } = startTally();
@@ -67,27 +65,9 @@ console.log(
 console.log(lost.length === 0 ? 'no request was lost' : `LOST: ${JSON.stringify(Object.fromEntries(lost))}`);
 process.exit(lost.length === 0 && unclean === 0 ? 0 : 1);
 
-function killAll() {
-  for (const child of replicas.values()) child.kill('SIGKILL');
-}
-
-function start(port: number) {
-  const env = {
-    DEVICE: 'cpu', // starts fastest
-    SHUTDOWN_GRACE_MS: String(GRACE_MS),
-    ...process.env,
-    PORT: String(port),
-    HOST: '127.0.0.1',
-    REDIS_URL: redis.url,
-    LOG_LEVEL: 'warn',
-  };
-  const child = spawn(process.execPath, ['dist/main.js'], { env, stdio: ['ignore', 'ignore', 'inherit'] });
-  replicas.set(port, child);
-}
-
-async function ready(port: number) {
-  const url = `http://127.0.0.1:${port}/health/ready`;
-  while (!(await fetch(url).catch(() => undefined))?.ok) await sleep(200);
+async function start(port: number) {
+  const defaults = { DEVICE: 'cpu', SHUTDOWN_GRACE_MS: String(GRACE_MS) }; // a CPU starts fastest
+  replicas.set(port, await startReplica(port, redis.url, defaults));
 }
 
 /** Restarts a replica and waits until it is ready, like a rolling update. */
@@ -99,8 +79,7 @@ async function restart(port: number) {
   const [code] = await once(child, 'exit');
   drains.push((performance.now() - asked) / 1000);
   if (code !== 0) unclean++;
-  start(port);
-  await ready(port);
+  await start(port);
 }
 
 /** Sends many short requests, to hit the moments in which a connection is being closed. */
