@@ -97,7 +97,8 @@ export class Keyboard {
     const { store, stage } = this.#app;
     const { brush, viewport, document: current } = store.state;
     if (!current) return false;
-    const zoom = (factor: number) => store.set({ viewport: zoomedInMiddle(viewport, factor, stage.size) });
+    const zoom = (factor: number) =>
+      store.set({ viewport: zoomedInMiddle(viewport, factor, current.picture, stage.size) });
     if (letter in TOOLS) return this.#do(() => store.set({ tool: TOOLS[letter] }));
     switch (letter) {
       case '[':

@@ -87,7 +87,8 @@ export class Pointer {
       const distance = (a: Point) => Math.max(1, Math.hypot(a.x - other.x, a.y - other.y));
       const middle = { x: (at.x + other.x) / 2, y: (at.y + other.y) / 2 };
       const moved = panned(viewport, (at.x - before.x) / 2, (at.y - before.y) / 2, current.picture, size);
-      this.#app.store.set({ viewport: zoomed(moved, distance(at) / distance(before), middle) });
+      const factor = distance(at) / distance(before);
+      this.#app.store.set({ viewport: zoomed(moved, factor, middle, current.picture, size) });
     } else if (this.#mode === 'draw' && drawing) {
       const coalesced = event.getCoalescedEvents?.() ?? [];
       const points = (coalesced.length > 0 ? coalesced : [event]).map((each) =>
@@ -120,16 +121,15 @@ export class Pointer {
     if (!current) return;
     event.preventDefault();
     const unit = event.deltaMode === WheelEvent.DOM_DELTA_LINE ? 30 : 1;
+    const { size } = this.#app.stage;
     if (event.shiftKey) {
       const [dx, dy] = [-event.deltaX * unit, -event.deltaY * unit];
-      const { size } = this.#app.stage;
       this.#app.store.set({ viewport: panned(viewport, dx || dy, dx ? dy : 0, current.picture, size) });
       return;
     }
     const speed = event.ctrlKey ? 0.01 : 0.002; // a pinch on a touchpad comes as a wheel with Ctrl
-    this.#app.store.set({
-      viewport: zoomed(viewport, Math.exp(-event.deltaY * unit * speed), this.#at(event)),
-    });
+    const factor = Math.exp(-event.deltaY * unit * speed);
+    this.#app.store.set({ viewport: zoomed(viewport, factor, this.#at(event), current.picture, size) });
   }
 }
 

@@ -62,11 +62,11 @@ export class Toolbar {
 
   #listenToZoom(): void {
     const { store, stage } = this.#app;
+    const picture = () => store.state.document?.picture ?? { width: 1, height: 1 };
     const zoom = (factor: number) =>
-      store.set({ viewport: zoomedInMiddle(store.state.viewport, factor, stage.size) });
+      store.set({ viewport: zoomedInMiddle(store.state.viewport, factor, picture(), stage.size) });
     byId('zoom-in').addEventListener('click', () => zoom(1.25));
     byId('zoom-out').addEventListener('click', () => zoom(0.8));
-    const picture = () => store.state.document?.picture ?? { width: 1, height: 1 };
     byId('zoom-fit').addEventListener('click', () => store.set({ viewport: fitted(picture(), stage.size) }));
     byId('zoom-full').addEventListener('click', () =>
       store.set({ viewport: centred(picture(), stage.size, 1) }),

@@ -6,25 +6,34 @@ interface Size {
 }
 
 /** CSS pixels per pixel of the picture. */
-const SMALLEST = 0.02;
 const LARGEST = 40;
 /** A small picture is enlarged at most this much to fit. */
 const LARGEST_FIT = 12;
 const MARGIN = 12;
+/** Nothing is made smaller than this share of its fitted size, or than 100 % where that is smaller still. */
+const SMALLEST_OF_FIT = 1 / 4;
+/** At least this much of the picture stays in sight, in CSS pixels. */
+const IN_SIGHT = 40;
 
-/** In a narrower stage the zoom bar would lie over the lower edge of the picture: its height is left free. */
-const NARROW = 600;
-const ZOOM_BAR = 54; // with what a handle of Extend takes beyond the margin
+/** The corner of the stage that the zoom bar takes, with what a handle of Extend takes beyond the margin. */
+const ZOOM_BAR = { width: 300, height: 54 };
 
-/** The whole picture, centred. */
-export function fitted(picture: Size, { width, height }: Size): Viewport {
-  const room = { width, height: width < NARROW ? height - ZOOM_BAR : height };
+/** The whole picture, centred, and clear of the zoom bar. */
+export function fitted(picture: Size, stage: Size): Viewport {
+  const view = fittedIn(stage, picture);
+  const right = view.x + picture.width * view.scale;
+  const bottom = view.y + picture.height * view.scale;
+  const isCovered = right > stage.width - ZOOM_BAR.width && bottom > stage.height - ZOOM_BAR.height;
+  return isCovered ? fittedIn({ ...stage, height: stage.height - ZOOM_BAR.height }, picture) : view;
+}
+
+function fittedIn(room: Size, picture: Size): Viewport {
   const scale = Math.min(
     (room.width - 2 * MARGIN) / picture.width,
     (room.height - 2 * MARGIN) / picture.height,
     LARGEST_FIT,
   );
-  return centred(picture, room, Math.max(scale, SMALLEST / 10), true);
+  return centred(picture, room, Math.max(scale, 0.002), true);
 }
 
 export function centred(picture: Size, stage: Size, scale: number, fitted = false): Viewport {
@@ -38,22 +47,24 @@ export function aligned(viewport: Viewport, pixelRatio: number): Viewport {
   return { ...viewport, x: align(viewport.x), y: align(viewport.y) };
 }
 
-/** Zooms so that the picture's point under `at` (CSS pixels of the stage) stays where it is. */
-export function zoomed({ scale, x, y }: Viewport, factor: number, at: Point): Viewport {
-  const next = Math.min(LARGEST, Math.max(SMALLEST, scale * factor));
-  const by = next / scale;
-  return { scale: next, x: at.x - (at.x - x) * by, y: at.y - (at.y - y) * by, fitted: false };
+/** Zooms so that the picture's point under `at` (CSS pixels of the stage) stays where it is, as far as `panned` allows. */
+export function zoomed(viewport: Viewport, factor: number, at: Point, picture: Size, stage: Size): Viewport {
+  const smallest = Math.min(1, fitted(picture, stage).scale * SMALLEST_OF_FIT);
+  const scale = Math.min(LARGEST, Math.max(smallest, viewport.scale * factor));
+  const by = scale / viewport.scale;
+  const [x, y] = [at.x - (at.x - viewport.x) * by, at.y - (at.y - viewport.y) * by];
+  return panned({ ...viewport, scale, x, y }, 0, 0, picture, stage);
 }
 
 /** Zooms so that the point in the middle of the stage stays where it is. */
-export const zoomedInMiddle = (viewport: Viewport, factor: number, { width, height }: Size): Viewport =>
-  zoomed(viewport, factor, { x: width / 2, y: height / 2 });
+export const zoomedInMiddle = (viewport: Viewport, factor: number, picture: Size, stage: Size): Viewport =>
+  zoomed(viewport, factor, { x: stage.width / 2, y: stage.height / 2 }, picture, stage);
 
 /** Moves the picture; a part of it always stays in sight. */
 export function panned(viewport: Viewport, dx: number, dy: number, picture: Size, stage: Size): Viewport {
   const { scale } = viewport;
   const keep = (start: number, length: number, room: number) =>
-    Math.min(room - 40, Math.max(40 - length * scale, start));
+    Math.min(room - IN_SIGHT, Math.max(IN_SIGHT - length * scale, start));
   return {
     ...viewport,
     x: keep(viewport.x + dx, picture.width, stage.width),
