@@ -4,7 +4,6 @@ import type { Studio } from '../worker/client.ts';
 /** A drawn part of a mask, and where in the picture it lies. */
 interface MaskDrawing {
   version: number;
-  style: 'tint' | 'cut';
   box: Box;
   width: number;
   height: number;
@@ -34,13 +33,13 @@ export class Overlays {
 
   /** The latest drawing of a mask; a new one is asked for if this is not the wanted one. */
   mask(wanted: Omit<MaskDrawing, 'bitmap'>): MaskDrawing | undefined {
-    const { version, style, box, width, height } = wanted;
+    const { version, box, width, height } = wanted;
     const asked = JSON.stringify(wanted);
     if (asked !== this.#asked && !this.#drawing) {
       this.#asked = asked;
       this.#drawing = true;
       this.#studio
-        .drawMask(version, box, { width, height }, style)
+        .drawMask(version, box, { width, height })
         .then((bitmap) => {
           this.#mask?.bitmap.close();
           this.#mask = { ...wanted, bitmap };
@@ -51,7 +50,7 @@ export class Overlays {
           this.#onReady(); // asks again if something else is wanted by now
         });
     }
-    return this.#mask?.style === style ? this.#mask : undefined;
+    return this.#mask;
   }
 
   /** The newest preview of the fill in progress. While one is decoded, newer ones wait, and only the newest is next. */

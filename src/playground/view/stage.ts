@@ -123,7 +123,7 @@ export class Stage {
   }
 
   #drawMask(state: State, { mask, part, ratio }: Document & { part: Box; ratio: number }): void {
-    const drawing = this.#maskDrawing(mask.version, 'tint', part, state.viewport.scale * ratio);
+    const drawing = this.#maskDrawing(mask.version, part, state.viewport.scale * ratio);
     const drawn = drawing?.version ?? 0;
     this.#settling = this.#settling.filter(
       ({ version }) => version === undefined || (drawn < version && version <= mask.version), // else drawn, or undone
@@ -139,19 +139,33 @@ export class Stage {
     }, MASK_OPACITY);
   }
 
+  /** The preview where the service sent one, which may be for a part of the hole only; the mask elsewhere. */
   #drawPreview(state: State, on: Document & { part: Box; ratio: number }): void {
     const { mask, picture, part, ratio } = on;
     const preview = this.#overlays.preview(state);
-    if (!preview) {
+    const drawing = this.#maskDrawing(mask.version, part, state.viewport.scale * ratio);
+    if (!preview || !drawing) {
       this.#drawMask(state, on);
       return;
     }
-    const cut = this.#maskDrawing(mask.version, 'cut', part, state.viewport.scale * ratio);
-    if (!cut) return;
     const whole = { left: 0, top: 0, width: picture.width, height: picture.height };
     const { left, top, width, height } = preview.frame.box ?? whole;
+    const context = this.#context;
+    context.save();
+    context.beginPath();
+    context.rect(0, 0, picture.width, picture.height);
+    context.rect(left, top, width, height);
+    context.clip('evenodd'); // outside of the box
+    this.#drawMask(state, on);
+    context.restore();
     this.#onLayer((layer) => {
-      layer.drawImage(cut.bitmap, cut.box.left, cut.box.top, cut.box.width, cut.box.height);
+      layer.drawImage(
+        drawing.bitmap,
+        drawing.box.left,
+        drawing.box.top,
+        drawing.box.width,
+        drawing.box.height,
+      );
       layer.globalCompositeOperation = 'source-in';
       layer.imageSmoothingEnabled = true;
       layer.drawImage(preview.bitmap, left, top, width, height);
@@ -159,10 +173,10 @@ export class Stage {
     }, 1);
   }
 
-  #maskDrawing(version: number, style: 'tint' | 'cut', box: Box, scale: number) {
+  #maskDrawing(version: number, box: Box, scale: number) {
     const width = Math.max(1, Math.min(box.width, Math.round(box.width * scale)));
     const height = Math.max(1, Math.min(box.height, Math.round(box.height * scale)));
-    return this.#overlays.mask({ version, style, box, width, height });
+    return this.#overlays.mask({ version, box, width, height });
   }
 
   #onLayer(draw: (layer: OffscreenCanvasRenderingContext2D) => void, alpha: number): void {

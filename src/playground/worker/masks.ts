@@ -71,16 +71,11 @@ export function keepMasks(versions: readonly number[]): void {
 
 export const maskFile = (version: number): Promise<Blob> => encodeGrey(pixelsOf(version));
 
-/** The part `box` of a mask as a picture of the given size: the hole in its colour, or white to cut with. */
-export function drawMask(
-  version: number,
-  box: Box,
-  size: { width: number; height: number },
-  style: 'tint' | 'cut',
-): ImageBitmap {
+/** The part `box` of a mask as a picture of the given size: the hole in its colour. */
+export function drawMask(version: number, box: Box, size: { width: number; height: number }): ImageBitmap {
   const mask = pixelsOf(version);
   const image = new ImageData(size.width, size.height);
-  const [red, green, blue] = style === 'tint' ? TINT : [255, 255, 255];
+  const [red, green, blue] = TINT;
   const columns = edges(box.left, box.width, size.width, mask.width);
   const rows = edges(box.top, box.height, size.height, mask.height);
   for (let y = 0; y < size.height; y++) {
