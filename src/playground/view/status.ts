@@ -2,7 +2,7 @@ import { inWords } from '../state/select.ts';
 import type { ActiveFill, State } from '../state/types.ts';
 import { byId, setText } from './dom.ts';
 
-/** A screen reader is told of changes at most this often, and of a wait that goes on. */
+/** A screen reader is told of progress, and of the brush's position, at most this often, and of a wait that goes on. */
 const INTERVAL_MS = 1000;
 const WAIT_INTERVAL_MS = 15_000;
 const TITLE = document.title;
@@ -17,15 +17,21 @@ export class Status {
   #timer: ReturnType<typeof setTimeout> | undefined;
 
   readonly render = (state: State): void => {
+    const before = this.#state;
     this.#state = state;
     const bar = byId<HTMLProgressElement>('progress');
-    bar.hidden = !state.fill;
+    bar.style.visibility = state.fill ? 'visible' : 'hidden'; // it keeps its place, so that no result moves
     const { phase } = state.fill ?? {};
     if (phase?.name === 'running') bar.value = phase.step / phase.of;
     else if (phase?.name === 'receiving') bar.value = 1;
     else bar.removeAttribute('value'); // unknown
     const title = phase?.name === 'running' ? `${percent(phase)} %, ${TITLE}` : TITLE;
     if (document.title !== title) document.title = title;
+    if (before && isNews(state, before)) {
+      clearTimeout(this.#timer);
+      this.#timer = undefined;
+      this.#spoken = -INTERVAL_MS;
+    }
     this.#speak();
   };
 
@@ -41,7 +47,8 @@ export class Status {
     }
     if (!this.#state) return;
     const text = sentence(this.#state);
-    setText(byId('opening'), this.#state.document ? '' : text);
+    const { document: current, choosing, opening } = this.#state;
+    setText(byId('opening'), !current || (choosing && opening) ? text : '');
     if (byId('status').textContent === text) return;
     this.#spoken = performance.now();
     byId('status').ariaLive = this.#isCountdown() ? 'off' : 'polite';
@@ -62,6 +69,12 @@ export class Status {
     else return true;
     return false;
   }
+}
+
+/** Whether something was done or has ended: the sentence on display would be about what is past. */
+function isNews(state: State, before: State): boolean {
+  const { document: current, opening, fill } = state;
+  return current !== before.document || opening !== before.opening || !fill !== !before.fill;
 }
 
 function sentence({ fill, message, service, document: current }: State): string {
