@@ -114,6 +114,11 @@ describe.skipIf(!hasChromium)('filling on the page', () => {
     await page.fill('[name=steps]', '1');
     await expect.poll(() => page.locator('#estimate').textContent()).toMatch(/^About \d+ s on the server\.$/);
     await page.fill('[name=steps]', '');
+    const buffer = await sharp(FACE).resize(300, 200).png().toBuffer();
+    await openFile(page, { name: 'larger.png', mimeType: 'image/png', buffer });
+    await expect.poll(() => page.isVisible('#estimate')).toBe(false); // nobody knows in how many windows
+    await page.selectOption('[name=strategy]', 'crop');
+    await expect.poll(() => page.isVisible('#estimate')).toBe(true);
     await drag(page, [0.3, 0.5], [0.7, 0.5]);
     await page.click('#fill');
     await expect.poll(() => status(page)).toBe('Starting… The fill takes about 5 min on the server.');

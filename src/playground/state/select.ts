@@ -30,12 +30,15 @@ export const chosenModel = (state: Pick<State, 'models' | 'settings'>): ModelInf
 const WORTH_SAYING_S = 10;
 
 /**
- * Seconds that a fill with these settings takes, where that is known and long. Where a hole is filled in windows, of each
- * of them.
+ * Seconds that a fill with these settings takes, where that is known and long. It is not known where the hole may be filled
+ * in several windows: their number depends on the hole.
  */
-export function secondsOfFill({ models, settings }: Pick<State, 'models' | 'settings'>): number | undefined {
-  const { speed, card, engine } = chosenModel({ models, settings }) ?? {};
-  if (!speed || !card) return undefined;
+export function secondsOfFill(state: Pick<State, 'models' | 'settings' | 'document'>): number | undefined {
+  const { settings, document } = state;
+  const { speed, card, engine } = chosenModel(state) ?? {};
+  if (!speed || !card || !document) return undefined;
+  const isLarger = Math.max(document.picture.width, document.picture.height) > card.resolution;
+  if (isLarger && settings.strategy !== 'crop' && settings.strategy !== 'resize') return undefined;
   const steps = Number(settings.steps) || card.defaults.steps;
   const images = Number(settings.num_images) || 1;
   // A single image is evaluated on every core, several take a worker each.
