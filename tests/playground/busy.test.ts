@@ -15,7 +15,7 @@ describe.skipIf(!hasChromium)('a service that needs a key and is busy', () => {
     await page.click('#fill');
     await expect
       .poll(() => page.textContent('#error-key'))
-      .toBe('This service needs an API key. Enter a valid one, then fill again.');
+      .toBe('This service needs an API key. Enter a valid one, then try again.');
     await page.fill('#key', 'wrong');
     await page.locator('#key').press('Tab');
     await expect.poll(() => page.textContent('#error-key')).toBe('The service does not know this API key.');

@@ -22,4 +22,29 @@ describe.skipIf(!hasChromium)('a generated face', () => {
     await expect.poll(() => page.getAttribute('#undo', 'title')).toBe('Undo: open a picture (Ctrl+Z)');
     expect(await page.inputValue('[name=seed]')).toBe('5');
   });
+
+  test('is cancelled, and what an earlier attempt said goes', async () => {
+    const page = await pages.open({ expected: /429/ });
+    const said = () => page.locator('#opening').textContent();
+    const busy = { status: 429, json: { type: '/problems/queue-full' } };
+    await page.route('**/v1/sample', (route) => route.fulfill(busy));
+    await page.click('#draw');
+    await expect
+      .poll(() => page.textContent('#error-open'))
+      .toBe('The service is busy. Wait a little, then try again.');
+    await page.unroute('**/v1/sample');
+    await page.route('**/v1/sample', () => {}); // it takes long
+    const failed = page.waitForEvent('requestfailed');
+    await page.click('#draw');
+    await expect.poll(said).toBe('Generating a face…');
+    expect(await page.isVisible('#error-open')).toBe(false);
+    await page.click('#draw-cancel');
+    expect((await failed).url()).toContain('/v1/sample');
+    await expect.poll(said).toBe('Cancelled.');
+    expect(await page.isVisible('#draw-cancel')).toBe(false);
+    await openFile(page, FACE);
+    await page.click('#close'); // the ways to begin, over the picture
+    await page.click('#draw');
+    await expect.poll(said).toBe('Generating a face…');
+  });
 });

@@ -54,7 +54,7 @@ test('why a model could not draw is said', () => {
   });
   const passing = 'the network could not be evaluated; the same request may succeed when it is sent again';
   expect(sentenceFor(problem(500, 'engine-failure', passing)).text).toBe(
-    'The model stopped while it drew this picture. Fill again.',
+    'The model stopped while it drew this picture. Try again.',
   );
 });
 

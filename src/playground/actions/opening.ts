@@ -1,5 +1,5 @@
 import { randomId } from '../service/fill.ts';
-import { ask } from '../service/http.ts';
+import { askFor } from '../service/http.ts';
 import { sentenceFor } from '../service/sentences.ts';
 import { defaultBrush, defaultFeather, hasUnsavedWork } from '../state/select.ts';
 import { NO_SETTINGS } from '../state/store.ts';
@@ -17,8 +17,9 @@ export class Opening {
   readonly #filling: Filling;
   /** Resolves when the work of the last visit is back, which must not be replaced unseen. */
   readonly #restored: Promise<void>;
-  /** A face that is being generated. */
+  /** A face that is being generated, and what ends that. */
   #generated: Promise<void> | undefined;
+  #stop = new AbortController();
   /** Counts what was chosen to be opened: the last choice is shown, whichever is decoded first. */
   #choices = 0;
 
@@ -185,33 +186,38 @@ export class Opening {
 
   /** Lets the model draw a picture from noise alone; one at a time. */
   generate(): Promise<void> {
+    const { store } = this.#app;
     this.#generated ??= this.#generate().finally(() => {
       this.#generated = undefined;
+      store.set({ generating: false });
     });
     return this.#generated;
+  }
+
+  cancelGenerating(): void {
+    this.#stop.abort();
   }
 
   async #generate(): Promise<void> {
     const { store } = this.#app;
     if (!(await this.#mayReplace())) return;
-    const { document: before } = store.state;
+    settle(this.#app, 'open', 'key');
+    this.#stop = new AbortController();
+    const { signal } = this.#stop;
+    store.set({ generating: true });
+    const { document: before, key } = store.state;
     const face = await this.#opening('Generating a face…', async (current) => {
       try {
         const headers = { accept: 'image/png', 'content-type': 'application/json' };
-        const response = await ask('v1/sample', {
-          method: 'POST',
-          headers,
-          key: store.state.key,
-          body: '{}',
-        });
-        const picture = await response.blob();
+        const asking = { method: 'POST', headers, key, body: '{}', signal };
+        const picture = await askFor('v1/sample', asking, (response) => response.blob());
         if (!current() && store.state.opening) return; // what was chosen later is about to be shown
         const unchanged = store.state.document === before; // else there may be work that nobody was asked about
         return unchanged || (await this.#mayReplace()) ? picture : undefined;
       } catch (error) {
         const { place, text } = sentenceFor(error);
-        complain(this.#app, place === 'key' ? 'key' : 'open', text);
-        if (current()) store.set({ message: '' });
+        if (!signal.aborted) complain(this.#app, place === 'key' ? 'key' : 'open', text);
+        if (current()) store.set({ message: signal.aborted ? 'Cancelled.' : '' });
       }
     });
     if (!face) return;

@@ -23,7 +23,7 @@ const FIELDS: Record<string, string> = {
 };
 
 const BY_SLUG: Record<string, Sentence> = {
-  unauthorized: { place: 'key', text: 'This service needs an API key. Enter a valid one, then fill again.' },
+  unauthorized: { place: 'key', text: 'This service needs an API key. Enter a valid one, then try again.' },
   'empty-mask': { place: 'fill', text: 'There is no hole yet. Paint over what you want replaced.' },
   'unknown-model': {
     place: 'model',
@@ -46,7 +46,7 @@ const BY_SLUG: Record<string, Sentence> = {
     place: 'open',
     text: 'The service does not read this kind of file. Save the picture as PNG, JPEG or WebP.',
   },
-  'engine-failure': { place: 'fill', text: 'The model stopped while it drew this picture. Fill again.' },
+  'engine-failure': { place: 'fill', text: 'The model stopped while it drew this picture. Try again.' },
   'unknown-job': {
     place: 'fill',
     text: 'The service lost this fill three times. Contact the operator of the service.',
@@ -79,12 +79,12 @@ export function sentenceFor(error: unknown, settings?: Settings): Sentence {
   }
   if (known) return known;
   if (error.status === 0)
-    return { place: 'fill', text: 'The service does not answer. Check that it runs, then fill again.' };
+    return { place: 'fill', text: 'The service does not answer. Check that it runs, then try again.' };
   if (error.status === 429)
-    return { place: 'fill', text: 'The service is busy. Wait a little, then fill again.' };
+    return { place: 'fill', text: 'The service is busy. Wait a little, then try again.' };
   if (error.status >= 500) {
     const quote = error.requestId ? ` If it happens again, report it as ${error.requestId}.` : '';
-    return { place: 'fill', text: `Something went wrong in the service. Fill again.${quote}` };
+    return { place: 'fill', text: `Something went wrong in the service. Try again.${quote}` };
   }
   return { place: 'fill', text: `The service refused this: ${error.message}.` };
 }

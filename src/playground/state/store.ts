@@ -67,6 +67,7 @@ export const INITIAL: State = {
   service: 'asking',
   models: [],
   opening: false,
+  generating: false,
   choosing: false,
   lesson: { t: 300, seed: 7, playing: false },
   viewport: { scale: 1, x: 0, y: 0, fitted: true },

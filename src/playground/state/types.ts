@@ -224,6 +224,8 @@ export interface State {
   limits?: Limits;
   /** A picture that is being opened. */
   opening: boolean;
+  /** Whether the model is generating a face, which can be cancelled. */
+  generating: boolean;
   /** Whether the ways to begin are shown over the picture. */
   choosing: boolean;
   viewport: Viewport;

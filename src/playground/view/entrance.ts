@@ -33,6 +33,7 @@ export function listenForPictures(app: App, opening: Opening): void {
     if (chosen) void opening.open(chosen, chosen.name);
   });
   byId('draw').addEventListener('click', () => void opening.generate());
+  byId('draw-cancel').addEventListener('click', () => opening.cancelGenerating());
   byId('shrink').addEventListener('click', () => void opening.shrink());
   byId('close').addEventListener('click', () => app.store.set({ choosing: !app.store.state.choosing }));
 
@@ -71,6 +72,7 @@ function render(state: State, before: State): void {
   const { document: current, question, service } = state;
   byId('empty').hidden = current !== undefined && !state.choosing;
   byId('close').textContent = state.choosing ? 'Back to the picture' : 'Examples';
+  byId('draw-cancel').hidden = !state.generating;
   byId('shrink-row').hidden = !state.tooLarge || !state.errors.open;
   byId('editor').classList.toggle('working', current !== undefined);
   byId('stage').ariaBusy = String(state.opening);
