@@ -122,4 +122,35 @@ describe.skipIf(!hasChromium)('the stage', () => {
     expect((await picture()).from.y).toBeLessThanOrEqual(stage.y + stage.height - 40);
     expect(await page.textContent('#zoom-value')).toBe('4000 %');
   });
+
+  test.each([
+    'after',
+    'before',
+  ])('a hand that touches the glass %s the pen disturbs no stroke', async (when) => {
+    const page = await pages.open({ hasTouch: true, expected: /willReadFrequently/ });
+    await openFile(page, await solid(64, 64, '#0000ff'));
+    const session = await page.context().newCDPSession(page);
+    const zoom = await page.textContent('#zoom-value');
+    const hand = async (type: 'touchStart' | 'touchMove' | 'touchEnd', at?: [number, number]) => {
+      const touchPoints = at ? [await onScreen(page, at)] : [];
+      await session.send('Input.dispatchTouchEvent', { type, touchPoints });
+    };
+    const pen = async (type: 'mousePressed' | 'mouseMoved' | 'mouseReleased', at: [number, number]) => {
+      const { x, y } = await onScreen(page, at);
+      const held = { button: 'left', buttons: 1, clickCount: 1, pointerType: 'pen' } as const;
+      await session.send('Input.dispatchMouseEvent', { type, x, y, ...held });
+    };
+    if (when === 'before') await hand('touchStart', [0.8, 0.8]);
+    await pen('mousePressed', [0.2, 0.2]);
+    if (when === 'after') await hand('touchStart', [0.8, 0.8]);
+    await pen('mouseMoved', [0.4, 0.2]);
+    await hand('touchMove', [0.9, 0.9]);
+    await pen('mouseMoved', [0.6, 0.2]);
+    await hand('touchEnd');
+    await pen('mouseReleased', [0.6, 0.2]);
+    await expect.poll(() => page.getAttribute('#undo', 'title')).toBe('Undo: stroke (Ctrl+Z)');
+    await expect.poll(async () => (await colourAt(page, [0.4, 0.2]))[0]).toBeGreaterThan(100);
+    expect((await colourAt(page, [0.85, 0.85]))[0]).toBe(0);
+    expect(await page.textContent('#zoom-value')).toBe(zoom);
+  });
 });

@@ -16,6 +16,8 @@ export class Pointer {
   readonly #editing: Editing;
   /** Fingers, pens and buttons that are down, in CSS pixels of the stage. */
   readonly #down = new Map<number, Point>();
+  /** Whether a pen is down: what else touches the glass then is the hand that holds it. */
+  #pen = false;
   #mode: 'draw' | 'pan' | 'pinch' | undefined;
   /** Whether the space bar is held: the pointer pans then. */
   space = false;
@@ -49,6 +51,11 @@ export class Pointer {
     const { tool, fill, document: current, cursor } = this.#state;
     if (!current || ![PRIMARY, MIDDLE, ERASER].includes(event.button)) return;
     event.preventDefault();
+    if (this.#pen && event.pointerType === 'touch') return;
+    if (event.pointerType === 'pen') {
+      this.#pen = true;
+      this.#down.clear(); // the hand may have been first
+    }
     const { surface } = this.#app.stage;
     surface.focus({ preventScroll: true });
     surface.setPointerCapture(event.pointerId);
@@ -101,6 +108,7 @@ export class Pointer {
   #release(event: PointerEvent, cancelled = false): void {
     if (!this.#down.delete(event.pointerId)) return;
     if (this.#mode === 'draw') this.finish(cancelled);
+    if (event.pointerType === 'pen') this.#pen = false;
     if (this.#down.size === 0) this.#mode = undefined;
     else if (this.#mode === 'pinch') this.#mode = 'pan'; // the finger that stays moves the picture
   }
