@@ -127,7 +127,7 @@ describe.skipIf(!hasChromium)('the page for everybody', () => {
     expect(await violations(page)).toEqual([]);
   });
 
-  test('the chosen tool is outlined with forced colours', async () => {
+  test('with forced colours the chosen tool is outlined, and Undo without a step is grey', async () => {
     const page = await pages.open({ forcedColors: 'active' });
     await openFile(page, FACE);
     const outlines = () =>
@@ -135,6 +135,21 @@ describe.skipIf(!hasChromium)('the page for everybody', () => {
         .locator('#tools span')
         .evaluateAll((tools) => tools.map((tool) => getComputedStyle(tool).outlineStyle));
     expect((await outlines()).filter((style) => style === 'solid')).toHaveLength(1);
+    const colour = (selector: string) =>
+      page.locator(selector).evaluate((element) => getComputedStyle(element).color);
+    expect(await colour('#undo')).not.toBe(await colour('#zoom-fit'));
+  });
+
+  test('what an empty field stands for is as legible as a hint', async () => {
+    const page = await pages.open({ colorScheme: 'dark' });
+    await openFile(page, FACE);
+    await page.click('#details summary');
+    const colours = await page.evaluate(() =>
+      [getComputedStyle(document.getElementById('field-seed') as Element, '::placeholder')]
+        .concat(getComputedStyle(document.getElementById('hint-seed') as Element))
+        .map(({ color, opacity }) => `${color} ${opacity}`),
+    );
+    expect(colours[0]).toBe(colours[1]);
   });
 
   test('Fill stays in sight on a small phone', async () => {
