@@ -1,8 +1,8 @@
 import { ask, ServiceError } from '../service/http.ts';
-import type { Limits, ModelInfo } from '../state/types.ts';
+import type { Limits, ModelInfo, State } from '../state/types.ts';
 import { type App, complain } from './app.ts';
 
-const RETRY_MS = 3000;
+const RETRY_S = 3;
 
 /** Asks for the models and the limits, again and again until the service is ready. */
 export class Connection {
@@ -20,6 +20,7 @@ export class Connection {
     clearTimeout(this.#timer);
     const { store } = this.#app;
     const { key } = store.state;
+    let retryS = RETRY_S;
     try {
       const limits = (await (await ask('playground/limits.json')).json()) as Limits;
       store.set({ limits });
@@ -29,14 +30,22 @@ export class Connection {
       const ready = models.some((model) => model.default && model.state === 'ready');
       store.set({ models, service: ready ? 'ready' : 'loading' });
     } catch (error) {
-      const status = error instanceof ServiceError ? error.status : 0;
+      const { status, retryAfterS } = error instanceof ServiceError ? error : new ServiceError(0);
       if (status === 401) {
         store.set({ service: 'locked' });
         if (key) complain(this.#app, 'key', 'The service does not know this API key.');
         return;
       }
-      store.set({ service: status === 503 ? 'loading' : 'unreachable' });
+      store.set({ service: stateBy(status) });
+      retryS = retryAfterS ?? RETRY_S;
     }
-    if (store.state.service !== 'ready') this.#timer = setTimeout(() => void this.check(), RETRY_MS);
+    if (store.state.service !== 'ready') this.#timer = setTimeout(() => void this.check(), 1000 * retryS);
   };
+}
+
+/** What an answer with this status says about the service; 0 if there was none. */
+function stateBy(status: number): State['service'] {
+  if (status === 503) return 'loading';
+  if (status === 429) return 'busy';
+  return [0, 502, 504].includes(status) ? 'unreachable' : 'failing';
 }

@@ -171,7 +171,7 @@ export interface ActiveFill {
 export type Tool = 'brush' | 'eraser' | 'rectangle' | 'lasso' | 'pan' | 'frame';
 
 /** Where a sentence about an error is shown: beside a field, or beside the part of the page that caused it. */
-export type Place = 'open' | 'fill' | 'key' | 'mask' | keyof Settings;
+export type Place = 'open' | 'fill' | 'key' | 'mask' | 'rectangle' | keyof Settings;
 
 export interface ModelInfo {
   ref: string;
@@ -219,7 +219,7 @@ export interface State {
   errors: Partial<Record<Place, string>>;
   /** The picture that `errors.open` calls too large, and the limits for a smaller copy of it. */
   tooLarge?: { picture: Pick<Picture, 'file' | 'name' | 'transparent'>; limits: Limits };
-  service: 'asking' | 'loading' | 'ready' | 'unreachable' | 'locked';
+  service: 'asking' | 'loading' | 'ready' | 'busy' | 'failing' | 'unreachable' | 'locked';
   models: ModelInfo[];
   limits?: Limits;
   /** A picture that is being opened. */

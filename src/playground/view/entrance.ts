@@ -81,6 +81,8 @@ function render(state: State, before: State): void {
   const states = {
     asking: '',
     loading: 'The model is loading; this takes a few seconds. You can already open a picture and paint.',
+    busy: 'The service is busy. This page tries again by itself.',
+    failing: 'Something went wrong in the service. This page tries again by itself.',
     unreachable: 'The service does not answer. This page tries again by itself.',
     locked: 'This service needs an API key.',
     ready: model
