@@ -91,4 +91,51 @@ describe.skipIf(!hasChromium)('errors on the page', () => {
     await page.click('#fill-example');
     await page.locator('#error-open').waitFor();
   });
+
+  test('say what a number must be, where the hole is changed by one', async () => {
+    const page = await pages.open();
+    await openFile(page, FACE);
+    await drag(page, [0.3, 0.5], [0.7, 0.5]);
+    await page.click('#mask-menu summary');
+    for (const wrong of ['0', '', '-4', '1000']) {
+      await page.fill('#grow-by', wrong);
+      await page.click('#grow');
+      await expect
+        .poll(() => page.textContent('#error-mask'))
+        .toBe('The number of pixels must be a whole number from 1 to 256.');
+    }
+    await page.locator('[name=tool][value=rectangle]').check({ force: true });
+    await page.fill('#rect-w', '');
+    await page.click('#rect-add');
+    const said = () => page.textContent('#error-rectangle');
+    await expect.poll(said).toBe('The width must be a whole number from 1 to 64.');
+    await page.fill('#rect-w', '9');
+    await page.fill('#rect-x', '64');
+    await page.click('#rect-add');
+    await expect.poll(said).toBe('x must be a whole number from 0 to 63.');
+    expect(await page.getAttribute('#undo', 'title')).toBe('Undo: stroke (Ctrl+Z)');
+    await page.fill('#rect-x', '3');
+    await page.click('#rect-add');
+    await expect.poll(() => page.getAttribute('#undo', 'title')).toBe('Undo: rectangle (Ctrl+Z)');
+    expect(await said()).toBe('');
+  });
+
+  test('name what is wrong with the service, and it is asked again when it wants to be', async () => {
+    const page = await pages.open({ expected: /429|500/ });
+    await page.clock.install();
+    let asked = 0;
+    let status = 429;
+    await page.route('**/v1/models', (route) => {
+      asked += 1;
+      void route.fulfill({ status, headers: { 'retry-after': '3600' }, json: {} });
+    });
+    await page.reload();
+    const hint = () => page.textContent('#model-hint');
+    await expect.poll(hint).toBe('The service is busy. This page tries again by itself.');
+    status = 500;
+    await page.clock.fastForward('30:00');
+    await page.clock.fastForward('31:00');
+    await expect.poll(hint).toBe('Something went wrong in the service. This page tries again by itself.');
+    expect(asked).toBe(2);
+  });
 });

@@ -70,7 +70,7 @@ export class Editing {
 
   #setMask(current: Document, mask: MaskRef, label: string): void {
     if (!this.#isOpen(current)) return;
-    settle(this.#app, 'open', 'fill', 'mask');
+    settle(this.#app, 'open', 'fill', 'mask', 'rectangle');
     this.push(label, { picture: current.picture, mask, last: current.shown ?? current.last });
     this.#app.store.set({ message: describeHole(mask) });
   }

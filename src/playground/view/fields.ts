@@ -1,6 +1,7 @@
+import { type App, complain } from '../actions/app.ts';
 import { chosenModel, defaultFeather } from '../state/select.ts';
 import { NO_SETTINGS } from '../state/store.ts';
-import type { Settings, State } from '../state/types.ts';
+import type { Place, Settings, State } from '../state/types.ts';
 import { byId, create } from './dom.ts';
 
 interface NumberField {
@@ -132,4 +133,13 @@ export function complaintAbout(input: HTMLInputElement): string | undefined {
   if (input.validity.valid) return undefined;
   const kind = input.step === 'any' ? 'a number' : 'a whole number';
   return `${input.dataset.name} must be ${kind} from ${input.min} to ${input.max}.`;
+}
+
+/** Whether all of these inputs hold what they accept. The first that does not gets the focus, and a sentence at `place`. */
+export function isAccepted(app: App, place: Place, inputs: readonly HTMLInputElement[]): boolean {
+  const wrong = inputs.find(({ validity }) => !validity.valid);
+  if (!wrong) return true;
+  complain(app, place, complaintAbout(wrong) ?? '');
+  wrong.focus();
+  return false;
 }

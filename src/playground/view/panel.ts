@@ -5,7 +5,7 @@ import { curlCommand, inWords, secondsOfFill } from '../state/select.ts';
 import { NO_SETTINGS } from '../state/store.ts';
 import type { Place, Settings, State } from '../state/types.ts';
 import { byId, saveFile, setText } from './dom.ts';
-import { complaintAbout, createFields, renderFields } from './fields.ts';
+import { complaintAbout, createFields, isAccepted, renderFields } from './fields.ts';
 import { Status } from './status.ts';
 
 /** The panel beside the picture: the button that fills, the settings, and what is done with the hole. */
@@ -75,14 +75,17 @@ export class Panel {
   }
 
   #listenToMask(): void {
-    const by = () => Math.max(1, Math.round(byId<HTMLInputElement>('grow-by').valueAsNumber || 1));
     const listen = (id: string, action: () => unknown) =>
       byId(id).addEventListener('click', () => void action());
-    listen('grow', () => this.#editing.changeMask({ kind: 'grow', by: by() }, `grow by ${by()} px`));
-    listen('shrink-mask', () =>
-      this.#editing.changeMask({ kind: 'grow', by: -by() }, `shrink by ${by()} px`),
-    );
-    byId('grow-by').addEventListener('keydown', (event) => {
+    const amount = byId<HTMLInputElement>('grow-by');
+    const grow = (sign: 1 | -1, verb: string) => {
+      if (!isAccepted(this.#app, 'mask', [amount])) return;
+      const by = amount.valueAsNumber;
+      return this.#editing.changeMask({ kind: 'grow', by: sign * by }, `${verb} by ${by} px`);
+    };
+    listen('grow', () => grow(1, 'grow'));
+    listen('shrink-mask', () => grow(-1, 'shrink'));
+    amount.addEventListener('keydown', (event) => {
       if (event.key !== 'Enter' || event.ctrlKey || event.metaKey) return;
       event.preventDefault(); // it would fill
       byId('grow').click();

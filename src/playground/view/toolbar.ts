@@ -2,6 +2,7 @@ import type { App } from '../actions/app.ts';
 import type { Editing } from '../actions/editing.ts';
 import type { State, Tool } from '../state/types.ts';
 import { byId, setText } from './dom.ts';
+import { isAccepted } from './fields.ts';
 import { largestBrush } from './keyboard.ts';
 import { centred, fitted, zoomedInMiddle } from './viewport.ts';
 
@@ -39,15 +40,11 @@ export class Toolbar {
   #listenToOptions(): void {
     const number = (id: string) => Math.round(byId<HTMLInputElement>(id).valueAsNumber || 0);
     const addRectangle = (erase: boolean) => {
-      const box = {
-        left: number('rect-x'),
-        top: number('rect-y'),
-        width: number('rect-w'),
-        height: number('rect-h'),
-      };
-      const label = erase ? 'erase rectangle' : 'rectangle';
-      if (box.width > 0 && box.height > 0)
-        void this.#editing.commit({ kind: 'rectangle', box, erase }, label);
+      const inputs = ['x', 'y', 'w', 'h'].map((name) => byId<HTMLInputElement>(`rect-${name}`));
+      if (!isAccepted(this.#app, 'rectangle', inputs)) return;
+      const [left, top, width, height] = inputs.map(({ valueAsNumber }) => valueAsNumber);
+      const box = { left, top, width, height };
+      void this.#editing.commit({ kind: 'rectangle', box, erase }, erase ? 'erase rectangle' : 'rectangle');
     };
     byId('rect-add').addEventListener('click', () => addRectangle(false));
     byId('rect-cut').addEventListener('click', () => addRectangle(true));
@@ -83,6 +80,9 @@ export class Toolbar {
     byId('frame-options').hidden = tool !== 'frame';
     const size = byId<HTMLInputElement>('size');
     size.max = String(largestBrush(current.picture));
+    const { width, height } = current.picture;
+    for (const [name, max] of Object.entries({ x: width - 1, y: height - 1, w: width, h: height }))
+      byId<HTMLInputElement>(`rect-${name}`).max = String(max);
     size.value = String(brush.size);
     byId<HTMLInputElement>('hardness').value = String(Math.round(100 * brush.hardness));
     setText(byId('size-value'), `${brush.size} px`);
