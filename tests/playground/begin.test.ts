@@ -94,4 +94,15 @@ describe.skipIf(!hasChromium)('before a picture is open', () => {
     await give('paste', 'blue');
     await expect.poll(() => page.getAttribute('#undo', 'title')).toBe('Undo: open a picture (Ctrl+Z)');
   });
+
+  test('the page says what the model has learned; that files can be dropped, only where there is a mouse', async () => {
+    const page = await pages.open();
+    await expect
+      .poll(() => page.textContent('#model-hint'))
+      .toMatch(/has learned pictures of 64 × 64 px: CelebA, .*\. It fills other pictures less well\.$/);
+    expect(await page.getAttribute('#model-hint', 'title')).toMatch(/U-Net/);
+    expect(await page.isVisible('#drop-hint')).toBe(true);
+    const phone = await pages.open({ viewport: { width: 390, height: 800 }, hasTouch: true, isMobile: true });
+    expect(await phone.isVisible('#drop-hint')).toBe(false);
+  });
 });

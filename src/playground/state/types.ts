@@ -179,6 +179,7 @@ export interface ModelInfo {
   card: {
     resolution: number;
     description?: string;
+    data: { name: string };
     conditioning: 'inpaint' | 'none';
     prediction: PredictionType;
     schedule: ScheduleConfig;

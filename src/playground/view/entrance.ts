@@ -1,7 +1,7 @@
 import { type App, complain } from '../actions/app.ts';
 import type { Opening } from '../actions/opening.ts';
 import { defaultModel } from '../state/select.ts';
-import type { State } from '../state/types.ts';
+import type { ModelInfo, State } from '../state/types.ts';
 import { byId, create } from './dom.ts';
 
 const EXAMPLES = [
@@ -85,11 +85,15 @@ function render(state: State, before: State): void {
     failing: 'Something went wrong in the service. This page tries again by itself.',
     unreachable: 'The service does not answer. This page tries again by itself.',
     locked: 'This service needs an API key.',
-    ready: model
-      ? `The model ${model.ref} works on squares of ${model.card.resolution} px. ${model.card.description ?? ''}`
-      : '',
+    ready: model ? learned(model) : '',
   };
   byId('model-hint').textContent = states[service];
+  byId('model-hint').title = (service === 'ready' && model?.card.description) || '';
+}
+
+/** What to expect of a model. */
+function learned({ ref, card: { resolution, data } }: ModelInfo): string {
+  return `The model ${ref} has learned pictures of ${resolution} × ${resolution} px: ${data.name}. It fills other pictures less well.`;
 }
 
 function renderQuestion(question: State['question']): void {
