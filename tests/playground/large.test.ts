@@ -60,7 +60,7 @@ describe.skipIf(!hasChromium)('large photographs', () => {
     await page.click('#fill');
     await expect
       .poll(() => page.textContent('#error-fill'))
-      .toBe('This picture has 24 megapixels. The service accepts up to 20.');
+      .toBe('The extended picture would have 24 megapixels. The service accepts up to 20.');
     await page.waitForTimeout(500);
     expect(await page.textContent('#fill')).toBe('Fill');
   });

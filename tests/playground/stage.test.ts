@@ -153,4 +153,26 @@ describe.skipIf(!hasChromium)('the stage', () => {
     expect((await colourAt(page, [0.85, 0.85]))[0]).toBe(0);
     expect(await page.textContent('#zoom-value')).toBe(zoom);
   });
+
+  test('a border whose width is typed is announced, and stays in sight; the tool moves nothing', async () => {
+    const page = await pages.open({ viewport: { width: 1024, height: 768 } });
+    await openFile(page, await solid(64, 64, '#0000ff'));
+    const top = async () => (await page.locator('#stage').boundingBox())?.y;
+    const before = await top();
+    for (const tool of ['rectangle', 'frame']) {
+      await page.locator(`[name=tool][value=${tool}]`).check({ force: true });
+      await expect.poll(() => page.isVisible(`#${tool}-options`)).toBe(true);
+      expect(await top()).toBe(before);
+    }
+    await page.fill('#frame-left', '100');
+    await expect.poll(() => page.textContent('#status')).toMatch(/^100 px are added at the left\./);
+    const stage = await page.locator('#stage').boundingBox();
+    const left = async () => (await page.locator('#frame-line').boundingBox())?.x ?? 0;
+    await expect.poll(left).toBeGreaterThan(stage?.x ?? 0);
+    await page.mouse.move(500, 400);
+    await page.mouse.wheel(0, -500);
+    await expect.poll(left).toBeLessThan(stage?.x ?? 0);
+    await page.click('#zoom-fit');
+    await expect.poll(left).toBeGreaterThan(stage?.x ?? 0);
+  });
 });

@@ -7,6 +7,8 @@ import { fitted } from '../view/viewport.ts';
 import { type App, complain, settle } from './app.ts';
 import { checkLimits } from './limits.ts';
 
+const EXTENDED = 'The extended picture would have';
+
 /** Changes of the mask and the picture. They happen one after the other: each begins with the mask that the last one left. */
 export class Editing {
   readonly #app: App;
@@ -194,11 +196,11 @@ export class Editing {
         width: current.picture.width + by.left + by.right,
         height: current.picture.height + by.top + by.bottom,
       };
-      const tooLarge = limits && checkLimits(size, limits);
+      const tooLarge = limits && checkLimits(size, limits, EXTENDED);
       if (tooLarge) return complain(this.#app, 'fill', tooLarge);
       const { file, mask } = await studio.extend(current.picture, current.mask, by);
       if (!this.#isOpen(current)) return;
-      const tooMuch = limits && checkLimits({ ...size, bytes: file.size }, limits);
+      const tooMuch = limits && checkLimits({ ...size, bytes: file.size }, limits, EXTENDED);
       if (tooMuch) return complain(this.#app, 'fill', tooMuch); // now, rather than when it is filled
       const picture = {
         ...current.picture,

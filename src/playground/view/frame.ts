@@ -64,11 +64,7 @@ export class Frame {
 
   #move(side: Side, pixels: number): void {
     const { store } = this.#app;
-    const value = Math.max(0, Math.round(pixels));
-    store.set({
-      frame: { ...store.state.frame, [side]: value },
-      message: `${value} px are added at the ${side}. Press “Extend the picture” or “Fill”.`,
-    });
+    store.set(framed(store.state.frame, side, pixels));
   }
 
   #render({ tool, document: current, viewport, frame, cursor, brush, fill }: State): void {
@@ -105,6 +101,15 @@ export class Frame {
     inner.hidden = !painting || brush.hardness > 0.95;
     place(inner, (size - hard) / 2 - 1, (size - hard) / 2 - 1, hard, hard);
   }
+}
+
+/** The frame after one of its sides has been moved, and a sentence about it. */
+export function framed(frame: State['frame'], side: Side, pixels: number): Pick<State, 'frame' | 'message'> {
+  const value = Math.max(0, Math.round(pixels));
+  return {
+    frame: { ...frame, [side]: value },
+    message: `${value} px are added at the ${side}. Press “Extend the picture” or “Fill”.`,
+  };
 }
 
 function place({ style }: HTMLElement, left: number, top: number, width: number, height: number): void {

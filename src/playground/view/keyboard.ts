@@ -5,7 +5,7 @@ import type { Point, Tool } from '../state/types.ts';
 import { byId, create } from './dom.ts';
 import { ARROWS } from './frame.ts';
 import { begun, extended, type Pointer } from './pointer.ts';
-import { centred, fitted, toStage, zoomedInMiddle } from './viewport.ts';
+import { centred, toStage, zoomedInMiddle } from './viewport.ts';
 
 const TOOLS: Record<string, Tool> = {
   b: 'brush',
@@ -120,7 +120,7 @@ export class Keyboard {
       case '-':
         return this.#do(() => zoom(0.8));
       case '0':
-        return this.#do(() => store.set({ viewport: fitted(current.picture, stage.size) }));
+        return this.#do(() => store.set({ viewport: stage.fittedView(store.state) }));
       case '1':
         return this.#do(() => store.set({ viewport: centred(current.picture, stage.size, 1) }));
       case 'i':

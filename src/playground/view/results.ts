@@ -105,7 +105,8 @@ export class Results {
     byId('windows').hidden = !shown?.run.answer.box && !shown?.run.answer.plan;
     byId('divider-row').hidden = !(show.before && isShown);
     byId<HTMLInputElement>('divider-range').value = String(Math.round(100 * divider));
-    this.#renderDivider(state, show.before && isShown && !state.fill);
+    const framing = state.tool === 'frame'; // its handles lie there
+    this.#renderDivider(state, show.before && isShown && !state.fill && !framing);
     for (const id of ['compare', 'keep', 'copy']) byId(id).hidden = !shown;
     const { picture } = state.document ?? {};
     const file = shown?.candidate.file ?? picture?.file; // the picture may be a result that was continued from

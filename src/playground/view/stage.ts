@@ -1,6 +1,6 @@
 import { shownRun } from '../state/select.ts';
 import type { Store } from '../state/store.ts';
-import type { Box, Document, Shape, State } from '../state/types.ts';
+import type { Box, Document, Shape, State, Viewport } from '../state/types.ts';
 import type { Studio } from '../worker/client.ts';
 import { Bitmaps, candidatePicture } from './bitmaps.ts';
 import { byId } from './dom.ts';
@@ -32,11 +32,12 @@ export class Stage {
     this.#overlays = new Overlays(studio, redraw);
     store.onChange((state, before) => {
       this.surface.hidden = !state.document; // at once, so that it can take the focus
-      if (state.document?.picture !== before.document?.picture && state.viewport.fitted) this.#fitted();
+      if (state.document?.picture !== before.document?.picture && state.viewport.fitted)
+        store.set({ viewport: this.fittedView(store.state) });
       redraw();
     });
     new ResizeObserver(() => {
-      if (this.#store.state.viewport.fitted) this.#fitted();
+      if (this.#store.state.viewport.fitted) store.set({ viewport: this.fittedView(store.state) });
       redraw();
     }).observe(byId('stage'));
   }
@@ -66,9 +67,9 @@ export class Stage {
     }
   }
 
-  #fitted(): void {
-    const { document: shown } = this.#store.state;
-    if (shown) this.#store.set({ viewport: fitted(shown.picture, this.size) });
+  /** The view of the whole picture, with the frame that may be around it. */
+  fittedView({ document: shown, frame, viewport }: State): Viewport {
+    return shown ? fitted(shown.picture, this.size, frame) : viewport;
   }
 
   #draw(): void {

@@ -3,8 +3,9 @@ import type { Editing } from '../actions/editing.ts';
 import type { State, Tool } from '../state/types.ts';
 import { byId, setText } from './dom.ts';
 import { isAccepted } from './fields.ts';
+import { framed } from './frame.ts';
 import { largestBrush } from './keyboard.ts';
-import { centred, fitted, zoomedInMiddle } from './viewport.ts';
+import { centred, zoomedInMiddle } from './viewport.ts';
 
 const SIDES = ['left', 'top', 'right', 'bottom'] as const;
 
@@ -38,7 +39,7 @@ export class Toolbar {
   }
 
   #listenToOptions(): void {
-    const number = (id: string) => Math.round(byId<HTMLInputElement>(id).valueAsNumber || 0);
+    const { store, stage } = this.#app;
     const addRectangle = (erase: boolean) => {
       const inputs = ['x', 'y', 'w', 'h'].map((name) => byId<HTMLInputElement>(`rect-${name}`));
       if (!isAccepted(this.#app, 'rectangle', inputs)) return;
@@ -50,8 +51,10 @@ export class Toolbar {
     byId('rect-cut').addEventListener('click', () => addRectangle(true));
     for (const side of SIDES) {
       byId(`frame-${side}`).addEventListener('input', () => {
-        const { frame } = this.#app.store.state;
-        this.#app.store.set({ frame: { ...frame, [side]: Math.max(0, number(`frame-${side}`)) } });
+        const { frame, viewport } = store.state;
+        const change = framed(frame, side, byId<HTMLInputElement>(`frame-${side}`).valueAsNumber || 0);
+        store.set(change);
+        if (viewport.fitted) store.set({ viewport: stage.fittedView(store.state) });
       });
     }
     byId('frame-apply').addEventListener('click', () => void this.#editing.extend());
@@ -64,7 +67,7 @@ export class Toolbar {
       store.set({ viewport: zoomedInMiddle(store.state.viewport, factor, picture(), stage.size) });
     byId('zoom-in').addEventListener('click', () => zoom(1.25));
     byId('zoom-out').addEventListener('click', () => zoom(0.8));
-    byId('zoom-fit').addEventListener('click', () => store.set({ viewport: fitted(picture(), stage.size) }));
+    byId('zoom-fit').addEventListener('click', () => store.set({ viewport: stage.fittedView(store.state) }));
     byId('zoom-full').addEventListener('click', () =>
       store.set({ viewport: centred(picture(), stage.size, 1) }),
     );

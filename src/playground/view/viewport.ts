@@ -1,3 +1,4 @@
+import { NO_FRAME } from '../state/store.ts';
 import type { Box, Point, Viewport } from '../state/types.ts';
 
 interface Size {
@@ -18,8 +19,14 @@ const IN_SIGHT = 40;
 /** The corner of the stage that the zoom bar takes, with what a handle of Extend takes beyond the margin. */
 const ZOOM_BAR = { width: 300, height: 54 };
 
-/** The whole picture, centred, and clear of the zoom bar. */
-export function fitted(picture: Size, stage: Size): Viewport {
+/** The whole picture with the frame around it, centred, and clear of the zoom bar. */
+export function fitted({ width, height }: Size, stage: Size, frame = NO_FRAME): Viewport {
+  const { left, top, right, bottom } = frame;
+  const { scale, x, y } = clear({ width: left + width + right, height: top + height + bottom }, stage);
+  return { scale, x: x + left * scale, y: y + top * scale, fitted: true };
+}
+
+function clear(picture: Size, stage: Size): Viewport {
   const view = fittedIn(stage, picture);
   const right = view.x + picture.width * view.scale;
   const bottom = view.y + picture.height * view.scale;
@@ -33,12 +40,12 @@ function fittedIn(room: Size, picture: Size): Viewport {
     (room.height - 2 * MARGIN) / picture.height,
     LARGEST_FIT,
   );
-  return centred(picture, room, Math.max(scale, 0.002), true);
+  return centred(picture, room, Math.max(scale, 0.002));
 }
 
-export function centred(picture: Size, stage: Size, scale: number, fitted = false): Viewport {
+export function centred(picture: Size, stage: Size, scale: number): Viewport {
   const x = (stage.width - picture.width * scale) / 2;
-  return { scale, x, y: (stage.height - picture.height * scale) / 2, fitted };
+  return { scale, x, y: (stage.height - picture.height * scale) / 2, fitted: false };
 }
 
 /** The same view, with the picture's corner on a whole pixel of the screen: between two, 100 % would be blurred. */
@@ -49,7 +56,7 @@ export function aligned(viewport: Viewport, pixelRatio: number): Viewport {
 
 /** Zooms so that the picture's point under `at` (CSS pixels of the stage) stays where it is, as far as `panned` allows. */
 export function zoomed(viewport: Viewport, factor: number, at: Point, picture: Size, stage: Size): Viewport {
-  const smallest = Math.min(1, fitted(picture, stage).scale * SMALLEST_OF_FIT);
+  const smallest = Math.min(1, viewport.scale, fitted(picture, stage).scale * SMALLEST_OF_FIT);
   const scale = Math.min(LARGEST, Math.max(smallest, viewport.scale * factor));
   const by = scale / viewport.scale;
   const [x, y] = [at.x - (at.x - viewport.x) * by, at.y - (at.y - viewport.y) * by];
