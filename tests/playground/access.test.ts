@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { hasChromium } from '../helpers/browser.ts';
-import { drag, FACE, filled, holeOf, openFile, usePages, violations } from './open.ts';
+import { drag, FACE, filled, holeOf, openFile, status, usePages, violations } from './open.ts';
 
 describe.skipIf(!hasChromium)('the page for everybody', () => {
   const pages = usePages();
@@ -76,6 +76,7 @@ describe.skipIf(!hasChromium)('the page for everybody', () => {
     const page = await pages.open();
     await openFile(page, FACE);
     await drag(page, [0.3, 0.5], [0.7, 0.5]);
+    await expect.poll(() => status(page)).toMatch(/^The hole covers/);
     await page.evaluate(() => {
       const [status, runs] = ['status', 'runs'].map((id) => document.getElementById(id) as Node);
       const seen = { spoken: [] as number[], atResults: '' as string | null };
