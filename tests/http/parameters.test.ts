@@ -229,7 +229,7 @@ test('every candidate says which one it is, and is drawn again by what it says o
     body.images.map(({ data }: { data: string }) => readMetadata(Buffer.from(data, 'base64'))),
   );
   expect(said.map(({ candidate }) => candidate)).toEqual([0, 1, 2]);
-  const { candidate, format: _, ...parameters } = said[2];
+  const { candidate, format: _, precision: __, ...parameters } = said[2];
   const again = await post('/v1/sample', parameters, 'application/json');
   const file = (answer: typeof body) => Buffer.from(answer.images[candidate].data, 'base64');
   expect(await pixels(file(again.body))).toEqual(await pixels(file(body)));

@@ -121,17 +121,17 @@ describe.skipIf(!hasChromium)('the editor', () => {
     expect(await holeOf(page)).toBe(at(10));
     await page.fill('#grow-by', '3');
     await page.click('#grow');
-    expect(await holeOf(page)).toBeGreaterThan(at(15)); // rounded corners
+    await expect.poll(() => holeOf(page)).toBeGreaterThan(at(15)); // rounded corners
     expect(await holeOf(page)).toBeLessThan(at(16));
     await page.click('#shrink-mask');
-    expect(await holeOf(page)).toBeCloseTo(at(10), 3);
+    await expect.poll(() => holeOf(page)).toBeCloseTo(at(10), 3);
     await page.click('#invert');
-    expect(await holeOf(page)).toBeCloseTo(1 - at(10), 3);
+    await expect.poll(() => holeOf(page)).toBeCloseTo(1 - at(10), 3);
     await page.click('#clear');
-    expect(await holeOf(page)).toBe(0);
+    await expect.poll(() => holeOf(page)).toBe(0);
     await page.click('#undo');
     await page.click('#undo');
-    expect(await holeOf(page)).toBeCloseTo(at(10), 3);
+    await expect.poll(() => holeOf(page)).toBeCloseTo(at(10), 3);
   });
 
   test('a mask is downloaded, opened again and used again; one of another size is refused in a sentence', async () => {
