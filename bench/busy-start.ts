@@ -5,6 +5,7 @@
  */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { usableCores } from '../src/machine.ts';
+import { atExit } from '../tests/helpers/at-exit.ts';
 import { startService } from './service.ts';
 
 const CLIENTS = 8;
@@ -41,7 +42,7 @@ process.exitCode = ratio < MIN_RATIO || ratio > 1 / MIN_RATIO ? 1 : 0;
 /** A process that uses all of one core until it is killed. */
 function startBusyLoop(): ChildProcess {
   const loop = spawn(process.execPath, ['-e', 'for (;;);'], { stdio: 'ignore' });
-  process.once('exit', () => loop.kill('SIGKILL'));
+  atExit(() => loop.kill('SIGKILL'));
   return loop;
 }
 

@@ -1,5 +1,6 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { atExit } from '../tests/helpers/at-exit.ts';
 
 /** The first of three ports. */
 export const FIRST_PORT = Number(process.env.FIRST_PORT ?? 18_000 + Math.floor(Math.random() * 1000) * 3);
@@ -8,8 +9,8 @@ export const FIRST_PORT = Number(process.env.FIRST_PORT ?? 18_000 + Math.floor(M
 const START_MS = 120_000;
 
 const running = new Set<ChildProcess>();
-process.once('exit', () => {
-  for (const child of running) child.kill('SIGKILL'); // however this process ends
+atExit(() => {
+  for (const child of running) child.kill('SIGKILL');
 });
 
 /**

@@ -11,6 +11,7 @@ import { chmod, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { atExit } from '../tests/helpers/at-exit.ts';
 import { RedisServer } from '../tests/helpers/redis.ts';
 import { keepAsking, startTally } from './clients.ts';
 import { FIRST_PORT, startReplica } from './replicas.ts';
@@ -106,7 +107,7 @@ async function startNginx(): Promise<ChildProcess> {
   const child = spawn('nginx', ['-c', file, '-g', 'daemon off;'], {
     stdio: ['ignore', 'inherit', 'inherit'],
   });
-  process.once('exit', () => child.kill('SIGTERM')); // its workers would outlive SIGKILL
+  atExit(() => child.kill('SIGTERM')); // its workers would outlive SIGKILL
   while (!(await fetch(`http://127.0.0.1:${front}/health/live`).catch(() => undefined))?.ok) await sleep(100);
   return child;
 }

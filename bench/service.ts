@@ -1,5 +1,6 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { on } from 'node:events';
+import { atExit } from '../tests/helpers/at-exit.ts';
 
 /** The allocator settings of the image, with which freed memory is returned to the system. */
 export const IMAGE_MALLOC = { MALLOC_ARENA_MAX: '2', MALLOC_MMAP_THRESHOLD_: '131072' };
@@ -10,7 +11,7 @@ export async function startService(env: Record<string, string> = {}) {
     env: { ...process.env, PORT: '0', HOST: '127.0.0.1', LOG_LEVEL: 'info', ...env },
     stdio: ['ignore', 'pipe', 'inherit'],
   });
-  process.once('exit', () => child.kill('SIGKILL')); // however this process ends
+  atExit(() => child.kill('SIGKILL'));
   const url = await listening(child);
   return { child, url, pid: child.pid ?? 0 };
 }

@@ -1,6 +1,7 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { readdirSync, readFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { atExit } from '../../tests/helpers/at-exit.ts';
 
 const READY_TIMEOUT_MS = 180_000;
 const MEMORY_INTERVAL_MS = 1000;
@@ -31,8 +32,7 @@ export class ServerProcess {
       errors = (errors + chunk).slice(-2000);
     });
     const kill = () => killTree(child);
-    process.once('exit', kill);
-    child.once('exit', () => process.off('exit', kill));
+    child.once('exit', atExit(kill));
     while (!(await isReady().catch(() => false))) {
       if (child.exitCode !== null) throw new Error(`${program} ${args.join(' ')} ended: ${errors}`);
       if (performance.now() - started > READY_TIMEOUT_MS) {

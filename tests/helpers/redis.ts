@@ -5,6 +5,7 @@ import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { Redis } from 'ioredis';
+import { atExit } from './at-exit.ts';
 import { available } from './optional.ts';
 
 /** REDIS_SERVER: another version of the program. */
@@ -21,6 +22,7 @@ export class RedisServer {
   readonly url: string;
   readonly #dir = mkdtempSync(path.join(tmpdir(), 'redis-'));
   #process: ChildProcess | undefined;
+  readonly #forget: () => void;
 
   static async start(): Promise<RedisServer> {
     const server = new RedisServer(await freePort());
@@ -30,7 +32,7 @@ export class RedisServer {
 
   private constructor(port: number) {
     this.url = `redis://127.0.0.1:${port}`;
-    process.once('exit', this.#discard); // however this process ends
+    this.#forget = atExit(this.#discard);
   }
 
   async start() {
@@ -62,7 +64,7 @@ export class RedisServer {
 
   async remove() {
     await this.stop('SIGKILL');
-    process.off('exit', this.#discard);
+    this.#forget();
     this.#discard();
   }
 
