@@ -69,15 +69,18 @@ def kustomize(folder: Path) -> list[dict]:
     return [document for document in yaml.safe_load_all(run.stdout) if document]
 
 
+CLOSE_S = 3  # the time after SHUTDOWN_GRACE_MS in which the service ends: CLOSE_MS in src/main.ts
+
+
 def check_pod(of: str, pod: dict, settings: dict[str, str]) -> list[str]:
     """Checks that no schema expresses: the grace periods fit together, and every setting exists."""
     container = pod["containers"][0]
     settings = settings | {variable["name"]: variable.get("value", "") for variable in container.get("env", [])}
     known = set(re.findall(r"^\| `(\w+)`", Path("README.md").read_text(), re.M))
     found = [f"{of}: {name} is not a setting of the service (README.md, Settings)" for name in settings if name not in known and not name.startswith("OTEL_")]
-    needed = container["lifecycle"]["preStop"]["sleep"]["seconds"] + int(settings["SHUTDOWN_GRACE_MS"]) / 1000
+    needed = container["lifecycle"]["preStop"]["sleep"]["seconds"] + int(settings["SHUTDOWN_GRACE_MS"]) / 1000 + CLOSE_S
     if pod["terminationGracePeriodSeconds"] <= needed:
-        found.append(f"{of}: terminationGracePeriodSeconds must exceed preStop's sleep plus SHUTDOWN_GRACE_MS, {needed:g} s")
+        found.append(f"{of}: terminationGracePeriodSeconds must exceed preStop's sleep plus SHUTDOWN_GRACE_MS plus {CLOSE_S} s, {needed:g} s")
     return found
 
 

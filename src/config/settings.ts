@@ -335,7 +335,8 @@ export const SETTINGS = {
   SHUTDOWN_GRACE_MS: {
     schema: wholeNumber(0, 3_600_000),
     default: '30000',
-    description: 'Milliseconds that requests in progress have to finish after SIGTERM',
+    description:
+      'Milliseconds that requests in progress have to finish after SIGTERM. The service ends 3 s later at the latest',
   },
 } as const satisfies Record<string, Setting>;
 

@@ -42,7 +42,7 @@ const SQUASH = 1.5;
  * - auto: windows, except for pictures that are not larger than one, and for unconditional models; then resize for
  *   pictures that lose little by it, and crop for large and elongated ones.
  *
- * Throws InvalidParameterError where windows are not possible, or where a candidate would need more than `maxEvaluations`.
+ * Throws InvalidParameterError where a candidate would need more than `maxEvaluations`.
  * With auto, a hole whose windows need more is filled at a coarser level.
  */
 export async function chooseRegion(
@@ -54,12 +54,6 @@ export async function chooseRegion(
   const { card } = model;
   const { strategy } = parameters;
   const conditional = card.conditioning === 'inpaint';
-  if (strategy === 'windows' && !conditional) {
-    throw new InvalidParameterError(
-      'strategy',
-      `${model.ref} is not conditioned on known pixels: use auto, crop or resize`,
-    );
-  }
   const isLarger = Math.max(picture.width, picture.height) > card.resolution;
   if (strategy === 'windows' || (strategy === 'auto' && conditional && isLarger)) {
     return {

@@ -18,7 +18,8 @@ export interface ResolvedRequest {
  * Chooses the model and fills in what the request leaves open. Where requests without a model are split between
  * versions, the seed decides, so that the same request goes to the same version.
  *
- * Throws UnknownModelError, and InvalidParameterError for more steps than the model's schedule has.
+ * Throws UnknownModelError, and InvalidParameterError for more steps than the model's schedule has, and for
+ * windows with an unconditional model.
  */
 export function resolve(registry: ModelRegistry, request: GenerationRequest): ResolvedRequest {
   const seed = request.seed ?? randomInt(2 ** 32);
@@ -28,8 +29,15 @@ export function resolve(registry: ModelRegistry, request: GenerationRequest): Re
   if (steps > schedule.T) {
     throw new InvalidParameterError('steps', `steps is ${steps}; ${model.ref} takes 1 to ${schedule.T}`);
   }
+  const isUnconditional = model.card.conditioning === 'none';
+  if (request.task === 'inpaint' && request.strategy === 'windows' && isUnconditional) {
+    throw new InvalidParameterError(
+      'strategy',
+      `${model.ref} is not conditioned on known pixels: use auto, crop or resize`,
+    );
+  }
   // Among the samplers, ddpm's fresh noise mixes best with RePaint's resampling.
-  const fillsWithRepaint = request.task === 'inpaint' && model.card.conditioning === 'none';
+  const fillsWithRepaint = request.task === 'inpaint' && isUnconditional;
   return {
     request,
     model,

@@ -77,7 +77,7 @@ export class FolderRegistry implements ModelRegistry {
   static async open(options: RegistryOptions): Promise<FolderRegistry> {
     const registry = new FolderRegistry(options);
     const { found, refused } = await registry.#catalogue.scan({ verify: false }); // loading verifies
-    for (const { folder, why } of refused) registry.#refuse(refOf(folder), why);
+    for (const { folder, why } of refused) registry.#refuse(refOfFolder(folder), why);
     registry.#versions = found
       .map(({ folder, card }) => registry.#version(folder, card))
       .sort(byIdThenNewest);
@@ -179,7 +179,7 @@ export class FolderRegistry implements ModelRegistry {
   async #applyChanges() {
     if (this.#closed) return;
     const { found, refused, gone } = await this.#catalogue.scan({ verify: true });
-    for (const { folder, why } of refused) this.#refuse(refOf(folder), why);
+    for (const { folder, why } of refused) this.#refuse(refOfFolder(folder), why);
     for (const { folder, card } of found) await this.#add(this.#version(folder, card));
     for (const model of this.#versions) if (gone.includes(model.folder)) this.#withdrawn.add(model);
     for (const model of this.#versions)
@@ -296,7 +296,7 @@ export class FolderRegistry implements ModelRegistry {
 }
 
 /** The reference of the version in a folder <id>/<version>. */
-const refOf = (folder: string) => folder.split(path.sep).slice(-2).join('@');
+const refOfFolder = (folder: string) => folder.split(path.sep).slice(-2).join('@');
 
 function byIdThenNewest({ card: a }: ServedModel, { card: b }: ServedModel): number {
   return a.id.localeCompare(b.id, 'en', { numeric: true }) || Number(b.version) - Number(a.version);

@@ -320,6 +320,16 @@ describe.skipIf(!hasRedis)('jobs on Redis', () => {
     await expect.poll(() => other.scard(`${prefix}unfinished`)).toBe(0);
   });
 
+  test('the work of a job that another version has stored in another form is unknown', async () => {
+    const queue = await replica();
+    const { job } = await queue.submit({ ...newRequest(), work: [{ network: 'base', rows: 1, steps: 3 }] });
+    expect((await queue.get(job.id)).work).toHaveLength(1);
+    const other = new Redis(redis.url);
+    onTestFinished(() => other.disconnect());
+    await other.hset(`${prefix}job:${job.id}`, 'work', '{"base":3}');
+    expect((await queue.get(job.id)).work).toBeUndefined();
+  });
+
   test('a database that does not exist is a sentence', async () => {
     await expect(replica({ url: `${redis.url}/99` })).rejects.toThrow(
       'Redis at REDIS_URL has no database 99',

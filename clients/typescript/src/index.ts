@@ -37,13 +37,17 @@ class BusyError extends ServiceError {
 type Init = Omit<RequestInit, 'headers'> & { headers?: Record<string, string> };
 type Read<T> = (answer: Response) => T | Promise<T>;
 const asText: Read<string> = (answer) => answer.text();
-/** A proxy in between may answer with a page of its own and status 200, as for a login. */
-const asPicture = async (answer: Response) => {
-  const bytes = new Uint8Array(await answer.arrayBuffer());
-  const type = answer.headers.get('content-type') ?? 'without a content type';
+const asFile = async (answer: Response) => ({
+  bytes: new Uint8Array(await answer.arrayBuffer()),
+  headers: answer.headers,
+});
+
+/** The bytes of a picture. A proxy in between may answer with a page of its own and status 200, as for a login. */
+function pictureOf({ bytes, headers }: { bytes: Uint8Array<ArrayBuffer>; headers: Headers }) {
+  const type = headers.get('content-type') ?? 'without a content type';
   if (!type.startsWith('image/')) throw new TypeError(`the answer is ${type}, not a picture of the service`);
   return bytes;
-};
+}
 
 export interface ClientOptions {
   /** Sent as Authorization: Bearer. */
@@ -83,14 +87,13 @@ export class InpaintClient {
     const { signal, ...parameters } = options;
     const headers = { accept: 'image/*' };
     const init = { method: 'POST', body: form(image, parameters), headers, signal };
-    return this.#send('/v1/inpaint', init, async (answer) => {
-      const picture = await asPicture(answer);
-      const model = answer.headers.get('x-model');
-      const seed = answer.headers.get('x-seed');
-      if (!model || !seed)
-        throw new TypeError('the answer lacks x-model or x-seed: a proxy may have removed it');
-      return { picture, model, seed: Number(seed) };
-    });
+    const file = await this.#send('/v1/inpaint', init, asFile);
+    const picture = pictureOf(file);
+    const model = file.headers.get('x-model');
+    const seed = file.headers.get('x-seed');
+    if (!model || !seed)
+      throw new TypeError('the answer lacks x-model or x-seed: a proxy may have removed it');
+    return { picture, model, seed: Number(seed) };
   }
 
   /** Fills the hole of a picture file, and writes the result in the format that the name of the target ends with. */
@@ -138,23 +141,23 @@ export class InpaintClient {
    * candidate. With the task `sample` there is no picture, and new ones are drawn. Sending it again creates no second job.
    * When the signal aborts, the job is cancelled, and the promise rejects when the service has confirmed that, after 5 s at
    * the latest. Before the job has been accepted, it rejects at once, and the job is cancelled as soon as it is accepted.
-   * The job is also cancelled when onProgress throws.
+   * The job is also cancelled when onProgress throws, unless it has ended: its pictures stay.
    */
   async job(image: Picture | undefined, options: JobOptions = {}): Promise<Filled[]> {
     const { signal, onProgress, ...parameters } = options;
     const headers = { 'idempotency-key': randomKey() };
     const init = { method: 'POST', body: form(image, parameters), headers, signal };
     const job = await this.#job('/v1/jobs', init, (late) => void this.#cancel(late));
-    let isTold = true;
+    let isAbandoned = false;
     const tell = (state: Job) => {
-      isTold = false;
+      isAbandoned = isUnfinished(state);
       onProgress?.(state);
-      isTold = true;
+      isAbandoned = false;
     };
     try {
       return await this.#finished(job, tell, signal);
     } catch (error) {
-      if (signal?.aborted || !isTold) await this.#cancel(job);
+      if (signal?.aborted || isAbandoned) await this.#cancel(job);
       throw error;
     }
   }
@@ -171,16 +174,15 @@ export class InpaintClient {
       tell(job);
       if (job.status === 'succeeded') break;
       if (job.status === 'failed' && job.error) throw new ServiceError(job.error);
-      if (job.status !== 'queued' && job.status !== 'running')
-        throw new TypeError(`the job was ${job.status}`);
+      if (!isUnfinished(job)) throw new TypeError(`the job was ${job.status}`);
       await pause(this.#options.pollMs, signal);
       job = await this.#job(`/v1/jobs/${job.id}`, { signal });
     }
     const { model, seed } = job.parameters as { model: string; seed: number };
     // Not the links of the job: they begin with the path of the service, which the base URL has already.
     const files = job.images.map(async (_, n) => {
-      const picture = await this.#send(`/v1/jobs/${job.id}/images/${n}`, { signal }, asPicture);
-      return { picture, model, seed };
+      const file = await this.#send(`/v1/jobs/${job.id}/images/${n}`, { signal }, asFile);
+      return { picture: pictureOf(file), model, seed };
     });
     return Promise.all(files);
   }
@@ -217,6 +219,8 @@ export class InpaintClient {
     }
   }
 }
+
+const isUnfinished = ({ status }: Job) => status === 'queued' || status === 'running';
 
 /** Sends a request once, and reads its answer. Rejects with BusyError for the statuses `again`. */
 async function ask<T>(url: string, init: Init, read: Read<T>, again: number[]): Promise<T> {

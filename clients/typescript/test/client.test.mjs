@@ -213,6 +213,31 @@ test('a job whose onProgress throws is cancelled', async () => {
   assert.equal((await (await fetch(`${SERVICE}/v1/jobs/${id}`, { headers })).json()).status, 'cancelled');
 });
 
+test('a finished job stays when onProgress throws, and a page in place of its picture is asked for once', async (t) => {
+  const job = {
+    id: '1',
+    status: 'succeeded',
+    images: ['/v1/jobs/1/images/0'],
+    parameters: { model: 'm@1', seed: 7 },
+  };
+  const fetched = t.mock.method(globalThis, 'fetch', async (url) =>
+    url.endsWith('/images/0')
+      ? new Response('<html>', { headers: { 'content-type': 'text/html' } })
+      : Response.json(job),
+  );
+  const sent = () =>
+    fetched.mock.calls.map(
+      ({ arguments: [url, { method = 'GET' }] }) => `${method} ${new URL(url).pathname}`,
+    );
+  const onProgress = () => {
+    throw new RangeError('of the caller');
+  };
+  await assert.rejects(client.job(image, { mask, onProgress }), RangeError);
+  assert.deepEqual(sent(), ['POST /v1/jobs']);
+  await assert.rejects(client.job(image, { mask }), /text\/html, not a picture/);
+  assert.deepEqual(sent().slice(1), ['POST /v1/jobs', 'GET /v1/jobs/1/images/0']);
+});
+
 test('an answer that is no picture is not taken for one', async (t) => {
   const folder = await mkdtemp(path.join(tmpdir(), 'client-'));
   t.after(() => rm(folder, { recursive: true }));

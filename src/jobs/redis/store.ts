@@ -277,10 +277,16 @@ function read(id: string, record: Record<string, string>): Job | undefined {
     startedAt: date(record.startedAt),
     finishedAt: date(record.finishedAt),
     parameters: JSON.parse(record.fields),
-    work: record.work ? JSON.parse(record.work) : undefined,
+    work: workOf(record),
     error: record.error ? JSON.parse(record.error) : undefined,
     images: Number(record.images ?? 0),
     webhook: record.webhook,
     owner: record.owner,
   };
+}
+
+/** The work of a job; undefined if another version of the service has stored it in another form. */
+function workOf({ work }: Record<string, string>): Job['work'] {
+  const parsed: unknown = work ? JSON.parse(work) : undefined;
+  return Array.isArray(parsed) ? parsed : undefined;
 }

@@ -209,6 +209,9 @@ describe('the whole task', () => {
     ];
     const windows = message(dotAndBar, { parameters: { steps: 60, strategy: 'windows' } });
     await expectError(await post(strict, windows), 400, 'picture 1 of 0..1: filling the hole in windows');
+    const tooManySteps = message(dotAndBar, { parameters: { steps: 5000 } });
+    const { error } = (await (await post(strict, tooManySteps)).json()) as { error: string };
+    expect(error).toMatch(/^steps is 5000/); // in every picture
     await expect.poll(() => service.registry.scheduler.admission.idle).toBe(true);
   });
 

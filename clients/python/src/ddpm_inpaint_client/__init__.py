@@ -21,6 +21,7 @@ LOST = (502, 504)
 """Statuses of a proxy that has lost its connection to the service: the request may have arrived."""
 LOST_S = 1
 """Seconds after which a request is repeated whose connection was lost."""
+UNFINISHED = ("queued", "running")
 CANCEL_S = 5
 """Seconds without a byte after which a request that cancels a job is given up."""
 LONGEST_S = 2**31 // 1000
@@ -138,13 +139,14 @@ class Client:
             try:
                 on_progress(job)
             except Exception:
-                self._cancel(form, key, job)
+                if job["status"] in UNFINISHED:  # the pictures of one that has ended stay
+                    self._cancel(form, key, job)
                 raise
             return job
 
         try:
             known = job = tell(self._send("POST", "/v1/jobs", form=form, key=key).json())
-            while job["status"] in ("queued", "running"):
+            while job["status"] in UNFINISHED:
                 time.sleep(self._poll_s)
                 job = tell(self._send("GET", f"/v1/jobs/{job['id']}").json())
         except (KeyboardInterrupt, SystemExit):

@@ -8,7 +8,7 @@ import { assertSoon } from '../../../generation/estimate.ts';
 import { evaluate } from '../../../generation/evaluate.ts';
 import { type GenerationLimits, generationLimits } from '../../../generation/prepare.ts';
 import type { InpaintRequest } from '../../../generation/request.ts';
-import { assertReady } from '../../../generation/resolve.ts';
+import { assertReady, resolve } from '../../../generation/resolve.ts';
 import { pictureBudget } from '../../../image/budget.ts';
 import { asBuffer } from '../../../image/buffer.ts';
 import { assertHoldable, encodedBytes } from '../../../image/needs.ts';
@@ -87,6 +87,7 @@ async function performAll(
   requests: readonly InpaintRequest[],
   limits: GenerationLimits,
 ): Promise<Uint8Array[]> {
+  resolve(dependencies.registry, requests[0]); // what is wrong with every picture is said of none
   const controller = new AbortController();
   const signal = AbortSignal.any([disconnectSignal(reply), controller.signal]);
   const maxMs = dependencies.config.MAX_SYNC_MS / requests.length;
