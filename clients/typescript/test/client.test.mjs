@@ -229,12 +229,13 @@ test('a finished job stays when onProgress throws, and a page in place of its pi
     fetched.mock.calls.map(
       ({ arguments: [url, { method = 'GET' }] }) => `${method} ${new URL(url).pathname}`,
     );
+  const offline = new InpaintClient('http://localhost');
   const onProgress = () => {
     throw new RangeError('of the caller');
   };
-  await assert.rejects(client.job(image, { mask, onProgress }), RangeError);
+  await assert.rejects(offline.job(image, { mask, onProgress }), RangeError);
   assert.deepEqual(sent(), ['POST /v1/jobs']);
-  await assert.rejects(client.job(image, { mask }), /text\/html, not a picture/);
+  await assert.rejects(offline.job(image, { mask }), /text\/html, not a picture/);
   assert.deepEqual(sent().slice(1), ['POST /v1/jobs', 'GET /v1/jobs/1/images/0']);
 });
 
