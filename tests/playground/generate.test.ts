@@ -1,18 +1,20 @@
 import { describe, expect, test } from 'vitest';
 import { hasChromium } from '../helpers/browser.ts';
-import { drag, FACE, openFile, usePages } from './open.ts';
+import { drag, FACE, holedFace, openFile, usePages } from './open.ts';
 
 describe.skipIf(!hasChromium)('a generated face', () => {
   const pages = usePages();
 
   test('does not replace work that was begun meanwhile without a question, and keeps the settings', async () => {
     const page = await pages.open();
+    await openFile(page, FACE);
+    await page.click('#close'); // the ways to begin, over the picture
     let answer = () => {};
     await page.route('**/v1/sample', (route) => {
       answer = () => void route.fulfill({ path: FACE, contentType: 'image/png' });
     });
     await Promise.all([page.waitForRequest('**/v1/sample'), page.click('#draw')]);
-    await openFile(page, FACE);
+    await page.click('#close');
     await drag(page, [0.3, 0.5], [0.7, 0.5]);
     await page.click('#details summary');
     await page.fill('[name=seed]', '5');
@@ -21,6 +23,18 @@ describe.skipIf(!hasChromium)('a generated face', () => {
     await page.click('#question-yes');
     await expect.poll(() => page.getAttribute('#undo', 'title')).toBe('Undo: open a picture (Ctrl+Z)');
     expect(await page.inputValue('[name=seed]')).toBe('5');
+  });
+
+  test('does not replace a picture that was opened meanwhile: it is cancelled', async () => {
+    const page = await pages.open();
+    await page.route('**/v1/sample', () => {}); // it takes long
+    await Promise.all([page.waitForRequest('**/v1/sample'), page.click('#draw')]);
+    const cancelled = page.waitForEvent('requestfailed');
+    await openFile(page, await holedFace());
+    expect((await cancelled).url()).toContain('/v1/sample');
+    expect(await page.inputValue('#curl')).toContain('holed.png');
+    await page.click('#close');
+    await expect.poll(() => page.isVisible('#draw-cancel')).toBe(false);
   });
 
   test('is cancelled, and what an earlier attempt said goes', async () => {

@@ -112,6 +112,7 @@ export class Opening {
   #begin(opened: Document): void {
     const { store, stage } = this.#app;
     const { picture, mask } = opened;
+    this.#stop.abort(); // a face that is still being generated was chosen before this picture
     this.#editing.push('open a picture', { ...opened, untouched: true });
     store.set({
       viewport: fitted(picture, stage.size),
