@@ -70,10 +70,10 @@ export class Editing {
     });
   }
 
-  #setMask(current: Document, mask: MaskRef, label: string): void {
+  #setMask(current: Document, mask: MaskRef, label: string, untouched?: boolean): void {
     if (!this.#isOpen(current)) return;
     settle(this.#app, 'open', 'fill', 'mask', 'rectangle');
-    this.push(label, { picture: current.picture, mask, last: current.shown ?? current.last });
+    this.push(label, { picture: current.picture, mask, last: current.shown ?? current.last, untouched });
     this.#app.store.set({ message: describeHole(mask) });
   }
 
@@ -92,13 +92,14 @@ export class Editing {
     });
   }
 
-  async openMask(file: Blob): Promise<void> {
+  /** untouched: whether the hole belongs to the picture, as that of an example does. */
+  async openMask(file: Blob, { untouched = false } = {}): Promise<void> {
     const { store, studio } = this.#app;
     await this.#enqueue(async () => {
       const { document: current } = store.state;
       if (!current) return;
       try {
-        this.#setMask(current, await studio.openMask(file, current.picture), 'open mask');
+        this.#setMask(current, await studio.openMask(file, current.picture), 'open mask', untouched);
       } catch (error) {
         const { name, message } = error as Error;
         const text = name === 'Error' ? message : 'Your browser cannot open this file as a picture.';

@@ -23,7 +23,6 @@ export class Filling {
     this.#editing = editing;
   }
 
-  /** isExample: whether nobody has done anything for the results, which are not missed then. */
   async start({ isExample = false } = {}): Promise<void> {
     const { store } = this.#app;
     if (store.state.fill) return;
@@ -39,8 +38,8 @@ export class Filling {
   }
 
   /** Follows a job that was accepted before the page was reloaded. */
-  async resume(current: Document, job: AcceptedJob): Promise<void> {
-    this.#finished = this.#run(current, { job });
+  async resume(current: Document, job: AcceptedJob, isExample: boolean): Promise<void> {
+    this.#finished = this.#run(current, { job, isExample });
     await this.#finished;
   }
 
@@ -49,20 +48,27 @@ export class Filling {
     await this.#finished;
   }
 
-  async #run(
-    before: Document,
-    { job, isExample = false }: { job?: AcceptedJob; isExample?: boolean },
-  ): Promise<void> {
+  async #run(before: Document, { job, isExample }: { job?: AcceptedJob; isExample: boolean }): Promise<void> {
     const { store, studio } = this.#app;
-    const { picture, mask } = before;
+    const { picture, mask, untouched } = before;
     const id = randomId();
     const stop = new AbortController();
     this.#stop = stop;
     store.set({
       errors: {},
       choosing: false, // the fill is on the picture
-      document: { picture, mask, last: before.shown ?? before.last },
-      fill: { id, picture, mask, before, phase: { name: 'preparing' }, frames: [], visits: [], job },
+      document: { picture, mask, last: before.shown ?? before.last, untouched },
+      fill: {
+        id,
+        picture,
+        mask,
+        before,
+        isExample,
+        phase: { name: 'preparing' },
+        frames: [],
+        visits: [],
+        job,
+      },
       show: { ...store.state.show, before: false },
     });
     const change = (part: Partial<ActiveFill>) => {

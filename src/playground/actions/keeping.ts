@@ -1,6 +1,6 @@
 import type { AcceptedJob } from '../service/fill.ts';
 import { defaultBrush, hasUnsavedWork } from '../state/select.ts';
-import type { Answer, Document, Frame, Picture, Run, Settings, State } from '../state/types.ts';
+import type { ActiveFill, Answer, Document, Frame, Picture, Run, Settings, State } from '../state/types.ts';
 import { fitted } from '../view/viewport.ts';
 import type { App } from './app.ts';
 import { Database } from './database.ts';
@@ -29,6 +29,7 @@ interface Stored {
   }[];
   settings: Settings;
   job?: AcceptedJob;
+  isExample?: ActiveFill['isExample'];
 }
 type StoredPicture = Omit<Picture, 'file'>;
 interface StoredFile {
@@ -111,6 +112,7 @@ export class Keeping {
       untouched: current.untouched,
       settings,
       job: fill?.job,
+      isExample: fill?.isExample,
       runs: runs.map((run) => ({
         id: run.id,
         picture: picture(run.picture),
@@ -178,6 +180,6 @@ export class Keeping {
         ? 'Your picture, hole and results are back.'
         : 'Your picture and hole are back, without the results that the browser could not store.',
     });
-    if (record.job) void this.#filling.resume(restored, record.job);
+    if (record.job) void this.#filling.resume(restored, record.job, record.isExample ?? false);
   }
 }

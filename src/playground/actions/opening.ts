@@ -173,7 +173,7 @@ export class Opening {
       try {
         const [file, hole] = await Promise.all([fetchFile(picture), fetchFile(mask)]);
         if (!(await this.#show(file, name, current))) return false;
-        await this.#editing.openMask(hole);
+        await this.#editing.openMask(hole, { untouched: true });
       } catch {
         if (!current()) return false;
         this.#app.store.set({ message: '' });

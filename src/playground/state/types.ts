@@ -61,7 +61,7 @@ export interface Document {
   shown?: Choice;
   /** While the hole is on display: the result that was before it was changed. */
   last?: Choice;
-  /** Whether it is as it was opened: the hole, if any, is the transparent part. */
+  /** Whether it is as it was opened: the hole, if any, is the transparent part or that of an example. */
   untouched?: boolean;
 }
 
@@ -161,6 +161,8 @@ export interface ActiveFill {
   mask: MaskRef;
   /** What was on display before. */
   before: Document;
+  /** Whether nobody has done anything for the results, which are not missed then. */
+  isExample: boolean;
   phase: Phase;
   /** Once the service has accepted it. */
   job?: { id: string; fields: Record<string, string> };
