@@ -109,6 +109,7 @@ describe.skipIf(!hasChromium)('errors on the page', () => {
     await page.click('#rect-add');
     const said = () => page.textContent('#error-rectangle');
     await expect.poll(said).toBe('The width must be a whole number from 1 to 64.');
+    expect(await page.evaluate(() => document.activeElement?.id)).toBe('rect-w');
     await page.fill('#rect-w', '9');
     await page.fill('#rect-x', '64');
     await page.click('#rect-add');

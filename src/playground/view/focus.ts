@@ -23,10 +23,13 @@ export function keepFocus({ store, stage }: App): void {
       document.activeElement === document.body;
     if ((lost || begins) && !state.question) fallback(state).focus();
   });
-  // After a click (detail 0: from the keyboard) on a tool or a result, letters are shortcuts again.
+  // After a click (detail 0: from the keyboard) on a tool or a result, letters are shortcuts again, unless the click itself
+  // moved the focus, to a field with a wrong value for example. Safari leaves it on the body.
   for (const id of ['toolbar', 'zoom', 'results'])
     byId(id).addEventListener('click', ({ target, detail }) => {
-      if (detail > 0 && (target as Element).closest('button, [type=radio]'))
+      const control = (target as Element).closest('button, [type=radio]');
+      const { activeElement } = document;
+      if (detail > 0 && control && (activeElement === control || activeElement === document.body))
         stage.surface.focus({ preventScroll: true });
     });
 
