@@ -100,7 +100,13 @@ describe.skipIf(!hasChromium)('filling on the page', () => {
       const response = await route.fetch();
       const { models, ...rest } = await response.json();
       const slow = { ...models[0], default: true, speed: { seconds_per_fill: 155 }, engine: { workers: 4 } };
-      await route.fulfill({ json: { ...rest, models: [slow] } });
+      const repaint = {
+        ...slow,
+        ref: 'repaint@1',
+        default: false,
+        card: { ...slow.card, conditioning: 'none' },
+      };
+      await route.fulfill({ json: { ...rest, models: [slow, repaint] } });
     });
     const job = { id: 'slow', parameters: { seed: 1, model: 'slow@1' }, images: [], estimate_seconds: 310 };
     await page.route('**/v1/jobs', (route) => route.fulfill({ status: 202, json: job }));
@@ -117,6 +123,10 @@ describe.skipIf(!hasChromium)('filling on the page', () => {
     const buffer = await sharp(FACE).resize(300, 200).png().toBuffer();
     await openFile(page, { name: 'larger.png', mimeType: 'image/png', buffer });
     await expect.poll(() => page.isVisible('#estimate')).toBe(false); // nobody knows in how many windows
+    await page.selectOption('[name=model]', 'repaint@1');
+    await expect.poll(() => page.isVisible('#estimate')).toBe(true); // it fills in none
+    await page.selectOption('[name=model]', '');
+    await expect.poll(() => page.isVisible('#estimate')).toBe(false);
     await page.selectOption('[name=strategy]', 'crop');
     await expect.poll(() => page.isVisible('#estimate')).toBe(true);
     await drag(page, [0.3, 0.5], [0.7, 0.5]);

@@ -31,14 +31,15 @@ const WORTH_SAYING_S = 10;
 
 /**
  * Seconds that a fill with these settings takes, where that is known and long. It is not known where the hole may be filled
- * in several windows: their number depends on the hole.
+ * in several windows: their number depends on the hole. A model that is not conditioned on known pixels fills none.
  */
 export function secondsOfFill(state: Pick<State, 'models' | 'settings' | 'document'>): number | undefined {
   const { settings, document } = state;
   const { speed, card, engine } = chosenModel(state) ?? {};
   if (!speed || !card || !document) return undefined;
   const isLarger = Math.max(document.picture.width, document.picture.height) > card.resolution;
-  if (isLarger && settings.strategy !== 'crop' && settings.strategy !== 'resize') return undefined;
+  const isWhole = card.conditioning === 'none' || ['crop', 'resize'].includes(settings.strategy);
+  if (isLarger && !isWhole) return undefined;
   const steps = Number(settings.steps) || card.defaults.steps;
   const images = Number(settings.num_images) || 1;
   // A single image is evaluated on every core, several take a worker each.
