@@ -49,6 +49,25 @@ describe.skipIf(!hasChromium)('a service that needs a key and is busy', () => {
     await stored(page);
   });
 
+  test('counts down a wait of minutes', async () => {
+    const page = await pages.open({ expected: /429|401/ });
+    await page.route('**/v1/jobs', (route) =>
+      route.fulfill({
+        status: 429,
+        headers: { 'retry-after': '120' },
+        json: { type: '/problems/queue-full' },
+      }),
+    );
+    await openFile(page, FACE);
+    await drag(page, [0.3, 0.5], [0.7, 0.5]);
+    await expect.poll(() => status(page)).toMatch(/^The hole covers/);
+    await page.clock.install();
+    await page.click('#fill');
+    await expect.poll(() => status(page)).toBe('The service is busy. Trying again in 2 min.');
+    await page.clock.runFor(90_000);
+    expect(await status(page)).toMatch(/^The service is busy. Trying again in [123]\d s\.$/);
+  });
+
   test('a bad value in closed settings is shown beside its field', async () => {
     const page = await pages.open({ expected: /401/ });
     await openFile(page, FACE);

@@ -39,26 +39,26 @@ export class Status {
     if (this.#timer !== undefined) return;
     const wait = this.#spoken + INTERVAL_MS - performance.now();
     if (wait > 0) {
-      this.#timer = setTimeout(() => {
-        this.#timer = undefined;
-        this.#speak();
-      }, wait);
+      this.#speakIn(wait);
       return;
     }
     if (!this.#state) return;
     const text = sentence(this.#state);
     const { document: current, choosing, opening } = this.#state;
     setText(byId('opening'), !current || (choosing && opening) ? text : '');
+    // A countdown goes on without a change of the state, also while its minutes stay the same.
+    if (this.#state.fill) this.#speakIn(INTERVAL_MS);
     if (byId('status').textContent === text) return;
     this.#spoken = performance.now();
     byId('status').ariaLive = this.#isCountdown() ? 'off' : 'polite';
     setText(byId('status'), text);
-    // A countdown goes on without a change of the state.
-    if (this.#state.fill)
-      this.#timer = setTimeout(() => {
-        this.#timer = undefined;
-        this.#speak();
-      }, INTERVAL_MS);
+  }
+
+  #speakIn(milliseconds: number): void {
+    this.#timer = setTimeout(() => {
+      this.#timer = undefined;
+      this.#speak();
+    }, milliseconds);
   }
 
   /** Whether the change only counts the seconds of a wait that was spoken a short time ago. */
