@@ -101,6 +101,20 @@ describe.skipIf(!hasChromium)('before a picture is open', () => {
       .poll(() => page.textContent('#model-hint'))
       .toMatch(/has learned pictures of 64 × 64 px: CelebA, .*\. It fills other pictures less well\.$/);
     expect(await page.getAttribute('#model-hint', 'title')).toMatch(/U-Net/);
+    await page.route('**/v1/models', async (route) => {
+      const response = await route.fetch();
+      const { models, ...rest } = await response.json();
+      const [{ card, ...model }] = models;
+      const source = 'google/ddpm-celebahq-256';
+      const imported = { ...card, data: { name: `See ${source}` }, training: { imported_from: source } };
+      await route.fulfill({ json: { ...rest, models: [{ ...model, ref: 'faces@1', card: imported }] } });
+    });
+    await page.reload();
+    await expect
+      .poll(() => page.textContent('#model-hint'))
+      .toBe(
+        'The model faces@1, imported from google/ddpm-celebahq-256, has learned pictures of 64 × 64 px. It fills other pictures less well.',
+      );
     expect(await page.isVisible('#drop-hint')).toBe(true);
     const phone = await pages.open({ viewport: { width: 390, height: 800 }, hasTouch: true, isMobile: true });
     expect(await phone.isVisible('#drop-hint')).toBe(false);

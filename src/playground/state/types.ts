@@ -182,6 +182,8 @@ export interface ModelInfo {
     resolution: number;
     description?: string;
     data: { name: string };
+    /** imported_from: the source of a model that was trained elsewhere; data.name only points to it then. */
+    training: { imported_from?: string };
     conditioning: 'inpaint' | 'none';
     prediction: PredictionType;
     schedule: ScheduleConfig;

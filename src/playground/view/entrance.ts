@@ -92,8 +92,10 @@ function render(state: State, before: State): void {
 }
 
 /** What to expect of a model. */
-function learned({ ref, card: { resolution, data } }: ModelInfo): string {
-  return `The model ${ref} has learned pictures of ${resolution} × ${resolution} px: ${data.name}. It fills other pictures less well.`;
+function learned({ ref, card: { resolution, data, training } }: ModelInfo): string {
+  const { imported_from: source } = training;
+  const [origin, name] = source ? [`, imported from ${source},`, ''] : ['', `: ${data.name}`];
+  return `The model ${ref}${origin} has learned pictures of ${resolution} × ${resolution} px${name}. It fills other pictures less well.`;
 }
 
 function renderQuestion(question: State['question']): void {
