@@ -298,40 +298,4 @@ describe.skipIf(!hasChromium)('work is kept', () => {
     await openFile(page, FACE);
     await page.locator('#question').waitFor();
   });
-
-  test('an example is no work, also when its fill is cancelled or goes on after a reload', async () => {
-    const page = await pages.open();
-    await openFile(page, FACE);
-    await page.click('#details summary');
-    await page.fill('[name=steps]', '1000');
-    await page.fill('[name=num_images]', '1');
-    const openExample = async (name: string) => {
-      await page.click('#close');
-      await page.click(`[data-example=${name}]`);
-      await expect.poll(() => page.inputValue('#curl')).toContain(`${name}.png`);
-      await expect.poll(() => status(page)).toMatch(/^Drawing/);
-    };
-    const cancel = async () => {
-      await page.keyboard.press('Escape');
-      await expect.poll(() => status(page)).toBe('Cancelled.');
-    };
-    const reload = async () => {
-      await stored(page);
-      await page.reload();
-    };
-    await openExample('face-1');
-    await cancel();
-    await openExample('face-2');
-    await reload();
-    await expect.poll(() => status(page)).toMatch(/^Drawing/);
-    await cancel();
-    await page.click('#details summary');
-    await page.fill('[name=steps]', '200');
-    await openExample('face-3');
-    await reload();
-    await filled(page, 1);
-    await page.click('#close');
-    await page.click('[data-example=face-1]');
-    await expect.poll(() => page.inputValue('#curl')).toContain('face-1.png');
-  });
 });

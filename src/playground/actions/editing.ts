@@ -181,7 +181,8 @@ export class Editing {
       if (tooLarge) return complain(this.#app, 'fill', tooLarge);
       const mask = await studio.emptyMask(picture.width, picture.height);
       if (!this.#isOpen(current)) return;
-      const next = { ...picture, id: randomId(), file, name: `${stem(picture.name)}-filled.png` };
+      const from = { run: result.run.id, candidate: result.candidate };
+      const next = { ...picture, id: randomId(), file, name: `${stem(picture.name)}-filled.png`, from };
       this.push('continue from a result', { picture: next, mask });
       store.set({ message: 'This is the picture now. Paint over what you want replaced next.' });
     });
@@ -210,6 +211,7 @@ export class Editing {
         file,
         name: `${stem(current.picture.name)}-extended.png`,
         transparent: true,
+        from: undefined,
       };
       this.push('extend', { picture, mask });
       store.set({

@@ -1,6 +1,16 @@
 import type { AcceptedJob } from '../service/fill.ts';
 import { defaultBrush, hasUnsavedWork } from '../state/select.ts';
-import type { ActiveFill, Answer, Document, Frame, Picture, Run, Settings, State } from '../state/types.ts';
+import type {
+  ActiveFill,
+  Answer,
+  Document,
+  Frame,
+  MaskRef,
+  Picture,
+  Run,
+  Settings,
+  State,
+} from '../state/types.ts';
 import { fitted } from '../view/viewport.ts';
 import type { App } from './app.ts';
 import { Database } from './database.ts';
@@ -146,7 +156,13 @@ export class Keeping {
       pictures.set(stored.id, known);
       return known;
     };
-    const maskOf = async (key: string, size: StoredPicture) => studio.openMask(await file(key), size);
+    // One number for each, which tells whether a result was made from the hole on display.
+    const masks = new Map<string, Promise<MaskRef>>();
+    const maskOf = (key: string, size: StoredPicture) => {
+      const known = masks.get(key) ?? file(key).then((blob) => studio.openMask(blob, size));
+      masks.set(key, known);
+      return known;
+    };
     const runOf = async (run: Stored['runs'][number]): Promise<Run> => {
       const candidates = await Promise.all(
         run.files.map(async ({ file: key, small: smallKey, saved }) => {

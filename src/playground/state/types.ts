@@ -52,6 +52,8 @@ export interface Picture {
   height: number;
   /** Whether some pixels are not opaque. */
   transparent: boolean;
+  /** The result that it is, after “Continue from this”. */
+  from?: Choice;
 }
 
 /** What undo and redo move through: the picture, its mask, and the result on display. */

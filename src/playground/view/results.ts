@@ -1,7 +1,7 @@
 import type { App } from '../actions/app.ts';
 import { type Editing, stem } from '../actions/editing.ts';
 import { currentResult, shownRun } from '../state/select.ts';
-import type { Run, State } from '../state/types.ts';
+import type { Choice, Run, State } from '../state/types.ts';
 import { byId, create, saveFile } from './dom.ts';
 
 /** The results: their history, and what can be done with the one on display. */
@@ -26,7 +26,7 @@ export class Results {
       void editing.keep();
       app.stage.surface.focus(); // to paint on
     });
-    byId('download').addEventListener('click', () => this.#markSaved(this.#address?.file));
+    byId('download').addEventListener('click', () => this.#markSaved(this.#downloaded()));
     byId('copy').addEventListener('click', () => void this.#copy());
     store.onChange((state, before) => this.#render(state, before));
   }
@@ -55,14 +55,19 @@ export class Results {
     return { run, candidate: run.candidates[candidate] };
   }
 
-  /** The file may also be that of a picture that a result has become. */
-  #markSaved(file: Blob | undefined): void {
+  /** The result that the download holds: the current one, or the one that the picture is. */
+  #downloaded(): Choice | undefined {
+    const { state } = this.#app.store;
+    const result = currentResult(state);
+    return result ? { run: result.run.id, candidate: result.candidate } : state.document?.picture.from;
+  }
+
+  #markSaved(choice: Choice | undefined): void {
     const { store } = this.#app;
     const runs = store.state.runs.map((run) => {
-      const index = run.candidates.findIndex((candidate) => candidate.file === file);
-      if (index < 0) return run;
-      const saved = { ...run.candidates[index], saved: true };
-      return { ...run, candidates: run.candidates.with(index, saved) };
+      if (run.id !== choice?.run) return run;
+      const saved = { ...run.candidates[choice.candidate], saved: true };
+      return { ...run, candidates: run.candidates.with(choice.candidate, saved) };
     });
     store.set({ runs });
   }
@@ -71,9 +76,10 @@ export class Results {
     const shown = this.#shown();
     if (!shown) return;
     const { store } = this.#app;
+    const choice = this.#downloaded();
     try {
       await navigator.clipboard.write([new ClipboardItem({ 'image/png': shown.candidate.file })]);
-      this.#markSaved(shown.candidate.file);
+      this.#markSaved(choice);
       store.set({ message: 'Copied. Paste it wherever you need it.' });
     } catch {
       saveFile(shown.candidate.file, this.#name());
