@@ -93,10 +93,10 @@ describe.skipIf(!hasChromium)('the stage', () => {
     ] as const) {
       await openFile(page, await solid(w, h, '#0000ff'));
       await expect.poll(() => aspect(page)).toBeCloseTo(w / h, 1); // it is this one
-      expect(await isFree(page, [1, 1])).toBe(true);
+      await expect.poll(() => isFree(page, [1, 1])).toBe(true);
     }
     await page.locator('[name=tool][value=frame]').check({ force: true });
-    expect(await page.locator('[data-side=bottom]').evaluate(isOnTop)).toBe(true);
+    await expect.poll(() => page.locator('[data-side=bottom]').evaluate(isOnTop)).toBe(true);
   });
 
   test('zooming neither loses the picture nor makes it a speck', async () => {
