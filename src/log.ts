@@ -21,9 +21,9 @@ export function redactor(secrets: readonly string[]): (text: string) => string {
 }
 
 /**
- * Creates the service's log: one JSON object per line, or formatted text in a terminal, with secrets masked and
- * without headers. Of errors, only type, message, code, stack and cause are logged. Other properties may contain private data: ioredis attaches the
- * arguments of the failed command, which can be passwords or pictures.
+ * Creates the service's log: one JSON object per line, or formatted text in a terminal, with secrets masked and without
+ * headers. Of errors, only type, message, code, stack and cause are logged. Other properties may contain private data:
+ * ioredis attaches the arguments of the failed command, which can be passwords or pictures.
  *
  * @param level a pino level
  * @param redact applied to every line

@@ -4,7 +4,11 @@ import { dpmpp2mStep } from '../../src/diffusion/samplers/dpmpp-2m.ts';
 import { createSampler } from '../../src/diffusion/samplers/index.ts';
 import { levels } from '../../src/diffusion/samplers/sampler.ts';
 import { cosine, linear } from '../../src/diffusion/schedule.ts';
-import { RepaintTrajectory, repaintPlan } from '../../src/generation/trajectories/repaint.ts';
+import {
+  type RepaintOptions,
+  RepaintTrajectory,
+  repaintPlan,
+} from '../../src/generation/trajectories/repaint.ts';
 
 /** That of a card which does not say. */
 const RESAMPLING = { jump: 5, times: 3 };
@@ -34,19 +38,16 @@ function exactV(abar: number, x: Float32Array): Float32Array {
   return v;
 }
 
+/** One candidate with the seed of all these tests. */
+const repainting = (options: Omit<RepaintOptions, 'seed' | 'candidate'>) =>
+  new RepaintTrajectory({ ...options, seed: 3, candidate: 0 });
+
 function run(resampling: { jump: number; times: number }, steps = 100, schedule = cosine(1000)) {
   const known = { x0: new Float32Array(2 * PAIRS).fill(1), mask: new Float32Array(2 * PAIRS) };
   known.mask.fill(1, PAIRS); // b is the hole; a is known and is 1
   known.x0.set(gaussian({ seed: 99, candidate: 0, step: 0 }, PAIRS), PAIRS); // the old content must have no influence
   const sampler = createSampler('ddpm', { schedule, prediction: 'v', steps, clip: false });
-  const trajectory = new RepaintTrajectory({
-    sampler,
-    schedule,
-    conditioning: known,
-    seed: 3,
-    candidate: 0,
-    resampling,
-  });
+  const trajectory = repainting({ sampler, schedule, conditioning: known, resampling });
   while (trajectory.step < trajectory.total) {
     const { x, t } = trajectory.input();
     trajectory.advance(exactV(schedule.abar[t], x));
@@ -74,12 +75,10 @@ test('a jump back does not change the estimate of x_0', () => {
   const schedule = cosine(1000);
   const sampler = createSampler('ddpm', { schedule, prediction: 'v', steps: 20 });
   const known = { x0: new Float32Array(4), mask: Float32Array.of(1, 1, 1, 0) };
-  const trajectory = new RepaintTrajectory({
+  const trajectory = repainting({
     sampler,
     schedule,
     conditioning: known,
-    seed: 3,
-    candidate: 0,
     resampling: { jump: 2, times: 2 },
   });
   while (trajectory.step < trajectory.total - 1) {
@@ -132,16 +131,7 @@ test('at equal evaluations it comes closer to the conditional distribution than 
 test('where nothing is known, x is not resampled', () => {
   const nothing = { x0: new Float32Array(12), mask: new Float32Array(12).fill(1) };
   const sampler = createSampler('ddpm', { schedule, prediction: 'v', steps: 50 });
-  expect(
-    new RepaintTrajectory({
-      sampler,
-      schedule,
-      conditioning: nothing,
-      seed: 3,
-      candidate: 0,
-      resampling: RESAMPLING,
-    }).total,
-  ).toBe(50);
+  expect(repainting({ sampler, schedule, conditioning: nothing, resampling: RESAMPLING }).total).toBe(50);
 });
 
 test('the same seed gives the same result', () => {
@@ -152,12 +142,10 @@ test('at every evaluation, jumps back included, known pixels are as noisy as the
   const n = 20_000;
   const known = { x0: new Float32Array(n).fill(1), mask: new Float32Array(n) };
   const sampler = createSampler('ddim', { schedule, prediction: 'v', steps: 10 });
-  const trajectory = new RepaintTrajectory({
+  const trajectory = repainting({
     sampler,
     schedule,
     conditioning: known,
-    seed: 3,
-    candidate: 0,
     resampling: { jump: 2, times: 2 },
   });
   expect(trajectory.total).toBeGreaterThan(10);
@@ -178,14 +166,7 @@ test('a multistep sampler combines the estimates of consecutive steps, and none 
   const plan = repaintPlan(6, resampling);
   const known = { x0: new Float32Array(2), mask: Float32Array.of(0, 1) };
   const sampler = createSampler('dpmpp_2m', { schedule, prediction: 'sample', steps: 6 });
-  const trajectory = new RepaintTrajectory({
-    sampler,
-    schedule,
-    conditioning: known,
-    seed: 3,
-    candidate: 0,
-    resampling,
-  });
+  const trajectory = repainting({ sampler, schedule, conditioning: known, resampling });
   const follows = (i: number) => plan[i] === plan[i - 1] + 1;
   const compared: boolean[] = [];
   let last: Parameters<typeof dpmpp2mStep>[3];

@@ -92,16 +92,17 @@ export class RepaintTrajectory implements Trajectory {
   }
 
   #withKnown({ x, step }: SamplerState): Float32Array {
-    const { x0, mask } = this.#options.conditioning;
-    const t = this.#options.sampler.timesteps[step];
-    const known = t === undefined ? x0 : qSample(this.#options.schedule, x0, t, this.#noise());
+    const { schedule, sampler, conditioning } = this.#options;
+    const { x0, mask } = conditioning;
+    const t = sampler.timesteps[step];
+    const known = t === undefined ? x0 : qSample(schedule, x0, t, this.#noise());
     return merged(x, known, mask);
   }
 
   #jumpBack(step: number) {
-    const { abar } = this.#options.schedule;
-    const a =
-      abar[this.#options.sampler.timesteps[step]] / abar[this.#options.sampler.timesteps[this.#state.step]];
+    const { schedule, sampler } = this.#options;
+    const abarAt = (index: number) => schedule.abar[sampler.timesteps[index]];
+    const a = abarAt(step) / abarAt(this.#state.step);
     const z = this.#noise();
     // Without x0: a multistep sampler must not combine estimates from before and after the jump.
     const [signal, noise] = [Math.sqrt(a), Math.sqrt(1 - a)];

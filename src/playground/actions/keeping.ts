@@ -149,20 +149,13 @@ export class Keeping {
     if (!found) return;
     store.set({ message: 'Restoring your work…' });
     const { record, file } = found;
-    const pictures = new Map<string, Promise<Picture>>();
-    const pictureOf = (stored: StoredPicture) => {
-      const known =
-        pictures.get(stored.id) ?? file(`picture/${stored.id}`).then((blob) => ({ ...stored, file: blob }));
-      pictures.set(stored.id, known);
-      return known;
-    };
+    const pictures = oncePerKey<Picture>();
+    const pictureOf = (stored: StoredPicture) =>
+      pictures(stored.id, async () => ({ ...stored, file: await file(`picture/${stored.id}`) }));
     // One number for each, which tells whether a result was made from the hole on display.
-    const masks = new Map<string, Promise<MaskRef>>();
-    const maskOf = (key: string, size: StoredPicture) => {
-      const known = masks.get(key) ?? file(key).then((blob) => studio.openMask(blob, size));
-      masks.set(key, known);
-      return known;
-    };
+    const masks = oncePerKey<MaskRef>();
+    const maskOf = (key: string, size: StoredPicture) =>
+      masks(key, async () => studio.openMask(await file(key), size));
     const runOf = async (run: Stored['runs'][number]): Promise<Run> => {
       const candidates = await Promise.all(
         run.files.map(async ({ file: key, small: smallKey, saved }) => {
@@ -198,4 +191,14 @@ export class Keeping {
     });
     if (record.job) void this.#filling.resume(restored, record.job, record.isExample ?? false);
   }
+}
+
+/** Calls `make` once for each key, and gives what it made. */
+function oncePerKey<T>() {
+  const made = new Map<string, Promise<T>>();
+  return (key: string, make: () => Promise<T>): Promise<T> => {
+    const known = made.get(key) ?? make();
+    made.set(key, known);
+    return known;
+  };
 }
