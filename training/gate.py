@@ -62,7 +62,9 @@ def compare(now: dict, new: dict) -> list[dict]:
     if "refiner" in now and "refiner" not in new:
         raise ValueError(f"{ref(new)} has no refiner, but {ref(now)} has one: export it with --refiner <checkpoint, or folder of {ref(now)}>")
     before, after = now["metrics"], new["metrics"]
-    for key in (*ALIKE, *(key for key in COMPUTED if key in before["how"] and key in after["how"])):
+    computed = (key for key in COMPUTED if key in before["how"] and key in after["how"])
+    no_mean = before["how"]["candidates"] == after["how"]["candidates"] == 1  # so candidate_steps has no effect
+    for key in (*(key for key in ALIKE if not (no_mean and key == "candidate_steps")), *computed):
         if before["how"][key] != after["how"][key]:
             raise ValueError(
                 f"{key} is {before['how'][key]} for {ref(now)} but {after['how'][key]} for {ref(new)}: evaluate both with the same settings"

@@ -77,6 +77,17 @@ def test_the_gate_refuses_cards_that_cannot_be_compared():
         gate.compare(card(), missing)
 
 
+def test_the_steps_of_a_mean_matter_only_where_there_is_one():
+    def measured(version: str, **how) -> dict:
+        made = card(version)
+        made["metrics"]["how"] = {**METRICS["how"], **how}
+        return made
+
+    gate.compare(measured("1", candidates=1), measured("2", candidates=1, candidate_steps=12))
+    with pytest.raises(ValueError, match="candidate_steps is 4 for toy@1 but 12 for toy@2"):
+        gate.compare(measured("1"), measured("2", candidate_steps=12))
+
+
 def test_the_gate_accepts_a_version_after_one_whose_sharpness_was_not_measured():
     old = card()
     del old["metrics"]["box"]["sample"]["sharpness"]
