@@ -190,7 +190,8 @@ export class WorkerPool implements Engine {
   }
 
   async #evaluateOn(worker: WorkerProcess, batch: Batch, exclusive: boolean): Promise<Float32Array> {
-    const { prediction, seconds } = await worker.evaluate(batch, exclusive);
+    this.#speed.begin();
+    const { prediction, seconds } = await worker.evaluate(batch, exclusive).finally(() => this.#speed.end());
     this.#options.onEvaluation?.(batch, seconds);
     const ofMachine = exclusive ? seconds : seconds / this.info.workers;
     this.#speed.add(batch.network, ofMachine / batch.rows);

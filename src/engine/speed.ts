@@ -2,7 +2,7 @@ import type { NetworkName, RowSeconds } from './engine.ts';
 
 /** Share of the newest evaluation in the average. */
 const NEWEST_SHARE = 0.1;
-/** While nothing is evaluated, the excess of the average over the start value halves in this time. */
+/** The excess of the average over the start value halves in this time in which nothing is evaluated. */
 const HALF_LIFE_MS = 10_000;
 
 /**
@@ -14,19 +14,39 @@ const HALF_LIFE_MS = 10_000;
 export class Speed {
   readonly #start: Readonly<RowSeconds>;
   readonly #now: () => number;
-  readonly #averages = new Map<NetworkName, { seconds: number; measuredMs: number }>();
+  /** idleMs: `#idleMs` when it was measured. */
+  readonly #averages = new Map<NetworkName, { seconds: number; idleMs: number }>();
+  #running = 0;
+  /** Time in which nothing was evaluated, until #idleSince. */
+  #idle = 0;
+  #idleSince: number;
 
   /** `now`: a clock that only goes forward, in milliseconds. */
   constructor(start: RowSeconds, now: () => number = () => performance.now()) {
     this.#start = start;
     this.#now = now;
+    this.#idleSince = now();
+  }
+
+  /** An evaluation begins. end() must follow, whatever becomes of it. */
+  begin(): void {
+    if (this.#running++ === 0) this.#idle += this.#now() - this.#idleSince;
+  }
+
+  end(): void {
+    if (--this.#running === 0) this.#idleSince = this.#now();
+  }
+
+  /** Milliseconds until now in which nothing was evaluated. */
+  get #idleMs(): number {
+    return this.#running > 0 ? this.#idle : this.#idle + this.#now() - this.#idleSince;
   }
 
   /** An evaluation took this many seconds of the machine's time for each row. */
   add(network: NetworkName, secondsPerRow: number): void {
     const before = this.#of(network) ?? secondsPerRow;
     const seconds = before + NEWEST_SHARE * (secondsPerRow - before);
-    this.#averages.set(network, { seconds, measuredMs: this.#now() });
+    this.#averages.set(network, { seconds, idleMs: this.#idleMs });
   }
 
   get rowSeconds(): RowSeconds {
@@ -40,6 +60,6 @@ export class Speed {
     if (!average || start === undefined) return average?.seconds ?? start;
     const excess = average.seconds - start;
     if (excess <= 0) return average.seconds;
-    return start + excess * 2 ** (-(this.#now() - average.measuredMs) / HALF_LIFE_MS);
+    return start + excess * 2 ** (-(this.#idleMs - average.idleMs) / HALF_LIFE_MS);
   }
 }

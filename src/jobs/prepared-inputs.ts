@@ -44,12 +44,12 @@ export class PreparedInputs {
 
   /**
    * The pictures, with room for their results. undefined if they are not kept, if there is no such room now, or if they
-   * were prepared for another version than `model`, which a reload may have put in its place since.
+   * were prepared for another model than this one. A reload may have replaced it, also by one of the same version whose
+   * files have changed: its resolution, its defaults and so the plan may differ.
    */
   take(id: string, model: ServedModel): PreparedRequest | undefined {
     const prepared = this.#remove(id);
-    if (prepared?.model.ref === model.ref && prepared.room.resize(prepared.needs.total))
-      return { ...prepared, model };
+    if (prepared?.model === model && prepared.room.resize(prepared.needs.total)) return prepared;
     prepared?.room.release();
     return undefined;
   }

@@ -1,4 +1,4 @@
-import { readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
+import { readdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { z } from 'zod';
 import { ModelFolderError, readModelCard, verifyDigests } from '../model/folder.ts';
@@ -60,7 +60,9 @@ export interface PromotionTarget {
  * begins anew where the file was invalid, and records a default that was written by hand.
  */
 export async function promote({ modelDir, file }: PromotionTarget, reference: string): Promise<void> {
-  await verify(modelDir, reference);
+  await verify(modelDir, reference, ({ id }) => {
+    throw new ModelFolderError(`${id}: the version is missing; write ${id}@<version>`);
+  });
   const before = await readServing(file).catch((error) => {
     if (error instanceof InvalidServingError) return undefined;
     throw error;
@@ -68,7 +70,9 @@ export async function promote({ modelDir, file }: PromotionTarget, reference: st
   const history = before?.history ?? [];
   if (before && !isPromoted(before))
     history.push({ default: before.default, since: (await stat(file)).mtime.toISOString() });
-  history.push({ default: reference, since: new Date().toISOString() });
+  // A promotion that is repeated is one, so that one rollback undoes it.
+  if (history.at(-1)?.default !== reference)
+    history.push({ default: reference, since: new Date().toISOString() });
   await write(file, { default: reference, history: history.slice(-MAX_HISTORY) });
 }
 
@@ -84,18 +88,37 @@ export async function rollBack({ modelDir, file }: PromotionTarget): Promise<str
   const before = now && isPromoted(now) ? now.history.slice(0, -1) : (now?.history ?? []);
   const last = before.at(-1);
   if (!last) throw new ModelFolderError(`${file} contains no earlier promotion; ${REMEDY}`);
-  await verify(modelDir, last.default);
+  await verify(modelDir, last.default, newestIn); // a default that was written by hand may name an id alone
   await write(file, { default: last.default, history: before });
   return last.default;
 }
 
-async function verify(modelDir: string, reference: string) {
+/** Where the versions of a model are. */
+interface Versions {
+  id: string;
+  /** <modelDir>/<id> */
+  folder: string;
+}
+
+/** `versionOf`: the version that is verified where the reference is an id alone. */
+async function verify(
+  modelDir: string,
+  reference: string,
+  versionOf: (versions: Versions) => string | Promise<string>,
+) {
   for (const { reference: ref } of parseSplit(reference)) {
-    const [id, version] = ref.split('@');
-    if (!version) throw new ModelFolderError(`${id}: the version is missing; write ${id}@<version>`);
-    const folder = path.join(modelDir, id, version);
-    await verifyDigests(folder, await readModelCard(folder));
+    const [id, named] = ref.split('@');
+    const folder = path.join(modelDir, id);
+    const version = path.join(folder, named ?? (await versionOf({ id, folder })));
+    await verifyDigests(version, await readModelCard(version));
   }
+}
+
+async function newestIn({ id, folder }: Versions): Promise<string> {
+  const versions = await readdir(folder).catch(() => []);
+  const newest = Math.max(...versions.filter((name) => /^[0-9]+$/.test(name)).map(Number));
+  if (newest < 0) throw new ModelFolderError(`${id} has no version in ${folder}`);
+  return String(newest);
 }
 
 /** Writes a temporary file and renames it, so that no reader sees a partial file. */

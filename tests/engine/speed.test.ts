@@ -32,3 +32,24 @@ test('after a slow period, the average falls back to its start value while nothi
   now = 600_000;
   expect(speed.rowSeconds.base).toBeCloseTo(1, 6);
 });
+
+test('the average does not fall back while a slow machine is busy', () => {
+  let now = 0;
+  const speed = new Speed({ base: 5 }, () => now);
+  for (let i = 0; i < 100; i++) {
+    speed.begin();
+    now += 15_000;
+    speed.add('base', 15);
+    speed.end();
+  }
+  expect(speed.rowSeconds.base).toBeCloseTo(15, 2);
+  speed.begin();
+  now += 60_000; // two workers: there is always one that evaluates
+  speed.begin();
+  speed.end();
+  now += 60_000;
+  expect(speed.rowSeconds.base).toBeCloseTo(15, 2);
+  speed.end();
+  now += 10_000;
+  expect(speed.rowSeconds.base).toBeCloseTo(10, 2);
+});

@@ -37,11 +37,14 @@ test('they are given up when a request needs their memory', () => {
   expect(memory.held).toBe(200);
 });
 
-test('those of another version are released', () => {
+test.each([
+  ['another version', 'model@2'],
+  ['a version of the same number, whose files have changed', 'model@1'],
+])('those for %s are released', (_, ref) => {
   const memory = new PictureBudget(400);
   const inputs = new PreparedInputs({ maxPixels: 100 });
   inputs.put('a', prepared(memory, 100));
-  expect(inputs.take('a', { ref: 'model@2' } as ServedModel)).toBeUndefined();
+  expect(inputs.take('a', { ref } as ServedModel)).toBeUndefined();
   expect(memory.held).toBe(0);
 });
 

@@ -75,6 +75,24 @@ test('a default that was written by hand can be rolled back to, and from', async
   expect(await served()).toBe(`${id}@1`);
 });
 
+test('a promotion that is repeated is undone by one rollback', async () => {
+  await promote(target, `${id}@1`);
+  await promote(target, `${id}@2`);
+  await promote(target, `${id}@2`);
+  expect(await rollBack(target)).toBe(`${id}@1`);
+});
+
+test('a rollback returns to an id alone that was written by hand', async () => {
+  await writeFile(target.file, JSON.stringify({ default: id }));
+  await promote(target, `${id}@1`);
+  expect(await rollBack(target)).toBe(id);
+  expect(await served()).toBe(`${id}@2`);
+  await promote(target, `${id}@1`);
+  await models.withdraw('1');
+  await models.withdraw('2');
+  await expect(rollBack(target)).rejects.toThrow(`${id} has no version in `);
+});
+
 test('DEFAULT_MODEL takes precedence over the file, with a warning', async () => {
   await promote(target, `${id}@1`);
   const warnings: string[] = [];
