@@ -1,5 +1,6 @@
 import type { Span } from '@opentelemetry/api';
 import { type Batch, type Engine, EngineError } from '../engine/engine.ts';
+import { assertFinite } from '../engine/finite.ts';
 import { retryAfter } from '../retry-after.ts';
 import { activeSpan, startShared } from '../tracing.ts';
 import type { Admission, Reservation } from './admission.ts';
@@ -238,6 +239,7 @@ export class Scheduler {
     const { image, index } = row;
     if (!this.#images.has(image)) return; // it was cancelled while it was being evaluated
     try {
+      assertFinite(prediction); // as pixels, they would be a black fill
       const done = image.trajectory.advance(prediction, index);
       if (done) void this.#advanceLater(image, done);
       else this.#advanced(image);

@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { answer, EngineError, QueueFullError, settle, simulate } from './simulation.ts';
+import { NotFiniteError } from '../../src/engine/finite.ts';
+import { answer, EngineError, Probe, QueueFullError, settle, simulate } from './simulation.ts';
 
 const BATCH_MS = 10;
 
@@ -246,6 +247,18 @@ describe('limits, cancellation and failures', () => {
     await engine.run();
     expect(bad.error).toEqual(new Error('listener'));
     expect(good.error).toBeUndefined();
+  });
+
+  test('a prediction that is not finite fails only its own request', async () => {
+    const { engine, scheduler, submit } = simulate({ bestBatch: 2 });
+    const bad = new Probe(Number.POSITIVE_INFINITY, 3);
+    const failed = expect(scheduler.run([bad])).rejects.toThrow(NotFiniteError);
+    const good = submit(3);
+    await engine.run();
+    await failed;
+    expect(bad.seen).toEqual([]);
+    expect(good.error).toBeUndefined();
+    expect(good.probes[0].step).toBe(3);
   });
 
   test('requests wait while no worker is alive, and run when one is back', async () => {

@@ -57,8 +57,8 @@ const EPSILON = 1e-5;
  * row's group of channels: [N, H, W, C] -> [N, H, W, C]. With a modulation it is adaptive (Dhariwal & Nichol 2021,
  * section 3): (1 + scale) y + shift.
  *
- * All of this is y = a x + b with one a and one b per row and channel. The only operations over whole feature maps are
- * the two moments, the product and the sum.
+ * With c = x - mu, all of this is y = a c + b with one a and one b per row and channel. The variance is the mean of c^2: the
+ * mean of x^2 less mu^2 would lose all its digits where sigma is small beside mu.
  */
 export function groupNormalisation(p: Parameters, groups: number) {
   const grouped = [-1, groups, p.get('weight').size / groups];
@@ -66,15 +66,16 @@ export function groupNormalisation(p: Parameters, groups: number) {
   return (x: Features, modulation?: Modulation): Features => {
     const [n, , , c] = x.shape;
     const moment = (values: Features) => tf.mean(tf.reshape(tf.mean(values, [1, 2]), grouped), 2, true); // [N, groups, 1]
-    const mean = moment(x);
-    const variance = tf.sub(moment(tf.square(x)), tf.square(mean));
-    let a = tf.mul(gamma, tf.rsqrt(tf.add(variance, EPSILON))); // [N, groups, C / groups]
-    let b = tf.sub(beta, tf.mul(mean, a));
+    const ofChannels = (values: tf.Tensor) => tf.reshape(values, [n, 1, 1, c]);
+    const mean = tf.tile(moment(x), [1, 1, c / groups]); // [N, groups, C / groups]
+    const centred = tf.sub<Features>(x, ofChannels(mean));
+    let a = tf.mul(gamma, tf.rsqrt(tf.add(moment(tf.square(centred)), EPSILON)));
+    let b = tf.tile(tf.reshape(beta, [1, groups, c / groups]), [n, 1, 1]);
     if (modulation) {
       const scale = tf.add(tf.reshape(modulation.scale, grouped), 1);
       a = tf.mul(a, scale);
       b = tf.add(tf.mul(b, scale), tf.reshape(modulation.shift, grouped));
     }
-    return tf.add(tf.mul(x, tf.reshape(a, [n, 1, 1, c])), tf.reshape(b, [n, 1, 1, c]));
+    return tf.add(tf.mul(centred, ofChannels(a)), ofChannels(b));
   };
 }

@@ -19,7 +19,7 @@ const REACH = 2;
 const MAX_PARTS = 32;
 /**
  * The thickness is measured on copies of the parts, with at most this many pixels in all and about one row and column more
- * for each: larger parts are shrunk. A pixel of a copy is hole where all that it covers are.
+ * for each: the largest parts are shrunk. A pixel of a copy is hole where all that it covers are.
  */
 const MEASURED_PIXELS = 2 ** 22;
 const DEEP_SHARE = 0.02;
@@ -29,8 +29,24 @@ export function holeParts(mask: Mask, hole: Box): HolePart[] {
   for (let cell = CELL; ; cell *= 2) {
     const boxes = group(mask, hole, cell);
     if (boxes.length > MAX_PARTS) continue;
-    return boxes.map((box) => ({ box, ...thicknessOf(mask, box, MEASURED_PIXELS / boxes.length) }));
+    return withThickness(mask, boxes);
   }
+}
+
+/** The parts in these boxes, in the same order. Small ones leave what they do not need of MEASURED_PIXELS to the larger ones. */
+function withThickness(mask: Mask, boxes: readonly Box[]): HolePart[] {
+  const parts = boxes.map((box) => {
+    // With a rim of one pixel, which is known wherever the picture goes on.
+    const area = clip(grown(box, 1), mask) ?? box;
+    return { box, area, size: area.width * area.height, thickness: 0, usualThickness: 0 };
+  });
+  let [left, waiting] = [MEASURED_PIXELS, parts.length];
+  for (const part of [...parts].sort((a, b) => a.size - b.size)) {
+    const pixels = Math.min(part.size, left / waiting--);
+    left -= pixels;
+    Object.assign(part, thicknessOf(mask, part.area, pixels));
+  }
+  return parts.map(({ box, thickness, usualThickness }) => ({ box, thickness, usualThickness }));
 }
 
 /** Bounding boxes of the groups of neighbouring cells with hole pixels. */
@@ -81,9 +97,7 @@ function connected(cells: (Box | undefined)[], columns: number, rows: number): B
 }
 
 /** `pixels`: how many may be measured. */
-function thicknessOf(mask: Mask, box: Box, pixels: number): Pick<HolePart, 'thickness' | 'usualThickness'> {
-  // With a rim of one pixel, which is known wherever the picture goes on.
-  const area = clip(grown(box, 1), mask) ?? box;
+function thicknessOf(mask: Mask, area: Box, pixels: number): Pick<HolePart, 'thickness' | 'usualThickness'> {
   const by = Math.ceil(Math.sqrt((area.width * area.height) / pixels));
   const width = Math.ceil(area.width / by);
   const height = Math.ceil(area.height / by);
@@ -96,7 +110,9 @@ function thicknessOf(mask: Mask, box: Box, pixels: number): Pick<HolePart, 'thic
     }
   }
   const { deepest, usual } = depths(distanceToKnown(small, width, height), width + height);
-  return { thickness: 2 * by * deepest, usualThickness: 2 * by * usual };
+  // Where the hole vanishes in the copy, it is thinner than 2 * by: half of that is counted.
+  const pixelsOf = (distance: number) => (distance === 0 ? by : 2 * by * distance);
+  return { thickness: pixelsOf(deepest), usualThickness: pixelsOf(usual) };
 }
 
 /** The largest distance, and the largest of all but DEEP_SHARE of those above 0. `bound`: finite distances are below it. */

@@ -241,6 +241,24 @@ describe('parts', () => {
     expect(thickness).toContain(10);
   });
 
+  test('nor do small parts beside it make the measure of a large one coarse', () => {
+    const cross = (x: number, y: number) => Math.abs(x - 2003) < 10 || Math.abs(y - 2003) < 10;
+    const speck = (x: number, y: number) => y < 3 && x % 130 < 3 && x < 1900;
+    const thickest = (inHole: (x: number, y: number) => boolean) => {
+      const mask = maskOf(2048, 2048, inHole);
+      return Math.max(...holeParts(mask, measureHole(mask).box).map((part) => part.thickness));
+    };
+    const alone = (x: number, y: number) => y > 100 && cross(x, y);
+    expect(thickest((x, y) => alone(x, y) || speck(x, y))).toBe(thickest(alone));
+  });
+
+  test('a stroke that vanishes in the shrunk copy is not counted as one without a thickness', () => {
+    const mask = maskOf(6000, 6000, (x, y) => Math.abs(x - y) < 2);
+    const [{ thickness }] = holeParts(mask, measureHole(mask).box);
+    expect(thickness).toBeGreaterThan(0);
+    expect(thickness).toBeLessThan(8);
+  });
+
   test('two specks in opposite corners: each row is searched by itself', () => {
     const mask = maskOf(1000, 3000, () => false);
     mask.data[0] = 255;

@@ -3,6 +3,7 @@ import { setMaxListeners } from 'node:events';
 import type { FastifyReply } from 'fastify';
 import { mostAtOnce, mostInParts } from '../../../config/queue-shares.ts';
 import type { Config } from '../../../config/settings.ts';
+import { NotFiniteError } from '../../../engine/finite.ts';
 import { InvalidParameterError, TakesTooLongError } from '../../../generation/errors.ts';
 import { assertSoon } from '../../../generation/estimate.ts';
 import { evaluate } from '../../../generation/evaluate.ts';
@@ -23,7 +24,7 @@ import { assertWritable, type Message, type Wanted } from './message.ts';
 import { type FoundModel, findModel, type ModelPath } from './models.ts';
 import { type FillParameters, fillParameters } from './schemas.ts';
 import type { FillRequest } from './tasks.ts';
-import { type Datatype, valuesIn } from './tensors.ts';
+import { type Datatype, invalid, valuesIn } from './tensors.ts';
 import { readFill, readRows, writeFill, writeRows } from './threads.ts';
 
 /** Memory that reading a request takes, for each byte of its body: its tensors, and pictures as files. */
@@ -120,9 +121,9 @@ export async function predict(
   const { id, parameters, wanted, rows } = sent;
   const shape = [rows, card.out_channels, card.resolution, card.resolution];
   assertWritable(wanted, { prediction: shape });
-  const values = valuesIn(shape);
-  const bytes = values * Float32Array.BYTES_PER_ELEMENT * writeBytes(wanted[0], 'FP32');
-  assertHoldable(bytes, 'inputs', `an answer of ${values} values`);
+  const length = valuesIn(shape);
+  const bytes = length * Float32Array.BYTES_PER_ELEMENT * writeBytes(wanted[0], 'FP32');
+  assertHoldable(bytes, 'inputs', `an answer of ${length} values`);
   nameIgnored(reply, parameters, KNOWN_OF_ALL);
   assertReady(registry, model);
   Object.assign(reply.request.logFields, { model: ref, rows });
@@ -131,7 +132,11 @@ export async function predict(
   try {
     await assertSoon(model, [{ network: 'base', rows, steps: 1 }], config.MAX_SYNC_MS);
     holdAnswer(reply, bytes);
-    const prediction = { shape, values: await evaluate(model, sent, { signal, reservation }) };
+    const values = await evaluate(model, sent, { signal, reservation }).catch((error) => {
+      if (error instanceof NotFiniteError) throw invalid('x', 'the prediction of such values is not finite');
+      throw error;
+    });
+    const prediction = { shape, values };
     reply.header('x-model', ref);
     return await writeRows({ model_name: name, model_version: card.version, id }, wanted, prediction);
   } finally {
