@@ -181,11 +181,14 @@ export const SETTINGS = {
       .string()
       .regex(
         /^(whsec_(?:[A-Za-z0-9+/]{4}){8,}(?:[A-Za-z0-9+/]{2,3}={1,2})?|(?!whsec_).{16,})$/,
-        'must be whsec_ and at least 24 bytes as base64, or any 16 characters or more (openssl rand -hex 32)',
+        'must be whsec_ and at least 24 bytes as base64, as in "whsec_$(openssl rand -base64 32)", or any 16 characters ' +
+          'or more, whose bytes are the key',
       )
       .optional(),
     default: undefined,
-    description: 'Secret that signs webhooks, at least 16 characters; required when WEBHOOK_ORIGINS is set',
+    description:
+      'Secret that signs webhooks, such as `whsec_$(openssl rand -base64 32)`, or at least 16 other characters; ' +
+      'required when WEBHOOK_ORIGINS is set',
     secret: true,
   },
   MAX_UPLOAD_BYTES: {

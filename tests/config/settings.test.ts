@@ -123,6 +123,12 @@ test.each(cases('bad'))('%s=%s is rejected with a sentence that names the valid 
   if (!isSecret(name)) expect(sentence).toContain(`'${value}'`);
 });
 
+test('the secret of webhooks that is recommended is one that a Standard Webhooks library decodes', () => {
+  const recommended = 'whsec_$(openssl rand -base64 32)';
+  expect(refusal({ WEBHOOK_SECRET: 'too-short' })).toContain(`"${recommended}"`);
+  expect(SETTINGS.WEBHOOK_SECRET.description).toContain(recommended);
+});
+
 test('all invalid settings are reported together', () => {
   const env = Object.fromEntries(
     Object.entries(VALUES).flatMap(([name, { bad }]) => (bad[0] ? [[name, bad[0]]] : [])),

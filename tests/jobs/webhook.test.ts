@@ -1,3 +1,4 @@
+import { randomBytes } from 'node:crypto';
 import { Webhook } from 'standardwebhooks';
 import { beforeEach, describe, expect, test, vi } from 'vitest';
 import { post, retried, WEBHOOK_DELAY_MS, WEBHOOK_TRIES } from '../../src/jobs/webhook.ts';
@@ -8,6 +9,8 @@ const waits = vi.hoisted((): number[] => []);
 vi.mock('node:timers/promises', () => ({ setTimeout: async (ms: number) => void waits.push(ms) }));
 
 const SECRET = 'whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD';
+/** What `whsec_$(openssl rand -base64 32)` gives. */
+const RECOMMENDED = `whsec_${randomBytes(32).toString('base64')}`;
 
 /** Posts to the receiver, whose origin alone is allowed. */
 const postTo = ({ origin }: { origin: string }, secret = SECRET) =>
@@ -18,6 +21,7 @@ const headersOf = ({ headers }: Call) => headers as Record<string, string>;
 describe('a signed post', () => {
   test.each([
     ['a secret in the notation of Standard Webhooks', SECRET, new Webhook(SECRET)],
+    ['32 bytes as base64', RECOMMENDED, new Webhook(RECOMMENDED)],
     ['any other secret', 'a-secret-for-tests', new Webhook('a-secret-for-tests', { format: 'raw' })],
   ])('%s: a receiver that uses the reference library accepts it', async (_, secret, receiverSide) => {
     const receiver = await receiverForTest();
