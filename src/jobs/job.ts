@@ -109,6 +109,12 @@ export interface IdempotencyKey {
 /** Names a key of an owner. A key's value may be anything, but an owner's name has no colon: no owner can name another's key. */
 export const ownedKey = ({ value }: IdempotencyKey, owner: string | undefined) => `${owner ?? ''}:${value}`;
 
+/** The event after which a client continues: `after`, unless it is past the newest event. See JobQueue.events. */
+export function resumedAfter(after: number, newest: number, { finishedAt }: Partial<Job>): number {
+  if (after <= newest) return after;
+  return finishedAt ? newest - 1 : newest;
+}
+
 export interface JobFilter {
   /** undefined: jobs that were made without an API key. */
   owner?: string;
@@ -152,7 +158,10 @@ export interface JobQueue {
   cancel(id: string): Promise<Job>;
   /** Jobs that wait to run, on any replica. */
   waiting(): Promise<number>;
-  /** The job's events after the given id, those to come included; ends with the job or when the signal aborts. */
+  /**
+   * The job's events after the given id, those to come included; ends with the job or when the signal aborts. An id that
+   * has not been issued counts as the newest, but the last event of a job that has ended is sent again.
+   */
   events(id: string, after: number, signal: AbortSignal): AsyncGenerator<JobEvent>;
   /** Waits for the jobs that run here. */
   close(): Promise<void>;

@@ -23,6 +23,7 @@ import {
   noSuchJob,
   ownedKey,
   RESULT_BYTES,
+  resumedAfter,
 } from './job.ts';
 import { JobIndex } from './job-index.ts';
 import { JobNotifier } from './notifier.ts';
@@ -166,7 +167,7 @@ export class MemoryJobQueue implements JobQueue {
 
   async *events(id: string, after: number, signal: AbortSignal): AsyncGenerator<JobEvent> {
     const entry = this.#find(id);
-    for (let last = after; !signal.aborted; ) {
+    for (let last = resumedAfter(after, entry.events.at(-1)?.id ?? 0, entry.job); !signal.aborted; ) {
       for (const event of entry.events.filter((event) => event.id > last)) {
         yield event;
         last = event.id;

@@ -13,6 +13,7 @@ import {
 } from '../../src/jobs/job.ts';
 import { MemoryJobQueue, type MemoryQueueOptions } from '../../src/jobs/memory-queue.ts';
 import { limitsSuite } from './limits.ts';
+import { resumingSuite } from './resuming.ts';
 
 // A webhook that fails is tried again at once.
 vi.mock('node:timers/promises', () => ({ setTimeout: async () => {} }));
@@ -42,6 +43,8 @@ function queue(options: Partial<MemoryQueueOptions> = {}) {
 
 describe('limits', () =>
   limitsSuite(async (options) => queue({ now: () => performance.now(), ...options }).jobs));
+
+describe('resuming', () => resumingSuite(async (options) => queue(options).jobs));
 
 test('finished jobs are kept for their time, and no longer', async () => {
   const { jobs, clock } = queue();

@@ -18,6 +18,7 @@ import { RedisJobQueue, type RedisQueueOptions } from '../../src/jobs/redis/queu
 import { JobStore } from '../../src/jobs/redis/store.ts';
 import { hasRedis, RedisServer } from '../helpers/redis.ts';
 import { limitsSuite } from './limits.ts';
+import { resumingSuite } from './resuming.ts';
 
 vi.mock('../../src/jobs/webhook.ts', () => ({ WEBHOOK_TRIES: 2, WEBHOOK_DELAY_MS: 10 }));
 
@@ -80,6 +81,8 @@ describe.skipIf(!hasRedis)('jobs on Redis', () => {
     for await (const event of queue.events(id, after, forever)) seen.push(event);
     return seen;
   };
+
+  describe('resuming', () => resumingSuite(replica));
 
   describe('limits', () =>
     limitsSuite(async (options) => {

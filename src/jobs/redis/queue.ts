@@ -176,7 +176,9 @@ export class RedisJobQueue implements JobQueue {
   }
 
   async *events(id: string, after: number, signal: AbortSignal): AsyncGenerator<JobEvent> {
-    for (let last = after; !signal.aborted && !this.#closing.signal.aborted; ) {
+    const start = after && (await this.#unlessClosing(this.#store.resumedAfter(id, after)));
+    if (start === undefined) return;
+    for (let last: number = start; !signal.aborted && !this.#closing.signal.aborted; ) {
       const change = this.#notifier.wait(id, signal, POLL_MS); // before reading, so that no change is missed
       let more = true;
       while (more) {

@@ -16,6 +16,7 @@ import {
   type JobStatus,
   lastEvent,
   ownedKey,
+  resumedAfter,
 } from '../job.ts';
 import { type Load, limitError, type RoomOptions, type Running } from '../room.ts';
 import { CHECK_ROOM, FINISH, FORGET, GIVE_BACK, PROGRESS, START, SUBMIT, TRIM } from './scripts.ts';
@@ -249,6 +250,16 @@ export class JobStore {
       event: event as JobEvent['event'],
       data: JSON.parse(data),
     }));
+  }
+
+  /** The event after which a client continues that names `after`. */
+  async resumedAfter(id: string, after: number): Promise<number> {
+    // The job is read last: if it ends in between, its end comes after this newest event.
+    const [[newest], job] = await Promise.all([
+      this.#redis.xrevrange(`${this.#key(id)}:events`, '+', '-', 'COUNT', 1),
+      this.get(id),
+    ]);
+    return resumedAfter(after, newest ? Number(newest[0].slice(2)) : 0, job ?? {});
   }
 
   #key(id: string): string {
