@@ -196,6 +196,11 @@ describe('refusals', () => {
       const { body } = await asked(name, '5000');
       expect(body.error).toMatchObject({ param: name, message: expect.stringMatching(`^${name} is 5000`) });
     }
+    const contradiction = await asked('steps', '2').field('num_inference_steps', '3');
+    expect(contradiction.status).toBe(400);
+    expect(contradiction.body.error).toMatchObject({ param: 'num_inference_steps' });
+    const agreement = await asked('steps', '5000').field('num_inference_steps', '5000');
+    expect(agreement.body.error).toMatchObject({ param: 'steps' });
     const { body } = await request(service.url)
       .post('/v1/images/edits')
       .send({ images: [{ image_url: url(Buffer.from('no picture')) }] });

@@ -1,3 +1,4 @@
+import { InvalidParameterError } from '../../../generation/errors.ts';
 import type { InpaintRequest, SampleRequest } from '../../../generation/request.ts';
 import type { Size } from '../../../image/picture.ts';
 import type { EditBody, EditFormBody, EditJsonBody, GenerateBody, VariationBody } from './schemas.ts';
@@ -32,6 +33,11 @@ export function variationRequest(body: VariationBody): SampleRequest {
 
 function common(body: EditBody | GenerateBody | VariationBody): Omit<SampleRequest, 'task'> {
   const { model, n, seed, sampler, steps, num_inference_steps, output_format, output_compression } = body;
+  if (steps !== undefined && num_inference_steps !== undefined && steps !== num_inference_steps)
+    throw new InvalidParameterError(
+      'num_inference_steps',
+      'num_inference_steps is another name for steps; send one of them, or the same number in both',
+    );
   return {
     model: model === '' ? undefined : model,
     seed,
