@@ -9,7 +9,7 @@ import { toProblem } from './to-problem.ts';
 
 const HTTP_PROBLEMS: Record<string, Problem> = {
   ERR_HTTP_REQUEST_TIMEOUT: new Problem('request-timeout', 'the request did not arrive in time'),
-  HPE_HEADER_OVERFLOW: new Problem('headers-too-large', 'send shorter headers'),
+  HPE_HEADER_OVERFLOW: new Problem('headers-too-large', 'send a shorter URL or shorter headers'),
 };
 const MALFORMED = new Problem('invalid-request', 'the request is not valid HTTP');
 
