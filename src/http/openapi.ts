@@ -91,13 +91,13 @@ export const modelHeaders: Headers = {
 export const generatedHeaders: Headers = {
   ...modelHeaders,
   'x-steps': whole(1, 'Steps of the sampler'),
-  'x-precision': line('Number format of the evaluations: fp32 or int8'),
+  'x-precision': line('Number format of the evaluations: fp32 or int8. Not in streams'),
 };
 
 /** Those of /v1/inpaint and /v1/sample. */
 export const pictureHeaders: Headers = {
   ...generatedHeaders,
-  'server-timing': line('Milliseconds of each part of the work'),
+  'server-timing': line('Milliseconds of each part of the work. Not in streams'),
 };
 
 const RATE_LIMITS: Headers = {
@@ -163,20 +163,26 @@ export const pictureContent = {
   'image/jpeg': { schema: binary },
   'image/webp': { schema: binary },
 };
+const eventsWith = (result: string) =>
+  z.string().meta({
+    description:
+      'Server-sent events. A comment every 15 s keeps proxies from closing the connection.\n\n' +
+      '- `queued`: the request waits. `position`: number of images, or for a job number of jobs, before it.\n' +
+      '- `progress`: after each evaluation of the network. `step` and `of`: evaluations done and in all, of all windows and ' +
+      'candidates together; `eta_ms`: estimated milliseconds until the end; `timestep`: that of the last complete step of the ' +
+      'first candidate; `abar`: share of the signal in x_t at this timestep.\n' +
+      '- `progress` with a preview, after every `preview_every` evaluations: also `preview`, a data: URL; `box`, the part of the ' +
+      'picture that it shows; and with `preview_noisy` `noisy`, the x_t that it was estimated from.\n' +
+      `- \`result\`: ${result}. It is the last event.\n` +
+      '- `error`: a Problem. It is the last event.\n' +
+      '- `cancelled`: a job was cancelled. The data is an empty object. It is the last event.',
+  });
 /** A response body: server-sent events. */
-export const events = z.string().meta({
-  description:
-    'Server-sent events. A comment every 15 s keeps proxies from closing the connection.\n\n' +
-    '- `queued`: the request waits. `position`: number of images, or for a job number of jobs, before it.\n' +
-    '- `progress`: after each evaluation of the network. `step` and `of`: evaluations done and in all, of all windows and ' +
-    'candidates together; `eta_ms`: estimated milliseconds until the end; `timestep`: that of the last complete step of the ' +
-    'first candidate; `abar`: share of the signal in x_t at this timestep.\n' +
-    '- `progress` with a preview, after every `preview_every` evaluations: also `preview`, a data: URL; `box`, the part of the ' +
-    'picture that it shows; and with `preview_noisy` `noisy`, the x_t that it was estimated from.\n' +
-    '- `result`: the JSON answer. It is the last event.\n' +
-    '- `error`: a Problem. It is the last event.\n' +
-    '- `cancelled`: a job was cancelled. The data is an empty object. It is the last event.',
-});
+export const events = eventsWith('the JSON answer');
+/** A response body: the server-sent events of a job. */
+export const jobEvents = eventsWith(
+  'the JSON answer without `images`, which are at /v1/jobs/{id}/images/{n}',
+);
 /** A response body: text. */
 export const text = z.string();
 

@@ -6,7 +6,10 @@ const NAME = /^[\w.-]{1,64}(\[[\w.-]{0,64}\]){0,3}$/;
 
 /** The header, in the OpenAPI document. */
 export const ignoredHeader = {
-  'x-ignored-parameters': { type: 'string', description: 'Names of the parameters that have no effect' },
+  'x-ignored-parameters': {
+    type: 'string',
+    description: `Names of the parameters that have no effect: the first ${MAX_NAMES}`,
+  },
 };
 
 /**

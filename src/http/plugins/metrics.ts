@@ -44,7 +44,10 @@ export async function metricsRoute(app: FastifyInstance, { metrics, registry }: 
         description:
           'With METRICS_PORT they are on that port instead, without a key. docs/monitoring.md explains each.',
         response: {
-          200: { description: 'The metrics', content: { 'text/plain': { schema: text } } },
+          200: {
+            description: 'The metrics',
+            content: { 'text/plain': { schema: text }, 'application/openmetrics-text': { schema: text } },
+          },
           ...problems(['unauthorized']),
         },
       },

@@ -22,7 +22,7 @@ import type { Dependencies } from '../dependencies.ts';
 import { disconnectSignal, whenSent } from '../disconnect.ts';
 import { jobView } from '../job-view.ts';
 import { openJobs } from '../open-jobs.ts';
-import { apiProblems, events, json, pictureContent } from '../openapi.ts';
+import { apiProblems, jobEvents, json, pictureContent } from '../openapi.ts';
 import { BODY_SLUGS, fieldProblem, MASK_SLUGS, PICTURE_SLUGS } from '../problem.ts';
 import { type JobBody, jobForm, jobJson } from '../schemas/requests.ts';
 import { jobList, job as jobSchema } from '../schemas/responses.ts';
@@ -91,7 +91,11 @@ export default async function jobRoutes(app: FastifyInstance, dependencies: Depe
       const owner = request.apiKey?.name;
       const key = idempotencyKey(request);
       if (webhook && !isAllowed(webhook, { origins: config.WEBHOOK_ORIGINS }))
-        throw fieldProblem('invalid-request', 'webhook', 'its origin is not one of WEBHOOK_ORIGINS');
+        throw fieldProblem(
+          'invalid-request',
+          'webhook',
+          'the origin of webhook is not one of WEBHOOK_ORIGINS',
+        );
       request.logFields.task = task;
       const earlier = key && (await jobs.find(key, owner)); // also if its model is gone meanwhile
       if (earlier) return send(earlier, 200);
@@ -171,7 +175,7 @@ export default async function jobRoutes(app: FastifyInstance, dependencies: Depe
         description:
           'Its state, progress and parameters, and the addresses of its pictures when it has succeeded.',
         params: idParams,
-        response: { 200: one('The job'), ...apiProblems('unknown-job', 'not-ready') },
+        response: { 200: one('The job'), ...apiProblems('invalid-request', 'unknown-job', 'not-ready') },
       },
     },
     async (request) => jobView(await own(request), request.pathPrefix, registry),
@@ -187,7 +191,10 @@ export default async function jobRoutes(app: FastifyInstance, dependencies: Depe
         description:
           'The pictures of a deleted job are gone. Jobs that have ended are deleted after JOB_TTL_MS anyway.',
         params: idParams,
-        response: { 200: one('The job in its last state'), ...apiProblems('unknown-job', 'not-ready') },
+        response: {
+          200: one('The job in its last state'),
+          ...apiProblems('invalid-request', 'unknown-job', 'not-ready'),
+        },
       },
     },
     async (request) => jobView(await jobs.cancel((await own(request)).id), request.pathPrefix, registry),
@@ -243,7 +250,7 @@ export default async function jobRoutes(app: FastifyInstance, dependencies: Depe
           })
           .loose(),
         response: {
-          200: { description: 'The events', content: { 'text/event-stream': { schema: events } } },
+          200: { description: 'The events', content: { 'text/event-stream': { schema: jobEvents } } },
           204: { description: 'The job has ended, and its last event is Last-Event-ID' },
           ...apiProblems('unknown-job', 'invalid-request', 'too-many-streams', 'not-ready'),
         },
