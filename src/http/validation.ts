@@ -11,9 +11,16 @@ export const zodValidator: FastifySchemaCompiler<z.ZodType> =
   ({ schema, httpPart }) =>
   (data) => {
     const given = httpPart && httpPart in ABSENT ? withoutAbsent(schema, data, ABSENT[httpPart]) : data;
-    const { success, data: value, error } = schema.safeParse(given ?? {});
+    const { success, data: value, error } = schema.safeParse(given ?? {}, { error: typeMessage });
     return success ? { value } : { error: error.issues.flatMap(fieldErrors) as never };
   };
+
+/** Zod's own text would name a class of JavaScript, or the NaN that was made of a text. Undefined: Zod's own text. */
+function typeMessage({ code, input, expected }: z.core.$ZodRawIssue): string | undefined {
+  if (code !== 'invalid_type') return undefined;
+  if (Buffer.isBuffer(input)) return `must be a ${expected}, not a file`;
+  return Number.isNaN(input) ? 'must be one number' : undefined;
+}
 
 /**
  * Drops fields of the schema that are there but mean "not given": null in JSON, and an empty text in a query. Forms have
@@ -54,7 +61,7 @@ export function validationProblem(errors: FastifySchemaValidationError[]): Probl
       detail: message,
     }));
   const detail = fields
-    .map((field) => `${field.pointer.replace(/^#\/?/, '') || 'body'}: ${field.detail}`)
+    .map((field) => `${decodeURIComponent(field.pointer).replace(/^#\/?/, '') || 'body'}: ${field.detail}`)
     .join('; ');
   const rest = more > 0 ? `; and ${more} more` : '';
   return new Problem('invalid-request', `${detail}${rest}`, { errors: fields });

@@ -146,7 +146,7 @@ function fromText(text: string, field: z.ZodType | undefined): unknown {
 }
 
 function toNumber(text: string): unknown {
-  return NUMBER.test(text) ? Number(text) : text; // anything else is left for validation to refuse
+  return NUMBER.test(text.trim()) ? Number(text) : text; // anything else is left for validation to refuse
 }
 
 /** The JSON Schema type of each field; made once, since it does not change. */

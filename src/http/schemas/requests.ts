@@ -64,7 +64,7 @@ function jobBody<Picture extends z.ZodType<Buffer>>(picture: Picture) {
       image: picture.optional(),
       mask: picture.optional().describe(MASK),
       webhook: z
-        .url({ protocol: /^https?$/ })
+        .url({ protocol: /^https?$/, error: 'must be a URL that starts with http:// or https://' })
         .max(2000)
         .refine(hasNoLogin, 'must not contain a user name or a password')
         .optional()
