@@ -86,6 +86,7 @@ export class ModelVersion implements ServedModel {
   /** The closed pool after unload(): it still knows how long a row takes. */
   #unloaded: FallbackEngine | undefined;
   #opening: Promise<{ scheduler: Scheduler; engine: EngineInfo }> | undefined;
+  #closed = false;
 
   constructor(folder: string, card: ModelCard, { engine, queue, hooks = {} }: ModelOptions) {
     this.folder = path.resolve(folder);
@@ -137,6 +138,8 @@ export class ModelVersion implements ServedModel {
   }
 
   open(): Promise<{ scheduler: Scheduler; engine: EngineInfo }> {
+    // A request that found this version before a reload may come only now: its workers have ended.
+    if (this.#closed) return Promise.reject(new EngineError(`${this.ref} is no longer served`));
     this.lastUsedMs = performance.now();
     this.#opening ??= this.#load().catch((error) => {
       this.state = 'failed';
@@ -148,7 +151,9 @@ export class ModelVersion implements ServedModel {
     return this.#opening;
   }
 
+  /** open() rejects from now on. */
   async close(): Promise<void> {
+    this.#closed = true;
     await this.#opening?.catch(() => {});
     await this.pool?.close();
   }

@@ -218,14 +218,15 @@ export class FolderRegistry implements ModelRegistry {
 
   /** Loads the default model that is wanted and puts it in effect. Rejects with ModelFolderError when it cannot. */
   async #reconcile(): Promise<void> {
-    for (;;) {
-      const shares = await this.#resolveDefault();
+    for (let shares = await this.#resolveDefault(); ; ) {
       const failed = shares.find(({ model }) => model.failedRecently)?.model;
       if (failed) throw new ModelFolderError(`${failed.ref} cannot be loaded: ${failed.reason}`);
       let opened = true;
       // One after the other: a GPU's batch size is measured while a model loads.
       for (const { model } of shares) opened = (await this.#tryOpen(model)) && opened;
-      if (opened) return this.#serve(shares);
+      const wanted = await this.#resolveDefault(); // a reload may have run during the start
+      if (opened && areSame(shares, wanted)) return this.#serve(shares);
+      shares = wanted;
     }
   }
 
@@ -297,6 +298,9 @@ export class FolderRegistry implements ModelRegistry {
 
 /** The reference of the version in a folder <id>/<version>. */
 const refOfFolder = (folder: string) => folder.split(path.sep).slice(-2).join('@');
+
+const areSame = (a: readonly Share[], b: readonly Share[]) =>
+  a.length === b.length && a.every(({ model, weight }, i) => model === b[i].model && weight === b[i].weight);
 
 function byIdThenNewest({ card: a }: ServedModel, { card: b }: ServedModel): number {
   return a.id.localeCompare(b.id, 'en', { numeric: true }) || Number(b.version) - Number(a.version);

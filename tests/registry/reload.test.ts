@@ -57,6 +57,21 @@ async function start(...more: Parameters<typeof open>) {
   await registry.start();
 }
 
+/** Starts, and reloads once the default version has been loaded and before it serves. */
+async function startWithReload(change: () => Promise<unknown>) {
+  await open();
+  const [before] = registry.list();
+  const load = before.open.bind(before);
+  vi.spyOn(before, 'open').mockImplementationOnce(async () => {
+    const opened = await load();
+    await change();
+    await registry.reload();
+    return opened;
+  });
+  await registry.start();
+  return before;
+}
+
 /** Copies other files of a version. */
 const retrained = (version: string) =>
   models.add(version, (card) => {
@@ -89,6 +104,22 @@ const isAlive = (pid: number) => {
     return false;
   }
 };
+
+test('a version that a reload puts in service during the start stays in service', async () => {
+  await startWithReload(() => models.add('2'));
+  expect(registry.get().ref).toBe(`${id}@2`);
+  expect(registry.ready).toBe(true);
+});
+
+test('so does one of the same number whose files have changed, and the one it replaced is not opened again', async () => {
+  const before = await startWithReload(() => retrained('1'));
+  const now = registry.get();
+  expect(now.card.description).toBe('trained for longer');
+  expect(now).not.toBe(before);
+  await vi.waitFor(() => expect(before.workers?.alive ?? 0).toBe(0));
+  await expect(before.open()).rejects.toThrow(`${id}@1 is no longer served`);
+  expect(registry.ready).toBe(true);
+});
 
 test('a new version takes over once it is loaded; the old one finishes its requests, and ends when it is removed', async () => {
   await start();
