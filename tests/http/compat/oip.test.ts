@@ -8,9 +8,12 @@ import type { FastifyRequest } from 'fastify';
 import sharp from 'sharp';
 import { afterEach, describe, expect, test, vi } from 'vitest';
 import { hashKey, newKey } from '../../../src/config/api-keys.ts';
+import { EngineError } from '../../../src/engine/engine.ts';
 import { readBody } from '../../../src/http/compat/oip/body.ts';
 import { Problem } from '../../../src/http/problem.ts';
 import type { Upload } from '../../../src/http/uploads.ts';
+import { UnknownModelError } from '../../../src/registry/registry.ts';
+import type { ServedModel } from '../../../src/registry/served-model.ts';
 import { maskOf, pngOf } from '../../helpers/app.ts';
 import { metric } from '../../helpers/metric.ts';
 import { startFakeApp } from '../fake-app.ts';
@@ -449,6 +452,22 @@ describe('the bare network', () => {
       '33 images; at most 32',
     );
     await expectError(await send([image(), mask()]), 400, 'image: there is no such input; send x, t');
+  });
+
+  test('a version that is replaced while the request is read is not used', async () => {
+    const service = await start();
+    const { registry } = service;
+    const model = registry.get();
+    const replaced: ServedModel = { ...model, open: () => Promise.reject(new EngineError('closed')) };
+    vi.spyOn(registry, 'list').mockReturnValue([model]);
+    vi.spyOn(registry, 'get').mockReturnValueOnce(replaced).mockReturnValueOnce(replaced);
+    expect((await post(service, message(row()), 'fake-network')).status).toBe(200);
+    vi.spyOn(registry, 'list').mockReturnValue([]);
+    vi.spyOn(registry, 'get').mockReturnValueOnce(replaced).mockReturnValueOnce(replaced);
+    vi.mocked(registry.get).mockImplementation(() => {
+      throw new UnknownModelError('it was removed');
+    });
+    await expectError(await post(service, message(row()), 'fake-network'), 404, 'it was removed');
   });
 
   test('an engine that fails gives 500, without details', async () => {

@@ -21,7 +21,7 @@ import { fieldProblem, Problem } from '../../problem.ts';
 import { validated } from '../../validation.ts';
 import { nameIgnored } from '../ignored.ts';
 import { assertWritable, type Message, type Wanted } from './message.ts';
-import { type FoundModel, findModel, type ModelPath } from './models.ts';
+import { findModel, type ModelPath } from './models.ts';
 import { type FillParameters, fillParameters } from './schemas.ts';
 import type { FillRequest } from './tasks.ts';
 import { type Datatype, invalid, valuesIn } from './tensors.ts';
@@ -109,15 +109,19 @@ async function performAll(
 
 /** The bare network: the prediction for each row of x_t and t. The rows share batches with all other requests. */
 export async function predict(
-  { config, registry }: Dependencies,
+  dependencies: Dependencies,
   reply: FastifyReply,
-  { name, model, signature }: FoundModel,
+  path: ModelPath,
   message: Message,
 ): Promise<Message> {
+  const { config, registry } = dependencies;
+  const { name, model, signature } = findModel(registry, path);
   const { card, ref } = model;
   const sent = await reading(message, () =>
     readRows(message, signature, mostAtOnce(config), card.schedule.T),
   );
+  // If a reload has removed or replaced the version meanwhile, its workers may have ended.
+  if (!registry.list().includes(model)) return predict(dependencies, reply, path, message);
   const { id, parameters, wanted, rows } = sent;
   const shape = [rows, card.out_channels, card.resolution, card.resolution];
   assertWritable(wanted, { prediction: shape });

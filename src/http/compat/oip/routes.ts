@@ -165,10 +165,8 @@ export default async function openInferenceProtocol(app: FastifyInstance, depend
   }
 
   async function infer(path: ModelPath, message: Message, reply: FastifyReply): Promise<Message> {
-    const found = findModel(registry, path);
-    return found.isNetwork
-      ? predict(dependencies, reply, found, message)
-      : fill(dependencies, reply, path, message);
+    const work = findModel(registry, path).isNetwork ? predict : fill;
+    return work(dependencies, reply, path, message);
   }
 }
 
