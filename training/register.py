@@ -91,7 +91,11 @@ def versions(folder: Path) -> list[int]:
 
 
 def next_version(models: Path, model_id: str) -> str:
-    """The highest version number plus 1. Candidates count too, also refused ones, so no number is used twice."""
+    """The highest version number plus 1. Candidates count too, also refused ones, so no number is used twice.
+
+    models: the folder that contains the models, or that of the candidates in it.
+    """
+    models = models.parent if models.name == CANDIDATES else models
     taken = versions(models / model_id) + versions(models / CANDIDATES / model_id)
     return str(max(taken, default=0) + 1)
 

@@ -24,6 +24,9 @@ def test_a_version_number_is_never_used_twice(tmp_path):
     for folder in ("toy/2", "toy/10", ".candidates/toy/11", "toy/.12.part"):
         (tmp_path / folder).mkdir(parents=True)
     assert next_version(tmp_path, "toy") == "12"
+    assert next_version(tmp_path / ".candidates", "toy") == "12"
+    (tmp_path / "toy/13").mkdir()
+    assert next_version(tmp_path / ".candidates", "toy") == "14"
 
 
 @pytest.mark.parametrize(
