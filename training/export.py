@@ -23,10 +23,9 @@ import photos
 import terms
 from data import digest, load_faces
 from drift import statistics
-from export_refiner import Refiner, add_refiner, card_with_refiner, saved_refiner, with_refiner, with_section
+from export_refiner import Refiner, add_refiner, card_with_refiner, saved_base, saved_refiner, with_refiner, with_section
 from onnx_files import listed, write_network
 from register import new_version, next_version, read_card
-from resuming import saved
 from stages import BaseStage
 from train import stage_of
 from training_log import summary, took
@@ -60,10 +59,8 @@ def export(
     the timesteps of `sampling` are undefined, if an exported network differs from the trained one by more than onnx_files.TOLERANCE, or
     if the files are larger than MAX_BYTES.
     """
-    state = saved(checkpoint)
+    state = saved_base(checkpoint)
     config = state["config"]
-    if config.get("stage") == "refiner":
-        raise ValueError(f"{checkpoint} is a refiner: use --refiner for it, with --checkpoint or --base for the base model")
     stage = stage_of(config)
     sampling, model = {**stage.sampling, **(sampling or {})}, stage.network()
     diffusion.timesteps(stage.schedule, stage.defaults["steps"], sampling["spacing"], sampling["final_timestep"])  # raises ValueError
@@ -244,7 +241,7 @@ def main():
 
 
 def export_base(args: argparse.Namespace) -> Path:
-    state = saved(args.checkpoint)
+    state = saved_base(args.checkpoint)
     config = state["config"]
     data, faces = trained_on(args.checkpoint, state, args.data, config["model"]["resolution"])
     version = args.version or next_version(args.out, config["id"])

@@ -52,6 +52,14 @@ def saved_refiner(checkpoint: Path) -> dict:
     return state
 
 
+def saved_base(checkpoint: Path) -> dict:
+    """The checkpoint of a base model. Raises ValueError if it is that of a refiner, and as resuming.saved does."""
+    state = saved(checkpoint)
+    if state["config"].get("stage") == "refiner":
+        raise ValueError(f"{checkpoint} is a refiner: use --refiner for it, with --checkpoint or --base for the base model")
+    return state
+
+
 def add_refiner(part: Path, card: dict, refiner: Refiner):
     """Write the files of the refiner to the folder `part`, and its section and files to `card`.
 

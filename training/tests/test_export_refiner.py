@@ -192,6 +192,8 @@ def test_the_command_makes_a_version_from_another_one_and_a_checkpoint(tmp_path,
     refused = run("--base", models / "1", "--refiner", tmp_path / "refiner.pt", "--data", pictures, "--photos", wallpapers)
     assert refused.returncode == 1 and "does not list the licence of photograph" in refused.stderr
     assert "unless --refiner" in run("--base", models / "1").stderr
+    torch.save({**state, "pictures": "those of another size"}, tmp_path / "refiner.pt")
+    assert "refiner.pt is a refiner: use --refiner for it" in run("--checkpoint", tmp_path / "refiner.pt", "--data", pictures).stderr
 
 
 def test_sources_are_counted_by_licence_over_the_training_photographs(tmp_path):
