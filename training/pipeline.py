@@ -135,7 +135,8 @@ def main():
     if args.promote:
         step(*promote, env={**os.environ, "MODEL_DIR": str(models)})
     else:
-        print(f"\nTo put it into service: {shlex.join(promote)}")
+        elsewhere = "" if models == MODELS.resolve() else f"MODEL_DIR={shlex.quote(str(models))} "
+        print(f"\nTo put it into service: {elsewhere}{shlex.join(promote)}")
 
 
 if __name__ == "__main__":

@@ -96,7 +96,7 @@ def test_a_version_that_the_gate_would_refuse_for_its_refiner_is_not_trained(mon
         pipeline.main()
 
 
-def test_a_refiner_may_have_other_pictures_than_the_base(tmp_path, pictures, monkeypatch):  # noqa: F811
+def test_a_refiner_may_have_other_pictures_than_the_base(tmp_path, pictures, monkeypatch, capsys):  # noqa: F811
     config = load_config(HERE / "configs" / "refiner-64.toml")
     config |= {"data": str(pictures), "mix": {**config["mix"], "faces_side": 32, "photos": 0.0}}
     seen = data.digest(data.load_faces(pictures, 32, "train"))
@@ -113,6 +113,7 @@ def test_a_refiner_may_have_other_pictures_than_the_base(tmp_path, pictures, mon
     pipeline.main()
     [exported] = [step for step in steps if "export.py" in step]
     assert "--data" not in exported
+    assert f"into service: MODEL_DIR={tmp_path / 'models'} npm run --silent promote -- toy@1" in capsys.readouterr().out
     monkeypatch.setattr(sys, "argv", [*command, "--data", str(others)])
     with pytest.raises(SystemExit, match=r"other pictures than those in .*others: give .* or a version as --base or --refiner"):
         pipeline.main()
