@@ -4,11 +4,20 @@ import argparse
 from collections.abc import Callable, Iterable
 
 
-def positive(text: str) -> int:
-    """A whole number of at least 1."""
-    if not (text.isdecimal() and int(text) >= 1):
-        raise argparse.ArgumentTypeError(f"{text}: must be a whole number of at least 1")
-    return int(text)
+def at_least(least: int) -> Callable[[str], int]:
+    """A type for argparse: a whole number of at least `least`, which is 0 or more."""
+
+    def parse(text: str) -> int:
+        if not (text.isdecimal() and int(text) >= least):
+            raise argparse.ArgumentTypeError(f"{text}: must be a whole number of at least {least}")
+        return int(text)
+
+    return parse
+
+
+positive = at_least(1)
+several = at_least(2)
+"""The number of pictures of which a Frechet distance is computed."""
 
 
 def names(allowed: Iterable[str]) -> Callable[[str], list[str]]:

@@ -40,6 +40,12 @@ def predictor(network, card: dict, schedule: diffusion.Schedule, variance: str, 
     return predict
 
 
+def estimate(bits: torch.Tensor) -> dict:
+    """{"bits", "error"}: the mean of the faces' bits [N] and its standard error, None for one face."""
+    error = round(float(bits.std() / len(bits) ** 0.5), 3) if len(bits) > 1 else None
+    return {"bits": round(float(bits.mean()), 3), "error": error}
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path, help="models/<id>/<version>")
@@ -62,7 +68,7 @@ def main():
             predict = predictor(network, card, schedule, variance, bar)
             nats = torch.cat([bound.negative_bound(predict, schedule, part, args.draws, generator) for part in x0.split(32)])
             of_faces = nats.double().mean((1, 2, 3)) / math.log(2)
-            result[variance] = {"bits": round(float(of_faces.mean()), 3), "error": round(float(of_faces.std() / len(x0) ** 0.5), 3)}
+            result[variance] = estimate(of_faces)
     print(json.dumps({"model": f"{card['id']}@{card['version']}", "faces": len(x0), "draws": args.draws, **result}))
 
 

@@ -58,19 +58,25 @@ def load_faces(root: str | Path, resolution: int, split: str) -> np.ndarray:
     return np.load(cache, mmap_mode="r")
 
 
-def loaded(root: str | Path, resolution: int, split: str) -> np.ndarray:
-    """load_faces for programs: exits with a sentence in place of an OSError or a ValueError."""
+def loaded(root: str | Path, resolution: int, split: str, least: int = 1) -> np.ndarray:
+    """load_faces for programs: exits with a sentence in place of an OSError or a ValueError, and for fewer than `least` pictures."""
     try:
-        return load_faces(root, resolution, split)
+        pictures = load_faces(root, resolution, split)
     except (OSError, ValueError) as error:
         raise SystemExit(str(error)) from error
+    if len(pictures) < least:
+        raise SystemExit(f"at least {least} {split} pictures of {resolution} px are needed; {root} has {len(pictures)}: add pictures")
+    return pictures
 
 
-def check(root: str | Path, resolution: int) -> dict:
-    """The number of pictures in each split, and their mean and standard deviation per channel in -1..1. Exits as `loaded` does."""
+def check(root: str | Path, resolution: int, least_test: int = 1) -> dict:
+    """The number of pictures in each split, and their mean and standard deviation per channel in -1..1. Exits as `loaded` does.
+
+    least_test: the number of test pictures that are needed.
+    """
     out, values = {}, np.arange(256) / 127.5 - 1
     for split in SPLITS:
-        pictures = loaded(root, resolution, split)
+        pictures = loaded(root, resolution, split, least_test if split == "test" else 1)
         # Of histograms, which are exact and small: sums of so many float32 values lose most of their digits.
         shares = np.stack([np.bincount(pictures[..., c].ravel(), minlength=256) for c in range(3)]) / (pictures.size / 3)
         mean = shares @ values
@@ -226,5 +232,6 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(description="Check a data set: print the number of pictures, and their mean and standard deviation.")
     parser.add_argument("--data", default=Path(__file__).parent / "data" / "celeba", help="folder of pictures, with or without manifest.csv")
     parser.add_argument("--resolution", type=int, default=64, help="of the model, in pixels")
+    parser.add_argument("--least-test", type=int, default=1, help="exit if there are fewer test pictures (evaluate.py needs 2)", metavar="N")
     args = parser.parse_args()
-    print(json.dumps(check(args.data, args.resolution), indent=2))
+    print(json.dumps(check(args.data, args.resolution, args.least_test), indent=2))

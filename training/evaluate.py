@@ -28,7 +28,7 @@ from tqdm import tqdm
 
 import diffusion
 import masks
-from arguments import names, positive
+from arguments import names, positive, several
 from data import digest, loaded
 from files import kept, write_json, write_text
 from gate import SHARPNESS, is_sharp
@@ -191,7 +191,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path, help="models/<id>/<version>")
     parser.add_argument("--data", type=Path, default=HERE / "data" / "celeba", help="the data set")
-    parser.add_argument("--faces", type=positive, help="use only the first N test faces (default: all)", metavar="N")
+    parser.add_argument("--faces", type=several, help="use only the first N test faces (default: all)", metavar="N")
     parser.add_argument("--families", type=names(masks.FAMILIES), default="thin,wide,box,half", help="mask families, separated by commas")
     parser.add_argument("--candidates", type=positive, default=8, help="samples to average; 1: no mean")
     parser.add_argument("--candidate-steps", type=positive, help="sampler steps for each of these (default: 4, or --steps if fewer)")
@@ -216,7 +216,7 @@ def main():
     spacing = args.spacing or sampling["spacing"]
     final = sampling["final_timestep"] if args.final_timestep is None else args.final_timestep
     sampler = Sampler(args.folder, name, steps, eta, spacing, final, args.device, args.batch, args.threads)
-    faces = loaded(args.data, sampler.card["resolution"], "test")[: args.faces]
+    faces = loaded(args.data, sampler.card["resolution"], "test", 2)[: args.faces]
     how = {"faces": len(faces), "sampler": name, "steps": steps, "eta": eta, "spacing": spacing, "final_timestep": final}
     how |= {"candidates": args.candidates, "candidate_steps": args.candidate_steps or min(steps, 4), **computed_by(args.device)}
 

@@ -21,7 +21,7 @@ from pathlib import Path
 
 import torch
 
-from arguments import positive
+from arguments import positive, several
 from config import load_config
 from export import refiner_of
 from gate import current
@@ -87,7 +87,7 @@ def main():
     parser.add_argument("--run", type=Path, help="folder for checkpoints and logs (default: runs/<id>)")
     parser.add_argument("--refiner", type=Path, help="the refiner of the new version: a checkpoint, or the folder of a version that has one")
     parser.add_argument("--models", type=Path, default=MODELS, help="folder that contains the models")
-    parser.add_argument("--faces", type=positive, help="number of test faces for the evaluation (default: as for the version in service, or all)")
+    parser.add_argument("--faces", type=several, help="number of test faces for the evaluation (default: as for the version in service, or all)")
     parser.add_argument("--candidates", type=positive, help="samples that the evaluation averages (default: as for that version, or 8)")
     parser.add_argument("--candidate-steps", type=positive, help="sampler steps for each of these (default: as for that version, or 4)")
     parser.add_argument("--promote", action="store_true", help="put the new version into service")
@@ -116,7 +116,7 @@ def main():
 
     python = sys.executable
     try:
-        step(python, "data.py", "--data", data, "--resolution", resolution)
+        step(python, "data.py", "--data", data, "--resolution", resolution, "--least-test", 2)
         step(python, "train.py", args.config.resolve(), "--data", data, "--run", run, *photos, *training)
         pictures = ["--data", data] if args.data else []  # or each checkpoint names its own: a refiner may have other pictures
         of = ["--checkpoint", run / "last.pt", *pictures, *photos, *terms, *refiner]

@@ -30,7 +30,7 @@ from tqdm import tqdm
 
 import diffusion
 import masks
-from arguments import positive
+from arguments import positive, several
 from batches import scaled
 from data import loaded
 from export_refiner import with_section
@@ -195,7 +195,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path, help="models/<id>/<version>")
     parser.add_argument("--data", type=Path, default=HERE / "data" / "celeba", help="the data set")
-    parser.add_argument("--faces", type=positive, help="measure on the first N test faces (default: all)", metavar="N")
+    parser.add_argument("--faces", type=several, help="measure on the first N test faces (default: all)", metavar="N")
     parser.add_argument("--threads", type=positive, default=2, help="CPU threads")
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
@@ -220,7 +220,7 @@ def main():
         store_as_fp16(stored.graph)
         ir.save(stored, halved)
         print(f"{len(layers)} of {len(convolutions)} convolutions in int8, from timestep {first} on", flush=True)
-        faces = loaded(args.data, card["resolution"], "test")[: args.faces]
+        faces = loaded(args.data, card["resolution"], "test", 2)[: args.faces]
         box = box_quality(args.folder, halved, faces, first, args.threads)
         section = {
             "from_timestep": first,

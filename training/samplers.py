@@ -21,7 +21,7 @@ from tqdm import tqdm
 
 import diffusion
 import masks
-from arguments import names, positive
+from arguments import names, positive, several
 from data import digest, loaded
 from evaluate import HERE
 from files import kept, write_json
@@ -116,7 +116,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path, help="models/<id>/<version>")
     parser.add_argument("--data", type=Path, default=HERE / "data" / "celeba", help="the data set")
-    parser.add_argument("--faces", type=positive, default=200, help="validation faces to fill (default: 200)")
+    parser.add_argument("--faces", type=several, default=200, help="validation faces to fill (default: 200)")
     parser.add_argument("--candidates", type=positive, default=8, help="samples of each face that are averaged; 1: no mean (default: 8)")
     parser.add_argument("--steps", default="4,8,12,25,50,250", help="default: 4,8,12,25,50,250")
     parser.add_argument("--samplers", type=names(NAMES), default=",".join(NAMES), help="default: all")
@@ -134,7 +134,7 @@ def main():
     card = trained_card(args.folder)
     defaults, sampling = card["defaults"], diffusion.sampling_of(card)
     final = sampling["final_timestep"] if args.final_timestep is None else args.final_timestep
-    faces = loaded(args.data, card["resolution"], "validation")[: args.faces]
+    faces = loaded(args.data, card["resolution"], "validation", 2)[: args.faces]
     reference = descriptors(faces)
     args.out.mkdir(parents=True, exist_ok=True)
     keep = args.out / "samplers.json"

@@ -214,6 +214,14 @@ HELD_OUT = sorted(data.held_out({str(identity) for identity in range(1000)}, dat
 HELD_OUT = [HELD_OUT[0], HELD_OUT[0], HELD_OUT[1]]
 
 
+def test_a_folder_with_too_few_test_pictures_is_refused(tmp_path):
+    for value in (0, 80, 160):
+        picture(value).save(tmp_path / f"{value}.png")
+    assert data.check(tmp_path, 32)["test"]["pictures"] == 1
+    with pytest.raises(SystemExit, match=f"at least 2 test pictures of 32 px are needed; {tmp_path} has 1: add pictures"):
+        data.check(tmp_path, 32, least_test=2)
+
+
 def test_validation_consists_of_whole_training_identities(tmp_path):
     write_manifest(tmp_path, [(f"{i}.png", "one.tar", identity, "train") for i, identity in enumerate(HELD_OUT + TRAINED)])
     train, validation = (data.load_faces(tmp_path, 16, s)[:, 0, 0, 0].tolist() for s in ("train", "validation"))

@@ -6,11 +6,13 @@ import sys
 import cv2
 import numpy as np
 import pytest
+import torch
 
 import bits
 import drift
 import evaluate
 import inference
+import pipeline
 import quantise
 import refining
 import samplers
@@ -185,12 +187,25 @@ def test_ways_to_sample_a_refiner_need_one(tmp_path, monkeypatch):
         refining.main()
 
 
-@pytest.mark.parametrize("option", ["--faces=0", "--faces=-5", "--steps=0", "--candidate-steps=0", "--candidates=1.5", "--batch=x"])
+@pytest.mark.parametrize("option", ["--steps=0", "--steps=-5", "--candidate-steps=0", "--candidates=1.5", "--batch=x"])
 def test_numbers_that_count_something_are_at_least_1(monkeypatch, capsys, option):
     monkeypatch.setattr(sys, "argv", ["evaluate.py", "folder", option])
     with pytest.raises(SystemExit):
         evaluate.main()
     assert "must be a whole number of at least 1" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("program", [evaluate, pipeline, quantise, refining, samplers])
+def test_a_frechet_distance_needs_two_faces(monkeypatch, capsys, program):
+    monkeypatch.setattr(sys, "argv", [program.__name__, "folder", "--faces=1"])
+    with pytest.raises(SystemExit):
+        program.main()
+    assert "--faces: 1: must be a whole number of at least 2" in capsys.readouterr().err
+
+
+def test_the_bits_of_one_face_have_no_standard_error():
+    assert bits.estimate(torch.tensor([3.0])) == {"bits": 3.0, "error": None}
+    assert bits.estimate(torch.tensor([3.0, 4.0])) == {"bits": 3.5, "error": 0.5}
 
 
 def test_pictures_are_taken_from_all_of_a_data_set():
