@@ -19,9 +19,9 @@ import diffusion
 from arguments import positive
 from batches import scaled
 from data import loaded
-from evaluate import HERE
 from inference import onnx_network
 from register import trained_card
+from terms import pictures_of
 
 
 def predictor(network, card: dict, schedule: diffusion.Schedule, variance: str, bar):
@@ -49,7 +49,7 @@ def estimate(bits: torch.Tensor) -> dict:
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path, help="models/<id>/<version>")
-    parser.add_argument("--data", type=Path, default=HERE / "data" / "celeba", help="the data set")
+    parser.add_argument("--data", type=Path, help="the data set (default: data/celeba, for a model of CelebA)")
     parser.add_argument("--faces", type=positive, default=128, help="test faces (default: 128)")
     parser.add_argument("--draws", type=positive, default=32, help="timesteps drawn for each face (default: 32)")
     parser.add_argument("--threads", type=positive, default=2, help="CPU threads")
@@ -57,7 +57,7 @@ def main():
     torch.set_num_threads(args.threads)
     card = trained_card(args.folder)
     schedule = diffusion.schedule_of(card)
-    faces = loaded(args.data, card["resolution"], "test")[: args.faces]
+    faces = loaded(pictures_of(card, args.data), card["resolution"], "test")[: args.faces]
     x0 = scaled(torch.from_numpy(faces))
     network = onnx_network(args.folder, args.threads)
     variances = ["fixed_small", "fixed_large"] + (["learned"] if card["out_channels"] == 6 else [])

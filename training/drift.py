@@ -25,6 +25,7 @@ import masks
 from data import loaded
 from files import write_json
 from register import opened_card
+from terms import pictures_of
 
 FEATURES = ["luma", "red_green", "green_blue", "luma_contrast", "red_green_contrast", "green_blue_contrast", "detail_x", "detail_y"]
 FLOOR = 1e-3  # added before each logarithm, so that a picture of one colour has finite features
@@ -75,10 +76,10 @@ def distance(found: np.ndarray, known: dict) -> np.ndarray:
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path, help="models/<id>/<version>")
-    parser.add_argument("--data", type=Path, default=Path(__file__).parent / "data" / "celeba", help="the pictures that the model was trained on")
+    parser.add_argument("--data", type=Path, help="the pictures that the model was trained on (default: data/celeba, for a model of CelebA)")
     args = parser.parse_args()
     card = opened_card(args.folder)
-    card["data"]["statistics"] = statistics(loaded(args.data, card["resolution"], "train"))
+    card["data"]["statistics"] = statistics(loaded(pictures_of(card, args.data), card["resolution"], "train"))
     write_json(args.folder / "model.json", card)
     print(json.dumps(card["data"]["statistics"], indent=2))
 

@@ -35,7 +35,7 @@ from gate import SHARPNESS, is_sharp
 from inference import Sampler, computed_by
 from register import trained_card
 from scores import descriptors, frechet, frechet_extrapolated, score, sharpness
-from terms import is_celeba
+from terms import is_celeba, pictures_of
 
 HERE = Path(__file__).parent
 TELEA_RADIUS = 3
@@ -190,7 +190,7 @@ def write_card(folder: Path, metrics: dict, how: dict):
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path, help="models/<id>/<version>")
-    parser.add_argument("--data", type=Path, default=HERE / "data" / "celeba", help="the data set")
+    parser.add_argument("--data", type=Path, help="the data set (default: data/celeba, for a model of CelebA)")
     parser.add_argument("--faces", type=several, help="use only the first N test faces (default: all)", metavar="N")
     parser.add_argument("--families", type=names(masks.FAMILIES), default="thin,wide,box,half", help="mask families, separated by commas")
     parser.add_argument("--candidates", type=positive, default=8, help="samples to average; 1: no mean")
@@ -210,13 +210,14 @@ def main():
     torch.set_num_threads(args.threads)
 
     card = trained_card(args.folder)
+    data = pictures_of(card, args.data)
     defaults, sampling = card["defaults"], diffusion.sampling_of(card)
     name, steps = args.sampler or defaults["sampler"], args.steps or defaults["steps"]
     eta = defaults["eta"] if args.eta is None else args.eta
     spacing = args.spacing or sampling["spacing"]
     final = sampling["final_timestep"] if args.final_timestep is None else args.final_timestep
     sampler = Sampler(args.folder, name, steps, eta, spacing, final, args.device, args.batch, args.threads)
-    faces = loaded(args.data, sampler.card["resolution"], "test", 2)[: args.faces]
+    faces = loaded(data, card["resolution"], "test", 2)[: args.faces]
     how = {"faces": len(faces), "sampler": name, "steps": steps, "eta": eta, "spacing": spacing, "final_timestep": final}
     how |= {"candidates": args.candidates, "candidate_steps": args.candidate_steps or min(steps, 4), **computed_by(args.device)}
 

@@ -39,12 +39,12 @@ from inference import Sampler, onnx_network
 from onnx_files import listed, store_as_fp16
 from register import opened_card
 from scores import descriptors, frechet, hole_l1, sharpness
+from terms import pictures_of
 
 FILE = "unet.int8.onnx"
 LAYER_ERROR = 0.05  # largest relative error of the prediction, at t >= T / 4, when one convolution is quantised
 NETWORK_ERROR = 0.08  # the same when all are, at t >= from_timestep
 CALIBRATION, ROWS = 24, 4  # timesteps, and rows at each
-HERE = Path(__file__).parent
 
 Rows = list[dict[str, np.ndarray]]
 
@@ -194,7 +194,7 @@ def add_to_card(folder: Path, file: Path, section: dict):
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path, help="models/<id>/<version>")
-    parser.add_argument("--data", type=Path, default=HERE / "data" / "celeba", help="the data set")
+    parser.add_argument("--data", type=Path, help="the data set (default: data/celeba, for a model of CelebA)")
     parser.add_argument("--faces", type=several, help="measure on the first N test faces (default: all)", metavar="N")
     parser.add_argument("--threads", type=positive, default=2, help="CPU threads")
     args = parser.parse_args()
@@ -203,7 +203,8 @@ def main():
     card = opened_card(args.folder)
     if card["conditioning"] != "inpaint":
         raise SystemExit(f"{args.folder} is an unconditional model: only models that are trained to fill holes can be quantised")
-    pictures = loaded(args.data, card["resolution"], "validation")
+    data = pictures_of(card, args.data)
+    pictures = loaded(data, card["resolution"], "validation")
     calibration, held_out = noisy_rows(card, pictures, CALIBRATION, ROWS, 1), noisy_rows(card, pictures, CALIBRATION + 2, 2, 2)
     T = card["schedule"]["T"]
     with tempfile.TemporaryDirectory() as work:
@@ -220,7 +221,7 @@ def main():
         store_as_fp16(stored.graph)
         ir.save(stored, halved)
         print(f"{len(layers)} of {len(convolutions)} convolutions in int8, from timestep {first} on", flush=True)
-        faces = loaded(args.data, card["resolution"], "test", 2)[: args.faces]
+        faces = loaded(data, card["resolution"], "test", 2)[: args.faces]
         box = box_quality(args.folder, halved, faces, first, args.threads)
         section = {
             "from_timestep": first,

@@ -23,12 +23,12 @@ import diffusion
 from arguments import positive, several
 from batches import pixels, scaled
 from data import loaded
-from evaluate import HERE
 from inference import Sampler, sampled
 from refiner import Refiner, enlarge_coarse, load_refiner, refiner_input, sharpened, sharpening
 from register import trained_card
 from scores import descriptors, frechet, hole_l1, sharpness
 from sharp import face_box
+from terms import pictures_of
 
 BATCH = 8
 
@@ -65,7 +65,7 @@ def refine(
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path, help="models/<id>/<version>, with a refiner")
-    parser.add_argument("--data", type=Path, default=HERE / "data" / "celeba", help="the data set")
+    parser.add_argument("--data", type=Path, help="the data set (default: data/celeba, for a model of CelebA)")
     parser.add_argument("--faces", type=several, default=96, help="validation faces to fill (default: 96)")
     parser.add_argument("--first", default="999,900,800", help="first timesteps (default: 999,900,800)")
     parser.add_argument(
@@ -79,7 +79,7 @@ def main():
     if "refiner" not in card:
         raise SystemExit(f"{args.folder} has no refiner")
     half, defaults, sampling = card["resolution"], card["defaults"], diffusion.sampling_of(card)
-    pictures = np.asarray(loaded(args.data, 2 * half, "validation", 2)[: args.faces])
+    pictures = np.asarray(loaded(pictures_of(card, args.data), 2 * half, "validation", 2)[: args.faces])
     n = len(pictures)
     holes = np.stack([face_box(np.random.default_rng(i), 2 * half) for i in range(n)])
     small = np.stack([cv2.resize(picture, (half, half), interpolation=cv2.INTER_AREA) for picture in pictures])

@@ -28,6 +28,7 @@ from files import kept, write_json
 from inference import Sampler, computed_by
 from register import trained_card
 from scores import descriptors, frechet, hole_l1, sharpness
+from terms import pictures_of
 
 NAMES = ("ddpm", "ddim", "dpmpp_2m")
 FLOOR_SEED = 7
@@ -115,7 +116,7 @@ def plot(rows: list[dict], path: Path):
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path, help="models/<id>/<version>")
-    parser.add_argument("--data", type=Path, default=HERE / "data" / "celeba", help="the data set")
+    parser.add_argument("--data", type=Path, help="the data set (default: data/celeba, for a model of CelebA)")
     parser.add_argument("--faces", type=several, default=200, help="validation faces to fill (default: 200)")
     parser.add_argument("--candidates", type=positive, default=8, help="samples of each face that are averaged; 1: no mean (default: 8)")
     parser.add_argument("--steps", default="4,8,12,25,50,250", help="default: 4,8,12,25,50,250")
@@ -132,9 +133,10 @@ def main():
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
     card = trained_card(args.folder)
+    data = pictures_of(card, args.data)
     defaults, sampling = card["defaults"], diffusion.sampling_of(card)
     final = sampling["final_timestep"] if args.final_timestep is None else args.final_timestep
-    faces = loaded(args.data, card["resolution"], "validation", 2)[: args.faces]
+    faces = loaded(data, card["resolution"], "validation", 2)[: args.faces]
     reference = descriptors(faces)
     args.out.mkdir(parents=True, exist_ok=True)
     keep = args.out / "samplers.json"
@@ -152,7 +154,7 @@ def main():
                 sampler = Sampler(args.folder, name, steps, 0.0, spacing, final, args.device, args.batch, args.threads)
                 rows.append({"sampler": name, "spacing": spacing, "steps": steps, **measured(sampler, faces, reference, args.candidates)})
                 write_json(keep, {"how": how, "rows": rows, "whole": whole})
-    training, test = (loaded(args.data, card["resolution"], split) if args.whole else () for split in ("train", "test"))
+    training, test = (loaded(data, card["resolution"], split) if args.whole else () for split in ("train", "test"))
     drawn = min(args.whole, len(training), len(test))  # Frechet distances depend on the number of faces, so all sets have as many
     if drawn and (whole is None or whole["faces"] != drawn):
         draws = np.random.default_rng(FLOOR_SEED)

@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+from register import ref
+
 CELEBA = {
     "name": "CelebA, aligned faces (Liu et al., ICCV 2015)",
     "terms": "Non-commercial research only; the pictures may not be passed on.",
@@ -28,6 +30,13 @@ def dataset(folder: Path, terms: str | None = None) -> dict:
 def is_celeba(data: dict) -> bool:
     """Whether the section `data` of a card is about CelebA."""
     return data["name"] == CELEBA["name"]
+
+
+def pictures_of(card: dict, given: Path | None) -> Path:
+    """The data set to measure a model with: that of --data (`given`), or else data/celeba. Exits if the model was trained on other pictures."""
+    if given is None and not is_celeba(card["data"]):
+        raise SystemExit(f"{ref(card)} was trained on {card['data']['name']}: give their folder as --data")
+    return given or Path(__file__).parent / "data" / "celeba"
 
 
 def licence(data: dict, init: str | None) -> str:

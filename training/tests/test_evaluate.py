@@ -215,6 +215,17 @@ def test_pictures_are_taken_from_all_of_a_data_set():
 
 
 @pytest.mark.parametrize("program", [bits, drift, evaluate, quantise, refining, samplers])
+def test_a_model_of_other_pictures_is_not_measured_with_those_of_celeba(tmp_path, monkeypatch, program):
+    version(tmp_path, "unet.onnx", "weights.safetensors")
+    more = {"data": {"name": "flowers"}, "resolution": 16, "schedule": {"type": "cosine", "T": 1000}, "conditioning": "inpaint", "refiner": {}}
+    defaults = {"sampler": "ddim", "steps": 2, "eta": 0}
+    (tmp_path / "model.json").write_text(json.dumps({**json.loads((tmp_path / "model.json").read_text()), **more, "defaults": defaults}))
+    monkeypatch.setattr(sys, "argv", [program.__name__, str(tmp_path)])
+    with pytest.raises(SystemExit, match="toy@1 was trained on flowers: give their folder as --data"):
+        program.main()
+
+
+@pytest.mark.parametrize("program", [bits, drift, evaluate, quantise, refining, samplers])
 def test_a_folder_without_a_version_is_refused_with_a_sentence(tmp_path, monkeypatch, program):
     monkeypatch.setattr(sys, "argv", [program.__name__, str(tmp_path)])
     with pytest.raises(SystemExit, match="is not an exported model: .* Create one with export.py"):

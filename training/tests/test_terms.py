@@ -34,3 +34,11 @@ def test_the_terms_name_every_source_and_the_version_that_training_began_with():
 
 def test_terms_that_are_given_hold_whatever_the_folder_is_called(tmp_path):
     assert terms.dataset(tmp_path / "like-celeba", "CC0") == {"name": "like-celeba", "terms": "CC0."}
+
+
+def test_celeba_is_the_default_for_its_models_alone(tmp_path):
+    ours, other = ({"id": "toy", "version": "1", "data": {"name": name}} for name in (terms.CELEBA["name"], "flowers"))
+    assert terms.pictures_of(ours, None).parts[-2:] == ("data", "celeba")
+    assert terms.pictures_of(ours, tmp_path) == terms.pictures_of(other, tmp_path) == tmp_path
+    with pytest.raises(SystemExit, match="toy@1 was trained on flowers"):
+        terms.pictures_of(other, None)
