@@ -57,8 +57,9 @@ class Sampler:
         for i in range(0, len(faces), self.batch):
             x0 = scaled(torch.from_numpy(faces[i : i + self.batch]))
             mask = torch.from_numpy(holes[i : i + self.batch])[:, None].float()
-            rows, padding = len(x0), self.batch - len(x0)
-            if padding:  # keep the batch shape: another one would be recompiled
+            rows = len(x0)
+            padding = 0 if self.device == "cpu" else self.batch - rows  # a compiled network would be compiled again for another batch
+            if padding:
                 x0, mask = (torch.cat([a, a[:1].expand(padding, -1, -1, -1)]) for a in (x0, mask))
             generators = [torch.Generator().manual_seed(s) for s in (seeds[i : i + rows] + [0] * padding)]
             x = self._draw(x0.to(self.device), mask.to(self.device), generators, bar, rows)[:rows]

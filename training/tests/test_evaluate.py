@@ -237,6 +237,16 @@ def test_the_card_says_what_computed_the_metrics(device, expected):
     assert tuple(inference.computed_by(device).values()) == expected
 
 
+@pytest.mark.parametrize(("device", "expected"), [("cpu", [4, 1]), ("meta", [4, 4])])
+def test_only_a_compiled_network_is_given_full_batches(monkeypatch, device, expected):
+    sampler = inference.Sampler.__new__(inference.Sampler)
+    sampler.device, sampler.batch, given = device, 4, []
+    monkeypatch.setattr(sampler, "_draw", lambda x0, *_: given.append(len(x0)) or torch.zeros(x0.shape))
+    faces = np.zeros((5, 8, 8, 3), np.uint8)
+    assert len(sampler.fill(faces, np.ones((5, 8, 8), bool), list(range(5)), None)) == 5
+    assert given == expected
+
+
 def test_seams_need_photographs(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(sys, "argv", ["sharp.py", "seams", "--out", str(tmp_path)])
     with pytest.raises(SystemExit):
