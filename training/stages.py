@@ -33,6 +33,13 @@ def values(section: dict) -> dict:
     return {k: tuple(v) if isinstance(v, list) else v for k, v in section.items()}
 
 
+def load_photographs(folder: Path, side: int, split: str) -> np.ndarray:
+    """load_faces for the photographs of the mix. Raises FileNotFoundError with a sentence of its own if there is no folder."""
+    if not folder.is_dir():
+        raise FileNotFoundError(f"no photographs at {folder}: make it with photos.py, give --photos, or set [mix] photos = 0")
+    return load_faces(folder, side, split)
+
+
 class BaseStage:
     """The base model: rows are whole pictures at the resolution R, or windows of that size."""
 
@@ -67,7 +74,7 @@ class BaseStage:
         return Sources(
             faces,
             load_faces(data, mix["zoom_from"], split) if mix["zoom"] and split == "train" else None,
-            load_faces(photos, min(4 * resolution, CROPS_SIDE), split) if mix["photos"] else None,
+            load_photographs(photos, min(4 * resolution, CROPS_SIDE), split) if mix["photos"] else None,
         )
 
     def draw(self, sources: Sources, step: int) -> list[torch.Tensor]:
@@ -138,7 +145,9 @@ class RefinerStage:
     def load(self, data: Path, photos: Path, split: str) -> Sources:
         """The faces and photographs of `split` that [mix] requires, larger than the windows."""
         mix = self.config["mix"]
-        return Sources(load_faces(data, mix["faces_side"], split), photos=load_faces(photos, mix["photos_side"], split) if mix["photos"] else None)
+        return Sources(
+            load_faces(data, mix["faces_side"], split), photos=load_photographs(photos, mix["photos_side"], split) if mix["photos"] else None
+        )
 
     def draw(self, sources: Sources, step: int) -> list[torch.Tensor]:
         """The batch of this step on the CPU, for `loss`."""

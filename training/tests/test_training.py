@@ -267,6 +267,14 @@ def test_a_checkpoint_names_its_pictures_and_does_not_resume_with_others(tmp_pat
     assert "last.pt was trained on other pictures: choose another --run, or start" in refused(tmp_path, CONFIG.format(steps=2), *options)
 
 
+@pytest.mark.parametrize("config", ["celeba-64-mix", "refiner-64"])
+def test_missing_photographs_are_called_so(tmp_path, monkeypatch, config):
+    stage = train.stage_of(train.load_config(HERE / "configs" / f"{config}.toml"))
+    monkeypatch.setattr("stages.load_faces", lambda *_: range(1000))
+    with pytest.raises(FileNotFoundError, match=r"no photographs at .*nowhere: make it with photos.py, give --photos, or set \[mix\] photos = 0"):
+        stage.load(tmp_path, tmp_path / "nowhere", "train")
+
+
 def test_fewer_pictures_than_a_batch_are_refused_with_a_sentence(tmp_path, pictures):
     (tmp_path / "toy.toml").write_text(CONFIG.format(steps=1).replace("batch = 4", "batch = 81"))
     stage = train.stage_of(train.load_config(tmp_path / "toy.toml"))
