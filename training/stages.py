@@ -33,6 +33,14 @@ def values(section: dict) -> dict:
     return {k: tuple(v) if isinstance(v, list) else v for k, v in section.items()}
 
 
+def differences(stage, card: dict) -> str:
+    """The keys of [model] whose values in an exported version are others, such as "blocks = 1, not 2"."""
+    section = card.get("refiner", {}) if isinstance(stage, RefinerStage) else card
+    has = stage.architecture(**values(section.get("architecture", {}))).to_dict()
+    wanted = {key: value for key, value in values(stage.config["model"]).items() if key not in ("resolution", "dropout")}  # of no weight
+    return ", ".join(f"{key} = {has[key]}, not {value}" for key, value in wanted.items() if has[key] != value)
+
+
 def load_photographs(folder: Path, side: int, split: str) -> np.ndarray:
     """load_faces for the photographs of the mix. Raises FileNotFoundError with a sentence of its own if there is no folder."""
     if not folder.is_dir():

@@ -31,8 +31,9 @@ from config import load_config
 from data import digest
 from files import replacing
 from optim import fast_bf16, learning_rate, optimisers
+from register import read_card
 from sheet import plot
-from stages import STAGES
+from stages import STAGES, differences
 from workers import drawn
 
 HERE = Path(__file__).parent
@@ -134,7 +135,7 @@ class Training:
         try:
             self.model.load_state_dict(with_variances(weights, self.model.state_dict()))
         except (RuntimeError, KeyError) as error:
-            raise ValueError(f"the weights of {folder} do not fit [model]: {error}") from error
+            raise ValueError(f"the weights of {folder} do not fit [model]: {differences(self.stage, read_card(folder)) or error}") from error
         self.ema.shadow = {k: v.clone() for k, v in self.model.state_dict().items()}
         self.init = resuming.name_of(folder)
 

@@ -244,7 +244,8 @@ def test_what_cannot_be_trained_is_refused_with_a_sentence(tmp_path, pictures):
     assert refused(tmp_path, config, "--data", tmp_path / "nowhere").startswith("no data folder at ")
     assert "weights.safetensors" in refused(tmp_path, config, *given, "--init", tmp_path)
     wider = "../models/celeba-inpaint-64/5"
-    assert refused(tmp_path, config, *given, "--init", HERE / wider).startswith(f"the weights of {HERE / wider} do not fit [model]: ")
+    channels = "channels = (64, 128, 192), not (32,)"
+    assert refused(tmp_path, config, *given, "--init", HERE / wider) == f"the weights of {HERE / wider} do not fit [model]: {channels}"
     student = config.replace("[loss]\nsnr_cap = 5.0\nweight_floor = 0.4", f'[distil]\nteacher = "{wider}"\nsteps = 4\nsubsteps = 3\nfinal = 8')
     student = student.replace('id = "toy"', 'id = "toy"\nstage = "student"')
     assert refused(tmp_path, student, *given) == "[model] resolution must be that of celeba-inpaint-64@5: 64, not 16"
