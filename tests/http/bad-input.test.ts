@@ -107,7 +107,7 @@ describe('fields', () => {
     ['steps', '0'],
     ['steps', '2.5'],
     ['steps', '1e9'],
-    ['steps', ' 5'],
+    ['steps', '5 5'],
     ['steps', 'many'],
     ['seed', '-1'],
     ['seed', '4294967296'],
