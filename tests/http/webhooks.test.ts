@@ -64,5 +64,7 @@ test.each([
 test('what is no URL is refused as that', async () => {
   const { post } = await serviceFor(204);
   const { body } = await post('http://').expect(400);
-  expect(body.errors).toEqual([{ pointer: '#/webhook', detail: 'Invalid URL' }]);
+  expect(body.errors).toEqual([
+    { pointer: '#/webhook', detail: 'must be a URL that starts with http:// or https://' },
+  ]);
 });
