@@ -21,6 +21,7 @@ function expectedOf(x: Float32Array): number[] {
 for (const library of ['@tensorflow/tfjs-backend-wasm', '@tensorflow/tfjs-backend-cpu'])
   test.each([
     [3.3, 0],
+    [33.3, 0],
     [33.3, 0.02],
     [-100.7, 0.02],
     [0.1, 1],
@@ -37,5 +38,5 @@ for (const library of ['@tensorflow/tfjs-backend-wasm', '@tensorflow/tfjs-backen
     const x = Float32Array.from({ length }, (_, i) => mean + spread * Math.sin(1 + 7 * i));
     const found = await normalise(tf.tensor4d(x, [1, SIDE, SIDE, CHANNELS])).data();
     const worst = expectedOf(x).reduce((most, value, i) => Math.max(most, Math.abs(value - found[i])), 0);
-    expect(worst).toBeLessThan(0.02); // a mean of float32 values has an error of about 1e-7 of them
+    expect(worst).toBeLessThan(1e-4);
   });

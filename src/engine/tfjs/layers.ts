@@ -57,8 +57,9 @@ const EPSILON = 1e-5;
  * row's group of channels: [N, H, W, C] -> [N, H, W, C]. With a modulation it is adaptive (Dhariwal & Nichol 2021,
  * section 3): (1 + scale) y + shift.
  *
- * With c = x - mu, all of this is y = a c + b with one a and one b per row and channel. The variance is the mean of c^2: the
- * mean of x^2 less mu^2 would lose all its digits where sigma is small beside mu.
+ * Where mu is large beside sigma, E[x^2] - mu^2 has no correct digit in float32, and mu itself is too inexact for x - mu. So
+ * each group is shifted first, by its mean in one pixel (Chan et al. 1983), which differs from mu by at most sigma sqrt(HW).
+ * With c = x - shift, all of this is y = a c + b with one a and one b per row and channel.
  */
 export function groupNormalisation(p: Parameters, groups: number) {
   const grouped = [-1, groups, p.get('weight').size / groups];
@@ -67,15 +68,17 @@ export function groupNormalisation(p: Parameters, groups: number) {
     const [n, , , c] = x.shape;
     const moment = (values: Features) => tf.mean(tf.reshape(tf.mean(values, [1, 2]), grouped), 2, true); // [N, groups, 1]
     const ofChannels = (values: tf.Tensor) => tf.reshape(values, [n, 1, 1, c]);
-    const mean = tf.tile(moment(x), [1, 1, c / groups]); // [N, groups, C / groups]
-    const centred = tf.sub<Features>(x, ofChannels(mean));
-    let a = tf.mul(gamma, tf.rsqrt(tf.add(moment(tf.square(centred)), EPSILON)));
-    let b = tf.tile(tf.reshape(beta, [1, groups, c / groups]), [n, 1, 1]);
+    const shift = tf.tile(moment(tf.slice(x, 0, [n, 1, 1, c])), [1, 1, c / groups]); // [N, groups, C / groups]
+    const shifted = tf.sub<Features>(x, ofChannels(shift));
+    const mean = moment(shifted);
+    const variance = tf.sub(moment(tf.square(shifted)), tf.square(mean));
+    let a = tf.mul(gamma, tf.rsqrt(tf.add(variance, EPSILON)));
+    let b = tf.sub(beta, tf.mul(mean, a));
     if (modulation) {
       const scale = tf.add(tf.reshape(modulation.scale, grouped), 1);
       a = tf.mul(a, scale);
       b = tf.add(tf.mul(b, scale), tf.reshape(modulation.shift, grouped));
     }
-    return tf.add(tf.mul(centred, ofChannels(a)), ofChannels(b));
+    return tf.add(tf.mul(shifted, ofChannels(a)), ofChannels(b));
   };
 }
