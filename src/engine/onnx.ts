@@ -2,6 +2,7 @@ import path from 'node:path';
 import { InferenceSession, Tensor } from 'onnxruntime-node';
 import { cpuName } from '../machine.ts';
 import { type Batch, DeviceError, EngineError, NETWORK_NAMES, type NetworkName } from './engine.ts';
+import { assertComputed } from './finite.ts';
 import { gpuInUse } from './gpu.ts';
 import { isLarge } from './large.ts';
 import { byTimestep } from './mixed-precision.ts';
@@ -59,7 +60,7 @@ async function loadFileOnCpu(
 /**
  * One session for each network, exclusive or not. It is not used again after a failure: it would go on failing, or return
  * wrong numbers. The WebGPU provider only logs that memory ran out and then computes with buffers that were never
- * written, so a prediction that is zero everywhere counts as a failure.
+ * written, so a prediction that is zero or NaN everywhere counts as a failure.
  */
 async function loadOnGpu(spec: NetworkSpec, device: GpuDevice): Promise<Networks> {
   const loaded = await loadEach(spec, async (shape) => {
@@ -70,8 +71,7 @@ async function loadOnGpu(spec: NetworkSpec, device: GpuDevice): Promise<Networks
     checkContract(session, file, shape);
     return async (batch) => {
       const prediction = await run(session, batch, shape);
-      if (prediction.every((value) => value === 0))
-        throw new DeviceError('the prediction is zero everywhere');
+      assertComputed(prediction);
       return prediction;
     };
   });

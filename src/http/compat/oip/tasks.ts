@@ -15,6 +15,9 @@ import { fromFiles, toFiles } from './pictures.ts';
 import { FILL } from './signatures.ts';
 import { type Datatype, invalid, type Tensor } from './tensors.ts';
 
+/** The largest magnitude in x, far beyond any x_t: much larger values become NaN in a network, as on a GPU that has failed. */
+const MAX_VALUE = 1000;
+
 type Head = Pick<InferRequest, 'id' | 'parameters' | 'wanted'>;
 
 /** A request to fill holes: a file, and perhaps a mask, for each of N pictures. */
@@ -66,7 +69,9 @@ async function readRows(
   const t = Float32Array.from(find(request, 't').values as Iterable<number | bigint>, Number);
   const [rows] = find(request, 'x').shape;
   if (t.length !== rows) throw invalid('t', `there are ${t.length} timesteps for ${rows} rows of x`);
-  if (!x.every(Number.isFinite)) throw invalid('x', 'its values must be finite');
+  if (!x.every((value) => Math.abs(value) <= MAX_VALUE)) {
+    throw invalid('x', `its values must be from ${-MAX_VALUE} to ${MAX_VALUE}`);
+  }
   if (!t.every((each) => each >= 0 && each <= T - 1)) throw invalid('t', `timesteps are from 0 to ${T - 1}`);
   return { id, parameters, wanted, rows, x, t };
 }
