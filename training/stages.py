@@ -33,12 +33,16 @@ def values(section: dict) -> dict:
     return {k: tuple(v) if isinstance(v, list) else v for k, v in section.items()}
 
 
+def differing(has: dict, wanted: dict) -> str:
+    """The keys of [model], `wanted`, whose values in another architecture, `has`, are others, such as "blocks = 1, not 2"."""
+    return ", ".join(f"{key} = {has[key]}, not {value}" for key, value in values(wanted).items() if has[key] != value)
+
+
 def differences(stage, card: dict) -> str:
-    """The keys of [model] whose values in an exported version are others, such as "blocks = 1, not 2"."""
+    """`differing` for a version's card and the [model] of `stage`, of what the shapes of the weights depend on."""
     section = card.get("refiner", {}) if isinstance(stage, RefinerStage) else card
     has = stage.architecture(**values(section.get("architecture", {}))).to_dict()
-    wanted = {key: value for key, value in values(stage.config["model"]).items() if key not in ("resolution", "dropout")}  # of no weight
-    return ", ".join(f"{key} = {has[key]}, not {value}" for key, value in wanted.items() if has[key] != value)
+    return differing(has, {key: value for key, value in stage.config["model"].items() if key not in ("resolution", "dropout")})
 
 
 def load_photographs(folder: Path, side: int, split: str) -> np.ndarray:
@@ -207,10 +211,8 @@ class TaughtStage(BaseStage):
 
     def check(self):
         """Raise ValueError if [model] asks for another network than the teacher's. Of training alone: older checkpoints may have such a config."""
-        has = self.teacher.config.to_dict()
-        if differing := {key: value for key, value in values(self.config["model"]).items() if has[key] != value}:
-            wanted = ", ".join(f"{key} = {has[key]}, not {value}" for key, value in differing.items())
-            raise ValueError(f"[model] must be that of the teacher, {self.init}: {wanted}")
+        if found := differing(self.teacher.config.to_dict(), self.config["model"]):
+            raise ValueError(f"[model] must be that of the teacher, {self.init}: {found}")
 
     def network(self) -> UNet:
         """A copy of the teacher."""

@@ -60,9 +60,9 @@ export interface PromotionTarget {
  * begins anew where the file was invalid, and records a default that was written by hand.
  */
 export async function promote({ modelDir, file }: PromotionTarget, reference: string): Promise<void> {
-  await verify(modelDir, reference, ({ id }) => {
-    throw new ModelFolderError(`${id}: the version is missing; write ${id}@<version>`);
-  });
+  for (const { reference: id } of parseSplit(reference))
+    if (!id.includes('@')) throw new ModelFolderError(`${id}: the version is missing; write ${id}@<version>`);
+  await verify(modelDir, reference);
   const before = await readServing(file).catch((error) => {
     if (error instanceof InvalidServingError) return undefined;
     throw error;
@@ -88,33 +88,22 @@ export async function rollBack({ modelDir, file }: PromotionTarget): Promise<str
   const before = now && isPromoted(now) ? now.history.slice(0, -1) : (now?.history ?? []);
   const last = before.at(-1);
   if (!last) throw new ModelFolderError(`${file} contains no earlier promotion; ${REMEDY}`);
-  await verify(modelDir, last.default, newestIn); // a default that was written by hand may name an id alone
+  await verify(modelDir, last.default);
   await write(file, { default: last.default, history: before });
   return last.default;
 }
 
-/** Where the versions of a model are. */
-interface Versions {
-  id: string;
-  /** <modelDir>/<id> */
-  folder: string;
-}
-
-/** `versionOf`: the version that is verified where the reference is an id alone. */
-async function verify(
-  modelDir: string,
-  reference: string,
-  versionOf: (versions: Versions) => string | Promise<string>,
-) {
+/** Of an id alone, as a default that was written by hand may be, the newest version is verified. */
+async function verify(modelDir: string, reference: string) {
   for (const { reference: ref } of parseSplit(reference)) {
-    const [id, named] = ref.split('@');
-    const folder = path.join(modelDir, id);
-    const version = path.join(folder, named ?? (await versionOf({ id, folder })));
-    await verifyDigests(version, await readModelCard(version));
+    const [id, version] = ref.split('@');
+    const folder = path.join(modelDir, id, version ?? (await newestVersion(modelDir, id)));
+    await verifyDigests(folder, await readModelCard(folder));
   }
 }
 
-async function newestIn({ id, folder }: Versions): Promise<string> {
+async function newestVersion(modelDir: string, id: string): Promise<string> {
+  const folder = path.join(modelDir, id);
   const versions = await readdir(folder).catch(() => []);
   const newest = Math.max(...versions.filter((name) => /^[0-9]+$/.test(name)).map(Number));
   if (newest < 0) throw new ModelFolderError(`${id} has no version in ${folder}`);

@@ -35,18 +35,17 @@ export function holeParts(mask: Mask, hole: Box): HolePart[] {
 
 /** The parts in these boxes, in the same order. Small ones leave what they do not need of MEASURED_PIXELS to the larger ones. */
 function withThickness(mask: Mask, boxes: readonly Box[]): HolePart[] {
-  const parts = boxes.map((box) => {
-    // With a rim of one pixel, which is known wherever the picture goes on.
-    const area = clip(grown(box, 1), mask) ?? box;
-    return { box, area, size: area.width * area.height, thickness: 0, usualThickness: 0 };
-  });
-  let [left, waiting] = [MEASURED_PIXELS, parts.length];
-  for (const part of [...parts].sort((a, b) => a.size - b.size)) {
-    const pixels = Math.min(part.size, left / waiting--);
+  // With a rim of one pixel, which is known wherever the picture goes on.
+  const areas = boxes.map((box) => clip(grown(box, 1), mask) ?? box);
+  const sizes = areas.map(({ width, height }) => width * height);
+  const parts: HolePart[] = new Array(boxes.length);
+  let [left, waiting] = [MEASURED_PIXELS, boxes.length];
+  for (const i of [...boxes.keys()].sort((a, b) => sizes[a] - sizes[b])) {
+    const pixels = Math.min(sizes[i], left / waiting--);
     left -= pixels;
-    Object.assign(part, thicknessOf(mask, part.area, pixels));
+    parts[i] = { box: boxes[i], ...thicknessOf(mask, areas[i], pixels) };
   }
-  return parts.map(({ box, thickness, usualThickness }) => ({ box, thickness, usualThickness }));
+  return parts;
 }
 
 /** Bounding boxes of the groups of neighbouring cells with hole pixels. */
